@@ -1,0 +1,109 @@
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "base/mem.h"
+
+static int64_t read_clock(clockid_t id)
+{
+        struct timespec now;
+
+        clock_gettime(id, &now);
+        return (int64_t)now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
+}
+
+int64_t clock_monotonic_ns(void)
+{
+        return read_clock(CLOCK_BOOTTIME);
+}
+
+int64_t clock_realtime_ns(void)
+{
+        return read_clock(CLOCK_REALTIME);
+}
+
+static int64_t system_monotonic(_unused_ void *context)
+{
+        return clock_monotonic_ns();
+}
+
+static int64_t system_realtime(_unused_ void *context)
+{
+        return clock_realtime_ns();
+}
+
+const Clock system_clock = { system_monotonic, system_realtime, NULL };
+
+char *clock_format_rfc3339(int64_t realtime_ns)
+{
+        time_t seconds = (time_t)(realtime_ns / NSEC_PER_SEC);
+        char text[32];
+        struct tm broken;
+
+        gmtime_r(&seconds, &broken);
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &broken);
+        return xasprintf("%s.%09lldZ", text, (long long)(realtime_ns % NSEC_PER_SEC));
+}
+
+/* Reads ".123456789" of any length; returns what follows. */
+static const char *parse_fraction(const char *text, int64_t *ret_ns)
+{
+        int64_t scale = NSEC_PER_SEC / 10;
+
+        *ret_ns = 0;
+        if (*text != '.')
+                return text;
+        for (text++; *text >= '0' && *text <= '9'; text++, scale /= 10)
+                *ret_ns += (*text - '0') * scale;
+        return text;
+}
+
+bool clock_parse_time(const char *text, int64_t *ret_realtime_ns)
+{
+        static const char *const formats[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M",
+                                               "%Y-%m-%d %H:%M", "%Y-%m-%d" };
+        int hours, minutes, length = 0;
+        int64_t fraction, offset;
+        const char *rest = NULL;
+        struct tm broken;
+        char sign;
+
+        for (size_t i = 0; i < ARRAY_SIZE(formats) && !rest; i++) {
+                broken = (struct tm){ .tm_isdst = -1, .tm_mday = 1 };
+                rest = strptime(text, formats[i], &broken);
+        }
+        if (!rest)
+                return false;
+        rest = parse_fraction(rest, &fraction);
+        if (streq(rest, "")) {
+                *ret_realtime_ns = (int64_t)mktime(&broken) * NSEC_PER_SEC + fraction;
+                return true;
+        }
+        if (streq(rest, "Z"))
+                offset = 0;
+        else if (sscanf(rest, "%c%2d:%2d%n", &sign, &hours, &minutes, &length) == 3 && !rest[length] &&
+                 (sign == '+' || sign == '-'))
+                offset = (sign == '-' ? -1 : 1) * (int64_t)(hours * 3600 + minutes * 60);
+        else
+                return false;
+        *ret_realtime_ns = ((int64_t)timegm(&broken) - offset) * NSEC_PER_SEC + fraction;
+        return true;
+}
+
+char *clock_format_ago(int64_t duration_ns)
+{
+        static const struct {
+                int64_t seconds;
+                const char *unit;
+        } units[] = { { 365 * 86400, "year" }, { 30 * 86400, "month" }, { 7 * 86400, "week" }, { 86400, "day" },
+                      { 3600, "hour" },        { 60, "minute" },        { 1, "second" } };
+        int64_t seconds = MAX(duration_ns, 0) / NSEC_PER_SEC;
+
+        for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+                int64_t count = seconds / units[i].seconds;
+                if (count >= 1)
+                        return xasprintf("%lld %s%s", (long long)count, units[i].unit, count == 1 ? "" : "s");
+        }
+        return xstrdup("less than a second");
+}

@@ -1,0 +1,27 @@
+/* Time. Times are int64_t nanoseconds; a Clock can be replaced, so that tests let hours pass in milliseconds. */
+#ifndef BERTH_BASE_CLOCK_H
+#define BERTH_BASE_CLOCK_H
+
+#include "base/macros.h"
+
+#define NSEC_PER_SEC INT64_C(1000000000)
+#define NSEC_PER_MSEC INT64_C(1000000)
+
+typedef struct Clock {
+        int64_t (*monotonic_ns)(void *context); /* since boot, suspended time included */
+        int64_t (*realtime_ns)(void *context);  /* since 1970 UTC */
+        void *context;
+} Clock;
+
+extern const Clock system_clock;
+
+int64_t clock_monotonic_ns(void);
+int64_t clock_realtime_ns(void);
+/* "2026-11-21T12:00:00.123456789Z" (nanoseconds, UTC); owned by the caller. */
+char *clock_format_rfc3339(int64_t realtime_ns);
+/* RFC 3339 or "2006-01-02[T15:04[:05]]" (local time where no zone is given); false where it is neither. */
+bool clock_parse_time(const char *text, int64_t *ret_realtime_ns);
+/* "Up 5 minutes" style: "3 seconds", "2 hours"; owned by the caller. */
+char *clock_format_ago(int64_t duration_ns);
+
+#endif

@@ -1,0 +1,368 @@
+#include "base/fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/strv.h"
+
+int fs_close(int fd)
+{
+        int saved = errno;
+
+        if (fd >= 0)
+                close(fd);
+        errno = saved;
+        return -1;
+}
+
+int fs_read_fd(int fd, size_t limit_bytes, Strbuf *ret, Error **err)
+{
+        for (;;) {
+                ssize_t n;
+
+                strbuf_reserve(ret, 4096);
+                n = read(fd, ret->data + ret->length, ret->capacity - ret->length - 1);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return error_set_errno(err, errno, "read");
+                if (n == 0)
+                        return 0;
+                ret->length += (size_t)n;
+                ret->data[ret->length] = '\0';
+                if (ret->length > limit_bytes)
+                        return error_set(err, ERROR_INVALID, "larger than %zu bytes", limit_bytes);
+        }
+}
+
+int fs_read_file(int dir_fd, const char *path, size_t limit_bytes, Strbuf *ret, Error **err)
+{
+        _cleanup_close_ int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        struct stat status;
+        int r;
+
+        if (fd < 0)
+                return error_set_errno(err, errno, "open \"%s\"", path);
+        if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0)
+                strbuf_reserve(ret, (size_t)MIN((off_t)limit_bytes, status.st_size) + 1);
+        r = fs_read_fd(fd, limit_bytes, ret, err);
+        return error_prefix(err, r, "\"%s\"", path);
+}
+
+int fs_write_all(int fd, const void *data, size_t size, Error **err)
+{
+        const char *position = data;
+
+        while (size > 0) {
+                ssize_t n = write(fd, position, size);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return error_set_errno(err, errno, "write");
+                position += n;
+                size -= (size_t)n;
+        }
+        return 0;
+}
+
+static int write_synced(int dir_fd, const char *path, const void *data, size_t size, mode_t mode, Error **err)
+{
+        _cleanup_close_ int fd = openat(dir_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+        int r;
+
+        if (fd < 0)
+                return error_set_errno(err, errno, "create \"%s\"", path);
+        if (fchmod(fd, mode) < 0)
+                return error_set_errno(err, errno, "chmod \"%s\"", path);
+        r = fs_write_all(fd, data, size, err);
+        if (r < 0)
+                return error_prefix(err, r, "\"%s\"", path);
+        if (fsync(fd) < 0)
+                return error_set_errno(err, errno, "sync \"%s\"", path);
+        return 0;
+}
+
+int fs_write_file(int dir_fd, const char *path, const void *data, size_t size, mode_t mode, Error **err)
+{
+        _cleanup_free_ char *parent = path_dirname(path);
+        _cleanup_free_ char *temporary = NULL;
+        static unsigned counter;
+        int r;
+
+        temporary = xasprintf("%s/.%s.%d.%u.tmp", parent, path_basename(path), (int)getpid(),
+                              __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED));
+        r = write_synced(dir_fd, temporary, data, size, mode, err);
+        if (r < 0) {
+                unlinkat(dir_fd, temporary, 0);
+                return r;
+        }
+        if (renameat(dir_fd, temporary, dir_fd, path) < 0) {
+                r = error_set_errno(err, errno, "rename to \"%s\"", path);
+                unlinkat(dir_fd, temporary, 0);
+                return r;
+        }
+        return fs_sync_directory(dir_fd, parent, err);
+}
+
+int fs_rewrite_in_place(int dir_fd, const char *path, const void *data, size_t size, mode_t mode, Error **err)
+{
+        _cleanup_close_ int fd = openat(dir_fd, path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+        ssize_t n;
+
+        if (fd < 0)
+                return error_set_errno(err, errno, "open \"%s\"", path);
+        /* One write and then the cut: a reader never sees an empty file. */
+        n = pwrite(fd, data, size, 0);
+        if (n < 0 || (size_t)n != size)
+                return error_set_errno(err, n < 0 ? errno : ENOSPC, "write \"%s\"", path);
+        if (ftruncate(fd, (off_t)size) < 0)
+                return error_set_errno(err, errno, "truncate \"%s\"", path);
+        return 0;
+}
+
+int fs_make_directories(const char *path, mode_t mode, Error **err)
+{
+        _cleanup_free_ char *copy = xstrdup(path);
+
+        for (char *slash = copy + 1; *copy; slash++) {
+                char kept = *slash;
+                if (kept != '/' && kept != '\0')
+                        continue;
+                *slash = '\0';
+                if (mkdir(copy, mode) < 0 && errno != EEXIST && !fs_is_directory(copy))
+                        return error_set_errno(err, errno, "make folder \"%s\"", copy);
+                if (kept == '\0')
+                        break;
+                *slash = kept;
+        }
+        if (!fs_is_directory(path))
+                return error_set_errno(err, ENOTDIR, "make folder \"%s\"", path);
+        return 0;
+}
+
+static int remove_children(int fd, dev_t device, Error **err);
+
+static int remove_entry(int dir_fd, const char *name, dev_t device, Error **err)
+{
+        _cleanup_close_ int fd = -1;
+        struct stat status;
+        int r;
+
+        if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
+                return 0;
+        if (errno != EISDIR && errno != EPERM)
+                return error_set_errno(err, errno, "remove \"%s\"", name);
+        fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+                return error_set_errno(err, errno, "open \"%s\"", name);
+        if (fstat(fd, &status) < 0)
+                return error_set_errno(err, errno, "stat \"%s\"", name);
+        if (device && status.st_dev != device)
+                return error_set(err, ERROR_CONFLICT, "\"%s\" is a mount point", name);
+        r = remove_children(TAKE_FD(fd), status.st_dev, err);
+        if (r < 0)
+                return error_prefix(err, r, "\"%s\"", name);
+        if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+                return error_set_errno(err, errno, "remove folder \"%s\"", name);
+        return 0;
+}
+
+/* Takes fd. */
+static int remove_children(int fd, dev_t device, Error **err)
+{
+        DIR *folder = fdopendir(fd);
+        struct dirent *entry;
+        int r = 0;
+
+        if (!folder) {
+                fs_close(fd);
+                return error_set_errno(err, errno, "read folder");
+        }
+        while (r == 0 && (entry = readdir(folder)))
+                if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
+                        r = remove_entry(dirfd(folder), entry->d_name, device, err);
+        closedir(folder);
+        return r;
+}
+
+int fs_remove_tree(int dir_fd, const char *path, Error **err)
+{
+        return remove_entry(dir_fd, path, 0, err);
+}
+
+int fs_sync_directory(int dir_fd, const char *path, Error **err)
+{
+        _cleanup_close_ int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+                return error_set_errno(err, errno, "open folder \"%s\"", path);
+        if (fsync(fd) < 0 && errno != EINVAL)
+                return error_set_errno(err, errno, "sync folder \"%s\"", path);
+        return 0;
+}
+
+bool fs_exists(const char *path)
+{
+        struct stat status;
+
+        return lstat(path, &status) == 0;
+}
+
+bool fs_is_directory(const char *path)
+{
+        struct stat status;
+
+        return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static uint64_t usage_of(int dir_fd, const char *name)
+{
+        struct stat status;
+        uint64_t total;
+        struct dirent *entry;
+        DIR *folder;
+        int fd;
+
+        if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+                return 0;
+        total = (uint64_t)status.st_blocks * 512;
+        if (!S_ISDIR(status.st_mode))
+                return total;
+        fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        folder = fd >= 0 ? fdopendir(fd) : NULL;
+        if (!folder) {
+                fs_close(fd);
+                return total;
+        }
+        while ((entry = readdir(folder)))
+                if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
+                        total += usage_of(dirfd(folder), entry->d_name);
+        closedir(folder);
+        return total;
+}
+
+uint64_t fs_disk_usage(const char *path)
+{
+        return usage_of(AT_FDCWD, path);
+}
+
+int fs_list_directory(int dir_fd, const char *path, char ***ret, Error **err)
+{
+        _cleanup_strv_ char **names = NULL;
+        int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+        struct dirent *entry;
+
+        if (!folder) {
+                fs_close(fd);
+                return error_set_errno(err, errno, "read folder \"%s\"", path);
+        }
+        while ((entry = readdir(folder)))
+                if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
+                        strv_add(&names, entry->d_name);
+        closedir(folder);
+        strv_sort(names);
+        *ret = TAKE_PTR(names);
+        return 0;
+}
+
+int fs_read_link(const char *path, char **ret, Error **err)
+{
+        char target[PATH_MAX];
+        ssize_t n = readlink(path, target, sizeof(target) - 1);
+
+        if (n < 0)
+                return error_set_errno(err, errno, "read link \"%s\"", path);
+        *ret = xstrndup(target, (size_t)n);
+        return 0;
+}
+
+char *path_join(const char *base, const char *name)
+{
+        if (*name == '/' || !*base)
+                return xstrdup(name);
+        return xasprintf("%s%s%s", base, endswith(base, "/") ? "" : "/", name);
+}
+
+char *path_clean(const char *base, const char *path)
+{
+        _cleanup_free_ char *joined = path_join(base, path);
+        _cleanup_strv_ char **parts = strv_split(joined, '/');
+        Strbuf cleaned = STRBUF_INIT;
+
+        STRV_FOREACH(part, parts) {
+                if (!**part || streq(*part, "."))
+                        continue;
+                if (streq(*part, "..")) {
+                        const char *slash = strrchr(strbuf_text(&cleaned), '/');
+                        strbuf_truncate(&cleaned, slash ? (size_t)(slash - cleaned.data) : 0);
+                        continue;
+                }
+                strbuf_addc(&cleaned, '/');
+                strbuf_adds(&cleaned, *part);
+        }
+        if (!cleaned.length)
+                strbuf_addc(&cleaned, '/');
+        return strbuf_take(&cleaned);
+}
+
+const char *path_basename(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        return slash ? slash + 1 : path;
+}
+
+char *path_dirname(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        if (!slash)
+                return xstrdup(".");
+        return slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
+}
+
+bool path_is_component(const char *name)
+{
+        return *name && !streq(name, ".") && !streq(name, "..") && !strchr(name, '/') && strlen(name) <= 255;
+}
+
+char *path_of_self(void)
+{
+        char *path = NULL;
+
+        if (fs_read_link("/proc/self/exe", &path, NULL) < 0)
+                return xstrdup("");
+        return path;
+}
+
+int lock_file(const char *path, int timeout_ms, int *ret_fd, Error **err)
+{
+        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+        int operation = timeout_ms < 0 ? LOCK_EX : LOCK_EX | LOCK_NB;
+
+        if (fd < 0)
+                return error_set_errno(err, errno, "open lock \"%s\"", path);
+        while (flock(fd, operation) < 0) {
+                if (errno == EINTR)
+                        continue;
+                if (errno != EWOULDBLOCK)
+                        return error_set_errno(err, errno, "lock \"%s\"", path);
+                if (timeout_ms <= 0)
+                        return error_set(err, ERROR_CONFLICT, "lock \"%s\" is held by another process", path);
+                nanosleep(&pause, NULL);
+                timeout_ms -= 5;
+        }
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}

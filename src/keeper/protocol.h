@@ -1,0 +1,55 @@
+/* The control socket: <run>/projects/<project>/keeper.sock, a unix stream socket, root's, 0600, peers checked by
+ * SO_PEERCRED. One JSON object per line, UTF-8, at most PROTOCOL_LINE_LIMIT bytes.
+ *
+ *   keeper  {"berth": 1, "protocol": 1, "version": "0.1.0", "pid": 123, "project": "demo"}           greeting
+ *   client  {"method": "up", "params": {…}}                                                          one request
+ *   keeper  {"event": "…", …} …                                                                      any number
+ *   keeper  {"result": {…}}  or  {"error": {"kind", "message", "hint", …}}                           the end
+ *
+ * A client may send {"method": "cancel"} while its request runs, and may close the connection at any time: work that was
+ * begun is carried to a safe point. Requests that change things queue; "status" and "ping" are answered at once.
+ *
+ * Methods and their params (all optional unless said):
+ *   ping        → result {}
+ *   up          {"model": <canonical model, required>, "working_dir": str, required, "files": [str], "services": [str],
+ *                "environment_values": {"secrets": {key: value}, "configs": {…}}, "wait": bool, "wait_timeout_ms": int,
+ *                "force_recreate": bool, "no_recreate": bool, "no_deps": bool, "remove_orphans": bool, "no_start": bool,
+ *                "scale": {service: n}, "pull": "always|missing|never", "renew_anon_volumes": bool, "dry_run": bool,
+ *                "timeout_ms": int}
+ *               → result {"containers": [name], "started": [names], "plan": [{"action", "kind", "name", "reason"}] (dry_run)}
+ *   down        {"services": [str], "remove_volumes": bool, "purge": bool, "remove_orphans": bool, "timeout_ms": int,
+ *                "remove_images": "local|all", "model"?, "working_dir"? (as in up: to know networks and volumes that no
+ *                container uses)}
+ *   start stop restart   {"services": [str], "timeout_ms": int, "no_deps": bool, "wait": bool}
+ *   kill        {"services": [str], "signal": "SIGKILL"}
+ *   rm          {"services": [str], "stop": bool, "volumes": bool}
+ *   run         {"model", "working_dir", "files", "environment_values" as in up; "service": str, required,
+ *                "command": [str], "entrypoint": [str], "environment": {k: v}, "volumes": [str], "user": str, "workdir": str,
+ *                "name": str, "tty": bool, "stdin": bool, "no_deps": bool, "publish": [str], "service_ports": bool,
+ *                "rm": bool, "labels": [str]}
+ *               creates a one-off container and starts its dependencies; → result {"id", "name"}; the client then attaches
+ *               and calls start_oneoff {"id"} …, and the keeper removes it at its end where "rm".
+ *   start_oneoff {"id": str}
+ *   pull        {"model", "working_dir", "services": [str], "policy": str}
+ *   status      → result {"containers": [{"name", "service", "health", "restarts", "last_probe": {"exit_code", "output"}}]}
+ *   events      {"since"?} follows the project's events until the client goes
+ *   shutdown    the keeper ends; containers go on
+ *
+ * Events:
+ *   {"event": "resource", "kind": "network|volume|image|container", "name": str, "service"?: str, "id"?: str,
+ *    "state": "creating|created|starting|started|waiting|healthy|exited|stopping|stopped|removing|removed|recreating|
+ *              recreated|running|pulling|pulled|failed|skipped",
+ *    "ms": time since this resource's first event, "text"?: str}
+ *   {"event": "bytes", "kind": "image", "name": str, "what": layer, "done": n, "total": n}
+ *   {"event": "warning", "message": str, "id"?: identifier}
+ *   {"event": "note", "message": str}                       for people, e.g. which image source was taken
+ *   {"event": "container", "action": "create|start|die|stop|kill|destroy|health_status: healthy|exec_die|oom|restart", …,
+ *    "time_ns": n, "attributes": {…}}                       the events stream
+ */
+#ifndef BERTH_KEEPER_PROTOCOL_H
+#define BERTH_KEEPER_PROTOCOL_H
+
+#define PROTOCOL_VERSION 1
+#define PROTOCOL_LINE_LIMIT (16 * 1024 * 1024)
+
+#endif
