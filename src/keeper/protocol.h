@@ -15,7 +15,8 @@
  *                "environment_values": {"secrets": {key: value}, "configs": {…}}, "wait": bool, "wait_timeout_ms": int,
  *                "force_recreate": bool, "no_recreate": bool, "no_deps": bool, "remove_orphans": bool, "no_start": bool,
  *                "scale": {service: n}, "pull": "always|missing|never", "renew_anon_volumes": bool, "dry_run": bool,
- *                "timeout_ms": int}
+ *                "timeout_ms": int, "name_given": bool (-p, COMPOSE_PROJECT_NAME or `name:` said so: without it a folder
+ *                other than the one the project was last brought up from is refused, ERROR_CONFLICT naming both)}
  *               → result {"containers": [name], "started": [names], "plan": [{"action", "kind", "name", "reason"}] (dry_run)}
  *   down        {"services": [str], "remove_volumes": bool, "purge": bool, "remove_orphans": bool, "timeout_ms": int,
  *                "remove_images": "local|all", "model"?, "working_dir"? (as in up: to know networks and volumes that no
@@ -34,6 +35,8 @@
  *   status      → result {"containers": [{"name", "service", "health", "restarts", "last_probe": {"exit_code", "output"}}]}
  *   events      {"since"?} follows the project's events until the client goes
  *   shutdown    the keeper ends; containers go on
+ *   reexec      the keeper runs the installed berth-keeper in its own place and takes over from disk (the answer is the end
+ *               of the connection); sent by keeper_connect when the greeting names another version
  *
  * Events:
  *   {"event": "resource", "kind": "network|volume|image|container", "name": str, "service"?: str, "id"?: str,
