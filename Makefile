@@ -1,6 +1,8 @@
 # A thin front: meson and ninja do the work. `make demo` and `make check` are the two commands of the README.
 BUILD ?= build
 PREFIX ?= /usr/local
+DESTDIR ?=
+export BUILD
 
 all: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -8,6 +10,18 @@ all: $(BUILD)/build.ninja
 $(BUILD)/build.ninja:
 	meson setup --prefix=$(PREFIX) $(BUILD)
 
+# Installs what is missing, builds, brings up examples/quickstart and prints its status and a URL for psql.
+demo:
+	tools/install-deps build run
+	$(MAKE) all
+	tools/demo $(BUILD)
+
+# Installs what the tests need and runs them all; ends with "N passed, N failed, N skipped".
+check:
+	tools/install-deps build run test
+	tools/check
+
+# The unit tests alone.
 test: all
 	meson test -C $(BUILD) --print-errorlogs
 
@@ -15,10 +29,41 @@ asan:
 	[ -f build-asan/build.ninja ] || meson setup -Db_sanitize=address,undefined -Db_lundef=false build-asan
 	ninja -C build-asan
 
+# PREFIX and DESTDIR as usual.
+install: $(BUILD)/build.ninja
+	meson configure --prefix=$(PREFIX) $(BUILD)
+	ninja -C $(BUILD)
+	DESTDIR="$(DESTDIR)" meson install -C $(BUILD) --no-rebuild
+
+# Side by side with docker compose and Docker; writes docs/benchmarks.md.
+bench: all
+	tools/install-deps run test bench
+	bench/run --build $(BUILD)
+
+# The fault tests with many more rounds.
+soak: all
+	tools/install-deps run test
+	BERTH_SOAK_ROUNDS=$${BERTH_SOAK_ROUNDS:-200} tools/check --soak
+
+# Fuzz targets, each for FUZZ_SECONDS (60).
+fuzz:
+	tools/fuzz
+
+# First use, reboot, power cut and limits in virtual machines (software emulation: takes long).
+check-vm: all
+	tools/install-deps build vm
+	tests/vm/run
+
 fmt:
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
-clean:
-	rm -rf $(BUILD) build-asan
+# Who includes whom, and a build in which every warning is an error.
+lint:
+	tools/check-rooms
+	[ -f build-lint/build.ninja ] || meson setup -Dwerror=true build-lint >/dev/null
+	ninja -C build-lint
 
-.PHONY: all test asan fmt clean
+clean:
+	rm -rf $(BUILD) build-asan build-lint build-fuzz
+
+.PHONY: all demo check test asan install bench soak fuzz check-vm fmt lint clean
