@@ -1,0 +1,97 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+static void check_time(const char *text, int64_t seconds, int64_t ns)
+{
+        int64_t value = 0;
+
+        assert_true(clock_parse_time(text, &value));
+        assert_true(value == seconds * NSEC_PER_SEC + ns);
+}
+
+static void test_rfc3339_in_all_its_forms(void **state)
+{
+        check_time("2026-11-21T12:00:00Z", 1795262400, 0);
+        check_time("2026-11-21T12:00:00.123456789Z", 1795262400, 123456789);
+        check_time("2026-11-21T12:00:00.5Z", 1795262400, 500000000);
+        check_time("2026-11-21T14:00:00+02:00", 1795262400, 0);
+        check_time("2026-11-21T06:30:00-05:30", 1795262400, 0);
+}
+
+static void test_without_a_zone_it_is_local_time(void **state)
+{
+        setenv("TZ", "EST+5", 1);
+        tzset();
+        check_time("2026-11-21T07:00:00", 1795262400, 0);
+        check_time("2026-11-21T07:00", 1795262400, 0);
+        check_time("2026-11-21", 1795262400 - 7 * 3600, 0);
+        unsetenv("TZ");
+        tzset();
+}
+
+static void test_what_is_no_time(void **state)
+{
+        static const char *const wrong[] = { "", "yesterday", "2026", "2026-11-21T12:00:00X", "2026-11-21T12:00:00+2" };
+        int64_t value = 7;
+
+        for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+                assert_false(clock_parse_time(wrong[i], &value));
+        assert_int_equal(value, 7);
+}
+
+static void test_printing_and_reading_again(void **state)
+{
+        int64_t now = INT64_C(1795262400987654321), again = 0;
+        _cleanup_free_ char *text = clock_format_rfc3339(now);
+
+        assert_string_equal(text, "2026-11-21T12:00:00.987654321Z");
+        assert_true(clock_parse_time(text, &again));
+        assert_true(now == again);
+}
+
+static void check_ago(int64_t seconds, const char *expected)
+{
+        _cleanup_free_ char *text = clock_format_ago(seconds * NSEC_PER_SEC);
+
+        assert_string_equal(text, expected);
+}
+
+static void test_ago(void **state)
+{
+        check_ago(0, "less than a second");
+        check_ago(-5, "less than a second");
+        check_ago(1, "1 second");
+        check_ago(59, "59 seconds");
+        check_ago(300, "5 minutes");
+        check_ago(7200, "2 hours");
+        check_ago(86400 * 3, "3 days");
+}
+
+static void test_the_clock_goes_forward(void **state)
+{
+        int64_t before = clock_monotonic_ns();
+
+        assert_true(clock_monotonic_ns() >= before);
+        assert_true(system_clock.realtime_ns(system_clock.context) > INT64_C(1600000000) * NSEC_PER_SEC);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_rfc3339_in_all_its_forms),
+                cmocka_unit_test(test_without_a_zone_it_is_local_time),
+                cmocka_unit_test(test_what_is_no_time),
+                cmocka_unit_test(test_printing_and_reading_again),
+                cmocka_unit_test(test_ago),
+                cmocka_unit_test(test_the_clock_goes_forward),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
