@@ -90,8 +90,9 @@ char *host_locale_folder(const Layout *layout)
 {
         _cleanup_free_ char *name = xasprintf("locale-%s", host_libc_version());
         _cleanup_free_ char *built = layout_libexec(layout, name), *made = layout_data(layout, "images/host/%s", name);
+        _cleanup_free_ char *compiled = path_join(built, LOCALE_NAME);
 
-        if (fs_is_directory(built))
+        if (fs_is_directory(compiled))
                 return TAKE_PTR(built);
         if (fs_is_directory(made) || make_locale(made, NULL) == 0)
                 return TAKE_PTR(made);
