@@ -1,0 +1,57 @@
+/* The command table, in the order of the help. */
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/verbs.h"
+
+const Option global_options[] = {
+        { "file", 'f', OPTION_TEXT, "FILE", "Compose file; several are merged in order, \"-\" is standard input",
+          .flags = OPTION_REPEATABLE, .complete = COMPLETE_FILES },
+        { "project-name", 'p', OPTION_TEXT, "NAME", "Name of the project", .complete = COMPLETE_PROJECTS },
+        { "project-directory", 0, OPTION_TEXT, "DIR", "Folder that relative paths start from (default: that of the first compose file)",
+          .complete = COMPLETE_FOLDERS },
+        { "env-file", 0, OPTION_TEXT, "FILE", "Variables for the compose file, in place of .env", .flags = OPTION_REPEATABLE,
+          .complete = COMPLETE_FILES },
+        { "profile", 0, OPTION_TEXT, "NAME", "Profile to enable", .flags = OPTION_REPEATABLE },
+        { "engine", 0, OPTION_CHOICE, "ENGINE", "What runs the containers", "local|docker|kubernetes" },
+        { "progress", 0, OPTION_CHOICE, "KIND", "How progress is shown", "auto|tty|plain|json|quiet" },
+        { "no-color", 0, OPTION_FLAG, NULL, "No colour" },
+        { "ansi", 0, OPTION_CHOICE, "WHEN", "When to use colour", "auto|always|never", .flags = OPTION_HIDDEN },
+        { "all-resources", 0, OPTION_FLAG, NULL, "Keep networks, volumes, secrets and configs that no service uses",
+          .flags = OPTION_HIDDEN },
+        { "compatibility", 0, OPTION_FLAG, NULL, "", .flags = OPTION_IGNORED },
+        { "parallel", 0, OPTION_NUMBER, "N", "", .flags = OPTION_IGNORED },
+        { "verbose", 0, OPTION_FLAG, NULL, "", .flags = OPTION_IGNORED },
+        { NULL },
+};
+
+const Command *const commands[] = {
+        &command_version,
+        &command_help,
+        &command_completion,
+        &command_complete,
+        NULL,
+};
+
+static const struct {
+        const char *word, *reason, *hint;
+} foreign_commands[] = {
+        { "build", "Berth does not build images", "Build with docker or podman, then \"berth image load docker-daemon:NAME\"." },
+        { "push", "Berth does not push images", "skopeo copies an image to a registry." },
+        { "watch", "Berth does not rebuild on changes", "\"berth up -d\" again applies what changed." },
+        { "attach", "not built yet", "\"berth logs -f SERVICE\" shows its output, \"berth exec SERVICE sh\" goes in." },
+        { "commit", "Berth does not make images of containers", "\"berth image import\" takes a root file system as a tar archive." },
+        { "publish", "Berth does not publish compose files", "\"berth config\" prints the canonical file." },
+        { "compose", "say it without \"compose\"", "For example \"berth up -d\"." },
+};
+
+bool command_is_foreign(const char *word, const char **ret_reason, const char **ret_hint)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(foreign_commands); i++) {
+                if (!streq(foreign_commands[i].word, word))
+                        continue;
+                *ret_reason = foreign_commands[i].reason;
+                *ret_hint = foreign_commands[i].hint;
+                return true;
+        }
+        return false;
+}
