@@ -39,7 +39,7 @@ int channel_client_connect(const char *path, ChannelClient **ret, Error **err)
         struct sockaddr_un address;
         int r;
 
-        client->fd = -1;
+        client->fd = -1; /* what free finds where the next step fails */
         r = socket_path_prepare(path, &address, &folder_fd, err);
         if (r < 0)
                 return r;
