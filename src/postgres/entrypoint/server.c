@@ -1,0 +1,213 @@
+#include "postgres/entrypoint/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "postgres/entrypoint/child.h"
+#include "postgres/entrypoint/directories.h"
+#include "postgres/entrypoint/messages.h"
+
+/* In case an event of the file system is lost. */
+#define LOOK_AGAIN_MS 100
+
+/* Lines of postmaster.pid, counted from 0. */
+enum { PIDFILE_PID = 0, PIDFILE_STATUS = 7 };
+
+static int make_socket_dir(char **ret, Error **err)
+{
+        /* Short: the path of a socket may have 107 bytes. */
+        _cleanup_free_ char *path = xasprintf(SOCKET_DIR "/.init-%d", (int)getpid());
+
+        if (mkdir(path, 0700) < 0 && errno != EEXIST) {
+                free_and_replace(&path, xasprintf("/tmp/.init-%d", (int)getpid()));
+                if (mkdir(path, 0700) < 0 && errno != EEXIST)
+                        return error_set_errno(err, errno, "make a folder for the temporary server's socket in %s or /tmp",
+                                               SOCKET_DIR);
+        }
+        *ret = TAKE_PTR(path);
+        return 0;
+}
+
+static char *pidfile_line(const char *data_dir, size_t number)
+{
+        _cleanup_free_ char *path = path_join(data_dir, "postmaster.pid");
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_strv_ char **lines = NULL;
+
+        if (fs_read_file(AT_FDCWD, path, 65536, &text, NULL) < 0)
+                return NULL;
+        lines = strv_split(strbuf_text(&text), '\n');
+        return number < strv_length(lines) ? xstrdup(lines[number]) : NULL;
+}
+
+static pid_t pidfile_pid(const char *data_dir)
+{
+        _cleanup_free_ char *line = pidfile_line(data_dir, PIDFILE_PID);
+        int64_t pid;
+
+        return line && parse_int64(line, 2, INT32_MAX, &pid) ? (pid_t)pid : 0;
+}
+
+static bool is_ready(const TemporaryServer *server)
+{
+        _cleanup_free_ char *status = NULL;
+
+        if (pidfile_pid(server->data_dir) != server->process.pid)
+                return false;
+        status = pidfile_line(server->data_dir, PIDFILE_STATUS);
+        return status && startswith(status, "ready");
+}
+
+static void drain(int fd)
+{
+        char events[4096];
+
+        while (fd >= 0 && read(fd, events, sizeof(events)) > 0)
+                ;
+}
+
+static int wait_until_ready(TemporaryServer *server, int *ret_status, Error **err)
+{
+        _cleanup_close_ int watch_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+        if (watch_fd >= 0)
+                inotify_add_watch(watch_fd, server->data_dir, IN_CREATE | IN_MODIFY | IN_MOVED_TO);
+        for (;;) {
+                int r;
+
+                drain(watch_fd);
+                if (is_ready(server))
+                        return 0;
+                r = child_poll(&server->process, watch_fd, LOOK_AGAIN_MS, err);
+                if (r < 0)
+                        return r;
+                if (r > 0) {
+                        server->running = false;
+                        r = process_wait(&server->process, -1, ret_status, err);
+                        if (r == 0)
+                                r = error_set(err, ERROR_FAILED, "the temporary server ended with exit status %d",
+                                              *ret_status);
+                        return error_hint(err, r, "The server's own messages above say why.");
+                }
+        }
+}
+
+static char **build_argv(const Settings *settings, char *const *server_args, const char *socket_dir)
+{
+        char **argv = strv_new("postgres", "-D", settings->data_dir, NULL);
+
+        strv_add_all(&argv, server_args);
+        strv_add(&argv, "-c");
+        strv_add(&argv, "listen_addresses=");
+        strv_add(&argv, "-c");
+        strv_addf(&argv, "unix_socket_directories=%s", socket_dir);
+        strv_add(&argv, "-p");
+        strv_add(&argv, settings->port);
+        return argv;
+}
+
+/* A script may restart the server by itself, with the usual socket: clients then find that one. */
+static char **client_environment(const Settings *settings, const char *socket_dir)
+{
+        _cleanup_free_ char *host = xasprintf("%s," SOCKET_DIR, socket_dir);
+        char **environment = strv_copy(environ);
+        const char *password = getenv("PGPASSWORD");
+
+        strv_env_set(&environment, "PGHOST", host);
+        strv_env_set(&environment, "PGHOSTADDR", "");
+        strv_env_set(&environment, "PGPASSWORD", isempty(password) ? settings->password : password);
+        strv_env_set(&environment, "BERTH_INIT_HOST", host);
+        return environment;
+}
+
+int server_start(const Settings *settings, char *const *server_args, TemporaryServer *ret, int *ret_status, Error **err)
+{
+        _cleanup_server_ TemporaryServer server = { .process = { .pidfd = -1 } };
+        _cleanup_strv_ char **argv = NULL, **environment = strv_copy(environ);
+        int r;
+
+        r = make_socket_dir(&server.socket_dir, err);
+        if (r < 0)
+                return r;
+        server.data_dir = xstrdup(settings->data_dir);
+        server.environment = client_environment(settings, server.socket_dir);
+        argv = build_argv(settings, server_args, server.socket_dir);
+        /* A supervisor must not be told that this one is the service. */
+        strv_env_set(&environment, "NOTIFY_SOCKET", "");
+        say("waiting for server to start....");
+        r = child_start(argv, environment, -1, STDOUT_FILENO, -1, &server.process, err);
+        if (r < 0)
+                return r;
+        server.running = true;
+        r = wait_until_ready(&server, ret_status, err);
+        if (r < 0) {
+                say(" stopped waiting\n");
+                return r;
+        }
+        say(" done\nserver started\n");
+        *ret = server;
+        server = (TemporaryServer){ .process = { .pidfd = -1 } };
+        return 0;
+}
+
+/* The server of the data folder that is not our child: someone restarted it. */
+static int stop_stranger(const char *data_dir, Error **err)
+{
+        pid_t pid = pidfile_pid(data_dir);
+        Process stranger = { .pid = pid, .pidfd = -1 };
+        int r = 0;
+
+        if (pid <= 0)
+                return 0;
+        stranger.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        if (stranger.pidfd >= 0 && kill(pid, SIGINT) == 0)
+                while ((r = child_poll(&stranger, -1, -1, err)) == 0)
+                        ;
+        if (r < 0)
+                kill(pid, SIGKILL);
+        fs_close(stranger.pidfd);
+        return MIN(r, 0);
+}
+
+int server_stop(TemporaryServer *server, Error **err)
+{
+        int status = 0, r = 0;
+
+        say("waiting for server to shut down....");
+        if (server->running) {
+                /* Fast: open transactions are rolled back. Where it has ended already, this reaps it. */
+                kill(server->process.pid, SIGINT);
+                r = child_wait(&server->process, &status, err);
+                server->running = false;
+        }
+        if (r == 0)
+                r = stop_stranger(server->data_dir, err);
+        if (r == 0 && status != 0)
+                r = error_set(err, ERROR_FAILED, "the temporary server ended with exit status %d", status);
+        if (r == 0)
+                say(" done\nserver stopped\n");
+        return r;
+}
+
+void server_done(TemporaryServer *server)
+{
+        if (server->running)
+                child_kill(&server->process);
+        if (server->socket_dir)
+                fs_remove_tree(AT_FDCWD, server->socket_dir, NULL);
+        free(server->data_dir);
+        free(server->socket_dir);
+        strv_free(server->environment);
+        *server = (TemporaryServer){ .process = { .pidfd = -1 } };
+}

@@ -1,0 +1,125 @@
+#include "postgres/scram.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+#include "base/mem.h"
+#include "base/sha256.h"
+
+#define BLOCK_SIZE 64
+
+typedef struct Hmac {
+        Sha256 inner, outer; /* with the key's pads already in */
+} Hmac;
+
+static void hmac_init(Hmac *hmac, const void *key, size_t size)
+{
+        unsigned char block[BLOCK_SIZE] = { 0 }, pad[BLOCK_SIZE];
+
+        if (size > BLOCK_SIZE) {
+                Sha256 hash;
+                sha256_init(&hash);
+                sha256_add(&hash, key, size);
+                sha256_finish(&hash, block);
+        } else
+                memcpy(block, key, size);
+        for (size_t i = 0; i < BLOCK_SIZE; i++)
+                pad[i] = block[i] ^ 0x36;
+        sha256_init(&hmac->inner);
+        sha256_add(&hmac->inner, pad, sizeof(pad));
+        for (size_t i = 0; i < BLOCK_SIZE; i++)
+                pad[i] = block[i] ^ 0x5c;
+        sha256_init(&hmac->outer);
+        sha256_add(&hmac->outer, pad, sizeof(pad));
+        erase_memory(block, sizeof(block));
+        erase_memory(pad, sizeof(pad));
+}
+
+/* The state with the key is copied, so that a key's work is done once for thousands of rounds. */
+static void hmac_of(const Hmac *hmac, const void *data, size_t size, unsigned char ret[SHA256_SIZE])
+{
+        Sha256 inner = hmac->inner, outer = hmac->outer;
+        unsigned char digest[SHA256_SIZE];
+
+        sha256_add(&inner, data, size);
+        sha256_finish(&inner, digest);
+        sha256_add(&outer, digest, sizeof(digest));
+        sha256_finish(&outer, ret);
+}
+
+/* PBKDF2 with one block of output. */
+static void salted_password(const char *password, const unsigned char *salt, unsigned iterations,
+                            unsigned char ret[SHA256_SIZE])
+{
+        unsigned char first[SCRAM_SALT_SIZE + 4] = { 0 }, round[SHA256_SIZE];
+        Hmac hmac;
+
+        memcpy(first, salt, SCRAM_SALT_SIZE);
+        first[SCRAM_SALT_SIZE + 3] = 1;
+        hmac_init(&hmac, password, strlen(password));
+        hmac_of(&hmac, first, sizeof(first), round);
+        memcpy(ret, round, SHA256_SIZE);
+        for (unsigned i = 1; i < iterations; i++) {
+                hmac_of(&hmac, round, sizeof(round), round);
+                for (size_t j = 0; j < SHA256_SIZE; j++)
+                        ret[j] ^= round[j];
+        }
+        erase_memory(&hmac, sizeof(hmac));
+}
+
+static char *base64(const unsigned char *data, size_t size)
+{
+        static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        char *text = xmalloc((size + 2) / 3 * 4 + 1), *to = text;
+
+        for (size_t i = 0; i < size; i += 3) {
+                size_t n = MIN(size - i, (size_t)3);
+                unsigned bits = (unsigned)data[i] << 16 | (n > 1 ? (unsigned)data[i + 1] << 8 : 0) | (n > 2 ? data[i + 2] : 0);
+                *to++ = digits[bits >> 18];
+                *to++ = digits[bits >> 12 & 63];
+                *to++ = n > 1 ? digits[bits >> 6 & 63] : '=';
+                *to++ = n > 2 ? digits[bits & 63] : '=';
+        }
+        *to = '\0';
+        return text;
+}
+
+bool scram_is_plain_ascii(const char *password)
+{
+        for (; *password; password++)
+                if ((unsigned char)*password >= 0x80)
+                        return false;
+        return true;
+}
+
+int scram_build_verifier(const char *password, const unsigned char *salt, unsigned iterations, char **ret, Error **err)
+{
+        unsigned char random_salt[SCRAM_SALT_SIZE], salted[SHA256_SIZE], client[SHA256_SIZE], stored[SHA256_SIZE],
+                server[SHA256_SIZE];
+        _cleanup_free_ char *salt_text = NULL, *stored_text = NULL, *server_text = NULL;
+        Sha256 hash;
+        Hmac hmac;
+
+        if (!scram_is_plain_ascii(password))
+                return error_set(err, ERROR_UNSUPPORTED, "the password holds characters beyond ASCII");
+        if (!salt) {
+                if (getrandom(random_salt, sizeof(random_salt), 0) != sizeof(random_salt))
+                        return error_set_errno(err, errno, "read random numbers");
+                salt = random_salt;
+        }
+        salted_password(password, salt, iterations, salted);
+        hmac_init(&hmac, salted, sizeof(salted));
+        hmac_of(&hmac, "Client Key", 10, client);
+        hmac_of(&hmac, "Server Key", 10, server);
+        sha256_init(&hash);
+        sha256_add(&hash, client, sizeof(client));
+        sha256_finish(&hash, stored);
+        salt_text = base64(salt, SCRAM_SALT_SIZE);
+        stored_text = base64(stored, sizeof(stored));
+        server_text = base64(server, sizeof(server));
+        *ret = xasprintf("SCRAM-SHA-256$%u:%s$%s:%s", iterations, salt_text, stored_text, server_text);
+        erase_memory(salted, sizeof(salted));
+        erase_memory(client, sizeof(client));
+        erase_memory(&hmac, sizeof(hmac));
+        return 0;
+}

@@ -1,0 +1,17 @@
+/* SCRAM-SHA-256 verifiers as PostgreSQL stores them (RFC 5802, RFC 7677), so that a server never sees a plain password. */
+#ifndef BERTH_POSTGRES_SCRAM_H
+#define BERTH_POSTGRES_SCRAM_H
+
+#include "base/error.h"
+
+#define SCRAM_SALT_SIZE 16
+#define SCRAM_DEFAULT_ITERATIONS 4096
+/* "SCRAM-SHA-256$4096:" + 24 + "$" + 44 + ":" + 44 */
+#define SCRAM_VERIFIER_LENGTH 133
+
+/* For these SASLprep changes nothing; for others a server must do it. */
+bool scram_is_plain_ascii(const char *password);
+/* salt: SCRAM_SALT_SIZE bytes, NULL for random ones. *ret is the caller's. ERROR_UNSUPPORTED for what is not ASCII. */
+int scram_build_verifier(const char *password, const unsigned char *salt, unsigned iterations, char **ret, Error **err);
+
+#endif
