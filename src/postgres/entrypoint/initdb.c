@@ -153,6 +153,9 @@ static void show_line(const char *line, const char *build_dir, const char *data_
         _cleanup_strbuf_ Strbuf shown = STRBUF_INIT;
         const char *position;
 
+        /* What --no-sync makes initdb say is not so here: the first start syncs everything before it ends. */
+        if (startswith(line, "Sync to disk skipped.") || startswith(line, "The data directory might become corrupt"))
+                return;
         while ((position = strstr(line, build_dir))) {
                 strbuf_add(&shown, line, (size_t)(position - line));
                 strbuf_adds(&shown, data_dir);
