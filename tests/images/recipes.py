@@ -63,7 +63,7 @@ class Debian:
             'mkdir -p "$1/var/lib/postgresql" && chown 999:999 "$1/var/lib/postgresql"',
         ]
         after = [
-            'chroot "$1" localedef -i en_US -c -f UTF-8 -A /usr/share/locale/locale.alias en_US.UTF-8',
+            'chroot "$1" localedef -i en_US -c -f UTF-8 en_US.UTF-8',
             'rm -rf "$1/usr/share/i18n" "$1/var/log/"*.log "$1/var/cache/debconf/"*-old',
             'for f in "$1"/usr/share/postgresql/*/postgresql.conf.sample; do'
             ' [ ! -e "$f" ] || sed -ri "s!^#?(listen_addresses)\\s*=\\s*\\S+.*!\\1 = \'*\'!" "$f"; done',
