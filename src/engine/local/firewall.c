@@ -1,0 +1,270 @@
+#include "engine/local/firewall.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/process.h"
+#include "base/strv.h"
+#include "engine/local/address.h"
+
+#define NFT_TIMEOUT_MS 20000
+#define RULES_LIMIT ((size_t)64 * 1024 * 1024)
+
+char *firewall_table(const char *installation_id)
+{
+        return xasprintf("berth_%s", installation_id);
+}
+
+static bool masquerades(const NetworkRecord *record)
+{
+        const char *option = network_record_option(record, "com.docker.network.bridge.enable_ip_masquerade");
+
+        return !record->internal && !streq_ptr(option, "false");
+}
+
+/* Loopback belongs to this machine alone: nothing that a container sends may come from there or go there. Needed because
+ * route_localnet, without which 127.0.0.1 could not reach a container, opens it. */
+static void add_guard(Strbuf *rules, const char *bridges)
+{
+        strbuf_addf(rules, "\tchain guard {\n"
+                           "\t\ttype filter hook prerouting priority raw; policy accept;\n"
+                           "\t\tiifname \"%s*\" ip daddr 127.0.0.0/8 drop\n"
+                           "\t\tiifname \"%s*\" ip saddr 127.0.0.0/8 drop\n"
+                           "\t}\n", bridges, bridges);
+}
+
+static bool is_loopback_text(const char *text)
+{
+        Address address;
+
+        return text && address_parse(text, &address) && address_is_loopback(address);
+}
+
+static void add_port(Strbuf *rules, const Endpoint *endpoint, const EndpointPort *port)
+{
+        Address address;
+
+        if (port->host_ip && (!address_parse(port->host_ip, &address) || address.family != AF_INET))
+                return; /* the relay's */
+        strbuf_adds(rules, "\t\t");
+        /* Packets to 127.0.0.1 can come in from a neighbour's wire as well: only those of our own machine count. */
+        if (endpoint->internal_only || is_loopback_text(port->host_ip))
+                strbuf_adds(rules, "oifname \"lo\" ");
+        if (port->host_ip)
+                strbuf_addf(rules, "ip daddr %s ", port->host_ip);
+        strbuf_addf(rules, "%s dport %u dnat ip to %s:%u comment \"%.100s\"\n", port->udp ? "udp" : "tcp",
+                    port->host_port, endpoint->ipv4, port->container_port, endpoint->container);
+}
+
+static const char *project_of(const Endpoint *endpoint)
+{
+        return endpoint->project ? endpoint->project : "";
+}
+
+static char **publishing_projects(const NetworkState *state)
+{
+        char **projects = NULL;
+
+        for (size_t i = 0; i < state->n_endpoints; i++)
+                if (state->endpoints[i]->n_ports > 0 && !strv_contains(projects, project_of(state->endpoints[i])))
+                        strv_add(&projects, project_of(state->endpoints[i]));
+        strv_sort(projects);
+        return projects;
+}
+
+static void add_project_chain(Strbuf *rules, const NetworkState *state, const char *project)
+{
+        strbuf_addf(rules, "\tchain ports_%s {\n", project);
+        for (size_t i = 0; i < state->n_endpoints; i++) {
+                const Endpoint *endpoint = state->endpoints[i];
+
+                if (!streq(project_of(endpoint), project))
+                        continue;
+                for (size_t j = 0; j < endpoint->n_ports; j++)
+                        add_port(rules, endpoint, &endpoint->ports[j]);
+        }
+        strbuf_adds(rules, "\t}\n");
+}
+
+static void add_published(Strbuf *rules, const NetworkState *state)
+{
+        _cleanup_strv_ char **projects = publishing_projects(state);
+
+        STRV_FOREACH(project, projects)
+                add_project_chain(rules, state, *project);
+        strbuf_adds(rules, "\tchain published {\n");
+        STRV_FOREACH(project, projects)
+                strbuf_addf(rules, "\t\tjump ports_%s\n", *project);
+        strbuf_adds(rules, "\t}\n"
+                           "\tchain prerouting {\n"
+                           "\t\ttype nat hook prerouting priority dstnat; policy accept;\n"
+                           "\t\tfib daddr type local jump published\n"
+                           "\t}\n"
+                           "\tchain output {\n"
+                           "\t\ttype nat hook output priority -100; policy accept;\n"
+                           "\t\tfib daddr type local jump published\n"
+                           "\t}\n");
+}
+
+static void add_network_nat(Strbuf *rules, const NetworkRecord *record)
+{
+        /* Over the host's address back to the same network: the answer must come back the same way. */
+        strbuf_addf(rules, "\t\tip saddr %s oifname \"%s\" ct status dnat masquerade comment \"network %s\"\n",
+                    record->subnet, record->bridge, record->name);
+        if (record->internal) /* containers have no way back but to the bridge itself */
+                strbuf_addf(rules, "\t\toifname \"%s\" ct status dnat masquerade comment \"network %s\"\n",
+                            record->bridge, record->name);
+        if (!masquerades(record))
+                return;
+        strbuf_addf(rules, "\t\tip saddr %s oifname != \"%s\" masquerade comment \"network %s\"\n", record->subnet,
+                    record->bridge, record->name);
+        if (record->subnet6)
+                strbuf_addf(rules, "\t\tip6 saddr %s oifname != \"%s\" masquerade comment \"network %s\"\n",
+                            record->subnet6, record->bridge, record->name);
+}
+
+static void add_postrouting(Strbuf *rules, const NetworkState *state, const char *bridges)
+{
+        strbuf_adds(rules, "\tchain postrouting {\n"
+                           "\t\ttype nat hook postrouting priority srcnat; policy accept;\n");
+        strbuf_addf(rules, "\t\tip saddr 127.0.0.0/8 oifname \"%s*\" masquerade\n", bridges);
+        for (size_t i = 0; i < state->n_networks; i++)
+                add_network_nat(rules, state->networks[i]);
+        strbuf_adds(rules, "\t}\n");
+}
+
+/* "{ "a", "b" }" of the bridges of all networks, or of the internal ones; false where there is none. */
+static bool add_bridge_set(Strbuf *rules, const NetworkState *state, bool internal, bool pairs)
+{
+        bool any = false;
+
+        for (size_t i = 0; i < state->n_networks; i++) {
+                const char *bridge = state->networks[i]->bridge;
+
+                if (internal && !state->networks[i]->internal)
+                        continue;
+                strbuf_adds(rules, any ? ", " : "{ ");
+                any = true;
+                if (pairs)
+                        strbuf_addf(rules, "\"%s\" . \"%s\"", bridge, bridge);
+                else
+                        strbuf_addf(rules, "\"%s\"", bridge);
+        }
+        if (any)
+                strbuf_adds(rules, " }");
+        return any;
+}
+
+static void add_internal(Strbuf *rules, const NetworkState *state, const char *direction, const char *verdict)
+{
+        _cleanup_strbuf_ Strbuf set = STRBUF_INIT;
+
+        if (add_bridge_set(&set, state, true, false))
+                strbuf_addf(rules, "\t\t%s %s %s\n", direction, strbuf_text(&set), verdict);
+}
+
+static void add_forward(Strbuf *rules, const NetworkState *state, const char *bridges)
+{
+        static const char refuse[] = "reject with icmpx type admin-prohibited";
+        _cleanup_strbuf_ Strbuf pairs = STRBUF_INIT;
+
+        add_bridge_set(&pairs, state, false, true);
+        /* From a container: to its own network and out, but to no other network, unless over a published port. */
+        strbuf_adds(rules, "\tchain from_container {\n\t\tct state established,related accept\n");
+        strbuf_addf(rules, "\t\tiifname . oifname %s accept\n", strbuf_text(&pairs));
+        add_internal(rules, state, "iifname", refuse);
+        add_internal(rules, state, "oifname", refuse);
+        strbuf_adds(rules, "\t\tct status dnat accept\n");
+        strbuf_addf(rules, "\t\toifname \"%s*\" %s\n\t\taccept\n\t}\n", bridges, refuse);
+        /* To a container from elsewhere: published ports alone. */
+        strbuf_adds(rules, "\tchain to_container {\n\t\tct state established,related accept\n");
+        add_internal(rules, state, "oifname", "drop");
+        strbuf_adds(rules, "\t\tct status dnat accept\n\t\tdrop\n\t}\n");
+        strbuf_addf(rules, "\tchain forward {\n"
+                           "\t\ttype filter hook forward priority filter; policy accept;\n"
+                           "\t\tiifname \"%s*\" jump from_container\n"
+                           "\t\toifname \"%s*\" jump to_container\n"
+                           "\t}\n", bridges, bridges);
+}
+
+char *firewall_rules(const char *installation_id, const NetworkState *state)
+{
+        _cleanup_free_ char *table = firewall_table(installation_id);
+        _cleanup_free_ char *bridges = xasprintf(KERNEL_NAME_PREFIX "%sb", installation_id);
+        Strbuf rules = STRBUF_INIT;
+
+        /* Made first, so that its removal cannot fail; all of it is one transaction. */
+        strbuf_addf(&rules, "add table inet %s\ndelete table inet %s\n", table, table);
+        if (state->n_networks == 0)
+                return strbuf_take(&rules);
+        strbuf_addf(&rules, "table inet %s {\n", table);
+        add_guard(&rules, bridges);
+        add_published(&rules, state);
+        add_postrouting(&rules, state, bridges);
+        add_forward(&rules, state, bridges);
+        strbuf_adds(&rules, "}\n");
+        return strbuf_take(&rules);
+}
+
+/* What was set last, with the boot and the network namespace it was set in. */
+static char *applied_form(const char *rules)
+{
+        _cleanup_free_ char *boot_id = layout_boot_id();
+        struct stat status = { 0 };
+
+        (void)stat("/proc/thread-self/ns/net", &status);
+        return xasprintf("# boot %s namespace %llu\n%s", boot_id, (unsigned long long)status.st_ino, rules);
+}
+
+static int set_rules(const char *rules, Error **err)
+{
+        char *argv[] = { (char *)"nft", (char *)"-f", (char *)"-", NULL };
+        _cleanup_process_result_ ProcessResult result = { 0 };
+        ProcessRun run = PROCESS_RUN_INIT;
+        int r;
+
+        run.spec.argv = argv;
+        run.input = rules;
+        run.input_size = strlen(rules);
+        run.timeout_ms = NFT_TIMEOUT_MS;
+        r = process_run_checked(&run, &result, err);
+        if (r == -ERROR_UNAVAILABLE)
+                error_hint(err, r, "Install the package nftables.");
+        return error_prefix(err, r, "set the rules of nftables");
+}
+
+int firewall_apply(const Layout *layout, const NetworkState *state, bool force, Error **err)
+{
+        _cleanup_free_ char *rules = firewall_rules(layout->id, state), *form = applied_form(rules);
+        _cleanup_free_ char *path = layout_run(layout, "firewall.nft");
+        _cleanup_strbuf_ Strbuf applied = STRBUF_INIT;
+        int r;
+
+        if (!force && fs_read_file(AT_FDCWD, path, RULES_LIMIT, &applied, NULL) == 0 &&
+            streq(strbuf_text(&applied), form))
+                return 0;
+        /* Forgotten first: after a crash between the two nobody may believe the file. */
+        r = fs_remove_tree(AT_FDCWD, path, err);
+        if (r == 0)
+                r = set_rules(rules, err);
+        return r < 0 ? r : fs_rewrite_in_place(AT_FDCWD, path, form, strlen(form), 0600, err);
+}
+
+int firewall_is_present(const Layout *layout, bool *ret, Error **err)
+{
+        _cleanup_free_ char *table = firewall_table(layout->id);
+        char *argv[] = { (char *)"nft", (char *)"-t", (char *)"list", (char *)"table", (char *)"inet", table, NULL };
+        _cleanup_process_result_ ProcessResult result = { 0 };
+        ProcessRun run = PROCESS_RUN_INIT;
+        int r;
+
+        run.spec.argv = argv;
+        run.timeout_ms = NFT_TIMEOUT_MS;
+        r = process_run(&run, &result, err);
+        if (r < 0)
+                return r;
+        *ret = result.status == 0;
+        return 0;
+}

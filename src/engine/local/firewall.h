@@ -1,0 +1,19 @@
+/* Our nftables table: one per installation, "inet berth_<id>", replaced as a whole and atomically, with a chain per
+ * project for the ports that it publishes. Why each rule is there: docs/networking.md. */
+#ifndef BERTH_ENGINE_LOCAL_FIREWALL_H
+#define BERTH_ENGINE_LOCAL_FIREWALL_H
+
+#include "engine/local/network_state.h"
+
+/* The input of `nft -f` that makes the kernel's table agree with the state. Pure; owned by the caller. */
+char *firewall_rules(const char *installation_id, const NetworkState *state);
+/* "berth_1a2b3c", owned by the caller. */
+char *firewall_table(const char *installation_id);
+
+/* Makes the kernel's table agree with the state. Without force nothing is done where the rules are those that were set
+ * last, which <run>/firewall.nft remembers. */
+int firewall_apply(const Layout *layout, const NetworkState *state, bool force, Error **err);
+/* Whether the kernel still has our table. */
+int firewall_is_present(const Layout *layout, bool *ret, Error **err);
+
+#endif
