@@ -172,8 +172,11 @@ Subnet subnet_choose_ipv6(const char *seed, const Subnet *taken, size_t n_taken)
                 _cleanup_free_ char *text = xasprintf("%s %u", seed, attempt);
                 uint8_t digest[SHA256_SIZE], bytes[16] = { 0xfd };
                 Subnet candidate;
+                Sha256 hash;
 
-                sha256_of(text, strlen(text), digest);
+                sha256_init(&hash);
+                sha256_add(&hash, text, strlen(text));
+                sha256_finish(&hash, digest);
                 memcpy(bytes + 1, digest, 7);
                 candidate = subnet_around(address_from_bytes(AF_INET6, bytes), 64);
                 if (is_free(candidate, taken, n_taken))

@@ -338,13 +338,18 @@ static int connect_one(Attachment *attachment, size_t i, Error **err)
                           .peer_namespace_fd = attachment->namespace_fd, .mtu = bridge_mtu(record) };
         int index, r;
 
+        _cleanup_free_ char *no_ipv6 = xasprintf("net/ipv6/conf/%s/disable_ipv6", endpoint->interface);
+
         if (!parse_mac(endpoint->mac, veth.peer_mac))
                 return error_set(err, ERROR_INVALID, "\"%s\" is not a MAC address", endpoint->mac);
         r = bridge_ensure(attachment->outside, record, &veth.bridge_index, err);
         if (r == 0)
                 r = netlink_veth(attachment->outside, &veth, err);
+        (void)sysctl_write(no_ipv6, "1", NULL); /* a port of a bridge needs no address */
         if (r == 0)
                 r = netlink_index(attachment->inside, endpoint->guest_interface, &index, err);
+        if (r == 0)
+                r = netlink_set_up(attachment->inside, index, err);
         if (r == 0)
                 r = add_inside_address(attachment, index, record->subnet, endpoint->ipv4, err);
         if (r == 0 && endpoint->ipv6)
@@ -486,6 +491,13 @@ static void warn_internal_ports(const Attachment *attachment)
         progress->warning(progress->context, text);
 }
 
+static int start_relay(Attachment *attachment, int *ret_fd, Error **err)
+{
+        RelayTarget target = { attachment->run_dir, attachment->endpoints[0]->ipv4 };
+
+        return relay_start(attachment->layout, &target, &attachment->ports, ret_fd, err);
+}
+
 static int attach_networks(Attachment *attachment, LocalNetworkResult *result, Error **err)
 {
         const ContainerSpec *spec = attachment->spec;
@@ -501,7 +513,7 @@ static int attach_networks(Attachment *attachment, LocalNetworkResult *result, E
         if (r == 0)
                 r = network_commit(attachment->layout, attachment->change, err);
         if (r == 0)
-                r = relay_start(attachment->layout, attachment->endpoints[0]->ipv4, &attachment->ports, &relay_fd, err);
+                r = start_relay(attachment, &relay_fd, err);
         if (r < 0)
                 return r;
         warn_internal_ports(attachment);

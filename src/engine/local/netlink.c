@@ -152,7 +152,7 @@ static void report_link(const struct nlmsghdr *header, LinkFound found, void *co
 /* Sends and waits for the answer's end. Returns 0 or a negative errno; *ret_reason is borrowed until the next call. */
 static int transact(Netlink *netlink, Message *message, LinkFound found, void *context, const char **ret_reason)
 {
-        bool dump = message->header.nlmsg_flags & NLM_F_DUMP;
+        bool dump = message->header.nlmsg_type == RTM_GETLINK && (message->header.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
 
         *ret_reason = NULL;
         message->header.nlmsg_seq = ++netlink->sequence;
@@ -323,8 +323,8 @@ static int set_hairpin(Netlink *netlink, const char *name, Error **err)
 
 int netlink_veth(Netlink *netlink, const VethSpec *spec, Error **err)
 {
-        struct ifinfomsg *link, *peer;
         size_t info, data, nested;
+        struct ifinfomsg *link;
         const char *reason;
         Message message;
         int r;
@@ -338,8 +338,7 @@ int netlink_veth(Netlink *netlink, const VethSpec *spec, Error **err)
         message_put_string(&message, IFLA_INFO_KIND, "veth");
         data = message_open_nest(&message, IFLA_INFO_DATA);
         nested = message_open_nest(&message, VETH_INFO_PEER);
-        peer = message_reserve(&message, sizeof(*peer));
-        peer->ifi_flags = peer->ifi_change = IFF_UP;
+        message_reserve(&message, sizeof(struct ifinfomsg)); /* it cannot be set up yet: it has no other end so far */
         message_put_string(&message, IFLA_IFNAME, spec->peer_name);
         message_put(&message, IFLA_ADDRESS, spec->peer_mac, MAC_SIZE);
         message_put_u32(&message, IFLA_MTU, (uint32_t)spec->mtu);

@@ -33,7 +33,7 @@ typedef struct VethSpec {
         uint8_t peer_mac[MAC_SIZE];
         int mtu;
 } VethSpec;
-/* Makes a pair, both ends up. */
+/* Makes a pair; the host end is up, the other one is to be set up inside. */
 int netlink_veth(Netlink *netlink, const VethSpec *spec, Error **err);
 
 /* Removes an interface; absent is fine. */

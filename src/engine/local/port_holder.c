@@ -187,7 +187,7 @@ bool port_is_held(const PortQuestion *question)
 
 static uint16_t next_free_port(const PortQuestion *question)
 {
-        for (unsigned port = question->port + 1U; port <= 65535 && port <= question->port + SEARCH_PORTS; port++) {
+        for (unsigned port = question->port + 1U; port <= 65535 && port <= question->port + (unsigned)SEARCH_PORTS; port++) {
                 int fd;
 
                 if (ports_bind(question->address, (uint16_t)port, question->udp, false, &fd) < 0)

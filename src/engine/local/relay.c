@@ -17,11 +17,13 @@ static bool is_ipv6(const HeldPort *port)
 
 typedef VECTOR(int) Fds;
 
-/* Arguments: the target's address, then for each descriptor from 4 on "tcp:5432". 3 is the pipe to watch. */
-static char **relay_arguments(const Layout *layout, const char *target, const HeldPorts *ports, int watch_fd, Fds *fds)
+/* Arguments: the container's folder (for people who look at processes), the target's address, then for each descriptor
+ * from 4 on "tcp:5432". 3 is the pipe to watch. */
+static char **relay_arguments(const Layout *layout, const RelayTarget *target, const HeldPorts *ports, int watch_fd,
+                              Fds *fds)
 {
         _cleanup_free_ char *program = layout_libexec(layout, "berth-relay");
-        char **argv = strv_new(program, target, NULL);
+        char **argv = strv_new(program, target->directory, target->address, NULL);
 
         vector_add(fds, watch_fd);
         for (size_t i = 0; i < ports->length; i++) {
@@ -50,7 +52,7 @@ static int run_relay(char **argv, const Fds *fds, Error **err)
         return error_prefix(err, r, "start the relay for IPv6");
 }
 
-int relay_start(const Layout *layout, const char *target, HeldPorts *ports, int *ret_fd, Error **err)
+int relay_start(const Layout *layout, const RelayTarget *target, HeldPorts *ports, int *ret_fd, Error **err)
 {
         _cleanup_close_ int watch_read = -1, watch_write = -1;
         _cleanup_strv_ char **argv = NULL;

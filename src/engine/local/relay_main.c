@@ -1,7 +1,9 @@
 /* berth-relay: accepts on sockets that it inherits and hands what comes on to a container, and back.
  *
- *   berth-relay ADDRESS PROTOCOL:PORT…    descriptor 3: a pipe; the relay ends when its other end is closed
- *                                         descriptors 4, 5, …: a bound socket for each PROTOCOL:PORT ("tcp:5432")
+ *   berth-relay FOLDER ADDRESS PROTOCOL:PORT…
+ *
+ * FOLDER is the container's and tells people whose relay it is. Descriptor 3 is a pipe: the relay ends when its other end
+ * is closed. Descriptors 4, 5, … are bound sockets, one for each PROTOCOL:PORT ("tcp:5432").
  *
  * Its first process ends as soon as the relay is ready. It runs as nobody and holds nothing but its sockets. */
 #include <arpa/inet.h>
@@ -350,7 +352,7 @@ static bool parse_service(const char *text, const char *address, Service *ret)
 static bool prepare(Relay *relay, Source *end, int argc, char **argv)
 {
         relay->epoll = epoll_create1(EPOLL_CLOEXEC);
-        relay->n_services = (size_t)argc - 2;
+        relay->n_services = (size_t)argc - 3;
         relay->services = xnew_array(Service, relay->n_services);
         if (relay->epoll < 0 || !watch(relay, end, EPOLLIN | EPOLLHUP))
                 return false;
@@ -358,7 +360,7 @@ static bool prepare(Relay *relay, Source *end, int argc, char **argv)
                 Service *service = &relay->services[i];
 
                 service->source.fd = FIRST_SOCKET + (int)i;
-                if (!parse_service(argv[i + 2], argv[1], service) || !watch(relay, &service->source, EPOLLIN))
+                if (!parse_service(argv[i + 3], argv[2], service) || !watch(relay, &service->source, EPOLLIN))
                         return false;
                 if (service->source.kind == SOURCE_DATAGRAMS && !relay->buffer)
                         relay->buffer = xmalloc(SPLICE_SIZE);
@@ -388,7 +390,7 @@ int main(int argc, char **argv)
         pid_t pid;
         int null;
 
-        if (argc < 3 || argc > MAX_PORTS || !prepare(&relay, &end, argc, argv)) {
+        if (argc < 4 || argc > MAX_PORTS || !prepare(&relay, &end, argc, argv)) {
                 fprintf(stderr, "berth-relay: started by berth alone, with sockets to serve\n");
                 return 2;
         }

@@ -1,0 +1,138 @@
+/* Drives networks of the local engine from tests: one call a run, JSON in and out.
+ *
+ *   network-tool create NAME [PROJECT [internal|ipv6|-] [SUBNET]]
+ *   network-tool remove|inspect NAME
+ *   network-tool attach SPEC-JSON ID RUN-DIR      prints the result, then holds it until standard input ends
+ *   network-tool detach ID RUN-DIR
+ *   network-tool recover|refresh|objects|prune|check SPEC-JSON */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "engine/local/network.h"
+#include "state/document.h"
+
+static void warn(void *context, const char *text)
+{
+        fprintf(stderr, "warning: %s\n", text);
+}
+
+static const EngineProgress progress = { .warning = warn, .cancel_fd = -1 };
+
+static int create(const Layout *layout, int argc, char **argv, Error **err)
+{
+        NetworkPool pool = { .subnet = argc > 5 ? argv[5] : NULL };
+        NetworkSpec spec = { .name = argv[2], .project = argc > 3 ? argv[3] : NULL, .pools = &pool,
+                             .n_pools = argc > 5, .internal = argc > 4 && strstr(argv[4], "internal"),
+                             .enable_ipv6 = argc > 4 && strstr(argv[4], "ipv6") };
+
+        return local_network_create(layout, &spec, &progress, err);
+}
+
+static int load_spec(const char *text, ContainerSpec **ret, Error **err)
+{
+        _cleanup_json_ json_t *json = json_loads(text, 0, NULL);
+
+        return json ? container_spec_from_json(json, ret, err) : error_set(err, ERROR_USAGE, "not JSON: %s", text);
+}
+
+static void print_result(const LocalNetworkResult *result, int64_t took_ns)
+{
+        printf("{\"ms\": %.3f, \"addresses\": [", (double)took_ns / 1e6);
+        for (size_t i = 0; i < result->n_addresses; i++)
+                printf("%s{\"network\": \"%s\", \"ipv4\": \"%s\", \"ipv6\": \"%s\"}", i ? ", " : "",
+                       result->addresses[i].network, result->addresses[i].ipv4,
+                       result->addresses[i].ipv6 ? result->addresses[i].ipv6 : "");
+        printf("], \"ports\": [");
+        for (size_t i = 0; i < result->n_ports; i++)
+                printf("%s{\"host_ip\": \"%s\", \"host_port\": %u}", i ? ", " : "", result->ports[i].host_ip,
+                       result->ports[i].host_port);
+        printf("]}\n");
+        fflush(stdout);
+}
+
+static int attach(const Layout *layout, char **argv, Error **err)
+{
+        _cleanup_(container_spec_freep) ContainerSpec *spec = NULL;
+        _cleanup_local_network_result_ LocalNetworkResult result = { 0 };
+        int64_t begin_ns;
+        char c;
+        int r = load_spec(argv[2], &spec, err);
+
+        if (r < 0)
+                return r;
+        r = fs_make_directories(argv[4], 0711, err);
+        begin_ns = clock_monotonic_ns();
+        if (r == 0)
+                r = local_network_attach(layout, spec, argv[3], argv[4], &progress, &result, err);
+        if (r < 0)
+                return r;
+        print_result(&result, clock_monotonic_ns() - begin_ns);
+        while (read(STDIN_FILENO, &c, 1) > 0)
+                ;
+        return 0;
+}
+
+static int check(const Layout *layout, char **argv, Error **err)
+{
+        _cleanup_(container_spec_freep) ContainerSpec *spec = NULL;
+        int r = load_spec(argv[2], &spec, err);
+
+        return r < 0 ? r : local_network_check(layout, spec, err);
+}
+
+static int inspect(const Layout *layout, const char *name, Error **err)
+{
+        _cleanup_(network_info_freep) NetworkInfo *info = NULL;
+        int r = local_network_inspect(layout, name, &info, err);
+
+        if (r < 0)
+                return r;
+        printf("{\"subnet\": \"%s\", \"gateway\": \"%s\", \"interface\": \"%s\", \"subnet6\": \"%s\"}\n", info->subnet,
+               info->gateway, info->interface, info->subnet6 ? info->subnet6 : "");
+        return 0;
+}
+
+static int call(const Layout *layout, int argc, char **argv, Error **err)
+{
+        const char *verb = argv[1];
+
+        if (streq(verb, "create") && argc > 2)
+                return create(layout, argc, argv, err);
+        if (streq(verb, "remove") && argc > 2)
+                return local_network_remove(layout, argv[2], err);
+        if (streq(verb, "inspect") && argc > 2)
+                return inspect(layout, argv[2], err);
+        if (streq(verb, "attach") && argc > 4)
+                return attach(layout, argv, err);
+        if (streq(verb, "check") && argc > 2)
+                return check(layout, argv, err);
+        if (streq(verb, "detach") && argc > 3)
+                return local_network_detach(layout, NULL, argv[2], argv[3], err);
+        if (streq(verb, "recover"))
+                return local_network_recover(layout, NULL, argv + 2, &progress, err);
+        if (streq(verb, "refresh"))
+                return local_network_refresh(layout, err);
+        return error_set(err, ERROR_USAGE, "unknown call \"%s\"", verb);
+}
+
+int main(int argc, char **argv)
+{
+        _cleanup_(layout_freep) Layout *layout = layout_create();
+        _cleanup_error_ Error *error = NULL;
+        int r = argc < 2 ? error_set(&error, ERROR_USAGE, "no call") : layout_prepare(layout, &error);
+
+        if (r == 0)
+                r = call(layout, argc, argv, &error);
+        if (r == 0)
+                return 0;
+        fprintf(stderr, "%s: %s\n", error_kind_name(error->kind), error->message);
+        if (error->hint)
+                fprintf(stderr, "hint: %s\n", error->hint);
+        return 1;
+}
