@@ -1,0 +1,180 @@
+"""A clear error, a non-zero exit, and nothing changed."""
+import os
+import socket
+import subprocess
+
+import pytest
+
+SLEEP = "image: busybox, command: [sleep, '1000000'], stop_signal: SIGKILL"
+
+FILES = {
+    "not YAML": ("services: [", ["compose.yaml:"]),
+    "a tab": ("services:\n\tbox: {image: x}\n", ["compose.yaml:2"]),
+    "an unknown key": ("services:\n  box:\n    image: busybox\n    imagee: x\n", ["compose.yaml:4:5", "services.box", "imagee"]),
+    "a number for a map": ("services: 5\n", ["compose.yaml:1", "services"]),
+    "an undefined network": ("services: {box: {image: busybox, networks: [nowhere]}}", ["nowhere"]),
+    "an undefined volume": ("services: {box: {image: busybox, volumes: ['nothing:/x']}}", ["nothing"]),
+    "an undefined secret": ("services: {box: {image: busybox, secrets: [unknown]}}", ["unknown"]),
+    "an undefined dependency": ("services: {box: {image: busybox, depends_on: [ghost]}}", ["ghost"]),
+    "a cycle": ("services: {a: {image: busybox, depends_on: [b]}, b: {image: busybox, depends_on: [a]}}", ["a", "b", "cycle"]),
+    "no image": ("services: {box: {command: ['true']}}", ["box", "image"]),
+    "a missing env file": ("services: {box: {image: busybox, env_file: [absent.env]}}", ["absent.env"]),
+    "a missing secret file": ("services: {box: {image: busybox, secrets: [s]}}\nsecrets: {s: {file: ./absent}}", ["absent"]),
+    "a required variable": ("services: {box: {image: '${WANTED:?must be set}'}}", ["WANTED", "must be set"]),
+    "a broken interpolation": ("services: {box: {image: '${'}}", ["compose.yaml:1"]),
+    "a bad image name": ("services: {box: {image: 'UPPER/..//x'}}", ["UPPER"]),
+    "a bad port": ("services: {box: {image: busybox, ports: ['99999:80']}}", ["99999"]),
+    "a bad duration": ("services: {box: {image: busybox, stop_grace_period: soon}}", ["soon"]),
+    "an alias bomb": ("a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [" + ",".join([f"*{chr(97 + i)}"] * 9) + "]\n"
+                                                               for i in range(9)) + "services: {box: {image: busybox, x-all: *j}}", ["compose.yaml"]),
+    "a name that leaves its folder": ("name: ../../etc\nservices: {box: {image: busybox}}", ["../../etc"]),
+    "an unknown host path": ("services: {box: {image: busybox, volumes: [{type: bind, source: ./absent, target: /x}]}}", ["absent"]),
+}
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_file(what, project, images, berth):
+    images("busybox")
+    text, words = FILES[what]
+    made = project()
+    made.write("compose.yaml", text)
+    result = made("up", "-d", check=False, timeout=60)
+    assert result.returncode != 0
+    for word in words:
+        assert word in result.stderr, result.stderr
+    assert len(result.stderr) < 4000
+    assert berth.ps("-a", cwd=berth.root, check=False) == {} if berth.projects() else True
+    assert not any((berth.data / "volumes").glob("*"))
+
+
+def test_deep_nesting(project):
+    made = project()
+    made.write("compose.yaml", "services: " + "[" * 100000)
+    assert "compose.yaml" in made.fails("config", timeout=60)
+
+
+def test_no_file(project):
+    error = project().fails("up", "-d")
+    assert "compose.yaml" in error
+
+
+def test_a_port_that_is_taken_names_its_holder_and_the_next_free_one(project, images, free_port):
+    images("busybox")
+    port = free_port()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        made = project(f"services: {{box: {{{SLEEP}, ports: ['127.0.0.1:{port}:80']}}}}")
+        error = made.fails("up", "-d")
+        assert str(port) in error
+        assert str(os.getpid()) in error
+        assert "python" in error
+        assert str(port + 1) in error or "free" in error
+    made("up", "-d")
+    assert made.ps()["demo-box-1"]["State"] == "running"
+
+
+def test_a_port_of_another_project(berth, images, free_port):
+    from support.program import Project
+    images("busybox")
+    port = free_port()
+    text = f"services: {{box: {{{SLEEP}, ports: ['127.0.0.1:{port}:80']}}}}"
+    Project(berth, berth.root / "first", text)("up", "-d")
+    error = Project(berth, berth.root / "second", text).fails("up", "-d")
+    assert str(port) in error and "first" in error
+
+
+def test_an_image_that_does_not_exist(project, registry):
+    made = project("services: {box: {image: 'library/no-such-image:1'}}")
+    error = made.fails("up", "-d")
+    assert "no-such-image" in error
+
+
+def test_a_registry_that_does_not_answer(project, free_port):
+    made = project(f"services: {{box: {{image: '127.0.0.1:{free_port()}/x:1'}}}}")
+    error = made.fails("up", "-d", timeout=100)
+    assert "127.0.0.1" in error
+
+
+def test_a_missing_major_says_which_there_are(project):
+    made = project("services: {db: {image: 'postgres:12', environment: {POSTGRES_PASSWORD: x}, x-berth: {images: host}}}")
+    error = made.fails("up", "-d")
+    assert "postgresql-12" in error and "12" in error
+
+
+def test_no_root(project, berth):
+    result = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(berth_program()), "up", "-d"],
+                            cwd="/", env={**berth.environment, "HOME": "/"}, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert result.returncode != 0
+    assert "compose" in result.stderr or "root" in result.stderr
+
+
+def berth_program():
+    from support.program import BUILD
+    return BUILD / "berth"
+
+
+def test_no_runtime(project, images, berth):
+    images("busybox")
+    made = project(f"services: {{box: {{{SLEEP}}}}}")
+    error = made.fails("up", "-d", env={"BERTH_RUNTIME": "/nonexistent/runtime"})
+    assert "runtime" in error
+
+
+def test_a_full_disk_is_said_and_nothing_is_left(project, images, berth):
+    images("busybox")
+    made = project(f"services: {{box: {{{SLEEP}}}}}")
+    full = berth.data / "projects"
+    full.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=8", "tmpfs", str(full)], check=True)
+    try:
+        error = made.fails("up", "-d")
+        assert "space" in error.lower()
+    finally:
+        berth("-p", "demo", "down", check=False, cwd=berth.root)
+        subprocess.run(["umount", "-l", str(full)], check=True)
+
+
+def test_a_corrupt_state_file_is_named_and_kept_aside(project, images, berth):
+    images("busybox")
+    made = project(f"services: {{box: {{{SLEEP}}}}}")
+    made("up", "-d")
+    before = made.ps()["demo-box-1"]["ID"]
+    os.kill(berth.keeper_pid("demo"), 9)
+    state = berth.data / "projects" / "demo" / "project.json"
+    state.write_text("{ not json")
+    result = made("up", "-d")
+    assert "project.json" in result.stderr
+    assert list(state.parent.glob("project.json.corrupt-*"))
+    assert made.ps()["demo-box-1"]["ID"] == before
+    assert made.ps()["demo-box-1"]["State"] == "running"
+
+
+def test_a_newer_installation_is_refused_and_untouched(berth, project):
+    berth.data.mkdir(exist_ok=True)
+    (berth.data / "format.json").write_text('{"format": 99}')
+    made = project("services: {box: {image: busybox}}")
+    error = made.fails("up", "-d")
+    assert "newer" in error
+    assert (berth.data / "format.json").read_text() == '{"format": 99}'
+    (berth.data / "format.json").unlink()
+
+
+def test_a_layer_whose_bytes_are_wrong_is_refused(registry, project, berth):
+    import sys
+    from support.program import ROOT
+    sys.path.insert(0, str(ROOT / "tests" / "images"))
+    import oci
+    name = "test/spoiled:1"
+    image = registry.add_image(name, [oci.Tree().folder("bin").file("bin/x", os.urandom(100000)).bytes()], {"Cmd": ["x"]})
+    layer = registry.builder.blobs.manifest(image)["layers"][0]["digest"].removeprefix("sha256:")
+    blob = next(registry.storage.glob(f"docker/registry/v2/blobs/sha256/*/{layer}/data"))
+    data = blob.read_bytes()
+    blob.unlink()
+    blob.write_bytes(data[:-100] + bytes(100))
+    made = project(f"services: {{box: {{image: '{name}'}}}}")
+    error = made.fails("up", "-d")
+    assert "spoiled" in error
+
+
+test_a_layer_whose_bytes_are_wrong_is_refused = pytest.mark.own_store(test_a_layer_whose_bytes_are_wrong_is_refused)
