@@ -29,7 +29,7 @@ CASES = pathlib.Path(os.environ.get("BERTH_CASES") or program.ROOT.parent / "sha
 
 def pytest_configure(config):
     for marker in ("slow: takes long; left out under the sanitizers",
-                   "soak: the fault tests with many rounds (make soak)",
+                   "soak: a fault test, which `make soak` runs alone with many more rounds",
                    "own_store: an image store of the test's own instead of the shared one"):
         config.addinivalue_line("markers", marker)
     network.enter()
@@ -45,8 +45,6 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="needs root"))
         elif "berth" in item.fixturenames and not (program.BUILD / "berth").exists():
             item.add_marker(pytest.mark.skip(reason="berth is not built"))
-        if item.get_closest_marker("soak") and not os.environ.get("BERTH_SOAK"):
-            item.add_marker(pytest.mark.skip(reason="only in make soak"))
 
 
 @pytest.fixture(scope="session")

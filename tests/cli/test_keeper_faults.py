@@ -40,6 +40,8 @@ def test_containers_go_on_and_the_next_command_takes_over(project, images, berth
     wait_until(lambda: made.ps().get("demo-box-1", {}).get("State") == "running")
 
 
+@pytest.mark.soak
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["up", "down", "restart"])
 def test_killed_at_random_points(verb, project, berth):
     """Then the project converges, and what was committed is there."""
