@@ -16,7 +16,7 @@
 #include "image/index.h"
 #include "state/document.h"
 
-#define RECIPE_NUMBER 1 /* a change of what host_root_make makes is a new image */
+#define RECIPE_NUMBER 2 /* a change of what host_root_make makes is a new image */
 #define IMAGE_FORMAT 1
 
 char *host_file_key(const char *path)

@@ -143,7 +143,7 @@ static void add_folders(HostRecipe *recipe, bool new_layout)
 {
         static const HostFolder old_layout_folders[] = {
                 { "docker-entrypoint-initdb.d", 0755, 0 },
-                { "var/lib/postgresql", 0755, POSTGRES_ID },
+                { "var/lib/postgresql", 01777, POSTGRES_ID },
                 { "var/lib/postgresql/data", 01777, POSTGRES_ID },
                 { "run/postgresql", 03777, POSTGRES_ID },
         };

@@ -32,7 +32,7 @@ static const HostFolder local_folders[] = {
 static const char *const copied_files[] = {
         "etc/debian_version", "etc/host.conf", "etc/inputrc", "etc/bash.bashrc", "etc/profile", "etc/shells", "etc/services",
         "etc/protocols", "etc/rpc", "etc/networks", "etc/gai.conf", "etc/login.defs", "etc/locale.alias", "etc/issue",
-        "etc/ld.so.conf", "etc/ssl/openssl.cnf", "etc/lsb-release", "etc/magic", "etc/mime.types",
+        "etc/ld.so.conf", "etc/ssl/openssl.cnf", "etc/lsb-release",
 };
 static const char *const copied_folders[] = { "etc/pam.d", "etc/security", "etc/ld.so.conf.d" };
 
@@ -196,17 +196,27 @@ static int link_runtime(const char *root, Error **err)
         return 0;
 }
 
-/* Executed, the kernel starts the entrypoint at once, without a shell; sourced by a user's script, the first line is a
- * comment and the functions of the official entrypoint follow. */
-static int write_entrypoint_script(const char *local, Error **err)
+/* Executed, the kernel starts the entrypoint at once, without a shell, which goes by the script's name; sourced by a
+ * user's script, the first line is a comment and the functions of the official entrypoint follow. */
+static int write_entrypoint_scripts(const char *local, Error **err)
 {
-        return write_text(local, "bin/docker-entrypoint.sh",
-                          "#!/usr/local/bin/berth-entrypoint --script\n"
-                          "case \"${0##*/}\" in\n"
-                          "docker-entrypoint.sh) exec /usr/local/bin/berth-entrypoint \"$@\" ;;\n"
-                          "*) . /usr/local/bin/entrypoint-functions.sh ;;\n"
-                          "esac\n",
-                          0755, err);
+        static const char *const names[] = { "docker-entrypoint.sh", "docker-ensure-initdb.sh", "docker-enforce-initdb.sh",
+                                             "gosu" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                _cleanup_free_ char *path = path_join("bin", names[i]);
+                _cleanup_free_ char *text =
+                        xasprintf("#!/usr/local/bin/berth-entrypoint --script\n"
+                                  "case \"${0##*/}\" in\n"
+                                  "%s) exec /usr/local/bin/berth-entrypoint --script \"$0\" \"$@\" ;;\n"
+                                  "*) . /usr/local/bin/entrypoint-functions.sh ;;\n"
+                                  "esac\n", names[i]);
+                int r = write_text(local, path, text, 0755, err);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 /* A bind over a file needs a file to be there. */
@@ -246,7 +256,7 @@ static int make_tree(const char *root, const char *local, const HostRecipe *reci
         if (r == 0)
                 r = make_bind_targets(root, local, recipe->binds, err);
         if (r == 0 && recipe->user_name)
-                r = write_entrypoint_script(local, err);
+                r = write_entrypoint_scripts(local, err);
         return r;
 }
 

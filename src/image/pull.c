@@ -1,0 +1,111 @@
+#include "image/pull.h"
+
+#include "base/mem.h"
+#include "base/strv.h"
+#include "image/host.h"
+#include "image/reference.h"
+#include "state/document.h"
+#include "state/worker.h"
+
+static void tell_event(void *context, const json_t *event)
+{
+        const ImageProgress *progress = context;
+        const char *status = json_get_string(event, "status", NULL), *warning = json_get_string(event, "warning", NULL);
+
+        if (status)
+                progress_status(progress, status);
+        if (warning)
+                progress_warning(progress, warning);
+        if (json_object_get(event, "done"))
+                progress_bytes(progress, json_get_string(event, "what", ""), (uint64_t)json_get_int(event, "done", 0),
+                               (uint64_t)json_get_int(event, "total", 0));
+}
+
+static int run_job(const Layout *layout, const char *job, json_t *params, int input_fd, const ImageProgress *progress,
+                   json_t **ret, Error **err)
+{
+        static const ImageProgress silent = { .cancel_fd = -1 };
+        const ImageProgress *told = progress ? progress : &silent;
+        WorkerRun run = {
+                .job = job,
+                .params = params,
+                .input_fd = input_fd,
+                .cancel_fd = told->cancel_fd,
+                .context = (void *)told,
+                .event = tell_event,
+        };
+        int r = worker_run(layout, &run, ret, err);
+
+        json_decref(params);
+        return r;
+}
+
+/* ERROR_UNSUPPORTED: the policy or the name leaves it to a registry. */
+static int find_on_host(const Layout *layout, const char *reference, ImagePolicy policy, const ImageProgress *progress,
+                        Error **err)
+{
+        _cleanup_reference_ Reference parsed = { 0 };
+        _cleanup_image_ Image *image = NULL;
+        int r = reference_parse(reference, &parsed, err);
+
+        if (r < 0)
+                return r;
+        if (policy == IMAGES_REGISTRY)
+                return -ERROR_UNSUPPORTED;
+        r = host_image_find(layout, &parsed, policy, &image, err);
+        if (r == 0 && progress)
+                progress_status(progress, image->source_line);
+        return r;
+}
+
+int image_pull(const Layout *layout, const char *reference, ImagePolicy policy, const char *platform,
+               const ImageProgress *progress, Error **err)
+{
+        _cleanup_error_ Error *host_error = NULL;
+        _cleanup_json_ json_t *result = NULL;
+        json_t *params;
+        int r = find_on_host(layout, reference, policy, progress, &host_error);
+
+        if (r == 0 || (r != -ERROR_UNSUPPORTED && (policy == IMAGES_HOST || r != -ERROR_NOT_FOUND)))
+                return error_move(err, &host_error, r);
+        params = json_object();
+        json_set_string(params, "reference", reference);
+        json_set_string(params, "platform", platform);
+        return run_job(layout, "pull", params, -1, progress, &result, err);
+}
+
+int image_load_by_worker(const Layout *layout, const char *source, const char *name, const char *platform, int input_fd,
+                         const ImageProgress *progress, char ***ret_ids, Error **err)
+{
+        _cleanup_json_ json_t *result = NULL;
+        json_t *params = json_object(), *image;
+        size_t i;
+        int r;
+
+        json_set_string(params, "source", source);
+        json_set_string(params, "name", name);
+        json_set_string(params, "platform", platform);
+        r = run_job(layout, "load", params, input_fd, progress, &result, err);
+        if (r < 0)
+                return r;
+        json_array_foreach(json_object_get(result, "images"), i, image)
+                strv_add(ret_ids, json_get_string(image, "id", ""));
+        return 0;
+}
+
+int image_import_by_worker(const Layout *layout, const char *source, const char *name, const char *platform,
+                           char *const *changes, int input_fd, const ImageProgress *progress, char **ret_id, Error **err)
+{
+        _cleanup_json_ json_t *result = NULL;
+        json_t *params = json_object();
+        int r;
+
+        json_set_string(params, "source", source);
+        json_set_string(params, "name", name);
+        json_set_string(params, "platform", platform);
+        json_object_set_new(params, "changes", json_from_strv(changes));
+        r = run_job(layout, "import", params, input_fd, progress, &result, err);
+        if (r == 0)
+                *ret_id = xstrdup(json_get_string(result, "id", ""));
+        return r;
+}

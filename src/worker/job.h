@@ -1,0 +1,36 @@
+/* What a job of berth-worker is given, and how it tells of its progress; see state/worker.h for the other side. */
+#ifndef BERTH_WORKER_JOB_H
+#define BERTH_WORKER_JOB_H
+
+#include <jansson.h>
+
+#include "image/progress.h"
+#include "state/layout.h"
+
+typedef struct Job {
+        const Layout *layout;
+        const json_t *params;
+        int cancel_fd;          /* readable: give up with ERROR_CANCELLED */
+} Job;
+
+typedef struct JobEntry {
+        const char *name, *summary;
+        /* *ret: the result, an object; left alone: an empty one. */
+        int (*run)(const Job *job, json_t **ret, Error **err);
+} JobEntry;
+
+extern const JobEntry job_table[];
+extern const size_t job_table_length;
+
+/* Writes one event; takes the reference. From any thread. */
+void job_emit(json_t *event);
+/* An ImageProgress that emits {"status"}, {"what", "done", "total"} and {"warning"}. */
+ImageProgress job_progress(const Job *job);
+/* A string among the parameters; ERROR_USAGE where it is missing. *ret is borrowed. */
+int job_require(const Job *job, const char *key, const char **ret, Error **err);
+
+int job_pull(const Job *job, json_t **ret, Error **err);
+int job_load(const Job *job, json_t **ret, Error **err);
+int job_import(const Job *job, json_t **ret, Error **err);
+
+#endif

@@ -1,0 +1,9 @@
+#include "base/macros.h"
+#include "worker/job.h"
+
+const JobEntry job_table[] = {
+        { "import", "make an image of a root file system", job_import },
+        { "load", "load images from an archive, a folder or Docker", job_load },
+        { "pull", "pull an image from a registry", job_pull },
+};
+const size_t job_table_length = ARRAY_SIZE(job_table);
