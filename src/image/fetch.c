@@ -71,7 +71,7 @@ static int find_manifest(Fetch *fetch, Error **err)
                 return manifest_parse(list, &fetch->parsed, err);
         r = manifest_select(list, fetch->platform, &digest, err);
         if (r < 0)
-                return error_prefix(err, r, "image \"%s\"", fetch->skopeo.name);
+                return r;
         free_and_replace(&fetch->source, xasprintf("%s@%s", fetch->repository, digest));
         r = fetch_manifest(fetch, digest, &manifest, err);
         return r < 0 ? r : manifest_parse(manifest, &fetch->parsed, err);

@@ -27,19 +27,27 @@ char *store_staging_path(const Layout *layout)
         return layout_data(layout, "images/staging");
 }
 
-int store_lock(const Layout *layout, int *ret_fd, Error **err)
+int store_prepare(const Layout *layout, Error **err)
 {
-        static const char *const folders[] = { "images/blobs/sha256", "images/layers", "images/host" };
-        _cleanup_free_ char *path = layout_data(layout, "images/lock");
-        int r;
+        static const char *const folders[] = { "images/blobs/sha256", "images/layers", "images/host", "images/staging" };
 
         for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
                 _cleanup_free_ char *folder = layout_data(layout, "%s", folders[i]);
+                int r = fs_make_directories(folder, 0711, err);
 
-                r = fs_make_directories(folder, 0711, err);
                 if (r < 0)
                         return error_prefix(err, r, "image store");
         }
+        return 0;
+}
+
+int store_lock(const Layout *layout, int *ret_fd, Error **err)
+{
+        _cleanup_free_ char *path = layout_data(layout, "images/lock");
+        int r = store_prepare(layout, err);
+
+        if (r < 0)
+                return r;
         r = lock_file(path, -1, ret_fd, err);
         return error_prefix(err, r, "image store");
 }

@@ -14,7 +14,9 @@
 #include "image/image.h"
 #include "state/layout.h"
 
-/* Waits for other writers; the lock lasts until *ret_fd is closed. Makes the store's folders. */
+/* Makes the store's folders. */
+int store_prepare(const Layout *layout, Error **err);
+/* Waits for other writers; the lock lasts until *ret_fd is closed. Prepares the store too. */
 int store_lock(const Layout *layout, int *ret_fd, Error **err);
 
 /* An empty index where there is none yet. *ret is a new reference. */

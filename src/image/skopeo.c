@@ -62,7 +62,7 @@ static const struct {
 /* time="…" level=fatal msg="…": the message without its quoting; owned by the caller. */
 static char *last_message(const char *errors)
 {
-        const char *start = strstr(errors, "level=fatal msg=\"");
+        const char *start = strstr(errors, "level=fatal msg=\""), *parsing, *reason;
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
 
         if (!start)
@@ -72,7 +72,10 @@ static char *last_message(const char *errors)
                         start++;
                 strbuf_addc(&text, *start);
         }
-        return strbuf_take(&text);
+        /* What it was doing is said already: "Error parsing image name \"docker://x\": why". */
+        parsing = startswith(strbuf_text(&text), "Error parsing image name \"");
+        reason = parsing ? strstr(parsing, "\": ") : NULL;
+        return xstrdup(reason ? reason + 3 : strbuf_text(&text));
 }
 
 static int explain(const Skopeo *skopeo, const char *errors, Error **err)
@@ -84,10 +87,10 @@ static int explain(const Skopeo *skopeo, const char *errors, Error **err)
 
                 if (!strstr(errors, failures[i].text))
                         continue;
-                r = error_set(err, failures[i].kind, "image \"%s\": %s (%s)", skopeo->name, failures[i].message, message);
+                r = error_set(err, failures[i].kind, "%s (%s)", failures[i].message, message);
                 return failures[i].hint ? error_hint(err, r, "%s", failures[i].hint) : r;
         }
-        return error_set(err, ERROR_FAILED, "image \"%s\": %s", skopeo->name, isempty(message) ? "skopeo failed" : message);
+        return error_set(err, ERROR_FAILED, "%s", isempty(message) ? "skopeo failed" : message);
 }
 
 /* ---- running ---- */

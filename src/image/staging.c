@@ -50,7 +50,7 @@ static int make_locked(const char *folder, Staging *ret, Error **err)
 int staging_create(const Layout *layout, Staging *ret, Error **err)
 {
         _cleanup_free_ char *folder = store_staging_path(layout);
-        int r = fs_make_directories(folder, 0700, err);
+        int r = store_prepare(layout, err);
 
         if (r < 0)
                 return r;
