@@ -1,0 +1,34 @@
+/* Carrying migrations out. */
+#ifndef BERTH_POSTGRES_MIGRATE_RUN_H
+#define BERTH_POSTGRES_MIGRATE_RUN_H
+
+#include "postgres/migrate/plan.h"
+#include "postgres/migrate/state.h"
+
+typedef struct MigrateLog {
+        void *context;
+        void (*line)(void *context, const char *text); /* without newline */
+        bool verbose;
+} MigrateLog;
+
+typedef enum MigrateCommand { MIGRATE_UP, MIGRATE_DOWN, MIGRATE_GOTO } MigrateCommand;
+
+typedef struct MigrateRequest {
+        MigrateCommand command;
+        int64_t limit;          /* up and down: how many, MIGRATE_ALL */
+        uint64_t version;       /* goto */
+        int lock_timeout_ms;
+        bool multi_statement;
+        bool dry_run;           /* tell the plan and do nothing */
+        int64_t started_ns;     /* of the clock's monotonic time */
+} MigrateRequest;
+
+/* Locks, plans, runs and unlocks. "no change" is told and is success. A dirty database is refused. The failing
+ * statement of a migration is in the message, its place in the error's file, line and column. */
+int migrate_run(MigrateState *state, const MigrationSource *source, const MigrateRequest *request, const MigrateLog *log,
+                Error **err);
+/* Sets the version without running anything. */
+int migrate_force(MigrateState *state, int64_t version, int lock_timeout_ms, Error **err);
+int migrate_drop(MigrateState *state, int lock_timeout_ms, Error **err);
+
+#endif
