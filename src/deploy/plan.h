@@ -65,7 +65,7 @@ typedef struct PlanService {
 
 typedef struct PlanScale {
         const char *service;
-        int64_t count;
+        int64_t count;          /* -1: whatever there is stays as it is */
 } PlanScale;
 
 typedef struct PlanOptions {

@@ -477,6 +477,8 @@ static int plan_service(Planner *planner, ServicePlan *service, Error **err)
                 if (r < 0)
                         return r;
         }
+        if (count < 0) /* a one-off's service: what there is of it stays as it is */
+                return 0;
         if (count > 1 && model->container_name)
                 return error_set(err, ERROR_INVALID,
                                  "service \"%s\": container_name \"%s\" stands for one container, so it cannot be scaled to "
@@ -545,7 +547,7 @@ static void plan_final_waits(Planner *planner)
         for (size_t i = 0; i < planner->project->n_services; i++) {
                 ServicePlan *service = &planner->services[i];
                 size_t wait;
-                if (!service->selected || wanted_count(planner, service->input->service) == 0)
+                if (!service->selected || wanted_count(planner, service->input->service) <= 0)
                         continue;
                 wait = plan_add(planner->plan, PLAN_WAIT, service->input->service->name, service->input->service->name, NULL,
                                 "--wait");

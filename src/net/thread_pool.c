@@ -63,10 +63,13 @@ static void task_run(PoolTask *task)
         task->result = task->work(task->context, &task->error);
 }
 
+/* The end is deferred, as a thread would do it: after everything that the work itself deferred. */
 static void task_run_inline(void *context)
 {
-        task_run(context);
-        task_finish(context);
+        PoolTask *task = context;
+
+        task_run(task);
+        loop_defer(task->pool->loop, task_finish, task);
 }
 
 static PoolTask *take_task(ThreadPool *pool)

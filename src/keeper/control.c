@@ -1,0 +1,190 @@
+/* The control socket: who may say what, and in which order it is done (protocol.h). */
+#include "keeper/protocol.h"
+
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "keeper/execute.h"
+#include "keeper/request.h"
+#include "keeper/watch.h"
+#include "state/document.h"
+
+#define OUTPUT_LIMIT ((size_t)64 * 1024 * 1024)
+
+static const struct {
+        const char *name;
+        void (*begin)(Request *request);
+} methods[] = {
+        { "up", method_up },           { "down", method_down },     { "start", method_start },
+        { "stop", method_stop },       { "restart", method_restart }, { "kill", method_kill },
+        { "rm", method_rm },           { "run", method_run },       { "start_oneoff", method_start_oneoff },
+        { "pull", method_pull },
+};
+
+static bool method_is_known(const char *name)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
+                if (streq(methods[i].name, name))
+                        return true;
+        return false;
+}
+
+void request_begin(Request *request)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+                if (streq(methods[i].name, request->method)) {
+                        log_info("%s", request->method);
+                        methods[i].begin(request);
+                        return;
+                }
+        }
+}
+
+static void answer(Channel *channel, json_t *result)
+{
+        _cleanup_json_ json_t *line = json_pack("{s:o}", "result", result);
+
+        channel_send(channel, line);
+}
+
+static void refuse(Channel *channel, ErrorKind kind, const char *format, const char *name)
+{
+        _cleanup_error_ Error *error = NULL;
+        _cleanup_json_ json_t *line = NULL;
+
+        error_set(&error, kind, "%s\"%s\"", format, name);
+        line = json_pack("{s:o}", "error", json_from_error(error));
+        channel_send(channel, line);
+}
+
+static void unfollow(Keeper *keeper, Channel *channel)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < keeper->followers.length; i++)
+                if (keeper->followers.items[i] != channel)
+                        keeper->followers.items[n++] = keeper->followers.items[i];
+        keeper->followers.length = n;
+}
+
+void keeper_publish(Keeper *keeper, const char *action, const char *id, const char *name, const char *service,
+                    json_t *attributes)
+{
+        _cleanup_json_ json_t *event = NULL;
+
+        if (!attributes)
+                attributes = json_object();
+        if (keeper->followers.length) {
+                json_set_string(attributes, "name", name);
+                event = json_pack("{s:s, s:s, s:I}", "event", "container", "action", action, "time_ns",
+                                  (json_int_t)loop_realtime_ns(keeper->parts.loop));
+                json_set_string(event, "id", id);
+                json_set_string(event, "name", name);
+                json_set_string(event, "service", service);
+                json_object_set(event, "attributes", attributes);
+        }
+        json_decref(attributes);
+        VECTOR_FOREACH(channel, &keeper->followers)
+                channel_send(*channel, event);
+}
+
+static void cancel(Keeper *keeper, Channel *channel)
+{
+        Request *request = channel_data(channel);
+
+        if (!request)
+                return;
+        request_cancel(request);
+        if (request == keeper->current)
+                execution_cancel(keeper);
+}
+
+static void enqueue(Keeper *keeper, Channel *channel, const char *method, json_t *params)
+{
+        Request *request = request_create(keeper, channel, method, params);
+
+        channel_set_data(channel, request);
+        if (keeper->ready && !keeper->current) {
+                keeper->current = request;
+                request_begin(request);
+        } else {
+                vector_add(&keeper->queue, request);
+        }
+}
+
+static void on_message(void *context, Channel *channel, json_t *message)
+{
+        Keeper *keeper = context;
+        const char *method = json_get_string(message, "method", "");
+
+        if (streq(method, "ping")) {
+                answer(channel, json_object());
+        } else if (streq(method, "status")) {
+                answer(channel, watch_status(keeper));
+        } else if (streq(method, "cancel")) {
+                cancel(keeper, channel);
+        } else if (streq(method, "events")) {
+                unfollow(keeper, channel);
+                vector_add(&keeper->followers, channel);
+        } else if (streq(method, "shutdown") || streq(method, "reexec")) {
+                keeper->reexec = streq(method, "reexec");
+                keeper->quitting = true;
+                if (!keeper->reexec)
+                        answer(channel, json_object());
+                keeper_check_idle(keeper);
+        } else if (!method_is_known(method)) {
+                refuse(channel, ERROR_UNSUPPORTED, "the keeper knows no method ", method);
+        } else if (channel_data(channel)) {
+                refuse(channel, ERROR_CONFLICT, "this connection's request still runs; not begun: ", method);
+        } else {
+                enqueue(keeper, channel, method, json_object_get(message, "params"));
+        }
+}
+
+static void on_opened(void *context, Channel *channel)
+{
+        Keeper *keeper = context;
+        _cleanup_json_ json_t *greeting =
+                json_pack("{s:i, s:i, s:s, s:i, s:s}", "berth", 1, "protocol", PROTOCOL_VERSION, "version", BERTH_VERSION,
+                          "pid", (int)getpid(), "project", keeper->project);
+
+        channel_send(channel, greeting);
+}
+
+static void forget_queued(Keeper *keeper, Request *request)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < keeper->queue.length; i++)
+                if (keeper->queue.items[i] != request)
+                        keeper->queue.items[n++] = keeper->queue.items[i];
+        keeper->queue.length = n;
+}
+
+/* What had begun is brought to a safe point and goes no further; what had not is dropped. */
+static void on_closed(void *context, Channel *channel)
+{
+        Keeper *keeper = context;
+        Request *request = channel_data(channel);
+
+        unfollow(keeper, channel);
+        if (request && request != keeper->current) {
+                forget_queued(keeper, request);
+                request_free(request);
+        } else if (request) {
+                request->channel = NULL;
+                request_cancel(request);
+                execution_cancel(keeper);
+        }
+        watch_owner_left(keeper, channel);
+        keeper_check_idle(keeper);
+}
+
+int keeper_listen(Keeper *keeper, const char *socket_path, Error **err)
+{
+        const ChannelHandler handler = { keeper, on_opened, on_message, on_closed };
+
+        return channel_server_create(keeper->parts.loop, socket_path, &handler, PROTOCOL_LINE_LIMIT, OUTPUT_LIMIT,
+                                     &keeper->server, err);
+}

@@ -1,0 +1,253 @@
+#include "keeper/keeper.h"
+
+#include <malloc.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "deploy/restart.h"
+#include "keeper/execute.h"
+#include "keeper/request.h"
+#include "keeper/watch.h"
+#include "state/document.h"
+
+#define IDLE_NS (1 * NSEC_PER_SEC)      /* a keeper with nothing to do ends after this */
+#define ROTATION_NS (10 * NSEC_PER_SEC)
+
+int keeper_create(const KeeperParts *parts, const char *project, Keeper **ret, Error **err)
+{
+        _cleanup_(keeper_freep) Keeper *keeper = xnew(Keeper);
+        int r;
+
+        keeper->parts = *parts;
+        keeper->project = xstrdup(project);
+        keeper->units.free_value = watch_free_unit;
+        project_state_init(&keeper->state, parts->layout, project);
+        r = project_state_load(&keeper->state, err);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(keeper);
+        return 0;
+}
+
+void keeper_free(Keeper *keeper)
+{
+        if (!keeper)
+                return;
+        channel_server_free(keeper->server);
+        VECTOR_FOREACH(request, &keeper->queue)
+                request_free(*request);
+        vector_done(&keeper->queue);
+        vector_done(&keeper->followers);
+        loop_timer_remove(keeper->idle_timer);
+        loop_timer_remove(keeper->rotation_timer);
+        strmap_done(&keeper->units);
+        project_state_done(&keeper->state);
+        free(keeper->project);
+        free(keeper);
+}
+
+/* ---- the end ---- */
+
+static bool has_work(const Keeper *keeper)
+{
+        return !keeper->ready || keeper->current || keeper->queue.length || thread_pool_pending(keeper->parts.pool);
+}
+
+static void on_idle(void *context)
+{
+        Keeper *keeper = context;
+
+        keeper->idle_timer = NULL;
+        if (!has_work(keeper))
+                loop_quit(keeper->parts.loop);
+}
+
+void keeper_check_idle(Keeper *keeper)
+{
+        bool wanted = watch_is_busy(keeper) || (keeper->server && channel_server_connections(keeper->server) > 0);
+
+        keeper->idle_timer = loop_timer_remove(keeper->idle_timer);
+        if (has_work(keeper))
+                return;
+        malloc_trim(0);
+        if (keeper->quitting)
+                loop_quit(keeper->parts.loop);
+        else if (!wanted)
+                keeper->idle_timer = loop_add_timer(keeper->parts.loop, loop_now_ns(keeper->parts.loop) + IDLE_NS, on_idle,
+                                                    keeper);
+}
+
+/* ---- logs ---- */
+
+static void schedule_rotation(Keeper *keeper);
+
+static int rotate_work(void *context, Error **err)
+{
+        Keeper *keeper = context;
+
+        return keeper->parts.rotate_logs(keeper->parts.layout, keeper->project, err);
+}
+
+static void rotate_done(void *context, int result, Error *error)
+{
+        Keeper *keeper = context;
+
+        keeper->rotating = false;
+        if (result < 0)
+                log_failure(LOG_LEVEL_WARNING, error, "rotate logs");
+        schedule_rotation(keeper);
+}
+
+static bool has_limited_logs(const Keeper *keeper)
+{
+        STRMAP_FOREACH(entry, &keeper->units) {
+                const Unit *unit = entry->value;
+                if (unit->state == CONTAINER_RUNNING && unit->log_max_size > 0)
+                        return true;
+        }
+        return false;
+}
+
+static void on_rotation(void *context)
+{
+        Keeper *keeper = context;
+
+        keeper->rotation_timer = NULL;
+        if (has_limited_logs(keeper)) {
+                keeper->rotating = true;
+                thread_pool_post(keeper->parts.pool, rotate_work, rotate_done, keeper);
+        } else {
+                schedule_rotation(keeper);
+        }
+}
+
+static void schedule_rotation(Keeper *keeper)
+{
+        Loop *loop = keeper->parts.loop;
+
+        if (keeper->parts.rotate_logs && !keeper->rotation_timer && !keeper->rotating)
+                keeper->rotation_timer = loop_add_timer(loop, loop_now_ns(loop) + ROTATION_NS, on_rotation, keeper);
+}
+
+/* ---- taking over ---- */
+
+typedef struct Takeover {
+        Keeper *keeper;
+        ContainerList list;
+        VECTOR(UnitNews) news;
+} Takeover;
+
+static int takeover_work(void *context, Error **err)
+{
+        Takeover *takeover = context;
+        Engine *engine = takeover->keeper->parts.engine;
+        int r;
+
+        r = engine->operations->recover ? engine->operations->recover(engine, takeover->keeper->project, NULL, err) : 0;
+        if (r >= 0)
+                r = engine->operations->container_list(engine, takeover->keeper->project, &takeover->list, err);
+        for (size_t i = 0; r >= 0 && i < takeover->list.length; i++) {
+                _cleanup_error_ Error *reason = NULL;
+                UnitNews news;
+                if (unit_news_read(engine, takeover->list.items[i]->id, &news, &reason) >= 0)
+                        vector_add(&takeover->news, news);
+        }
+        return r;
+}
+
+static void begin_queued(void *context)
+{
+        Keeper *keeper = context;
+
+        if (keeper->current)
+                return;
+        if (keeper->queue.length) {
+                Request *next = keeper->queue.items[0];
+                keeper->queue.length--;
+                memmove(keeper->queue.items, keeper->queue.items + 1, keeper->queue.length * sizeof(Request *));
+                keeper->current = next;
+                request_begin(next);
+        } else {
+                keeper_check_idle(keeper);
+        }
+}
+
+/* Started by the boot unit: an order to start what policies want, in the order of dependencies, goes before all others. */
+static void start_after_boot(Keeper *keeper, const Takeover *takeover)
+{
+        _cleanup_strv_ char **names = NULL;
+        _cleanup_json_ json_t *params = json_object();
+        Request *request;
+
+        for (size_t i = 0; i < takeover->list.length; i++) {
+                const ContainerInfo *info = takeover->list.items[i];
+                RestartPolicy policy;
+                bool ran = info->started_ns > 0 && info->finished_ns < info->started_ns;
+                if (info->oneoff || info->state == CONTAINER_RUNNING || info->state == CONTAINER_CREATED || !info->spec ||
+                    !restart_policy_from_text(info->spec->restart, &policy))
+                        continue;
+                if (restart_at_boot(&policy, info->manually_stopped, info->exit_code, ran))
+                        strv_add(&names, info->name);
+        }
+        if (!names)
+                return;
+        json_object_set_new(params, "services", json_from_strv(names));
+        json_object_set_new(params, "no_deps", json_true());
+        request = request_create(keeper, NULL, "start", params);
+        vector_add(&keeper->queue, request);
+        for (size_t i = keeper->queue.length - 1; i > 0; i--)
+                keeper->queue.items[i] = keeper->queue.items[i - 1];
+        keeper->queue.items[0] = request;
+}
+
+/* A container that ended while no keeper watched: its policy is asked now. */
+static void take_over_end(Keeper *keeper, const ContainerInfo *info)
+{
+        Unit *unit = watch_find(keeper, info->id);
+        int64_t uptime_ns = info->finished_ns > info->started_ns ? info->finished_ns - info->started_ns : 0;
+
+        if (unit && info->state == CONTAINER_EXITED && info->started_ns > 0)
+                watch_ended(unit, uptime_ns, info->manually_stopped);
+}
+
+static void takeover_done(void *context, int result, Error *error)
+{
+        Takeover *takeover = context;
+        Keeper *keeper = takeover->keeper;
+
+        if (result < 0)
+                log_failure(LOG_LEVEL_ERROR, error, "take over project \"%s\"", keeper->project);
+        if (keeper->state.kept_aside)
+                log_warning("%s was damaged: it is kept as %s and was rebuilt from what runs", keeper->state.path,
+                            keeper->state.kept_aside);
+        if (!keeper->state.working_dir) {
+                project_state_rebuild(&keeper->state, &takeover->list);
+                if (keeper->state.kept_aside && keeper->state.working_dir)
+                        project_state_save(&keeper->state, NULL);
+        }
+        VECTOR_FOREACH(news, &takeover->news) {
+                watch_update(keeper, news, false);
+                if (!keeper->at_boot)
+                        take_over_end(keeper, news->info);
+                unit_news_done(news);
+        }
+        if (keeper->at_boot)
+                start_after_boot(keeper, takeover);
+        container_list_done(&takeover->list);
+        vector_done(&takeover->news);
+        free(takeover);
+        keeper->ready = true;
+        log_info("watching %zu containers", keeper->units.length);
+        loop_defer(keeper->parts.loop, begin_queued, keeper);
+}
+
+void keeper_begin(Keeper *keeper, bool at_boot)
+{
+        Takeover *takeover = xnew(Takeover);
+
+        keeper->at_boot = at_boot;
+        takeover->keeper = keeper;
+        thread_pool_post(keeper->parts.pool, takeover_work, takeover_done, takeover);
+        schedule_rotation(keeper);
+}

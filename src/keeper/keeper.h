@@ -1,0 +1,62 @@
+/* The supervisor of one project: a loop, a control socket, the containers it watches and the requests it carries out, one
+ * at a time. All of it in one struct and on one thread; what blocks runs on the pool and comes back to the loop. */
+#ifndef BERTH_KEEPER_KEEPER_H
+#define BERTH_KEEPER_KEEPER_H
+
+#include "base/strmap.h"
+#include "base/vector.h"
+#include "engine/engine.h"
+#include "keeper/project_state.h"
+#include "net/channel.h"
+#include "net/thread_pool.h"
+#include "state/layout.h"
+
+typedef struct Execution Execution;
+typedef struct Keeper Keeper;
+typedef struct Request Request;
+
+/* What the keeper is built of, borrowed for its life: tests put a fake engine and clock here. */
+typedef struct KeeperParts {
+        const Layout *layout;
+        Loop *loop;
+        ThreadPool *pool;
+        Engine *engine;
+        int (*rotate_logs)(const Layout *layout, const char *project, Error **err); /* NULL */
+        /* Can these ports be had now? For a check before anything changes; NULL */
+        int (*check_ports)(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, Error **err);
+} KeeperParts;
+
+struct Keeper {
+        KeeperParts parts;
+        char *project;
+        ProjectState state;
+        ChannelServer *server;          /* NULL: not listening (tests) */
+        Strmap units;                   /* container id → Unit (watch.h) */
+        VECTOR(Request *) queue;        /* not begun yet, in order */
+        Request *current;
+        Execution *execution;           /* of current, while a plan is carried out */
+        VECTOR(Channel *) followers;    /* of events */
+        bool ready;                     /* what runs has been taken over */
+        bool at_boot;                   /* started by the boot unit: policies decide what starts */
+        bool quitting, reexec;
+        LoopTimer *idle_timer, *rotation_timer;
+        bool rotating;
+};
+
+/* parts is copied. *ret is the caller's. */
+int keeper_create(const KeeperParts *parts, const char *project, Keeper **ret, Error **err);
+void keeper_free(Keeper *keeper);
+DEFINE_CLEANUP(Keeper, keeper_free);
+
+/* Takes over what runs and begins with the queued requests; at_boot: starts what policies say. */
+void keeper_begin(Keeper *keeper, bool at_boot);
+/* Looks whether there is anything left to do, and ends the loop a moment later where there is not. */
+void keeper_check_idle(Keeper *keeper);
+
+/* ---- control.c ---- */
+int keeper_listen(Keeper *keeper, const char *socket_path, Error **err);
+/* {"event": "container", …} to everyone who follows. id, name, service may be NULL. */
+void keeper_publish(Keeper *keeper, const char *action, const char *id, const char *name, const char *service,
+                    json_t *attributes);
+
+#endif

@@ -1,0 +1,24 @@
+#include "keeper/local_parts.h"
+
+#include "engine/local/local.h"
+#include "engine/local/ports.h"
+
+/* Takes the ports and gives them back: whoever has one of them is named by the error. */
+static int check_ports(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, Error **err)
+{
+        _cleanup_held_ports_ HeldPorts held = { 0 };
+
+        return ports_hold(layout, container, ports, n_ports, &held, err);
+}
+
+int local_parts_fill(KeeperParts *parts, Engine **ret_engine, Error **err)
+{
+        int r = local_engine_create(parts->layout, ret_engine, err);
+
+        if (r < 0)
+                return r;
+        parts->engine = *ret_engine;
+        parts->rotate_logs = local_rotate_logs;
+        parts->check_ports = check_ports;
+        return 0;
+}

@@ -1,0 +1,306 @@
+/* down, start, stop, restart, rm, kill and start_oneoff: they work on the state found and need no model, though down uses
+ * one where there is one. */
+#include <signal.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "deploy/restart.h"
+#include "keeper/execute.h"
+#include "keeper/watch.h"
+#include "state/document.h"
+
+typedef int (*Planner)(const PlanInput *input, Plan **ret, Error **err);
+
+typedef struct Operation {
+        Request *request;
+        Engine *engine;
+        const char *project_name;
+        Planner planner, second;        /* second: planned after the first is carried out (rm --stop); NULL */
+        char **services;
+        char *model;                    /* for down; NULL */
+        char *working_dir;
+        Project *project;
+        Found found;
+        Plan *plan;
+        bool wait;                      /* start, restart: until healthy */
+} Operation;
+
+static void operation_free(Operation *operation)
+{
+        plan_free(operation->plan);
+        found_done(&operation->found);
+        project_free(operation->project);
+        strv_free(operation->services);
+        free(operation->model);
+        free(operation->working_dir);
+        free(operation);
+}
+
+static void add_waits(Operation *operation)
+{
+        size_t n = operation->plan->actions.length;
+
+        for (size_t i = 0; operation->wait && i < n; i++) {
+                const char *service = plan_at(operation->plan, i)->service;
+                size_t wait;
+                if (plan_at(operation->plan, i)->verb != PLAN_CONTAINER_START)
+                        continue;
+                wait = plan_add(operation->plan, PLAN_WAIT, service, service, NULL, "--wait");
+                plan_at(operation->plan, wait)->condition = DEPENDENCY_HEALTHY;
+                plan_at(operation->plan, wait)->running_is_enough = true;
+                plan_after(operation->plan, wait, i);
+        }
+}
+
+static int operation_work(void *context, Error **err)
+{
+        Operation *operation = context;
+        const json_t *params = operation->request->params;
+        PlanOptions options = {
+                .services = operation->services,
+                .no_deps = json_get_bool(params, "no_deps", false),
+                .remove_volumes = json_get_bool(params, "remove_volumes", false) || json_get_bool(params, "volumes", false),
+                .remove_orphans = json_get_bool(params, "remove_orphans", false) || !operation->model,
+        };
+        PlanInput input = { .found = &operation->found, .options = &options };
+        int r;
+
+        if (operation->model && !operation->project) {
+                r = project_from_json(operation->model, strlen(operation->model), operation->working_dir,
+                                      &operation->project, err);
+                if (r < 0)
+                        return error_prefix(err, r, "model");
+        }
+        found_done(&operation->found);
+        r = found_load(operation->engine, operation->project_name, operation->project, &operation->found, err);
+        if (r < 0)
+                return r;
+        input.project = operation->project;
+        r = operation->planner(&input, &operation->plan, err);
+        if (r >= 0)
+                add_waits(operation);
+        return r;
+}
+
+static bool project_is_gone(const Keeper *keeper)
+{
+        STRMAP_FOREACH(entry, &keeper->units)
+                return false;
+        return true;
+}
+
+static void on_planned(void *context, int result, Error *error);
+
+static void on_executed(void *context, Execution *execution, const Error *error)
+{
+        Operation *operation = context;
+        Request *request = operation->request;
+        Keeper *keeper = request->keeper;
+
+        if (!error && operation->second) {
+                operation->planner = TAKE_PTR(operation->second);
+                thread_pool_post(keeper->parts.pool, operation_work, on_planned, operation);
+                return;
+        }
+        if (!error && operation->planner == plan_down && project_is_gone(keeper))
+                project_state_remove(&keeper->state, NULL); /* a leftover file claims a name; the next `up` tells why */
+        operation_free(operation);
+        if (error)
+                request_fail(request, error);
+        else
+                request_finish(request, json_pack("{s:o}", "started", execution_started(execution)));
+}
+
+static void on_planned(void *context, int result, Error *error)
+{
+        Operation *operation = context;
+        Request *request = operation->request;
+        ExecutionOptions options = {
+                .stop_timeout_ms = (int)json_get_int(request->params, "timeout_ms", -1),
+                .wait_timeout_ms = (int)json_get_int(request->params, "wait_timeout_ms", -1),
+                .purge = json_get_bool(request->params, "purge", false),
+        };
+
+        if (result < 0) {
+                operation_free(operation);
+                request_fail(request, error);
+                return;
+        }
+        execution_begin(request, TAKE_PTR(operation->plan), &options, on_executed, operation);
+}
+
+static void begin(Request *request, Planner planner, Planner second)
+{
+        Keeper *keeper = request->keeper;
+        Operation *operation = xnew(Operation);
+        const json_t *model = json_object_get(request->params, "model");
+
+        operation->request = request;
+        operation->engine = keeper->parts.engine;
+        operation->project_name = keeper->project;
+        operation->planner = planner;
+        operation->second = second;
+        operation->services = json_get_strv(request->params, "services");
+        if (strv_length(operation->services) == 0)
+                operation->services = strv_free(operation->services);
+        if (planner == plan_down && json_is_object(model)) {
+                operation->model = json_dumps(model, JSON_COMPACT);
+                operation->working_dir = xstrdup(json_get_string(request->params, "working_dir", "/"));
+        }
+        operation->wait = json_get_bool(request->params, "wait", false);
+        thread_pool_post(keeper->parts.pool, operation_work, on_planned, operation);
+}
+
+void method_down(Request *request)
+{
+        begin(request, plan_down, NULL);
+}
+
+void method_start(Request *request)
+{
+        begin(request, plan_start, NULL);
+}
+
+void method_stop(Request *request)
+{
+        begin(request, plan_stop, NULL);
+}
+
+void method_restart(Request *request)
+{
+        begin(request, plan_restart, NULL);
+}
+
+void method_rm(Request *request)
+{
+        bool stop = json_get_bool(request->params, "stop", false);
+
+        begin(request, stop ? plan_stop : plan_rm, stop ? plan_rm : NULL);
+}
+
+/* ---- kill ---- */
+
+typedef struct Kill {
+        Request *request;
+        Engine *engine;
+        char **ids;
+        int signal_number;
+} Kill;
+
+/* "SIGKILL", "KILL" or "9". */
+static bool parse_signal(const char *text, int *ret)
+{
+        const char *name = startswith(text, "SIG") ? text + 3 : text;
+        int64_t number;
+
+        if (parse_int64(text, 1, SIGRTMAX, &number)) {
+                *ret = (int)number;
+                return true;
+        }
+        for (int i = 1; i < NSIG; i++) {
+                const char *abbreviation = sigabbrev_np(i);
+                if (abbreviation && strcasecmp(abbreviation, name) == 0) {
+                        *ret = i;
+                        return true;
+                }
+        }
+        return false;
+}
+
+static int kill_work(void *context, Error **err)
+{
+        Kill *task = context;
+
+        STRV_FOREACH(id, task->ids) {
+                int r = task->engine->operations->container_kill(task->engine, *id, task->signal_number, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void on_killed(void *context, int result, Error *error)
+{
+        Kill *task = context;
+        Request *request = task->request;
+        Keeper *keeper = request->keeper;
+
+        STRV_FOREACH(id, task->ids) {
+                Unit *unit = watch_find(keeper, *id);
+                if (unit && result >= 0) {
+                        keeper_publish(keeper, "kill", unit->id, unit->name, unit->service,
+                                       json_pack("{s:o}", "signal", json_sprintf("%d", task->signal_number)));
+                        request_resource(request, "container", unit->name, unit->service, unit->id, "killed", NULL);
+                }
+        }
+        strv_free(task->ids);
+        free(task);
+        if (result < 0)
+                request_fail(request, error);
+        else
+                request_finish(request, NULL);
+}
+
+void method_kill(Request *request)
+{
+        Keeper *keeper = request->keeper;
+        const char *signal_name = json_get_string(request->params, "signal", "SIGKILL");
+        _cleanup_strv_ char **services = json_get_strv(request->params, "services");
+        _cleanup_error_ Error *error = NULL;
+        Kill *task;
+        int signal_number;
+
+        if (!parse_signal(signal_name, &signal_number)) {
+                error_set(&error, ERROR_USAGE, "\"%s\" is no signal", signal_name);
+                request_fail(request, error);
+                return;
+        }
+        task = xnew(Kill);
+        *task = (Kill){ request, keeper->parts.engine, NULL, signal_number };
+        STRMAP_FOREACH(entry, &keeper->units) {
+                Unit *unit = entry->value;
+                bool named = strv_length(services) == 0 ? !unit->oneoff
+                                                        : strv_contains(services, unit->service) ||
+                                                                  strv_contains(services, unit->name);
+                if (!named || unit->state != CONTAINER_RUNNING)
+                        continue;
+                if (signal_number == SIGKILL) /* the container is not to come back, as after the reference's kill */
+                        watch_expect_stop(unit);
+                strv_add(&task->ids, unit->id);
+        }
+        thread_pool_post(keeper->parts.pool, kill_work, on_killed, task);
+}
+
+/* ---- start_oneoff ---- */
+
+static void on_oneoff_started(void *context, Execution *execution, const Error *error)
+{
+        Request *request = context;
+
+        if (error)
+                request_fail(request, error);
+        else
+                request_finish(request, NULL);
+}
+
+void method_start_oneoff(Request *request)
+{
+        Keeper *keeper = request->keeper;
+        const char *id = json_get_string(request->params, "id", "");
+        Unit *unit = watch_find(keeper, id);
+        ExecutionOptions options = { .stop_timeout_ms = -1, .wait_timeout_ms = -1 };
+        _cleanup_error_ Error *error = NULL;
+        Plan *plan;
+
+        if (!unit) {
+                error_set(&error, ERROR_NOT_FOUND, "no such container: %s", id);
+                request_fail(request, error);
+                return;
+        }
+        unit->owner = request->channel;
+        plan = plan_create();
+        plan_add(plan, PLAN_CONTAINER_START, unit->name, unit->service, unit->id, "asked for");
+        execution_begin(request, plan, &options, on_oneoff_started, request);
+}

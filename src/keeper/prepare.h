@@ -1,0 +1,43 @@
+/* From a request's model to a plan: what blocks, done on a thread of the pool. Nothing is changed here, and everything that
+ * can be refused is refused here: missing images, files and external resources, names and ports that others have. */
+#ifndef BERTH_KEEPER_PREPARE_H
+#define BERTH_KEEPER_PREPARE_H
+
+#include "deploy/plan.h"
+#include "keeper/request.h"
+
+typedef struct MissingImage {
+        char *reference, *platform, *policy, *service; /* borrowed from the project or the parameters */
+} MissingImage;
+
+typedef struct Preparation {
+        KeeperParts parts;              /* copied */
+        const char *project_name;       /* the keeper's */
+        const json_t *params;           /* borrowed; not touched by anyone meanwhile */
+        bool for_run, only_pull;
+        Project *project;
+        char **services;                /* asked for; NULL: all */
+        char **selected;                /* with dependencies */
+        PlanService *plan_services;     /* parallel to project->services */
+        Image **images;                 /* the same; NULL: not selected */
+        char **hashes;
+        VECTOR(MissingImage) missing;   /* each reference once */
+        char **notes;                   /* where images come from */
+        Found found;
+        Plan *plan;
+        VECTOR(PlanScale) scale;
+        size_t oneoff_create;           /* run: the action that makes the one-off; PLAN_NONE */
+} Preparation;
+
+void preparation_done(Preparation *preparation);
+
+/* Loads the model, selects services, finds images. missing.length tells whether something must be pulled first; otherwise
+ * call prepare_plan next. */
+int prepare_load(Preparation *preparation, Error **err);
+/* After pulling: finds again what was missing (ERROR_NOT_FOUND now), looks at the state, plans and checks. */
+int prepare_plan(Preparation *preparation, Error **err);
+
+/* check.c: refuses what would collide or is missing, before anything changes. */
+int preparation_check(Preparation *preparation, Error **err);
+
+#endif

@@ -1,0 +1,98 @@
+#include "keeper/step.h"
+
+/* What the reference calls each step, while it runs and after. */
+static const struct {
+        const char *before, *after;
+} states[] = {
+        [PLAN_NETWORK_CREATE] = { "creating", "created" },
+        [PLAN_NETWORK_REMOVE] = { "removing", "removed" },
+        [PLAN_VOLUME_CREATE] = { "creating", "created" },
+        [PLAN_VOLUME_REMOVE] = { "removing", "removed" },
+        [PLAN_CONTAINER_CREATE] = { "creating", "created" },
+        [PLAN_CONTAINER_RENAME] = { NULL, NULL },
+        [PLAN_CONTAINER_START] = { "starting", "started" },
+        [PLAN_CONTAINER_STOP] = { "stopping", "stopped" },
+        [PLAN_CONTAINER_REMOVE] = { "removing", "removed" },
+        [PLAN_WAIT] = { NULL, NULL },
+};
+
+const char *step_state_before(const PlanAction *action)
+{
+        if (action->recreate) /* one line tells the whole replacement: it begins with the first step that speaks */
+                return action->verb == PLAN_CONTAINER_CREATE || action->verb == PLAN_CONTAINER_STOP ? "recreating" : NULL;
+        return states[action->verb].before;
+}
+
+const char *step_state_after(const PlanAction *action)
+{
+        if (action->recreate)
+                return action->verb == PLAN_CONTAINER_CREATE ? "recreated" : NULL;
+        return states[action->verb].after;
+}
+
+static int start_container(Step *step, Error **err)
+{
+        const EngineOperations *operations = step->engine->operations;
+        int r = operations->container_start(step->engine, step->id, &step->progress.progress, err);
+
+        return r < 0 ? r : unit_news_read(step->engine, step->id, &step->news, err);
+}
+
+static int stop_container(Step *step, Error **err)
+{
+        const EngineOperations *operations = step->engine->operations;
+        _cleanup_error_ Error *reason = NULL;
+        int r = operations->container_stop(step->engine, step->id, step->stop_timeout_ms, true, &reason);
+
+        if (r == -ERROR_NOT_FOUND)
+                return 0;
+        return r < 0 ? error_move(err, &reason, r) : unit_news_read(step->engine, step->id, &step->news, err);
+}
+
+static int create_container(Step *step, Error **err)
+{
+        const EngineOperations *operations = step->engine->operations;
+        int r = operations->container_create(step->engine, step->action->spec, &step->progress.progress, &step->created_id,
+                                             err);
+
+        return r < 0 ? r : unit_news_read(step->engine, step->created_id, &step->news, err);
+}
+
+static int rename_container(Step *step, Error **err)
+{
+        int r = step->engine->operations->container_rename(step->engine, step->id, step->action->new_name, err);
+
+        return r < 0 ? r : unit_news_read(step->engine, step->id, &step->news, err);
+}
+
+int step_work(void *context, Error **err)
+{
+        Step *step = context;
+        const PlanAction *action = step->action;
+        const EngineOperations *operations = step->engine->operations;
+
+        switch (action->verb) {
+        case PLAN_NETWORK_CREATE:
+                return operations->network_create(step->engine, action->network, err);
+        case PLAN_NETWORK_REMOVE:
+                return operations->network_remove(step->engine, action->name, err);
+        case PLAN_VOLUME_CREATE:
+                return operations->volume_create(step->engine, action->volume, err);
+        case PLAN_VOLUME_REMOVE:
+                return operations->volume_remove(step->engine, action->name, step->purge, err);
+        case PLAN_CONTAINER_CREATE:
+                return create_container(step, err);
+        case PLAN_CONTAINER_RENAME:
+                return rename_container(step, err);
+        case PLAN_CONTAINER_START:
+                return start_container(step, err);
+        case PLAN_CONTAINER_STOP:
+                return stop_container(step, err);
+        case PLAN_CONTAINER_REMOVE:
+                return operations->container_remove(step->engine, step->id,
+                                                    action->remove_volumes ? REMOVE_ANONYMOUS_VOLUMES : 0, err);
+        case PLAN_WAIT:
+                break;
+        }
+        return error_set(err, ERROR_INTERNAL, "a wait is no work");
+}

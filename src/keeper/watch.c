@@ -1,0 +1,475 @@
+#include "keeper/watch.h"
+
+#include <sys/epoll.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "deploy/spec.h"
+#include "keeper/execute.h"
+#include "keeper/probe.h"
+#include "state/document.h"
+
+void unit_news_done(UnitNews *news)
+{
+        container_info_free(news->info);
+        fs_close(news->exit_fd);
+        *news = (UnitNews){ .exit_fd = -1 };
+}
+
+int unit_news_read(Engine *engine, const char *id, UnitNews *ret, Error **err)
+{
+        _cleanup_error_ Error *reason = NULL;
+        int r;
+
+        *ret = (UnitNews){ .exit_fd = -1 };
+        /* First the descriptor, then the state: a container that ends in between is seen as ended. */
+        r = engine->operations->container_exit_fd(engine, id, &ret->exit_fd, &reason);
+        if (r < 0 && r != -ERROR_NOT_FOUND)
+                return error_move(err, &reason, r);
+        if (r < 0)
+                ret->exit_fd = -1;
+        r = engine->operations->container_inspect(engine, id, &ret->info, err);
+        if (r < 0)
+                unit_news_done(ret);
+        return r;
+}
+
+static void stop_watching_exit(Unit *unit)
+{
+        unit->exit_io = loop_io_remove(unit->exit_io);
+        unit->exit_fd = fs_close(unit->exit_fd);
+}
+
+static void cancel_restart(Unit *unit)
+{
+        unit->restart_timer = loop_timer_remove(unit->restart_timer);
+        unit->restarting = false;
+}
+
+void watch_free_unit(void *pointer)
+{
+        Unit *unit = pointer;
+
+        cancel_restart(unit);
+        unit->probe_timer = loop_timer_remove(unit->probe_timer);
+        stop_watching_exit(unit);
+        health_config_free(unit->health_config);
+        free(unit->probe_output);
+        free(unit->error);
+        free(unit->service);
+        free(unit->name);
+        free(unit->id);
+        free(unit);
+}
+
+Unit *watch_find(Keeper *keeper, const char *id)
+{
+        return strmap_get(&keeper->units, id);
+}
+
+Unit *watch_find_name(Keeper *keeper, const char *name)
+{
+        STRMAP_FOREACH(entry, &keeper->units) {
+                Unit *unit = entry->value;
+                if (streq(unit->name, name))
+                        return unit;
+        }
+        return NULL;
+}
+
+bool watch_is_busy(const Keeper *keeper)
+{
+        STRMAP_FOREACH(entry, &keeper->units) {
+                const Unit *unit = entry->value;
+                if (unit->state == CONTAINER_RUNNING || unit->state == CONTAINER_PAUSED || unit->restarting)
+                        return true;
+        }
+        return false;
+}
+
+const char *unit_health_name(const Unit *unit)
+{
+        return unit->health_config ? health_status_name(unit->health.status) : NULL;
+}
+
+/* ---- what an end means ---- */
+
+static int64_t annotation_int(const ContainerSpec *spec, const char *key, int64_t fallback)
+{
+        const char *text = spec ? strv_env_get(spec->annotations, key) : NULL;
+        int64_t value = fallback;
+
+        if (text)
+                parse_int64(text, 0, INT64_MAX, &value);
+        return value;
+}
+
+static void read_policy(Unit *unit, const ContainerSpec *spec)
+{
+        unit->policy = (RestartPolicy){ RESTART_NO, -1, -1, -1 };
+        if (!spec)
+                return;
+        restart_policy_from_text(spec->restart, &unit->policy);
+        unit->policy.delay_ns = annotation_int(spec, ANNOTATION_RESTART_DELAY, -1);
+        unit->policy.window_ns = annotation_int(spec, ANNOTATION_RESTART_WINDOW, -1);
+}
+
+typedef struct RestartTask {
+        Keeper *keeper;
+        char *id;
+        unsigned run;
+        int64_t restart_count;
+        UnitNews news;
+} RestartTask;
+
+static void schedule_restart(Unit *unit, int64_t uptime_ns, bool manual);
+
+static int restart_work(void *context, Error **err)
+{
+        RestartTask *task = context;
+        Engine *engine = task->keeper->parts.engine;
+        _cleanup_error_ Error *reason = NULL;
+        int r, r2;
+
+        engine->operations->container_note(engine, task->id, NULL, task->restart_count, NULL);
+        r = engine->operations->container_start(engine, task->id, NULL, &reason);
+        r2 = unit_news_read(engine, task->id, &task->news, err);
+        if (r2 < 0)
+                return r2; /* it is gone */
+        return r < 0 ? error_move(err, &reason, r) : 0;
+}
+
+static void restart_done(void *context, int result, Error *error)
+{
+        RestartTask *task = context;
+        Keeper *keeper = task->keeper;
+        Unit *unit = watch_find(keeper, task->id);
+
+        if (unit && unit->run == task->run && unit->restarting) {
+                unit->restarting = false;
+                if (result < 0)
+                        log_failure(LOG_LEVEL_WARNING, error, "restart container %s", unit->name);
+                if (!task->news.info) {
+                        watch_forget(keeper, task->id);
+                } else {
+                        keeper_publish(keeper, result < 0 ? "die" : "restart", unit->id, unit->name, unit->service, NULL);
+                        watch_update(keeper, &task->news, true);
+                        if (result < 0 && unit->state != CONTAINER_RUNNING)
+                                schedule_restart(unit, 0, false);
+                }
+        }
+        unit_news_done(&task->news);
+        free(task->id);
+        free(task);
+        execution_poke(keeper);
+        keeper_check_idle(keeper);
+}
+
+static void on_restart_timer(void *context)
+{
+        Unit *unit = context;
+        RestartTask *task = xnew(RestartTask);
+
+        unit->restart_timer = NULL;
+        unit->restart_count++;
+        *task = (RestartTask){ unit->keeper, xstrdup(unit->id), unit->run, unit->restart_count, { .exit_fd = -1 } };
+        thread_pool_post(unit->keeper->parts.pool, restart_work, restart_done, task);
+}
+
+static void schedule_restart(Unit *unit, int64_t uptime_ns, bool manual)
+{
+        RestartEnd end = { .exit_code = unit->exit_code, .manual = manual, .uptime_ns = uptime_ns,
+                           .attempts = unit->attempts };
+        RestartVerdict verdict = restart_decide(&unit->policy, &end);
+        Loop *loop = unit->keeper->parts.loop;
+
+        unit->attempts = verdict.attempts;
+        if (!verdict.restart || unit->oneoff || unit->stopping ||
+            (unit->keeper->parts.engine->capabilities & ENGINE_RESTARTS))
+                return;
+        unit->restarting = true;
+        unit->restart_timer = loop_add_timer(loop, loop_now_ns(loop) + verdict.delay_ns, on_restart_timer, unit);
+}
+
+/* ---- one-offs ---- */
+
+typedef struct RemoveTask {
+        Keeper *keeper;
+        char *id;
+} RemoveTask;
+
+static int remove_work(void *context, Error **err)
+{
+        RemoveTask *task = context;
+        Engine *engine = task->keeper->parts.engine;
+
+        return engine->operations->container_remove(engine, task->id, REMOVE_ANONYMOUS_VOLUMES, err);
+}
+
+static void remove_done(void *context, int result, Error *error)
+{
+        RemoveTask *task = context;
+
+        if (result < 0)
+                log_failure(LOG_LEVEL_WARNING, error, "remove container %.12s", task->id);
+        else
+                watch_forget(task->keeper, task->id);
+        keeper_check_idle(task->keeper);
+        free(task->id);
+        free(task);
+}
+
+static void remove_if_over(Unit *unit)
+{
+        RemoveTask *task;
+
+        if (!unit->remove_at_end || unit->owner || unit->state != CONTAINER_EXITED)
+                return;
+        unit->remove_at_end = false; /* once */
+        task = xnew(RemoveTask);
+        *task = (RemoveTask){ unit->keeper, xstrdup(unit->id) };
+        thread_pool_post(unit->keeper->parts.pool, remove_work, remove_done, task);
+}
+
+void watch_owner_left(Keeper *keeper, const Channel *channel)
+{
+        STRMAP_FOREACH(entry, &keeper->units) {
+                Unit *unit = entry->value;
+                if (unit->owner == channel) {
+                        unit->owner = NULL;
+                        remove_if_over(unit);
+                }
+        }
+}
+
+/* ---- ends ---- */
+
+typedef struct ExitTask {
+        Keeper *keeper;
+        char *id;
+        unsigned run;
+        UnitNews news;
+} ExitTask;
+
+static int exit_work(void *context, Error **err)
+{
+        ExitTask *task = context;
+
+        return unit_news_read(task->keeper->parts.engine, task->id, &task->news, err);
+}
+
+static void publish_end(Unit *unit, const ContainerInfo *info)
+{
+        if (info->oom_killed)
+                keeper_publish(unit->keeper, "oom", unit->id, unit->name, unit->service, NULL);
+        keeper_publish(unit->keeper, "die", unit->id, unit->name, unit->service,
+                       json_pack("{s:o}", "exitCode", json_sprintf("%d", info->exit_code)));
+}
+
+static void exit_done(void *context, int result, Error *error)
+{
+        ExitTask *task = context;
+        Keeper *keeper = task->keeper;
+        Unit *unit = watch_find(keeper, task->id);
+
+        if (unit && unit->run == task->run) {
+                int64_t uptime_ns = loop_now_ns(keeper->parts.loop) - unit->started_ns;
+                if (result < 0) {
+                        log_failure(LOG_LEVEL_WARNING, error, "container %s ended", unit->name);
+                        if (result == -ERROR_NOT_FOUND)
+                                watch_forget(keeper, task->id);
+                } else {
+                        bool manual = task->news.info->manually_stopped;
+                        bool is_over = task->news.info->state != CONTAINER_RUNNING;
+                        if (is_over)
+                                publish_end(unit, task->news.info);
+                        watch_update(keeper, &task->news, false);
+                        if (is_over)
+                                schedule_restart(unit, uptime_ns, manual);
+                        remove_if_over(unit);
+                }
+        }
+        unit_news_done(&task->news);
+        free(task->id);
+        free(task);
+        execution_poke(keeper);
+        keeper_check_idle(keeper);
+}
+
+static void on_exit_fd(void *context, int fd, uint32_t events)
+{
+        Unit *unit = context;
+        ExitTask *task = xnew(ExitTask);
+
+        stop_watching_exit(unit);
+        *task = (ExitTask){ unit->keeper, xstrdup(unit->id), unit->run, { .exit_fd = -1 } };
+        thread_pool_post(unit->keeper->parts.pool, exit_work, exit_done, task);
+}
+
+void watch_ended(Unit *unit, int64_t uptime_ns, bool manual)
+{
+        schedule_restart(unit, uptime_ns, manual);
+        remove_if_over(unit);
+}
+
+/* ---- knowing ---- */
+
+static Unit *unit_create(Keeper *keeper, const ContainerInfo *info)
+{
+        Unit *unit = xnew(Unit);
+
+        unit->keeper = keeper;
+        unit->exit_fd = -1;
+        unit->id = xstrdup(info->id);
+        unit->service = xstrdup(info->service ? info->service : "");
+        unit->number = info->number;
+        unit->oneoff = info->oneoff;
+        unit->restart_count = unit->attempts = info->restart_count;
+        unit->log_max_size = info->spec ? info->spec->log_max_size : -1;
+        if (info->spec && !(keeper->parts.engine->capabilities & ENGINE_PROBES_HEALTH))
+                unit->health_config = health_config_from_json(info->spec->healthcheck_json);
+        unit->remove_at_end = info->spec && strv_env_get(info->spec->annotations, ANNOTATION_REMOVE);
+        read_policy(unit, info->spec);
+        strmap_set(&keeper->units, unit->id, unit);
+        return unit;
+}
+
+static void begin_run(Unit *unit, const ContainerInfo *info, bool fresh)
+{
+        Loop *loop = unit->keeper->parts.loop;
+        int64_t now_ns = loop_now_ns(loop), age_ns = loop_realtime_ns(loop) - info->started_ns;
+
+        unit->run++;
+        unit->started_ns = fresh || age_ns < 0 ? now_ns : now_ns - age_ns;
+        if (fresh)
+                probe_begin(unit);
+        else
+                probe_take_over(unit, health_status_from_name(info->health));
+}
+
+Unit *watch_update(Keeper *keeper, UnitNews *news, bool fresh)
+{
+        const ContainerInfo *info = news->info;
+        Unit *unit = watch_find(keeper, info->id);
+        bool ran = unit && unit->state == CONTAINER_RUNNING && unit->exit_fd >= 0;
+        bool runs = info->state == CONTAINER_RUNNING || info->state == CONTAINER_PAUSED;
+
+        if (!unit)
+                unit = unit_create(keeper, info);
+        free_and_replace(&unit->name, xstrdup(info->name));
+        free_and_replace(&unit->error, xstrdup(info->error));
+        unit->state = info->state;
+        unit->exit_code = info->exit_code;
+        if (runs && (fresh || !ran)) {
+                stop_watching_exit(unit);
+                unit->exit_fd = TAKE_FD(news->exit_fd);
+                if (unit->exit_fd >= 0 && loop_add_io(keeper->parts.loop, unit->exit_fd, EPOLLIN, on_exit_fd, unit,
+                                                      &unit->exit_io, NULL) < 0)
+                        log_warning("container %s: its end cannot be watched", unit->name);
+                begin_run(unit, info, fresh);
+        } else if (!runs) {
+                stop_watching_exit(unit);
+                probe_end(unit);
+        }
+        return unit;
+}
+
+void watch_forget(Keeper *keeper, const char *id)
+{
+        Unit *unit = watch_find(keeper, id);
+
+        if (!unit)
+                return;
+        keeper_publish(keeper, "destroy", unit->id, unit->name, unit->service, NULL);
+        strmap_remove(&keeper->units, unit->id);
+}
+
+void watch_expect_stop(Unit *unit)
+{
+        unit->stopping = true;
+        cancel_restart(unit);
+        probe_end(unit);
+}
+
+void watch_expect_nothing(Unit *unit)
+{
+        unit->stopping = false;
+        unit->attempts = 0;
+        cancel_restart(unit);
+}
+
+/* ---- conditions ---- */
+
+static int check_healthy(const Unit *unit, bool running_is_enough, Error **err)
+{
+        if (unit->restarting)
+                return 0;
+        if (unit->state == CONTAINER_EXITED || unit->state == CONTAINER_DEAD)
+                return error_set(err, ERROR_FAILED, "container %s exited (%d)", unit->name, unit->exit_code);
+        if (unit->state == CONTAINER_CREATED) /* all starts of the plan are over */
+                return error_set(err, ERROR_FAILED, "container %s was not started", unit->name);
+        if (unit->state != CONTAINER_RUNNING)
+                return 0;
+        if (!unit->health_config)
+                return running_is_enough ? 1
+                                         : error_set(err, ERROR_FAILED, "container %s has no healthcheck configured",
+                                                     unit->name);
+        if (unit->health.status == HEALTH_UNHEALTHY)
+                return error_set(err, ERROR_UNHEALTHY, "container %s is unhealthy", unit->name);
+        return unit->health.status == HEALTH_HEALTHY && !unit->noting; /* whoever looks next shall see it, too */
+}
+
+static int check_completed(const Unit *unit, Error **err)
+{
+        if (unit->state == CONTAINER_CREATED)
+                return error_set(err, ERROR_FAILED, "container %s was not started", unit->name);
+        if (unit->restarting || unit->state != CONTAINER_EXITED)
+                return 0;
+        if (unit->exit_code != 0)
+                return error_set(err, ERROR_FAILED, "service \"%s\" didn't complete successfully: exit %d", unit->service,
+                                 unit->exit_code);
+        return 1;
+}
+
+int watch_check_condition(Keeper *keeper, const char *service, DependencyCondition condition, bool running_is_enough,
+                          Error **err)
+{
+        int all = 1;
+
+        STRMAP_FOREACH(entry, &keeper->units) {
+                const Unit *unit = entry->value;
+                int r;
+                if (unit->oneoff || !streq(unit->service, service))
+                        continue;
+                r = condition == DEPENDENCY_COMPLETED ? check_completed(unit, err)
+                    : condition == DEPENDENCY_HEALTHY ? check_healthy(unit, running_is_enough, err) : 1;
+                if (r < 0)
+                        return r;
+                all &= r;
+        }
+        return all;
+}
+
+json_t *watch_status(Keeper *keeper)
+{
+        json_t *containers = json_array();
+
+        STRMAP_FOREACH(entry, &keeper->units) {
+                const Unit *unit = entry->value;
+                json_t *item = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:b}", "id", unit->id, "name", unit->name, "service",
+                                         unit->service, "state",
+                                         unit->restarting ? "restarting" : container_state_name(unit->state), "restarts",
+                                         (json_int_t)unit->restart_count, "exit_code", unit->exit_code, "oneoff",
+                                         unit->oneoff);
+                json_set_string(item, "health", unit_health_name(unit));
+                if (unit->probe_output)
+                        json_object_set_new(item, "last_probe",
+                                            json_pack("{s:i, s:s}", "exit_code", unit->probe_exit_code, "output",
+                                                      unit->probe_output));
+                json_array_append_new(containers, item);
+        }
+        return json_pack("{s:o}", "containers", containers);
+}
