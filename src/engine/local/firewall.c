@@ -251,20 +251,3 @@ int firewall_apply(const Layout *layout, const NetworkState *state, bool force, 
                 r = set_rules(rules, err);
         return r < 0 ? r : fs_rewrite_in_place(AT_FDCWD, path, form, strlen(form), 0600, err);
 }
-
-int firewall_is_present(const Layout *layout, bool *ret, Error **err)
-{
-        _cleanup_free_ char *table = firewall_table(layout->id);
-        char *argv[] = { (char *)"nft", (char *)"-t", (char *)"list", (char *)"table", (char *)"inet", table, NULL };
-        _cleanup_process_result_ ProcessResult result = { 0 };
-        ProcessRun run = PROCESS_RUN_INIT;
-        int r;
-
-        run.spec.argv = argv;
-        run.timeout_ms = NFT_TIMEOUT_MS;
-        r = process_run(&run, &result, err);
-        if (r < 0)
-                return r;
-        *ret = result.status == 0;
-        return 0;
-}

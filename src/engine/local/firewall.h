@@ -13,7 +13,5 @@ char *firewall_table(const char *installation_id);
 /* Makes the kernel's table agree with the state. Without force nothing is done where the rules are those that were set
  * last, which <run>/firewall.nft remembers. */
 int firewall_apply(const Layout *layout, const NetworkState *state, bool force, Error **err);
-/* Whether the kernel still has our table. */
-int firewall_is_present(const Layout *layout, bool *ret, Error **err);
 
 #endif

@@ -232,7 +232,7 @@ static int check_unused(const NetworkState *state, const char *name, Error **err
 }
 
 /* The bridge goes first: while the record is there, a repetition finds what is left. */
-static int remove_locked(const Layout *layout, const char *name, uint64_t *ret_change, Error **err)
+static int remove_locked(const Layout *layout, const char *name, uint64_t *ret_change, bool *ret_last, Error **err)
 {
         _cleanup_(netlink_freep) Netlink *netlink = NULL;
         _cleanup_network_state_ NetworkState state = { 0 };
@@ -248,6 +248,7 @@ static int remove_locked(const Layout *layout, const char *name, uint64_t *ret_c
         if (r == 0)
                 r = netlink_open(&netlink, err);
         record = r == 0 ? network_state_find(&state, name) : NULL;
+        *ret_last = record && state.n_networks == 1;
         if (record)
                 r = netlink_delete(netlink, record->bridge, err);
         if (r == 0)
@@ -258,13 +259,14 @@ static int remove_locked(const Layout *layout, const char *name, uint64_t *ret_c
 int local_network_remove(const Layout *layout, const char *name, Error **err)
 {
         uint64_t change;
+        bool last;
         int r;
 
         if (!network_name_is_valid(name))
                 return 0; /* there is none of such a name */
-        r = remove_locked(layout, name, &change, err);
+        r = remove_locked(layout, name, &change, &last, err);
         if (r < 0)
                 return r;
         r = network_commit(layout, change, err);
-        return r;
+        return r < 0 || !last ? r : local_network_refresh(layout, err); /* nothing of ours stays in others' chains */
 }
