@@ -179,12 +179,23 @@ static char *existing_parent(const char *path)
         return candidate;
 }
 
+/* Virtual disks call themselves rotating whatever stands behind them. */
+static bool disk_is_virtual(dev_t device)
+{
+        _cleanup_free_ char *path = xasprintf("/sys/dev/block/%u:%u", major(device), minor(device)), *target = NULL;
+
+        return fs_read_link(path, &target, NULL) == 0 &&
+               (startswith(path_basename(target), "vd") || startswith(path_basename(target), "xvd"));
+}
+
 /* The block device's queue says it; a partition's queue is its parent's. */
 static DiskKind disk_kind(dev_t device)
 {
         static const char *const parents[] = { "", "/.." };
         uint64_t rotating;
 
+        if (disk_is_virtual(device))
+                return DISK_UNKNOWN;
         for (size_t i = 0; i < ARRAY_SIZE(parents); i++) {
                 _cleanup_free_ char *path = xasprintf("/sys/dev/block/%u:%u%s/queue/rotational", major(device),
                                                       minor(device), parents[i]);

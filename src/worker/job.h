@@ -32,5 +32,6 @@ int job_require(const Job *job, const char *key, const char **ret, Error **err);
 int job_pull(const Job *job, json_t **ret, Error **err);
 int job_load(const Job *job, json_t **ret, Error **err);
 int job_import(const Job *job, json_t **ret, Error **err);
+int job_init(const Job *job, json_t **ret, Error **err);
 
 #endif

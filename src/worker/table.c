@@ -3,6 +3,7 @@
 
 const JobEntry job_table[] = {
         { "import", "make an image of a root file system", job_import },
+        { "init", "write a production deployment", job_init },
         { "load", "load images from an archive, a folder or Docker", job_load },
         { "pull", "pull an image from a registry", job_pull },
 };
