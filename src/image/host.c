@@ -274,6 +274,23 @@ void host_image_list(const Layout *layout, ImageVector *images)
         }
 }
 
+bool host_image_is_current(const Layout *layout, const Image *image)
+{
+        _cleanup_free_ char *folder = layout_data(layout, "images/host");
+        _cleanup_strv_ char **names = NULL;
+
+        fs_list_directory(AT_FDCWD, folder, &names, NULL);
+        STRV_FOREACH(name, names) {
+                _cleanup_free_ char *path = path_join(folder, *name);
+                _cleanup_json_ json_t *cache = NULL;
+
+                if (endswith(*name, ".json") && document_load(path, IMAGE_FORMAT, &cache, NULL) == 0 &&
+                    streq(json_get_string(cache, "id", ""), digest_hex(image->id)))
+                        return true;
+        }
+        return false;
+}
+
 int host_image_remove(const Layout *layout, const char *id, Error **err)
 {
         _cleanup_free_ char *folder = layout_data(layout, "images/host/%s", digest_hex(id));

@@ -20,6 +20,8 @@ typedef VECTOR(Image *) ImageVector;
 int host_image_find(const Layout *layout, const Reference *reference, ImagePolicy policy, Image **ret, Error **err);
 /* digits: the id's first 12 to 64. -ERROR_NOT_FOUND without a message. */
 int host_image_find_by_id(const Layout *layout, const char *digits, Image **ret, Error **err);
+/* Is it what the packages of now give, as far as it was last looked at? */
+bool host_image_is_current(const Layout *layout, const Image *image);
 /* Appends those made so far; what cannot be read is left out. */
 void host_image_list(const Layout *layout, ImageVector *images);
 /* Removes one; absent is fine. The caller holds store_lock. */

@@ -94,7 +94,11 @@ static int not_found(const char *reference, Error **err)
         return error_hint(err, r, "Pull it with `berth pull`, or load it with `berth image load`.");
 }
 
-int image_find(const Layout *layout, const char *reference, ImagePolicy policy, Image **ret, Error **err)
+/* How a name is looked up is the only thing in which the two ways of finding differ. */
+typedef int (*NameFinder)(const Layout *layout, const json_t *index, const Reference *reference, ImagePolicy policy,
+                          Image **ret, Error **err);
+
+static int find(const Layout *layout, const char *reference, NameFinder by_name, ImagePolicy policy, Image **ret, Error **err)
 {
         _cleanup_error_ Error *malformed = NULL, *failure = NULL;
         _cleanup_reference_ Reference parsed = { 0 };
@@ -107,10 +111,7 @@ int image_find(const Layout *layout, const char *reference, ImagePolicy policy, 
         r = reference_parse(reference, &parsed, &malformed);
         if (r < 0 && !id_digits(reference))
                 return error_move(err, &malformed, r);
-        if (r == 0)
-                r = find_parsed(layout, index, &parsed, policy, ret, &failure);
-        else
-                r = -ERROR_NOT_FOUND;
+        r = r == 0 ? by_name(layout, index, &parsed, policy, ret, &failure) : -ERROR_NOT_FOUND;
         if (r == -ERROR_NOT_FOUND && id_digits(reference))
                 r = find_by_id(layout, index, reference, ret, &failure);
         if (r == -ERROR_NOT_FOUND && !failure)
@@ -119,6 +120,53 @@ int image_find(const Layout *layout, const char *reference, ImagePolicy policy, 
                 return error_move(err, &failure, r);
         free_and_replace(&(*ret)->reference, xstrdup(reference));
         return 0;
+}
+
+int image_find(const Layout *layout, const char *reference, ImagePolicy policy, Image **ret, Error **err)
+{
+        return find(layout, reference, find_parsed, policy, ret, err);
+}
+
+static int find_made(const Layout *layout, const json_t *index, const Reference *reference, ImagePolicy policy, Image **ret,
+                     Error **err)
+{
+        _cleanup_free_ char *name = reference_text(reference);
+        ImageVector images = { 0 };
+        int r = find_by_name(layout, index, reference, ret, err);
+
+        if (r != -ERROR_NOT_FOUND)
+                return r;
+        host_image_list(layout, &images);
+        VECTOR_FOREACH(item, &images) {
+                /* Of several, the one that the packages of now give. */
+                if (strv_contains((*item)->names, name) && (r != 0 || host_image_is_current(layout, *item))) {
+                        if (r == 0)
+                                image_free(*ret);
+                        *ret = *item;
+                        r = 0;
+                } else {
+                        image_free(*item);
+                }
+        }
+        vector_done(&images);
+        return r;
+}
+
+int image_find_made(const Layout *layout, const char *reference, Image **ret, Error **err)
+{
+        return find(layout, reference, find_made, IMAGES_AUTO, ret, err);
+}
+
+bool image_policy_from_name(const char *name, ImagePolicy *ret)
+{
+        static const char *const names[] = { [IMAGES_AUTO] = "auto", [IMAGES_HOST] = "host", [IMAGES_REGISTRY] = "registry" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                if (streq(name, names[i])) {
+                        *ret = (ImagePolicy)i;
+                        return true;
+                }
+        return false;
 }
 
 static int compare_by_name(const void *a, const void *b)
