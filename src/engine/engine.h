@@ -331,7 +331,8 @@ typedef struct EngineOperations {
                                 char **ret_id, Error **err);
         /* Starts a created or exited one. ERROR_CONFLICT for a port that is taken: the message names its holder. */
         int (*container_start)(Engine *engine, const char *id, const EngineProgress *progress, Error **err);
-        /* Sends the stop signal, waits grace_ms (-1: the spec's), then KILL. manual: restart policies let it be. */
+        /* Sends the stop signal, waits grace_ms (-1: the spec's), then KILL. manual: restart policies let it be. On one that
+         * has ended by itself it gives back what the run held (addresses, ports, mounts): call it after every exit. */
         int (*container_stop)(Engine *engine, const char *id, int grace_ms, bool manual, Error **err);
         int (*container_kill)(Engine *engine, const char *id, int signal_number, Error **err);
         int (*container_pause)(Engine *engine, const char *id, bool pause, Error **err);
@@ -347,6 +348,10 @@ typedef struct EngineOperations {
         int (*container_exit_fd)(Engine *engine, const char *id, int *ret_fd, Error **err);
         /* What the keeper knows and `ps` shows: restart count and health. */
         int (*container_note)(Engine *engine, const char *id, const char *health, int64_t restart_count, Error **err);
+
+        /* Where the log has grown past the specification's size, begins a new file; no line is lost. Called every few
+         * seconds for containers with log_max_size; NULL for engines that do so by themselves. */
+        int (*container_rotate_logs)(Engine *engine, const char *id, Error **err);
 
         int (*exec)(Engine *engine, const char *id, const ExecSpec *spec, ExecResult *ret, Error **err);
         /* With the caller's own descriptors, a terminal among them where spec->tty. */

@@ -1,0 +1,186 @@
+#include "engine/local/exec_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "engine/local/users.h"
+#include "state/document.h"
+
+#define CONFIG_LIMIT ((size_t)16 * 1024 * 1024)
+
+void exec_process_done(ExecProcess *process)
+{
+        if (process->process_path)
+                unlink(process->process_path);
+        if (process->pid_path)
+                unlink(process->pid_path);
+        strv_free(process->argv);
+        free(process->process_path);
+        free(process->pid_path);
+        free(process->directory);
+}
+
+/* The main process's description: rights, limits, environment are the same. */
+static int load_main_process(const ContainerRecord *record, json_t **ret, Error **err)
+{
+        _cleanup_free_ char *path = path_join(record->run_path, "bundle/config.json");
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_json_ json_t *config = NULL;
+        json_t *process;
+        int r = fs_read_file(AT_FDCWD, path, CONFIG_LIMIT, &text, err);
+
+        if (r < 0)
+                return r;
+        config = json_loadb(strbuf_text(&text), text.length, 0, NULL);
+        process = json_object_get(config, "process");
+        if (!process)
+                return error_set(err, ERROR_CORRUPT, "\"%s\" describes no process", path);
+        *ret = json_incref(process);
+        return 0;
+}
+
+static int set_user(json_t *process, const ContainerRecord *record, const char *user, Error **err)
+{
+        _cleanup_free_ char *path = xasprintf("/proc/%d/root", (int)record->run.pid);
+        _cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_image_user_ ImageUser found = { 0 };
+        _cleanup_strv_ char **environment = NULL;
+        json_t *groups;
+        int r;
+
+        if (root < 0)
+                return error_set_errno(err, errno, "open the root of container %s", record->spec->name);
+        r = image_user_find(root, user, record->spec->group_add, &found, err);
+        if (r < 0)
+                return r;
+        groups = json_array();
+        for (size_t i = 0; i < found.n_groups; i++)
+                json_array_append_new(groups, json_integer(found.groups[i]));
+        json_object_set_new(process, "user", json_pack("{s:I,s:I,s:o}", "uid", (json_int_t)found.uid, "gid",
+                                                       (json_int_t)found.gid, "additionalGids", groups));
+        if (!strv_env_get(record->spec->environment, "HOME")) {
+                environment = json_get_strv(process, "env");
+                strv_env_set(&environment, "HOME", found.home);
+                json_object_set_new(process, "env", json_from_strv(environment));
+        }
+        return 0;
+}
+
+static void set_environment(json_t *process, const ExecSpec *spec)
+{
+        _cleanup_strv_ char **environment = json_get_strv(process, "env");
+
+        STRV_FOREACH(entry, spec->environment) {
+                const char *value = strchr(*entry, '=');
+                _cleanup_free_ char *key = value ? xstrndup(*entry, (size_t)(value - *entry)) : NULL;
+                if (key)
+                        strv_env_set(&environment, key, value + 1);
+        }
+        if (spec->tty && !strv_env_get(environment, "TERM"))
+                strv_add(&environment, "TERM=xterm");
+        json_object_set_new(process, "env", json_from_strv(environment));
+}
+
+static void set_all_capabilities(json_t *process)
+{
+        json_t *sets = json_object_get(process, "capabilities");
+        _cleanup_strv_ char **all = strv_new("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH", NULL);
+        const char *const kinds[] = { "bounding", "effective", "permitted" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+                STRV_FOREACH(name, all)
+                        json_array_append_new(json_object_get(sets, kinds[i]), json_string(*name));
+}
+
+static int describe(const ContainerRecord *record, const ExecSpec *spec, json_t **ret, Error **err)
+{
+        _cleanup_json_ json_t *process = NULL;
+        int r = load_main_process(record, &process, err);
+
+        if (r < 0)
+                return r;
+        json_object_set_new(process, "args", json_from_strv(spec->argv));
+        json_object_set_new(process, "terminal", json_boolean(spec->tty));
+        if (spec->working_dir)
+                json_object_set_new(process, "cwd", json_string(spec->working_dir));
+        if (spec->privileged)
+                set_all_capabilities(process);
+        if (spec->user)
+                r = set_user(process, record, spec->user, err);
+        if (r < 0)
+                return r;
+        set_environment(process, spec);
+        *ret = TAKE_PTR(process);
+        return 0;
+}
+
+int exec_process_prepare(const Layout *layout, const ContainerRecord *record, const ExecSpec *spec,
+                         const char *console_socket, ExecProcess *ret, Error **err)
+{
+        static unsigned counter;
+        _cleanup_free_ char *name = xasprintf("%s/exec-%d-%u", record->run_path, (int)getpid(),
+                                              __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED));
+        _cleanup_free_ char *text = NULL;
+        _cleanup_json_ json_t *process = NULL;
+        int r = describe(record, spec, &process, err);
+
+        if (r < 0)
+                return r;
+        *ret = (ExecProcess){ .process_path = xasprintf("%s.json", name), .pid_path = xasprintf("%s.pid", name) };
+        text = json_dumps(process, JSON_COMPACT);
+        r = fs_rewrite_in_place(AT_FDCWD, ret->process_path, text, strlen(text), 0600, err);
+        if (r < 0)
+                return r;
+        ret->argv = strv_new(record->run.runtime ? record->run.runtime : "runc", "--root", NULL);
+        strv_take(&ret->argv, layout_run(layout, "runtime"));
+        strv_add(&ret->argv, "exec");
+        strv_addf(&ret->argv, "--process=%s", ret->process_path);
+        strv_addf(&ret->argv, "--pid-file=%s", ret->pid_path);
+        if (console_socket)
+                strv_addf(&ret->argv, "--console-socket=%s", console_socket);
+        strv_add(&ret->argv, record->id);
+        return 0;
+}
+
+pid_t exec_process_pid(const ExecProcess *process)
+{
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        int64_t pid;
+
+        if (fs_read_file(AT_FDCWD, process->pid_path, 64, &text, NULL) < 0)
+                return 0;
+        strbuf_truncate(&text, strcspn(strbuf_text(&text), "\n"));
+        return parse_int64(strbuf_text(&text), 2, INT32_MAX, &pid) ? (pid_t)pid : 0;
+}
+
+static void kill_children(pid_t pid)
+{
+        _cleanup_free_ char *path = xasprintf("/proc/%d/task/%d/children", (int)pid, (int)pid);
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_strv_ char **children = NULL;
+        int64_t child;
+
+        if (fs_read_file(AT_FDCWD, path, 1 << 20, &text, NULL) < 0)
+                return;
+        children = strv_split(strbuf_text(&text), ' ');
+        STRV_FOREACH(item, children)
+                if (parse_int64(*item, 2, INT32_MAX, &child))
+                        kill_process_tree((pid_t)child);
+}
+
+/* Stopped first, so that it cannot fork while its children are looked for. */
+void kill_process_tree(pid_t pid)
+{
+        if (pid <= 1 || kill(pid, SIGSTOP) < 0)
+                return;
+        kill_children(pid);
+        kill(pid, SIGKILL);
+}

@@ -1,0 +1,126 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "engine/local/bundle.h"
+#include "engine/local/lifecycle.h"
+#include "engine/local/monitor.h"
+#include "engine/local/mounts.h"
+#include "engine/local/network.h"
+#include "engine/local/rootfs.h"
+#include "engine/local/runtime.h"
+
+bool container_is_half_started(const Layout *layout, const ContainerRecord *record)
+{
+        _cleanup_free_ char *state = runtime_state_path(layout), *fifo = xasprintf("%s/%s/exec.fifo", state, record->id);
+
+        return fs_exists(fifo);
+}
+
+/* The monitor of this container, if that is what the process is. */
+static bool is_monitor(pid_t pid, const char *id)
+{
+        _cleanup_free_ char *path = xasprintf("/proc/%d/cmdline", (int)pid);
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+
+        return pid > 1 && fs_read_file(AT_FDCWD, path, 1 << 20, &text, NULL) >= 0 && text.length &&
+               memmem(text.data, text.length, "conmon", 6) && memmem(text.data, text.length, id, strlen(id));
+}
+
+static void end_monitor(const ContainerRecord *record)
+{
+        _cleanup_free_ char *path = path_join(record->run_path, "monitor.pid");
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        const struct timespec pause = { .tv_nsec = 1000 * 1000 };
+        int64_t pid;
+
+        if (fs_read_file(AT_FDCWD, path, 64, &text, NULL) < 0)
+                return;
+        strbuf_truncate(&text, strcspn(strbuf_text(&text), "\n"));
+        if (!parse_int64(strbuf_text(&text), 2, INT32_MAX, &pid) || !is_monitor((pid_t)pid, record->id))
+                return;
+        kill((pid_t)pid, SIGKILL);
+        for (int i = 0; i < 1000 && process_is_alive((pid_t)pid, 0); i++)
+                nanosleep(&pause, NULL);
+}
+
+/* The runtime's `delete` removes its state folder and the cgroup: done here without starting it. */
+static void forget_in_runtime(const Layout *layout, const ContainerRecord *record)
+{
+        _cleanup_free_ char *state = runtime_state_path(layout), *path = path_join(state, record->id);
+        _cleanup_free_ char *cgroup = bundle_cgroup(layout, record->spec, record->id);
+
+        cgroup_kill(cgroup);
+        if (!cgroup_remove(cgroup)) {
+                cgroup_kill(cgroup);
+                cgroup_remove(cgroup);
+        }
+        fs_remove_tree(AT_FDCWD, path, NULL);
+}
+
+static void remove_run_file(const ContainerRecord *record, const char *name)
+{
+        _cleanup_free_ char *path = path_join(record->run_path, name);
+
+        unlink(path);
+}
+
+int container_release(const Layout *layout, ContainerRecord *record, Error **err)
+{
+        bool uses_network = !(record->spec->network_mode && startswith(record->spec->network_mode, "container:"));
+        int r;
+
+        if (!fs_exists(record->run_path))
+                return 0;
+        if (record->has_run) {
+                container_record_state(record);
+                r = container_record_save_past(record, true, err);
+                if (r < 0)
+                        return r;
+        }
+        end_monitor(record);
+        forget_in_runtime(layout, record);
+        if (uses_network) {
+                r = local_network_detach(layout, record->spec, record->id, record->run_path, err);
+                if (r < 0)
+                        return r;
+        }
+        r = rootfs_unmount(record, err);
+        if (r < 0)
+                return r;
+        remove_run_file(record, "monitor.pid");
+        remove_run_file(record, "pid");
+        remove_run_file(record, "run.json");
+        record->has_run = false;
+        return 0;
+}
+
+
+/* Renamed first: from then on it does not exist, and the rest is sweeping up, which recover does too. */
+int container_erase(const Layout *layout, ContainerRecord *record, Error **err)
+{
+        _cleanup_free_ char *aside = xasprintf("%s.removed", record->data_path);
+        int r;
+
+        r = container_release(layout, record, err);
+        if (r < 0)
+                return r;
+        fs_remove_tree(AT_FDCWD, aside, NULL);
+        if (rename(record->data_path, aside) < 0 && errno != ENOENT)
+                return error_set_errno(err, errno, "remove container %s", record->spec->name);
+        container_name_release(layout, record->spec->name, record->id);
+        files_remove(layout, record);
+        r = fs_remove_tree(AT_FDCWD, aside, err);
+        if (r >= 0)
+                r = fs_remove_tree(AT_FDCWD, record->run_path, err);
+        return error_prefix(err, r, "remove container %s", record->spec->name);
+}
