@@ -29,7 +29,6 @@ void local_engine_free(Engine *engine);
 /* Fills the slots that only look and talk. */
 void local_read_operations(EngineOperations *operations);
 
-ImagePolicy image_policy_from_name(const char *policy); /* "auto", "host", "registry"; NULL: auto */
 int local_exec(Engine *engine, const char *id, const ExecSpec *spec, ExecResult *ret, Error **err);
 int local_exec_stdio(Engine *engine, const char *id, const ExecSpec *spec, int *ret_exit_code, Error **err);
 int local_attach(Engine *engine, const char *id, const ExecSpec *spec, int *ret_exit_code, Error **err);

@@ -123,16 +123,16 @@ static int read_exit_fd(Engine *engine, const char *id, int *ret_fd, Error **err
         return 0;
 }
 
-ImagePolicy image_policy_from_name(const char *policy)
+static ImagePolicy policy_of(const char *name)
 {
-        if (policy && streq(policy, "host"))
+        if (name && streq(name, "host"))
                 return IMAGES_HOST;
-        return policy && streq(policy, "registry") ? IMAGES_REGISTRY : IMAGES_AUTO;
+        return name && streq(name, "registry") ? IMAGES_REGISTRY : IMAGES_AUTO;
 }
 
 static int read_image_find(Engine *engine, const char *reference, const char *policy, Image **ret, Error **err)
 {
-        return image_find(engine_layout(engine), reference, image_policy_from_name(policy), ret, err);
+        return image_find(engine_layout(engine), reference, policy_of(policy), ret, err);
 }
 
 static int read_network_inspect(Engine *engine, const char *name, NetworkInfo **ret, Error **err)
