@@ -180,12 +180,15 @@ void method_rm(Request *request)
         begin(request, stop ? plan_stop : plan_rm, stop ? plan_rm : NULL);
 }
 
-/* ---- kill ---- */
+/* ---- kill, pause, unpause ---- */
+
+typedef enum KillAction { KILL_SIGNAL, KILL_PAUSE, KILL_UNPAUSE } KillAction;
 
 typedef struct Kill {
         Request *request;
         Engine *engine;
         char **ids;
+        KillAction action;
         int signal_number;
 } Kill;
 
@@ -212,28 +215,39 @@ static bool parse_signal(const char *text, int *ret)
 static int kill_work(void *context, Error **err)
 {
         Kill *task = context;
+        const EngineOperations *operations = task->engine->operations;
 
         STRV_FOREACH(id, task->ids) {
-                int r = task->engine->operations->container_kill(task->engine, *id, task->signal_number, err);
+                int r = task->action == KILL_SIGNAL
+                                ? operations->container_kill(task->engine, *id, task->signal_number, err)
+                                : operations->container_pause(task->engine, *id, task->action == KILL_PAUSE, err);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
+static void tell_killed(const Kill *task, Unit *unit)
+{
+        static const char *const actions[] = { "kill", "pause", "unpause" }, *const states[] = { "killed", "paused", "running" };
+        json_t *attributes =
+                task->action == KILL_SIGNAL ? json_pack("{s:o}", "signal", json_sprintf("%d", task->signal_number)) : NULL;
+
+        if (task->action != KILL_SIGNAL)
+                unit->state = task->action == KILL_PAUSE ? CONTAINER_PAUSED : CONTAINER_RUNNING;
+        keeper_publish(unit->keeper, actions[task->action], unit->id, unit->name, unit->service, attributes);
+        request_resource(task->request, "container", unit->name, unit->service, unit->id, states[task->action], NULL);
+}
+
 static void on_killed(void *context, int result, Error *error)
 {
         Kill *task = context;
         Request *request = task->request;
-        Keeper *keeper = request->keeper;
 
         STRV_FOREACH(id, task->ids) {
-                Unit *unit = watch_find(keeper, *id);
-                if (unit && result >= 0) {
-                        keeper_publish(keeper, "kill", unit->id, unit->name, unit->service,
-                                       json_pack("{s:o}", "signal", json_sprintf("%d", task->signal_number)));
-                        request_resource(request, "container", unit->name, unit->service, unit->id, "killed", NULL);
-                }
+                Unit *unit = watch_find(request->keeper, *id);
+                if (unit && result >= 0)
+                        tell_killed(task, unit);
         }
         strv_free(task->ids);
         free(task);
@@ -243,34 +257,50 @@ static void on_killed(void *context, int result, Error *error)
                 request_finish(request, NULL);
 }
 
-void method_kill(Request *request)
+static void begin_kill(Request *request, KillAction action, int signal_number)
 {
         Keeper *keeper = request->keeper;
-        const char *signal_name = json_get_string(request->params, "signal", "SIGKILL");
+        ContainerState wanted = action == KILL_UNPAUSE ? CONTAINER_PAUSED : CONTAINER_RUNNING;
         _cleanup_strv_ char **services = json_get_strv(request->params, "services");
-        _cleanup_error_ Error *error = NULL;
-        Kill *task;
-        int signal_number;
+        Kill *task = xnew(Kill);
 
-        if (!parse_signal(signal_name, &signal_number)) {
-                error_set(&error, ERROR_USAGE, "\"%s\" is no signal", signal_name);
-                request_fail(request, error);
-                return;
-        }
-        task = xnew(Kill);
-        *task = (Kill){ request, keeper->parts.engine, NULL, signal_number };
+        *task = (Kill){ request, keeper->parts.engine, NULL, action, signal_number };
         STRMAP_FOREACH(entry, &keeper->units) {
                 Unit *unit = entry->value;
                 bool named = strv_length(services) == 0 ? !unit->oneoff
                                                         : strv_contains(services, unit->service) ||
                                                                   strv_contains(services, unit->name);
-                if (!named || unit->state != CONTAINER_RUNNING)
+                if (!named || unit->state != wanted)
                         continue;
-                if (signal_number == SIGKILL) /* the container is not to come back, as after the reference's kill */
+                if (action == KILL_SIGNAL && signal_number == SIGKILL) /* it is not to come back */
                         watch_expect_stop(unit);
                 strv_add(&task->ids, unit->id);
         }
         thread_pool_post(keeper->parts.pool, kill_work, on_killed, task);
+}
+
+void method_kill(Request *request)
+{
+        const char *signal_name = json_get_string(request->params, "signal", "SIGKILL");
+        _cleanup_error_ Error *error = NULL;
+        int signal_number;
+
+        if (parse_signal(signal_name, &signal_number)) {
+                begin_kill(request, KILL_SIGNAL, signal_number);
+                return;
+        }
+        error_set(&error, ERROR_USAGE, "\"%s\" is no signal", signal_name);
+        request_fail(request, error);
+}
+
+void method_pause(Request *request)
+{
+        begin_kill(request, KILL_PAUSE, 0);
+}
+
+void method_unpause(Request *request)
+{
+        begin_kill(request, KILL_UNPAUSE, 0);
 }
 
 /* ---- start_oneoff ---- */

@@ -23,6 +23,7 @@
  *                container uses)}
  *   start stop restart   {"services": [str], "timeout_ms": int, "no_deps": bool, "wait": bool}
  *   kill        {"services": [str], "signal": "SIGKILL"}
+ *   pause unpause        {"services": [str]}
  *   rm          {"services": [str], "stop": bool, "volumes": bool}
  *   run         {"model", "working_dir", "files", "environment_values" as in up; "service": str, required,
  *                "command": [str], "entrypoint": [str], "environment": {k: v}, "volumes": [str], "user": str, "workdir": str,
@@ -30,7 +31,8 @@
  *                "rm": bool, "labels": [str]}
  *               creates a one-off container and starts its dependencies; → result {"id", "name"}; the client then attaches
  *               and calls start_oneoff {"id"} …, and the keeper removes it at its end where "rm".
- *   start_oneoff {"id": str}
+ *   start_oneoff {"id": str}   the connection is kept until the client knows how it ended: a one-off with "rm" is removed
+ *               when it has ended and the connection is closed
  *   pull        {"model", "working_dir", "services": [str], "policy": str}
  *   status      → result {"containers": [{"name", "service", "health", "restarts", "last_probe": {"exit_code", "output"}}]}
  *   events      {"since"?} follows the project's events until the client goes

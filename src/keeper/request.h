@@ -55,6 +55,8 @@ void method_stop(Request *request);
 void method_restart(Request *request);
 void method_rm(Request *request);
 void method_kill(Request *request);
+void method_pause(Request *request);
+void method_unpause(Request *request);
 void method_start_oneoff(Request *request);
 
 #endif

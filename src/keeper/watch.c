@@ -254,11 +254,21 @@ typedef struct ExitTask {
         UnitNews news;
 } ExitTask;
 
+/* An engine lets go of what the run held, and makes its end durable, when a container that ended is stopped. */
 static int exit_work(void *context, Error **err)
 {
         ExitTask *task = context;
+        Engine *engine = task->keeper->parts.engine;
+        int r;
 
-        return unit_news_read(task->keeper->parts.engine, task->id, &task->news, err);
+        r = unit_news_read(engine, task->id, &task->news, err);
+        if (r < 0 || task->news.info->state == CONTAINER_RUNNING || task->news.info->state == CONTAINER_PAUSED)
+                return r;
+        r = engine->operations->container_stop(engine, task->id, 0, false, err);
+        if (r < 0)
+                return r;
+        unit_news_done(&task->news);
+        return unit_news_read(engine, task->id, &task->news, err);
 }
 
 static void publish_end(Unit *unit, const ContainerInfo *info)
@@ -283,7 +293,8 @@ static void exit_done(void *context, int result, Error *error)
                                 watch_forget(keeper, task->id);
                 } else {
                         bool manual = task->news.info->manually_stopped;
-                        bool is_over = task->news.info->state != CONTAINER_RUNNING;
+                        bool is_over = task->news.info->state == CONTAINER_EXITED ||
+                                       task->news.info->state == CONTAINER_DEAD;
                         if (is_over)
                                 publish_end(unit, task->news.info);
                         watch_update(keeper, &task->news, false);
