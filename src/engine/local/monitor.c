@@ -39,7 +39,6 @@ static char **make_argv(const MonitorStart *start, const char *program)
         strv_addf(&argv, "--persist-dir=%s", run);
         strv_addf(&argv, "--container-pidfile=%s/pid", run);
         strv_addf(&argv, "--conmon-pidfile=%s/monitor.pid", run);
-        strv_addf(&argv, "--exit-dir=%s/exit", run);
         if (spec->log_driver && streq(spec->log_driver, "none"))
                 strv_add(&argv, "--log-path=null");
         else
@@ -157,20 +156,16 @@ static char *monitors_cgroup(const Layout *layout)
 
 static int prepare_folders(const ContainerRecord *record, Error **err)
 {
-        const char *const names[] = { "exit", "bundle" };
-        _cleanup_free_ char *logs = path_join(record->data_path, "logs"), *exit_file = NULL, *oom = NULL, *oom_v2 = NULL;
+        const char *const stale[] = { "exit", "oom", "bundle/oom", "pid", "monitor.pid" };
+        _cleanup_free_ char *logs = path_join(record->data_path, "logs"), *bundle = path_join(record->run_path, "bundle");
         int r = fs_make_directories(logs, 0700, err);
 
-        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(names); i++) {
-                _cleanup_free_ char *path = path_join(record->run_path, names[i]);
-                r = fs_make_directories(path, 0700, err);
+        if (r >= 0)
+                r = fs_make_directories(bundle, 0700, err);
+        for (size_t i = 0; i < ARRAY_SIZE(stale); i++) {
+                _cleanup_free_ char *path = path_join(record->run_path, stale[i]);
+                unlink(path);
         }
-        exit_file = xasprintf("%s/exit/%s", record->run_path, record->id);
-        oom = path_join(record->run_path, "bundle/oom");
-        oom_v2 = path_join(record->run_path, "oom");
-        unlink(exit_file);
-        unlink(oom);
-        unlink(oom_v2);
         return r;
 }
 

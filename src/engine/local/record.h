@@ -5,7 +5,8 @@
  * In <run>/projects/<project>/containers/<id>/:
  *   run.json         the present run: boot id, process ids, addresses, ports.
  *   note.json        what the keeper says: health, restart count.
- *   lock, exit/, bundle/, merged/, netns, …
+ *   exit             the exit code, written by the monitor.
+ *   lock, bundle/, merged/, netns, …
  * <data>/names/<name> is a link to "<project>/<id>": container names are unique over all projects, and claiming one is
  * one atomic call. Reading takes no lock. */
 #ifndef BERTH_ENGINE_LOCAL_RECORD_H

@@ -52,7 +52,7 @@ bool process_is_alive(pid_t pid, int64_t start_ticks)
 /* Reads the exit code that the monitor wrote, and when. */
 static bool read_exit_file(const ContainerRecord *record, int *ret_code, int64_t *ret_time_ns)
 {
-        _cleanup_free_ char *path = xasprintf("%s/exit/%s", record->run_path, record->id);
+        _cleanup_free_ char *path = path_join(record->run_path, "exit");
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
         struct stat status;
         int64_t code;
