@@ -246,7 +246,8 @@ char *reference_familiar(const char *normalized)
 
         if (library && !strchr(library, '/'))
                 return xstrdup(library);
-        return xstrdup(rest ? rest : normalized);
+        /* "docker.io/a.b/c" without its registry would be c on the registry a.b. */
+        return xstrdup(rest && !is_registry(rest, strcspn(rest, "/")) ? rest : normalized);
 }
 
 int image_reference_normalize(const char *reference, char **ret, Error **err)
