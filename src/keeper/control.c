@@ -12,6 +12,12 @@
 
 #define OUTPUT_LIMIT ((size_t)64 * 1024 * 1024)
 
+/* Asked before what runs has been taken over. */
+static void request_status(Request *request)
+{
+        request_finish(request, watch_status(request->keeper));
+}
+
 static const struct {
         const char *name;
         void (*begin)(Request *request);
@@ -19,6 +25,7 @@ static const struct {
         { "up", method_up },           { "down", method_down },     { "start", method_start },
         { "stop", method_stop },       { "restart", method_restart }, { "kill", method_kill },
         { "rm", method_rm },           { "run", method_run },       { "start_oneoff", method_start_oneoff },
+        { "status", request_status },
         { "pull", method_pull },       { "pause", method_pause },   { "unpause", method_unpause },
 };
 
@@ -120,7 +127,7 @@ static void on_message(void *context, Channel *channel, json_t *message)
 
         if (streq(method, "ping")) {
                 answer(channel, json_object());
-        } else if (streq(method, "status")) {
+        } else if (streq(method, "status") && keeper->ready) {
                 answer(channel, watch_status(keeper));
         } else if (streq(method, "cancel")) {
                 cancel(keeper, channel);

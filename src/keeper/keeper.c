@@ -78,55 +78,74 @@ void keeper_check_idle(Keeper *keeper)
                                                     keeper);
 }
 
-/* ---- logs ---- */
+/* ---- logs: looked at every few seconds where one has a limit ---- */
 
 static void schedule_rotation(Keeper *keeper);
 
+typedef struct Rotation {
+        Keeper *keeper;
+        char **ids;             /* of running containers with a limit */
+} Rotation;
+
 static int rotate_work(void *context, Error **err)
 {
-        Keeper *keeper = context;
+        Rotation *rotation = context;
+        Engine *engine = rotation->keeper->parts.engine;
 
-        return keeper->parts.rotate_logs(keeper->parts.layout, keeper->project, err);
+        STRV_FOREACH(id, rotation->ids) {
+                int r = engine->operations->container_rotate_logs(engine, *id, err);
+                if (r < 0 && r != -ERROR_NOT_FOUND)
+                        return r;
+        }
+        return 0;
 }
 
 static void rotate_done(void *context, int result, Error *error)
 {
-        Keeper *keeper = context;
+        Rotation *rotation = context;
 
-        keeper->rotating = false;
+        rotation->keeper->rotating = false;
         if (result < 0)
                 log_failure(LOG_LEVEL_WARNING, error, "rotate logs");
-        schedule_rotation(keeper);
+        schedule_rotation(rotation->keeper);
+        strv_free(rotation->ids);
+        free(rotation);
 }
 
-static bool has_limited_logs(const Keeper *keeper)
+static char **limited_logs(const Keeper *keeper)
 {
+        char **ids = NULL;
+
         STRMAP_FOREACH(entry, &keeper->units) {
                 const Unit *unit = entry->value;
                 if (unit->state == CONTAINER_RUNNING && unit->log_max_size > 0)
-                        return true;
+                        strv_add(&ids, unit->id);
         }
-        return false;
+        return ids;
 }
 
 static void on_rotation(void *context)
 {
         Keeper *keeper = context;
+        char **ids = limited_logs(keeper);
+        Rotation *rotation;
 
         keeper->rotation_timer = NULL;
-        if (has_limited_logs(keeper)) {
-                keeper->rotating = true;
-                thread_pool_post(keeper->parts.pool, rotate_work, rotate_done, keeper);
-        } else {
+        if (!ids) {
                 schedule_rotation(keeper);
+                return;
         }
+        keeper->rotating = true;
+        rotation = xnew(Rotation);
+        *rotation = (Rotation){ keeper, ids };
+        thread_pool_post(keeper->parts.pool, rotate_work, rotate_done, rotation);
 }
 
 static void schedule_rotation(Keeper *keeper)
 {
         Loop *loop = keeper->parts.loop;
 
-        if (keeper->parts.rotate_logs && !keeper->rotation_timer && !keeper->rotating)
+        if (keeper->parts.engine->operations->container_rotate_logs && !keeper->rotation_timer && !keeper->rotating)
                 keeper->rotation_timer = loop_add_timer(loop, loop_now_ns(loop) + ROTATION_NS, on_rotation, keeper);
 }
 

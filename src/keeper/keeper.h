@@ -21,7 +21,6 @@ typedef struct KeeperParts {
         Loop *loop;
         ThreadPool *pool;
         Engine *engine;
-        int (*rotate_logs)(const Layout *layout, const char *project, Error **err); /* NULL */
         /* Can these ports be had now? For a check before anything changes; NULL */
         int (*check_ports)(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, Error **err);
 } KeeperParts;

@@ -18,7 +18,6 @@ int local_parts_fill(KeeperParts *parts, Engine **ret_engine, Error **err)
         if (r < 0)
                 return r;
         parts->engine = *ret_engine;
-        parts->rotate_logs = local_rotate_logs;
         parts->check_ports = check_ports;
         return 0;
 }

@@ -4,7 +4,7 @@
 
 #include "keeper/keeper.h"
 
-/* Fills engine, rotate_logs and check_ports; parts->layout is given. *ret_engine is the caller's. */
+/* Fills engine and check_ports; parts->layout is given. *ret_engine is the caller's. */
 int local_parts_fill(KeeperParts *parts, Engine **ret_engine, Error **err);
 
 #endif
