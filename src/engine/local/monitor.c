@@ -187,7 +187,7 @@ static int spawn(const MonitorStart *start, const char *program, int sync_fd, Er
         run.spec.environment = environment;
         run.spec.keep_fds = kept;
         run.spec.cgroup_procs = cgroup;
-        run.spec.directory = "/";
+        run.spec.directory = start->record->run_path; /* it writes a file "oom" where it is */
         r = process_run(&run, &result, err);
         if (r < 0)
                 return r;
