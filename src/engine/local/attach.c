@@ -203,19 +203,16 @@ static bool is_internal_only(const Attachment *attachment)
 
 static int make_endpoint(Attachment *attachment, const NetworkState *state, size_t index, Error **err)
 {
-        NetworkRecord *record = attachment->records[index];
+        const NetworkRecord *record = attachment->records[index];
         const SpecNetwork *network = &attachment->networks[index];
         LeaseWish wish = { attachment->spec->name, network->ipv4, network->ipv6 };
         _cleanup_free_ char *interface = random_interface(attachment->layout), *boot_id = layout_boot_id(), *mac = NULL;
         _cleanup_strv_ char **names = peer_names(attachment, network);
         Endpoint *endpoint = attachment->endpoints[index] = endpoint_create();
-        const char *ipv4, *ipv6;
-        bool changed;
+        _cleanup_free_ char *ipv4 = NULL, *ipv6 = NULL;
         int r;
 
-        r = lease_allot(state, record, &wish, &ipv4, &ipv6, &changed, err);
-        if (r == 0 && changed)
-                r = network_record_save(attachment->layout, record, err);
+        r = lease_allot(state, record, &wish, &ipv4, &ipv6, err);
         if (r < 0)
                 return r;
         mac = network->mac ? xstrdup(network->mac) : derive_mac(ipv4);
@@ -233,6 +230,7 @@ static int make_endpoint(Attachment *attachment, const NetworkState *state, size
         endpoint->ipv6 = arena_strdup(endpoint->arena, ipv6);
         endpoint->mac = arena_strdup(endpoint->arena, mac);
         endpoint->index = (int)index;
+        endpoint->oneoff = attachment->spec->oneoff;
         endpoint->internal_only = is_internal_only(attachment);
         return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "engine/local/firewall.h"
 #include "engine/local/hosts.h"
+#include "engine/local/lease.h"
 #include "engine/local/network_state.h"
 
 #define HOSTS_LIMIT ((size_t)16 * 1024 * 1024)
@@ -57,18 +58,56 @@ static int update_hosts_file(const NetworkState *state, const Endpoint *endpoint
         return fs_rewrite_in_place(AT_FDCWD, path, text, strlen(text), 0644, err);
 }
 
+static bool lacks_lease(const NetworkState *state, const NetworkRecord *record)
+{
+        for (size_t i = 0; i < state->n_endpoints; i++)
+                if (streq(state->endpoints[i]->network, record->name) && !lease_is_noted(record, state->endpoints[i]))
+                        return true;
+        return false;
+}
+
+/* The addresses that were allotted since stay with their containers from now on. */
+static int save_leases(const Layout *layout, const NetworkState *state, const char *network, Error **err)
+{
+        _cleanup_(network_record_freep) NetworkRecord *record = NULL;
+        _cleanup_close_ int lock = -1;
+        int r = network_lock(layout, &lock, err);
+
+        if (r < 0 || network_record_load(layout, network, &record, NULL) < 0)
+                return r;
+        for (size_t i = 0; i < state->n_endpoints; i++)
+                if (streq(state->endpoints[i]->network, network))
+                        lease_note(record, state->endpoints[i]);
+        return network_record_save(layout, record, err);
+}
+
+static int write_files(const Layout *layout, const NetworkState *state, Error **err)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < state->n_endpoints; i++)
+                if (state->endpoints[i]->index == 0)
+                        r = update_hosts_file(state, state->endpoints[i], err);
+        for (size_t i = 0; r == 0 && i < state->n_networks; i++)
+                if (lacks_lease(state, state->networks[i]))
+                        r = save_leases(layout, state, state->networks[i]->name, err);
+        return r;
+}
+
 static int bring_over(const Layout *layout, bool force, Error **err)
 {
+        FirewallChange firewall = FIREWALL_CHANGE_INIT;
         _cleanup_network_state_ NetworkState state = { 0 };
-        int r;
+        int r, written;
 
         r = network_state_load(layout, &state, err);
         if (r == 0)
-                r = firewall_apply(layout, &state, force, err);
-        for (size_t i = 0; r == 0 && i < state.n_endpoints; i++)
-                if (state.endpoints[i]->index == 0)
-                        r = update_hosts_file(&state, state.endpoints[i], err);
-        return r;
+                r = firewall_begin(layout, &state, force, &firewall, err);
+        if (r < 0)
+                return r;
+        written = write_files(layout, &state, err); /* while nft works */
+        r = firewall_finish(layout, &firewall, err);
+        return written < 0 ? written : r;
 }
 
 static int commit(const Layout *layout, uint64_t change, bool force, Error **err)

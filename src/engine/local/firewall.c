@@ -5,11 +5,9 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "base/process.h"
 #include "base/strv.h"
 #include "engine/local/address.h"
 
-#define NFT_TIMEOUT_MS 20000
 #define RULES_LIMIT ((size_t)64 * 1024 * 1024)
 
 char *firewall_table(const char *installation_id)
@@ -218,24 +216,7 @@ static char *applied_form(const char *rules)
         return xasprintf("# boot %s namespace %llu\n%s", boot_id, (unsigned long long)status.st_ino, rules);
 }
 
-static int set_rules(const char *rules, Error **err)
-{
-        char *argv[] = { (char *)"nft", (char *)"-f", (char *)"-", NULL };
-        _cleanup_process_result_ ProcessResult result = { 0 };
-        ProcessRun run = PROCESS_RUN_INIT;
-        int r;
-
-        run.spec.argv = argv;
-        run.input = rules;
-        run.input_size = strlen(rules);
-        run.timeout_ms = NFT_TIMEOUT_MS;
-        r = process_run_checked(&run, &result, err);
-        if (r == -ERROR_UNAVAILABLE)
-                error_hint(err, r, "Install the package nftables.");
-        return error_prefix(err, r, "set the rules of nftables");
-}
-
-int firewall_apply(const Layout *layout, const NetworkState *state, bool force, Error **err)
+int firewall_begin(const Layout *layout, const NetworkState *state, bool force, FirewallChange *ret, Error **err)
 {
         _cleanup_free_ char *rules = firewall_rules(layout->id, state), *form = applied_form(rules);
         _cleanup_free_ char *path = layout_run(layout, "firewall.nft");
@@ -248,6 +229,16 @@ int firewall_apply(const Layout *layout, const NetworkState *state, bool force, 
         /* Forgotten first: after a crash between the two nobody may believe the file. */
         r = fs_remove_tree(AT_FDCWD, path, err);
         if (r == 0)
-                r = set_rules(rules, err);
-        return r < 0 ? r : fs_rewrite_in_place(AT_FDCWD, path, form, strlen(form), 0600, err);
+                r = error_prefix(err, nft_begin(rules, &ret->run, err), "set the rules of nftables");
+        if (r == 0)
+                ret->form = TAKE_PTR(form);
+        return r;
+}
+
+int firewall_finish(const Layout *layout, FirewallChange *change, Error **err)
+{
+        _cleanup_free_ char *path = layout_run(layout, "firewall.nft"), *form = TAKE_PTR(change->form);
+        int r = error_prefix(err, nft_finish(&change->run, err), "set the rules of nftables");
+
+        return r < 0 || !form ? r : fs_rewrite_in_place(AT_FDCWD, path, form, strlen(form), 0600, err);
 }

@@ -4,14 +4,24 @@
 #define BERTH_ENGINE_LOCAL_FIREWALL_H
 
 #include "engine/local/network_state.h"
+#include "engine/local/nft.h"
 
 /* The input of `nft -f` that makes the kernel's table agree with the state. Pure; owned by the caller. */
 char *firewall_rules(const char *installation_id, const NetworkState *state);
 /* "berth_1a2b3c", owned by the caller. */
 char *firewall_table(const char *installation_id);
 
-/* Makes the kernel's table agree with the state. Without force nothing is done where the rules are those that were set
- * last, which <run>/firewall.nft remembers. */
-int firewall_apply(const Layout *layout, const NetworkState *state, bool force, Error **err);
+typedef struct FirewallChange {
+        NftRun run;
+        char *form;     /* what is remembered once it is in effect; NULL: nothing is to be done */
+} FirewallChange;
+
+#define FIREWALL_CHANGE_INIT { .run = NFT_RUN_INIT }
+
+/* Begins to make the kernel's table agree with the state; what was begun must be finished. Without force nothing is done
+ * where the rules are those that were set last, which <run>/firewall.nft remembers. */
+int firewall_begin(const Layout *layout, const NetworkState *state, bool force, FirewallChange *ret, Error **err);
+/* Returns when it does. */
+int firewall_finish(const Layout *layout, FirewallChange *change, Error **err);
 
 #endif

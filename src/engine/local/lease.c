@@ -153,7 +153,7 @@ static void evict(NetworkRecord *record, int family, const char *text, const cha
         }
 }
 
-static int allot_one(const NetworkState *state, NetworkRecord *record, int family, const char *wish,
+static int allot_one(const NetworkState *state, const NetworkRecord *record, int family, const char *wish,
                      const LeaseWish *whole, char **ret, Error **err)
 {
         const NetworkLease *lease = network_record_lease(record, whole->container);
@@ -183,11 +183,10 @@ static int allot_one(const NetworkState *state, NetworkRecord *record, int famil
         return 0;
 }
 
-int lease_allot(const NetworkState *state, NetworkRecord *record, const LeaseWish *wish, const char **ret_ipv4,
-                const char **ret_ipv6, bool *ret_changed, Error **err)
+int lease_allot(const NetworkState *state, const NetworkRecord *record, const LeaseWish *wish, char **ret_ipv4,
+                char **ret_ipv6, Error **err)
 {
         _cleanup_free_ char *ipv4 = NULL, *ipv6 = NULL;
-        NetworkLease *lease;
         int r;
 
         r = allot_one(state, record, AF_INET, wish->ipv4, wish, &ipv4, err);
@@ -195,16 +194,25 @@ int lease_allot(const NetworkState *state, NetworkRecord *record, const LeaseWis
                 r = allot_one(state, record, AF_INET6, wish->ipv6, wish, &ipv6, err);
         if (r < 0)
                 return r;
-        lease = network_record_lease(record, wish->container);
-        *ret_changed = !lease || !streq_ptr(lease->ipv4, ipv4) || !streq_ptr(lease->ipv6, ipv6);
-        if (*ret_changed) {
-                evict(record, AF_INET, ipv4, wish->container);
-                if (ipv6)
-                        evict(record, AF_INET6, ipv6, wish->container);
-                network_record_set_lease(record, wish->container, ipv4, ipv6);
-                lease = network_record_lease(record, wish->container);
-        }
-        *ret_ipv4 = lease->ipv4;
-        *ret_ipv6 = lease->ipv6;
+        *ret_ipv4 = TAKE_PTR(ipv4);
+        *ret_ipv6 = TAKE_PTR(ipv6);
         return 0;
+}
+
+bool lease_is_noted(const NetworkRecord *record, const Endpoint *endpoint)
+{
+        const NetworkLease *lease = network_record_lease(record, endpoint->container);
+
+        return endpoint->oneoff ||
+               (lease && streq_ptr(lease->ipv4, endpoint->ipv4) && streq_ptr(lease->ipv6, endpoint->ipv6));
+}
+
+void lease_note(NetworkRecord *record, const Endpoint *endpoint)
+{
+        if (lease_is_noted(record, endpoint))
+                return;
+        evict(record, AF_INET, endpoint->ipv4, endpoint->container);
+        if (endpoint->ipv6)
+                evict(record, AF_INET6, endpoint->ipv6, endpoint->container);
+        network_record_set_lease(record, endpoint->container, endpoint->ipv4, endpoint->ipv6);
 }

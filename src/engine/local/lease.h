@@ -14,9 +14,14 @@ typedef struct LeaseWish {
         const char *container;
         const char *ipv4, *ipv6;  /* NULL: any */
 } LeaseWish;
-/* Allots and notes it in record (the caller saves it where *ret_changed). The texts belong to record's arena; ret_ipv6 is
- * NULL in a network without IPv6. ERROR_CONFLICT where no address is left. */
-int lease_allot(const NetworkState *state, NetworkRecord *record, const LeaseWish *wish, const char **ret_ipv4,
-                const char **ret_ipv6, bool *ret_changed, Error **err);
+/* Allots; changes nothing. The texts are the caller's; *ret_ipv6 is NULL in a network without IPv6. ERROR_CONFLICT where no
+ * address is left. */
+int lease_allot(const NetworkState *state, const NetworkRecord *record, const LeaseWish *wish, char **ret_ipv4,
+                char **ret_ipv6, Error **err);
+
+/* Whether the endpoint's addresses are its container's in record already, or need not be: a one-off container keeps none. */
+bool lease_is_noted(const NetworkRecord *record, const Endpoint *endpoint);
+/* Notes them, and takes them from whoever had them before. */
+void lease_note(NetworkRecord *record, const Endpoint *endpoint);
 
 #endif

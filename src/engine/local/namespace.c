@@ -39,6 +39,15 @@ static int prepare_inside(const char *path, bool ipv6, int *ret_fd, Netlink **re
         return 0;
 }
 
+static void go_home(int home)
+{
+        if (setns(home, CLONE_NEWNET) == 0)
+                return;
+        /* A thread in the wrong namespace would do everything that follows to the wrong machine. */
+        perror("berth: return to the network namespace it started in");
+        abort();
+}
+
 int namespace_create(const char *path, bool ipv6, int *ret_fd, Netlink **ret_netlink, Error **err)
 {
         _cleanup_close_ int home = open(OWN_NAMESPACE, O_RDONLY | O_CLOEXEC);
@@ -52,11 +61,20 @@ int namespace_create(const char *path, bool ipv6, int *ret_fd, Netlink **ret_net
                 return error_hint(err, r, "It needs root with CAP_SYS_ADMIN.");
         }
         r = prepare_inside(path, ipv6, ret_fd, ret_netlink, err);
-        if (setns(home, CLONE_NEWNET) < 0) {
-                /* A thread in the wrong namespace would do everything that follows to the wrong machine. */
-                perror("berth: return from a new network namespace");
-                abort();
-        }
+        go_home(home);
+        return r;
+}
+
+int namespace_netlink(const char *path, Netlink **ret, Error **err)
+{
+        _cleanup_close_ int home = open(OWN_NAMESPACE, O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int there = open(path, O_RDONLY | O_CLOEXEC);
+        int r;
+
+        if (home < 0 || there < 0 || setns(there, CLONE_NEWNET) < 0)
+                return error_set_errno(err, errno, "enter the network namespace \"%s\"", path);
+        r = netlink_open(ret, err);
+        go_home(home);
         return r;
 }
 

@@ -136,17 +136,27 @@ static const char *extended_reason(const struct nlmsghdr *header)
         return NULL;
 }
 
-typedef void (*LinkFound)(void *context, const struct ifinfomsg *link, const char *name);
+typedef struct FoundLink {
+        const char *name;
+        int index, master; /* master 0: none */
+} FoundLink;
+
+typedef void (*LinkFound)(void *context, const FoundLink *link);
 
 static void report_link(const struct nlmsghdr *header, LinkFound found, void *context)
 {
-        const struct ifinfomsg *link = NLMSG_DATA(header);
+        const struct ifinfomsg *body = NLMSG_DATA(header);
+        FoundLink link = { .name = "", .index = body->ifi_index };
         int length = (int)IFLA_PAYLOAD(header);
 
-        for (const struct rtattr *attribute = IFLA_RTA(link); RTA_OK(attribute, length);
-             attribute = RTA_NEXT(attribute, length))
+        for (const struct rtattr *attribute = IFLA_RTA(body); RTA_OK(attribute, length);
+             attribute = RTA_NEXT(attribute, length)) {
                 if (attribute->rta_type == IFLA_IFNAME)
-                        found(context, link, RTA_DATA(attribute));
+                        link.name = RTA_DATA(attribute);
+                if (attribute->rta_type == IFLA_MASTER)
+                        memcpy(&link.master, RTA_DATA(attribute), sizeof(link.master));
+        }
+        found(context, &link);
 }
 
 /* Sends and waits for the answer's end. Returns 0 or a negative errno; *ret_reason is borrowed until the next call. */
@@ -193,9 +203,9 @@ static int fail(Error **err, int result, const char *reason, const char *what, c
         return r;
 }
 
-static void keep_index(void *context, const struct ifinfomsg *link, const char *name)
+static void keep_index(void *context, const FoundLink *link)
 {
-        *(int *)context = link->ifi_index;
+        *(int *)context = link->index;
 }
 
 int netlink_index(Netlink *netlink, const char *name, int *ret_index, Error **err)
@@ -274,6 +284,25 @@ int netlink_add_address(Netlink *netlink, int index, Address address, int prefix
         }
         r = transact(netlink, &message, NULL, NULL, &reason);
         return r < 0 && r != -EEXIST ? fail(err, r, reason, "add address", text) : 0;
+}
+
+int netlink_remove_address(Netlink *netlink, int index, Address address, int prefix, Error **err)
+{
+        _cleanup_free_ char *text = address_format(address);
+        struct ifaddrmsg *body;
+        const char *reason;
+        uint8_t bytes[16];
+        Message message;
+        int r;
+
+        address_to_bytes(address, bytes);
+        body = message_begin(&message, RTM_DELADDR, 0, sizeof(*body));
+        body->ifa_family = (uint8_t)address.family;
+        body->ifa_prefixlen = (uint8_t)prefix;
+        body->ifa_index = (uint32_t)index;
+        message_put(&message, IFA_LOCAL, bytes, (size_t)address_size_bytes(address.family));
+        r = transact(netlink, &message, NULL, NULL, &reason);
+        return r < 0 && r != -EADDRNOTAVAIL ? fail(err, r, reason, "remove address", text) : 0;
 }
 
 int netlink_add_default_route(Netlink *netlink, int index, Address gateway, Error **err)
@@ -364,20 +393,21 @@ int netlink_delete(Netlink *netlink, const char *name, Error **err)
 
 typedef struct Listing {
         const char *prefix;
+        int bridge_index;
         char **names;
 } Listing;
 
-static void keep_name(void *context, const struct ifinfomsg *link, const char *name)
+static void keep_name(void *context, const FoundLink *link)
 {
         Listing *listing = context;
 
-        if (startswith(name, listing->prefix))
-                strv_add(&listing->names, name);
+        if (startswith(link->name, listing->prefix) && (!listing->bridge_index || listing->bridge_index == link->master))
+                strv_add(&listing->names, link->name);
 }
 
-int netlink_list(Netlink *netlink, const char *prefix, char ***ret, Error **err)
+int netlink_list(Netlink *netlink, const char *prefix, int bridge_index, char ***ret, Error **err)
 {
-        Listing listing = { .prefix = prefix };
+        Listing listing = { .prefix = prefix, .bridge_index = bridge_index };
         const char *reason;
         Message message;
         int r;

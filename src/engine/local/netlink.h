@@ -21,6 +21,8 @@ int netlink_index(Netlink *netlink, const char *name, int *ret_index, Error **er
 int netlink_bridge(Netlink *netlink, const char *name, const uint8_t mac[MAC_SIZE], int mtu, int *ret_index, Error **err);
 /* Adds an address; one that is there already is fine. */
 int netlink_add_address(Netlink *netlink, int index, Address address, int prefix, Error **err);
+/* Absent is fine. */
+int netlink_remove_address(Netlink *netlink, int index, Address address, int prefix, Error **err);
 int netlink_set_up(Netlink *netlink, int index, Error **err);
 /* A default route over gateway; replaces one that is there. */
 int netlink_add_default_route(Netlink *netlink, int index, Address gateway, Error **err);
@@ -38,7 +40,7 @@ int netlink_veth(Netlink *netlink, const VethSpec *spec, Error **err);
 
 /* Removes an interface; absent is fine. */
 int netlink_delete(Netlink *netlink, const char *name, Error **err);
-/* The names of all interfaces that start with prefix. */
-int netlink_list(Netlink *netlink, const char *prefix, char ***ret, Error **err);
+/* The names of all interfaces that start with prefix, of the ports of bridge_index alone where that is not 0. */
+int netlink_list(Netlink *netlink, const char *prefix, int bridge_index, char ***ret, Error **err);
 
 #endif

@@ -231,6 +231,23 @@ static int check_unused(const NetworkState *state, const char *name, Error **err
         return error_hint(err, r, "Stop these containers first.");
 }
 
+/* With the interfaces on it: those of containers that ended a moment ago may still be there. */
+static int remove_bridge(const Layout *layout, Netlink *netlink, const NetworkRecord *record, Error **err)
+{
+        _cleanup_free_ char *prefix = xasprintf(KERNEL_NAME_PREFIX "%sv", layout->id);
+        _cleanup_strv_ char **ports = NULL;
+        int index, r;
+
+        r = netlink_index(netlink, record->bridge, &index, NULL);
+        if (r == -ERROR_NOT_FOUND)
+                return 0;
+        if (r == 0)
+                r = netlink_list(netlink, prefix, index, &ports, err);
+        for (size_t i = 0; r == 0 && ports && ports[i]; i++)
+                r = netlink_delete(netlink, ports[i], err);
+        return r < 0 ? r : netlink_delete(netlink, record->bridge, err);
+}
+
 /* The bridge goes first: while the record is there, a repetition finds what is left. */
 static int remove_locked(const Layout *layout, const char *name, uint64_t *ret_change, bool *ret_last, Error **err)
 {
@@ -250,7 +267,7 @@ static int remove_locked(const Layout *layout, const char *name, uint64_t *ret_c
         record = r == 0 ? network_state_find(&state, name) : NULL;
         *ret_last = record && state.n_networks == 1;
         if (record)
-                r = netlink_delete(netlink, record->bridge, err);
+                r = remove_bridge(layout, netlink, record, err);
         if (r == 0)
                 r = network_record_delete(layout, name, err);
         return r < 0 ? r : network_note_change(layout, ret_change, err);

@@ -69,6 +69,7 @@ static const Field endpoint_fields[] = {
         FIELD(Endpoint, FIELD_STRING, ipv6),
         FIELD(Endpoint, FIELD_STRING, mac),
         FIELD(Endpoint, FIELD_INT, index),
+        FIELD(Endpoint, FIELD_BOOL, oneoff),
         FIELD(Endpoint, FIELD_BOOL, internal_only),
         FIELD(Endpoint, FIELD_STRING, hosts_head),
         FIELD_ITEMS(Endpoint, ports, n_ports, &port_table),

@@ -65,6 +65,7 @@ typedef struct Endpoint {
         char *guest_interface;  /* "eth0" */
         char *ipv4, *ipv6, *mac;
         int index;              /* place among the container's networks; 0 gives the default route */
+        bool oneoff;            /* keeps no address */
         bool internal_only;     /* none of the container's networks has a way out */
         char *hosts_head;       /* index 0: the part of the hosts file that does not change */
         EndpointPort *ports;    /* index 0: as published */

@@ -4,9 +4,12 @@
  *   network-tool remove|inspect NAME
  *   network-tool attach SPEC-JSON ID RUN-DIR      prints the result, then holds it until standard input ends
  *   network-tool detach ID RUN-DIR
- *   network-tool recover|refresh|objects|prune|check SPEC-JSON */
+ *   network-tool recover [LIVE-ID…]
+ *   network-tool refresh|objects|prune
+ *   network-tool check SPEC-JSON
+ *   network-tool bench NETWORK COUNT [HOST-IP]    attaches and detaches, one by one and all at once; prints milliseconds */
 #include <errno.h>
-#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -98,6 +101,89 @@ static int inspect(const Layout *layout, const char *name, Error **err)
         return 0;
 }
 
+typedef struct Job {
+        const Layout *layout;
+        char *network;
+        int number;
+        bool failed;
+        char *host_ip;
+        int64_t took_ns;
+        LocalNetworkResult result;
+} Job;
+
+static void *bench_attach(void *argument)
+{
+        Job *job = argument;
+        _cleanup_free_ char *name = xasprintf("bench-%d", job->number), *id = xasprintf("%064d", job->number);
+        _cleanup_free_ char *directory = layout_run(job->layout, "projects/bench/containers/%s", id);
+        _cleanup_error_ Error *error = NULL;
+        char project[] = "bench";
+        SpecNetwork network = { .network = job->network };
+        SpecPort port = { .host_ip = job->host_ip, .container_port = 5432 };
+        int64_t begin_ns = clock_monotonic_ns();
+        ContainerSpec spec = { .name = name, .project = project, .networks = &network, .n_networks = 1, .ports = &port,
+                               .n_ports = 1 };
+
+        fs_make_directories(directory, 0711, NULL);
+        job->failed = local_network_attach(job->layout, &spec, id, directory, &progress, &job->result, &error) < 0;
+        if (error)
+                fprintf(stderr, "%s\n", error->message);
+        job->took_ns = clock_monotonic_ns() - begin_ns;
+        return NULL;
+}
+
+static void *bench_detach(void *argument)
+{
+        Job *job = argument;
+        _cleanup_free_ char *id = xasprintf("%064d", job->number);
+        _cleanup_free_ char *directory = layout_run(job->layout, "projects/bench/containers/%s", id);
+
+        job->failed = local_network_detach(job->layout, NULL, id, directory, NULL) < 0;
+        local_network_result_done(&job->result);
+        return NULL;
+}
+
+static int compare_jobs(const void *a, const void *b)
+{
+        const Job *x = a, *y = b;
+
+        return (x->took_ns > y->took_ns) - (x->took_ns < y->took_ns);
+}
+
+static double bench_round(Job *jobs, int count, bool parallel, void *(*what)(void *))
+{
+        _cleanup_free_ pthread_t *threads = xnew_array(pthread_t, (size_t)count);
+        int64_t begin_ns = clock_monotonic_ns();
+
+        for (int i = 0; i < count; i++)
+                if (!parallel || pthread_create(&threads[i], NULL, what, &jobs[i]) != 0)
+                        what(&jobs[i]);
+        for (int i = 0; parallel && i < count; i++)
+                pthread_join(threads[i], NULL);
+        return (double)(clock_monotonic_ns() - begin_ns) / 1e6;
+}
+
+static int bench(const Layout *layout, char **argv, Error **err)
+{
+        int count = atoi(argv[3]);
+        _cleanup_free_ Job *jobs = xnew_array(Job, (size_t)count);
+
+        for (int i = 0; i < count; i++)
+                jobs[i] = (Job){ .layout = layout, .network = argv[2], .number = i + 1, .host_ip = argv[4] };
+        for (int parallel = 0; parallel < 2; parallel++) {
+                double attach_ms = bench_round(jobs, count, parallel, bench_attach);
+                double median_ms, detach_ms;
+
+                qsort(jobs, (size_t)count, sizeof(*jobs), compare_jobs);
+                median_ms = (double)jobs[count / 2].took_ns / 1e6;
+                detach_ms = bench_round(jobs, count, parallel, bench_detach);
+
+                printf("%s: attach %.1f ms each (median %.1f), detach %.1f ms each\n",
+                       parallel ? "all at once" : "one by one", attach_ms / count, median_ms, detach_ms / count);
+        }
+        return 0;
+}
+
 static int call(const Layout *layout, int argc, char **argv, Error **err)
 {
         const char *verb = argv[1];
@@ -116,6 +202,8 @@ static int call(const Layout *layout, int argc, char **argv, Error **err)
                 return local_network_detach(layout, NULL, argv[2], argv[3], err);
         if (streq(verb, "recover"))
                 return local_network_recover(layout, NULL, argv + 2, &progress, err);
+        if (streq(verb, "bench") && argc > 3)
+                return bench(layout, argv, err);
         if (streq(verb, "refresh"))
                 return local_network_refresh(layout, err);
         return error_set(err, ERROR_USAGE, "unknown call \"%s\"", verb);
