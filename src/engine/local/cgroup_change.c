@@ -98,6 +98,16 @@ bool cgroup_remove(const char *cgroup)
         return gone;
 }
 
+bool cgroup_remove_empty(const char *cgroup)
+{
+        _cleanup_strv_ char **paths = all_paths(cgroup);
+        bool gone = true;
+
+        STRV_FOREACH(path, paths)
+                gone = (rmdir(*path) == 0 || errno == ENOENT) && gone;
+        return gone;
+}
+
 int cgroup_freeze(const char *cgroup, bool freeze, Error **err)
 {
         _cleanup_free_ char *folder = cgroup_path("freezer", cgroup);

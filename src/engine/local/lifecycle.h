@@ -36,6 +36,8 @@ int container_erase(const Layout *layout, ContainerRecord *record, Error **err);
 void cgroup_kill(const char *cgroup);
 /* Removes it from every hierarchy; true where nothing is left. */
 bool cgroup_remove(const char *cgroup);
+/* The same without waiting for processes to go, nor taking what is below. */
+bool cgroup_remove_empty(const char *cgroup);
 int cgroup_freeze(const char *cgroup, bool freeze, Error **err);
 
 /* "SIGINT", "INT" or "2"; -1 where there is none such. */

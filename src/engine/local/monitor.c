@@ -169,10 +169,26 @@ static int prepare_folders(const ContainerRecord *record, Error **err)
         return r;
 }
 
+/* Once more where the cgroup was taken away in between: with the last container it is removed. */
+static int run_in_cgroup(const Layout *layout, ProcessRun *run, ProcessResult *ret, Error **err)
+{
+        _cleanup_error_ Error *error = NULL;
+        int r = -ERROR_IO;
+
+        for (int i = 0; r == -ERROR_IO || r == -ERROR_NOT_FOUND; i++) {
+                _cleanup_free_ char *cgroup = monitors_cgroup(layout);
+                error_free(TAKE_PTR(error));
+                run->spec.cgroup_procs = cgroup;
+                r = process_run(run, ret, &error);
+                if (i == 5)
+                        break;
+        }
+        return error_move(err, &error, r);
+}
+
 static int spawn(const MonitorStart *start, const char *program, int sync_fd, Error **err)
 {
         _cleanup_strv_ char **argv = make_argv(start, program), **environment = make_environment(3);
-        _cleanup_free_ char *cgroup = monitors_cgroup(start->layout);
         _cleanup_process_result_ ProcessResult result = { 0 };
         ProcessRun run = PROCESS_RUN_INIT;
         int kept[MAX_PORT_FDS + 2] = { sync_fd }, n = 1, r;
@@ -186,9 +202,8 @@ static int spawn(const MonitorStart *start, const char *program, int sync_fd, Er
         run.spec.argv = argv;
         run.spec.environment = environment;
         run.spec.keep_fds = kept;
-        run.spec.cgroup_procs = cgroup;
         run.spec.directory = start->record->run_path; /* it writes a file "oom" where it is */
-        r = process_run(&run, &result, err);
+        r = run_in_cgroup(start->layout, &run, &result, err);
         if (r < 0)
                 return r;
         if (result.status != 0)
