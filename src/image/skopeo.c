@@ -32,6 +32,7 @@ static const struct {
         { "repository name not known", ERROR_NOT_FOUND, "the registry has no such repository", "Check the name." },
         { "404 (Not Found)", ERROR_NOT_FOUND, "the registry has no such image", "Check the name and the tag." },
         { "No such image", ERROR_NOT_FOUND, "Docker has no such image", "`docker image ls` shows which there are." },
+        { "reference does not exist", ERROR_NOT_FOUND, "Docker has no such image", "`docker image ls` shows which there are." },
         { "Cannot connect to the Docker daemon", ERROR_UNAVAILABLE, "Docker does not run here",
           "Start it, or set DOCKER_HOST." },
         { "oesn't match expected", ERROR_CORRUPT, "the registry sent something else than its digest says", NULL },
