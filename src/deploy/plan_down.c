@@ -289,9 +289,13 @@ int plan_start(const PlanInput *input, Plan **ret, Error **err)
         if (r < 0)
                 return r;
         items = collect(input, plan, false);
-        for (size_t i = 0; i < items.length; i++)
-                if (items.items[i].container->state != CONTAINER_RUNNING)
+        for (size_t i = 0; i < items.length; i++) {
+                const ContainerInfo *container = items.items[i].container;
+                if (is_running(container) && container->manually_stopped) /* a stop that was begun and not finished */
+                        add_action(plan, &items.items[i], PLAN_CONTAINER_STOP, "its stop was begun already");
+                if (container->state != CONTAINER_RUNNING || container->manually_stopped)
                         add_action(plan, &items.items[i], PLAN_CONTAINER_START, "asked for");
+        }
         for (size_t i = 0; i < items.length; i++) {
                 drop_absent_dependencies(input, &items.items[i]);
                 if (items.items[i].last != PLAN_NONE)

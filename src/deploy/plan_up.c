@@ -373,6 +373,15 @@ static void remove_surplus(Planner *planner, ServicePlan *service, int64_t count
         }
 }
 
+/* A stop was begun, by a keeper that died over it: it may end at any moment, so it is stopped for good and started. */
+static void finish_stop(Planner *planner, ServicePlan *service, const ContainerInfo *container)
+{
+        size_t stop = add_stop(planner, service, container, "its stop was begun already");
+        size_t start = add_start(planner, service, container->name, container->id, PLAN_NONE, "it was being stopped");
+
+        plan_after(planner->plan, start, stop);
+}
+
 static int plan_number(Planner *planner, ServicePlan *service, int number, Error **err)
 {
         const ContainerInfo *container = find_container(planner, service->input->service, number);
@@ -396,6 +405,8 @@ static int plan_number(Planner *planner, ServicePlan *service, int number, Error
                 add_recreate(planner, service, container, TAKE_PTR(spec), reason);
         else if (container->state != CONTAINER_RUNNING)
                 add_start(planner, service, container->name, container->id, PLAN_NONE, "it does not run");
+        else if (container->manually_stopped)
+                finish_stop(planner, service, container);
         return 0;
 }
 

@@ -287,10 +287,10 @@ static void exit_done(void *context, int result, Error *error)
 
         if (unit && unit->run == task->run) {
                 int64_t uptime_ns = loop_now_ns(keeper->parts.loop) - unit->started_ns;
-                if (result < 0) {
+                if (result == -ERROR_NOT_FOUND) {
+                        watch_forget(keeper, task->id);
+                } else if (result < 0) {
                         log_failure(LOG_LEVEL_WARNING, error, "container %s ended", unit->name);
-                        if (result == -ERROR_NOT_FOUND)
-                                watch_forget(keeper, task->id);
                 } else {
                         bool manual = task->news.info->manually_stopped;
                         bool is_over = task->news.info->state == CONTAINER_EXITED ||

@@ -58,6 +58,26 @@ static void test_stopped_is_started(void **state)
         model_done(&model);
 }
 
+/* A keeper died while it stopped a container, which still runs but may end at any moment. */
+static void test_a_stop_that_was_begun_is_finished(void **state)
+{
+        Model model;
+        Plan *plan;
+
+        model_init(&model);
+        model_find(&model, model_add(&model, "db"), 1)->manually_stopped = true;
+        model_find_network(&model);
+        plan = model_plan(&model, plan_up);
+        assert_true(comes_after(plan, find_action(plan, PLAN_CONTAINER_START, "demo-db-1"),
+                                find_action(plan, PLAN_CONTAINER_STOP, "demo-db-1")));
+        plan_free(plan);
+        plan = model_plan(&model, plan_start);
+        assert_true(comes_after(plan, find_action(plan, PLAN_CONTAINER_START, "demo-db-1"),
+                                find_action(plan, PLAN_CONTAINER_STOP, "demo-db-1")));
+        plan_free(plan);
+        model_done(&model);
+}
+
 static const char *recreate_reason_of(Model *model)
 {
         static char reason[100];
@@ -474,6 +494,7 @@ int main(void)
                 cmocka_unit_test(test_all_is_new),
                 cmocka_unit_test(test_nothing_to_do),
                 cmocka_unit_test(test_stopped_is_started),
+                cmocka_unit_test(test_a_stop_that_was_begun_is_finished),
                 cmocka_unit_test(test_reasons_to_recreate),
                 cmocka_unit_test(test_a_changed_network_is_replaced_between_stop_and_create),
                 cmocka_unit_test(test_replacing_keeps_the_old_one_until_the_new_exists),
