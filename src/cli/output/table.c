@@ -29,6 +29,12 @@ Table *table_create(const char *first_heading, ...)
         return table;
 }
 
+void table_add_heading(Table *table, const char *heading)
+{
+        strv_add(&table->headings, heading);
+        table->n_columns++;
+}
+
 void table_free(Table *table)
 {
         if (!table)

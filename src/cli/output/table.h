@@ -10,10 +10,12 @@ typedef struct Table Table;
 
 /* headings: "NAME", "IMAGE", …; end with NULL. */
 Table *table_create(const char *first_heading, ...) __attribute__((sentinel));
+/* Before the first row. */
+void table_add_heading(Table *table, const char *heading);
 void table_free(Table *table);
 DEFINE_CLEANUP(Table, table_free);
 
-/* A row of as many cells as there are headings; NULL is empty. End with NULL only after the last cell. */
+/* A row of as many cells as there are headings, copied; NULL is empty. */
 void table_add(Table *table, const char *const *cells);
 #define table_add_row(table, ...) table_add((table), (const char *const[]){ __VA_ARGS__ })
 size_t table_length(const Table *table);
