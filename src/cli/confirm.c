@@ -31,7 +31,7 @@ int confirm(const char *what, const Table *losses, bool yes, const char *flag, E
                 return error_hint(err,
                                   error_set(err, ERROR_CONFIRMATION, "%s: not without a yes, and there is no terminal to ask on", what),
                                   "Add %s where this is meant.", flag);
-        fprintf(stderr, "%s? [y/N] ", what);
+        fprintf(stderr, "%c%s? [y/N] ", toupper((unsigned char)*what), what + 1);
         fflush(stderr);
         if (answer_is_yes())
                 return 0;

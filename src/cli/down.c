@@ -58,7 +58,7 @@ static int confirm_volumes(const Invocation *invocation, const Scope *scope, Err
         r = list_losses(scope, losses, err);
         if (r < 0 || table_length(losses) == 0)
                 return r;
-        what = xasprintf("Remove %zu volume%s of project \"%s\"%s", table_length(losses), table_length(losses) == 1 ? "" : "s",
+        what = xasprintf("remove %zu volume%s of project \"%s\"%s", table_length(losses), table_length(losses) == 1 ? "" : "s",
                          scope->name, purge ? " for ever" : " (kept in the trash for seven days)");
         return confirm(what, losses, invocation_flag(invocation, "yes"), "--yes", err);
 }

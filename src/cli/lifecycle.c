@@ -155,7 +155,7 @@ static int run_rm(Invocation *invocation, Error **err)
                 fprintf(stderr, "No stopped containers\n");
                 return 0;
         }
-        what = xasprintf("Remove %zu container%s", table_length(losses), table_length(losses) == 1 ? "" : "s");
+        what = xasprintf("remove %zu container%s", table_length(losses), table_length(losses) == 1 ? "" : "s");
         r = confirm(what, losses, invocation_flag(invocation, "force"), "--force", err);
         if (r < 0)
                 return r;

@@ -35,8 +35,13 @@ static const ListingColumn columns[] = {
 };
 
 static const ListingColumn sized_columns[] = {
-        { "DRIVER", "Driver" },      { "VOLUME NAME", "Name", .flexible = true }, { "PROJECT", "Project" }, { "SIZE", "Size" },
+        { "DRIVER", "Driver" }, { "VOLUME NAME", "Name", .flexible = true }, { "PROJECT", "Project" }, { "SIZE", "Size" },
         { "LAST USED", "LastUsed" }, { "WRITTEN BY", "WrittenBy", .flexible = true }, { NULL },
+};
+
+static const ListingColumn trash_columns[] = {
+        { "VOLUME NAME", "Name", .flexible = true }, { "PROJECT", "Project" }, { "SIZE", "Size" }, { "REMOVED", "LastUsed" },
+        { "WRITTEN BY", "WrittenBy", .flexible = true }, { NULL },
 };
 
 static bool matches(const VolumeInfo *info, char *const *filters)
@@ -96,7 +101,7 @@ static int run_ls(Invocation *invocation, Error **err)
         }
         if (quiet)
                 return 0;
-        return listing_print(rows, with_size || invocation_flag(invocation, "trash") ? sized_columns : columns,
+        return listing_print(rows, invocation_flag(invocation, "trash") ? trash_columns : with_size ? sized_columns : columns,
                              invocation_text(invocation, "format", NULL), LISTING_LINES, err);
 }
 
@@ -191,7 +196,7 @@ static int run_rm(Invocation *invocation, Error **err)
         }
         if (table_length(losses) == 0)
                 return 0;
-        what = xasprintf("Remove %zu volume%s%s", table_length(losses), table_length(losses) == 1 ? "" : "s",
+        what = xasprintf("remove %zu volume%s%s", table_length(losses), table_length(losses) == 1 ? "" : "s",
                          purge ? " for ever" : " (kept in the trash for seven days)");
         r = confirm(what, losses, invocation_flag(invocation, "yes"), "--yes", err);
         if (r < 0)
@@ -263,7 +268,7 @@ static int run_prune(Invocation *invocation, Error **err)
                 printf("Nothing to remove\n");
                 return 0;
         }
-        r = confirm("Delete the trash and unused volumes for ever", losses,
+        r = confirm("delete the trash and unused volumes for ever", losses,
                     invocation_flag(invocation, "yes") || invocation_flag(invocation, "force"), "--yes", err);
         if (r < 0)
                 return r;

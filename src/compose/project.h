@@ -213,6 +213,7 @@ typedef struct FileSource {    /* a top-level secret or config; at most one of f
 typedef struct Project {
         Arena *arena;
         char *name;
+        bool name_given;        /* by -p, COMPOSE_PROJECT_NAME or `name:`, not by the folder */
         char *working_dir;      /* absolute */
         char **files;           /* absolute paths of the files that were read */
         char **profiles;        /* active */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/strv.h"
 #include "cli/output/table.h"

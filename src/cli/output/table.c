@@ -100,11 +100,15 @@ static void shrink_to(const Table *table, size_t *widths, size_t available, unsi
 
 static void print_row(const Table *table, char *const *cells, const size_t *widths, FILE *stream)
 {
-        for (size_t i = 0; i < table->n_columns; i++) {
+        size_t used = table->n_columns;
+
+        while (used > 0 && !*cells[used - 1])
+                used--;
+        for (size_t i = 0; i < used; i++) {
                 _cleanup_free_ char *cell = text_shorten(cells[i], widths[i]);
                 size_t padding = widths[i] - text_width(cell) + GAP;
 
-                fprintf(stream, "%s%*s", cell, i + 1 < table->n_columns ? (int)padding : 0, "");
+                fprintf(stream, "%s%*s", cell, i + 1 < used ? (int)padding : 0, "");
         }
         fputc('\n', stream);
 }
