@@ -218,7 +218,7 @@ def test_volume_export_and_import_keep_everything(berth, tmp_path):
 def test_unknown_volumes_and_networks(berth):
     for kind in ("volume", "network"):
         message = berth.fails(kind, "inspect", "nix")
-        assert "nix" in message and f"berth {kind} ls" in message
+        assert "nix" in message and "hint: " in message
     assert "nix" in berth.fails("inspect", "nix")
 
 
