@@ -1,6 +1,7 @@
 #include "keeper/keeper.h"
 
 #include <malloc.h>
+#include <sys/epoll.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,6 +14,7 @@
 
 #define IDLE_NS (1 * NSEC_PER_SEC)      /* a keeper with nothing to do ends after this */
 #define ROTATION_NS (10 * NSEC_PER_SEC)
+#define REPAIR_NS (1 * NSEC_PER_SEC)
 
 int keeper_create(const KeeperParts *parts, const char *project, Keeper **ret, Error **err)
 {
@@ -35,6 +37,8 @@ void keeper_free(Keeper *keeper)
         if (!keeper)
                 return;
         channel_server_free(keeper->server);
+        loop_io_remove(keeper->watch_io);
+        loop_timer_remove(keeper->repair_timer);
         VECTOR_FOREACH(request, &keeper->queue)
                 request_free(*request);
         vector_done(&keeper->queue);
@@ -147,6 +151,43 @@ static void schedule_rotation(Keeper *keeper)
 
         if (keeper->parts.engine->operations->container_rotate_logs && !keeper->rotation_timer && !keeper->rotating)
                 keeper->rotation_timer = loop_add_timer(loop, loop_now_ns(loop) + ROTATION_NS, on_rotation, keeper);
+}
+
+/* ---- what others change under our feet ---- */
+
+static int repair_work(void *context, Error **err)
+{
+        Keeper *keeper = context;
+
+        return keeper->parts.watch_repair(keeper->parts.layout, err);
+}
+
+static void repair_done(void *context, int result, Error *error)
+{
+        if (result < 0)
+                log_failure(LOG_LEVEL_WARNING, error, "put firewall rules back");
+        else
+                log_info("somebody changed firewall rules: ours were looked after");
+}
+
+static void on_repair(void *context)
+{
+        Keeper *keeper = context;
+
+        keeper->repair_timer = NULL;
+        thread_pool_post(keeper->parts.pool, repair_work, repair_done, keeper);
+}
+
+/* A firewall changes in many steps: one repair, a moment after the last of them. */
+static void on_watch_fd(void *context, int fd, uint32_t events)
+{
+        Keeper *keeper = context;
+        Loop *loop = keeper->parts.loop;
+
+        if (!keeper->parts.watch_read(keeper->parts.layout, fd))
+                return;
+        loop_timer_remove(keeper->repair_timer);
+        keeper->repair_timer = loop_add_timer(loop, loop_now_ns(loop) + REPAIR_NS, on_repair, keeper);
 }
 
 /* ---- taking over ---- */
@@ -269,4 +310,7 @@ void keeper_begin(Keeper *keeper, bool at_boot)
         takeover->keeper = keeper;
         thread_pool_post(keeper->parts.pool, takeover_work, takeover_done, takeover);
         schedule_rotation(keeper);
+        if (keeper->parts.watch_fd >= 0 && loop_add_io(keeper->parts.loop, keeper->parts.watch_fd, EPOLLIN, on_watch_fd,
+                                                       keeper, &keeper->watch_io, NULL) < 0)
+                log_warning("changes of firewall rules cannot be watched");
 }

@@ -21,6 +21,11 @@ typedef struct KeeperParts {
         Loop *loop;
         ThreadPool *pool;
         Engine *engine;
+        /* Somebody else changed what containers rely on (firewall rules): watch_fd (-1: none) is readable, watch_read tells
+         * whether it matters, watch_repair puts it right. watch_read and watch_repair get layout. */
+        int watch_fd;
+        bool (*watch_read)(const Layout *layout, int fd);
+        int (*watch_repair)(const Layout *layout, Error **err);
         /* Can these ports be had now? For a check before anything changes; NULL */
         int (*check_ports)(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, Error **err);
 } KeeperParts;
@@ -38,7 +43,8 @@ struct Keeper {
         bool ready;                     /* what runs has been taken over */
         bool at_boot;                   /* started by the boot unit: policies decide what starts */
         bool quitting, reexec;
-        LoopTimer *idle_timer, *rotation_timer;
+        LoopIo *watch_io;
+        LoopTimer *idle_timer, *rotation_timer, *repair_timer;
         bool rotating;
 };
 

@@ -4,7 +4,7 @@
 
 #include "keeper/keeper.h"
 
-/* Fills engine and check_ports; parts->layout is given. *ret_engine is the caller's. */
+/* Fills everything but loop and pool; parts->layout is given. parts->watch_fd is the caller's, too, where it is one. *ret_engine is the caller's. */
 int local_parts_fill(KeeperParts *parts, Engine **ret_engine, Error **err);
 
 #endif

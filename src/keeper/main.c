@@ -18,6 +18,7 @@
 #include "engine/local/local.h"
 #include "keeper/keeper.h"
 #include "keeper/local_parts.h"
+#include "keeper/oneshot.h"
 #include "keeper/start.h"
 #include "state/document.h"
 
@@ -124,7 +125,7 @@ static int serve(const Layout *layout, const Arguments *arguments, bool *ret_ree
         _cleanup_(engine_freep) Engine *engine = NULL;
         _cleanup_(thread_pool_freep) ThreadPool *pool = NULL;
         _cleanup_(keeper_freep) Keeper *keeper = NULL;
-        KeeperParts parts = { .layout = layout };
+        KeeperParts parts = { .layout = layout, .watch_fd = -1 };
         int r;
 
         r = loop_create(NULL, &loop, err);
@@ -221,6 +222,18 @@ static int start_detached(const Layout *layout, const char *project, bool at_boo
         return r < 0 ? r : process_wait(&process, -1, &status, err);
 }
 
+/* conmon calls this at each container's end: in most cases the keeper is there and has seen it already. */
+static int revive(const Layout *layout, const char *project, Error **err)
+{
+        _cleanup_free_ char *lock_path = layout_run(layout, "projects/%s/keeper.lock", project);
+        _cleanup_close_ int lock_fd = -1;
+
+        if (fs_exists(lock_path) && lock_file(lock_path, 0, &lock_fd, NULL) == -ERROR_CONFLICT)
+                return 0;
+        lock_fd = fs_close(lock_fd);
+        return start_detached(layout, project, false, err);
+}
+
 static bool comes_back(const ContainerInfo *info)
 {
         RestartPolicy policy;
@@ -262,18 +275,21 @@ int main(int argc, char **argv)
         mallopt(M_ARENA_MAX, 2); /* many threads that mostly wait: an arena each would cost more than it saves */
         signal(SIGPIPE, SIG_IGN);
         log_open(STDERR_FILENO, LOG_LEVEL_INFO, true);
+        layout = layout_create();
+        if (argc > 1 && (streq(argv[1], "network") || streq(argv[1], "prune")))
+                return oneshot(layout, argv + 1);
         if (!parse_arguments(argc, argv, &arguments)) {
-                fprintf(stderr, "usage: berth-keeper run PROJECT [--boot] | revive PROJECT | boot\n");
+                fprintf(stderr, "usage: berth-keeper run PROJECT [--boot] | revive PROJECT | boot | network create NAME … | "
+                                "network rm NAME | prune\n");
                 return 2;
         }
         if (arguments.project && !layout_project_name_is_valid(arguments.project)) {
                 fprintf(stderr, "berth-keeper: \"%s\" is no project name\n", arguments.project);
                 return 2;
         }
-        layout = layout_create();
         if (streq(arguments.verb, "run"))
                 return run(layout, &arguments);
-        r = streq(arguments.verb, "boot") ? boot(layout, &error) : start_detached(layout, arguments.project, false, &error);
+        r = streq(arguments.verb, "boot") ? boot(layout, &error) : revive(layout, arguments.project, &error);
         if (r < 0) {
                 log_failure(LOG_LEVEL_ERROR, error, "%s", arguments.verb);
                 return 1;
