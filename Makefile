@@ -29,9 +29,10 @@ asan:
 	[ -f build-asan/build.ninja ] || meson setup -Db_sanitize=address,undefined -Db_lundef=false build-asan
 	ninja -C build-asan
 
-# PREFIX and DESTDIR as usual.
+# PREFIX and DESTDIR as usual; BOOT=false leaves out the unit that brings projects back after a reboot.
+BOOT ?= true
 install: $(BUILD)/build.ninja
-	meson configure --prefix=$(PREFIX) $(BUILD)
+	meson configure --prefix=$(PREFIX) -Dboot=$(BOOT) $(BUILD)
 	ninja -C $(BUILD)
 	DESTDIR="$(DESTDIR)" meson install -C $(BUILD) --no-rebuild
 

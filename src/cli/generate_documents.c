@@ -1,4 +1,4 @@
-/* A build step: generate-documents man DIR | completion DIR | markdown. Never installed. */
+/* A build step: generate-documents man DIR | completion SHELL FILE | markdown. Never installed. */
 #include <stdio.h>
 
 #include "base/fs.h"
@@ -8,7 +8,7 @@
 
 static int write_document(const char *folder, const char *name, char *text)
 {
-        _cleanup_free_ char *path = path_join(folder, name), *owned = text;
+        _cleanup_free_ char *path = *folder ? path_join(folder, name) : xstrdup(name), *owned = text;
         FILE *file = fopen(path, "w");
 
         if (!file || fputs(owned, file) < 0 || fclose(file) != 0) {
@@ -31,12 +31,20 @@ static int write_man_pages(const char *folder)
         return failures > 0;
 }
 
-static int write_completions(const char *folder)
+static int write_completion(const char *shell, const char *path)
 {
-        return write_document(folder, "berth", completion_script(SHELL_BASH)) +
-                       write_document(folder, "_berth", completion_script(SHELL_ZSH)) +
-                       write_document(folder, "berth.fish", completion_script(SHELL_FISH)) >
-               0;
+        static const char *const shells[] = { [SHELL_BASH] = "bash", [SHELL_ZSH] = "zsh", [SHELL_FISH] = "fish" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(shells); i++)
+                if (streq(shells[i], shell))
+                        return write_document("", path, completion_script((Shell)i));
+        return 2;
+}
+
+static int usage(void)
+{
+        fprintf(stderr, "usage: generate-documents man DIR | completion SHELL FILE | markdown\n");
+        return 2;
 }
 
 int main(int argc, char **argv)
@@ -49,9 +57,9 @@ int main(int argc, char **argv)
                 fputs(text, stdout);
                 return 0;
         }
-        if (argc != 3 || fs_make_directories(argv[2], 0755, &error) < 0) {
-                fprintf(stderr, "usage: generate-documents man DIR | completion DIR | markdown\n");
-                return 2;
-        }
-        return streq(argv[1], "man") ? write_man_pages(argv[2]) : write_completions(argv[2]);
+        if (argc == 4 && streq(argv[1], "completion"))
+                return write_completion(argv[2], argv[3]);
+        if (argc != 3 || !streq(argv[1], "man") || fs_make_directories(argv[2], 0755, &error) < 0)
+                return usage();
+        return write_man_pages(argv[2]);
 }
