@@ -17,6 +17,7 @@ void foreign_chains_done(ForeignChains *chains)
                 free(chain->base);
                 free(chain->user);
         }
+        strv_free(chains->own_chains);
         vector_done(chains);
 }
 
@@ -52,7 +53,7 @@ int foreign_parse_chains(const char *json_text, const char *own_table, ForeignCh
 {
         _cleanup_json_ json_t *document = json_loads(json_text, 0, NULL);
         json_t *items = json_object_get(document, "nftables"), *item;
-        size_t i, own = 0;
+        size_t i;
 
         if (!json_is_array(items))
                 return error_set(err, ERROR_FAILED, "nft lists chains in a form that is not known");
@@ -62,11 +63,12 @@ int foreign_parse_chains(const char *json_text, const char *own_table, ForeignCh
                 if (!chain)
                         continue;
                 note_base_chain(chain, ret);
-                own += streq(json_get_string(chain, "table", ""), own_table);
+                if (streq(json_get_string(chain, "table", ""), own_table))
+                        strv_add(&ret->own_chains, json_get_string(chain, "name", ""));
         }
         json_array_foreach(items, i, item)
                 note_user_chain(json_object_get(item, "chain"), ret);
-        ret->own_table = own > 0;
+        ret->own_table = ret->own_chains;
         return 0;
 }
 

@@ -20,7 +20,8 @@ typedef struct ForeignChain {
 typedef struct ForeignChains {
         ForeignChain *items;
         size_t length, capacity;
-        bool own_table;              /* ours is there, with all that it has at least */
+        bool own_table;              /* ours is there */
+        char **own_chains;
 } ForeignChains;
 void foreign_chains_done(ForeignChains *chains);
 #define _cleanup_foreign_chains_ _cleanup_(foreign_chains_done)
@@ -36,6 +37,10 @@ int foreign_plan(const ForeignChain *chain, json_t *listing, const char *install
 /* The same for iptables-legacy: listing is the output of `iptables-legacy -S`. *ret: one vector of arguments (without the
  * program's name) for each call to make; the caller frees each and the array. Pure. */
 void foreign_plan_legacy(const char *listing, const char *installation_id, bool wanted, char ****ret, size_t *ret_length);
+
+/* What is there: our table, its chains, and the places of our rules in others' chains ("ip filter DOCKER-USER",
+ * "iptables-legacy FORWARD"), each once. The vectors are the caller's. */
+int foreign_see(const Layout *layout, bool *ret_table, char ***ret_chains, char ***ret_rules, Error **err);
 
 /* Looks and acts. *ret_own_table tells whether our own table is there. */
 int foreign_settle(const Layout *layout, bool wanted, bool ipv6, bool *ret_own_table, Error **err);

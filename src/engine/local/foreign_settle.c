@@ -94,22 +94,26 @@ static bool has_legacy_table(bool ipv6)
         return strv_contains(lines, "filter");
 }
 
+/* Where there is but one iptables, it is this one. Owned by the caller. */
+static char *legacy_program(bool ipv6)
+{
+        const char *name = ipv6 ? "ip6tables-legacy" : "iptables-legacy";
+        _cleanup_free_ char *found = process_find(name);
+
+        return xstrdup(found ? name : ipv6 ? "ip6tables" : "iptables");
+}
+
 static int settle_legacy(const Layout *layout, bool ipv6, bool wanted, Error **err)
 {
-        const char *program = ipv6 ? "ip6tables-legacy" : "iptables-legacy";
+        _cleanup_free_ char *program = legacy_program(ipv6);
         _cleanup_strv_ char **argv = strv_new(program, "-w", "10", "-S", NULL);
         _cleanup_process_result_ ProcessResult result = { 0 };
-        _cleanup_free_ char *found = NULL;
         char ***calls = NULL;
         size_t n_calls = 0;
         int r;
 
         if (!has_legacy_table(ipv6))
                 return 0;
-        found = process_find(program);
-        if (!found) { /* before there were two, there was this one */
-                argv[0][ipv6 ? 9 : 8] = '\0';
-        }
         r = run(argv, NULL, &result, err);
         if (r < 0)
                 return r;
@@ -136,4 +140,59 @@ int foreign_settle(const Layout *layout, bool wanted, bool ipv6, bool *ret_own_t
         if (r == 0 && (ipv6 || !wanted))
                 r = settle_legacy(layout, true, wanted, err);
         return r;
+}
+
+static void see_chain(const ForeignChain *chain, const char *name, const char *comment, char ***ret_rules)
+{
+        _cleanup_json_ json_t *all = json_pack("{s:[]}", "nftables");
+        _cleanup_free_ char *text = NULL;
+
+        if (list_chain(chain, name, all, NULL) < 0)
+                return;
+        text = json_dumps(all, 0);
+        if (text && strstr(text, comment))
+                strv_addf(ret_rules, "%s %s %s", chain->family, chain->table, name);
+}
+
+static void see_legacy(bool ipv6, const char *comment, char ***ret_rules)
+{
+        _cleanup_free_ char *program = legacy_program(ipv6);
+        _cleanup_strv_ char **argv = strv_new(program, "-w", "10", "-S", NULL), **lines = NULL;
+        _cleanup_process_result_ ProcessResult result = { 0 };
+
+        if (!has_legacy_table(ipv6) || run(argv, NULL, &result, NULL) < 0)
+                return;
+        lines = strv_split(strbuf_text(&result.output), '\n');
+        STRV_FOREACH(line, lines) {
+                const char *rest = strstr(*line, comment) ? startswith(*line, "-A ") : NULL;
+                _cleanup_free_ char *place = NULL;
+
+                if (!rest)
+                        continue;
+                place = xasprintf("%s %.*s", program, (int)strcspn(rest, " "), rest);
+                if (!strv_contains(*ret_rules, place))
+                        strv_add(ret_rules, place);
+        }
+}
+
+int foreign_see(const Layout *layout, bool *ret_table, char ***ret_chains, char ***ret_rules, Error **err)
+{
+        _cleanup_free_ char *comment = firewall_table(layout->id);
+        _cleanup_foreign_chains_ ForeignChains chains = { 0 };
+        int r = list_chains(comment, &chains, err);
+
+        for (size_t i = 0; r == 0 && i < chains.length; i++) {
+                const ForeignChain *chain = &chains.items[i];
+
+                see_chain(chain, chain->base, comment, ret_rules);
+                if (chain->user)
+                        see_chain(chain, chain->user, comment, ret_rules);
+        }
+        if (r < 0)
+                return r;
+        *ret_table = chains.own_table;
+        *ret_chains = TAKE_PTR(chains.own_chains);
+        see_legacy(false, comment, ret_rules);
+        see_legacy(true, comment, ret_rules);
+        return 0;
 }

@@ -5,10 +5,11 @@
  *   network-tool attach SPEC-JSON ID RUN-DIR      prints the result, then holds it until standard input ends
  *   network-tool detach ID RUN-DIR
  *   network-tool recover [LIVE-ID…]
- *   network-tool refresh|objects|prune
+ *   network-tool refresh|objects|prune|watch
  *   network-tool check SPEC-JSON
  *   network-tool bench NETWORK COUNT [HOST-IP]    attaches and detaches, one by one and all at once; prints milliseconds */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -184,6 +185,34 @@ static int bench(const Layout *layout, char **argv, Error **err)
         return 0;
 }
 
+static int show_objects(const Layout *layout, bool prune, Error **err)
+{
+        _cleanup_local_network_objects_ LocalNetworkObjects objects = { 0 };
+        int r = prune ? local_network_prune(layout, &objects, err) : local_network_objects(layout, &objects, err);
+
+        for (size_t i = 0; r == 0 && i < objects.length; i++)
+                printf("%s %s: %s\n", objects.items[i].kind, objects.items[i].name,
+                       objects.items[i].owner ? objects.items[i].owner : "nobody");
+        return r;
+}
+
+/* Prints a line whenever others changed the rules, until standard input ends. */
+static int watch(const Layout *layout, Error **err)
+{
+        int fd, r = local_network_watch_fd(&fd, err);
+
+        for (;;) {
+                struct pollfd pollers[] = { { .fd = fd, .events = POLLIN }, { .fd = STDIN_FILENO, .events = POLLIN } };
+
+                if (r < 0 || poll(pollers, 2, -1) < 0 || pollers[1].revents)
+                        return r;
+                if (local_network_watch_read(layout, fd)) {
+                        puts("changed");
+                        fflush(stdout);
+                }
+        }
+}
+
 static int call(const Layout *layout, int argc, char **argv, Error **err)
 {
         const char *verb = argv[1];
@@ -204,6 +233,10 @@ static int call(const Layout *layout, int argc, char **argv, Error **err)
                 return local_network_recover(layout, NULL, argv + 2, &progress, err);
         if (streq(verb, "bench") && argc > 3)
                 return bench(layout, argv, err);
+        if (streq(verb, "objects") || streq(verb, "prune"))
+                return show_objects(layout, streq(verb, "prune"), err);
+        if (streq(verb, "watch"))
+                return watch(layout, err);
         if (streq(verb, "refresh"))
                 return local_network_refresh(layout, err);
         return error_set(err, ERROR_USAGE, "unknown call \"%s\"", verb);
