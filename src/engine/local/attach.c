@@ -277,6 +277,69 @@ static void complete_first(Attachment *attachment)
         }
 }
 
+/* ---- files ---- */
+
+static bool wants_ipv6(const Attachment *attachment)
+{
+        for (size_t i = 0; i < attachment->n_networks; i++)
+                if (attachment->records[i]->subnet6)
+                        return true;
+        return false;
+}
+
+static int write_file(const Attachment *attachment, const char *name, const char *text, Error **err)
+{
+        _cleanup_free_ char *path = path_join(attachment->run_dir, name);
+        int r = fs_rewrite_in_place(AT_FDCWD, path, text, strlen(text), 0644, err);
+
+        if (r == 0 && chmod(path, 0644) < 0) /* whatever the umask is: every user of the container reads them */
+                return error_set_errno(err, errno, "make \"%s\" readable", path);
+        return r;
+}
+
+static int write_hosts(const Attachment *attachment, Error **err)
+{
+        _cleanup_strbuf_ Strbuf host = STRBUF_INIT;
+        _cleanup_free_ char *head = NULL;
+
+        if (attachment->n_networks > 0) /* peers are added by the commit */
+                return write_file(attachment, "hosts", attachment->endpoints[0]->hosts_head, err);
+        if (!has_mode(attachment->spec, "host") ||
+            fs_read_file(AT_FDCWD, "/etc/hosts", 16 * 1024 * 1024, &host, NULL) < 0) {
+                head = make_hosts_head(attachment);
+                return write_file(attachment, "hosts", head, err);
+        }
+        if (host.length > 0 && host.data[host.length - 1] != '\n')
+                strbuf_addc(&host, '\n');
+        STRV_FOREACH(entry, attachment->spec->extra_hosts) {
+                const char *equals = strchr(*entry, '=');
+
+                if (equals)
+                        strbuf_addf(&host, "%s\t%.*s\n", streq(equals + 1, "host-gateway") ? "127.0.0.1" : equals + 1,
+                                    (int)(equals - *entry), *entry);
+        }
+        return write_file(attachment, "hosts", strbuf_text(&host), err);
+}
+
+static int write_files(const Attachment *attachment, Error **err)
+{
+        const ContainerSpec *spec = attachment->spec;
+        _cleanup_free_ char *host_text = resolv_read_host(), *hostname = container_hostname(attachment);
+        _cleanup_free_ char *line = xasprintf("%s\n", hostname), *resolv = NULL;
+        ResolvWish wish = { .servers = spec->dns, .search = spec->dns_search, .options = spec->dns_options,
+                            .ipv6 = wants_ipv6(attachment), .keep_loopback = has_mode(spec, "host"),
+                            .names_from_hosts = attachment->n_networks > 0 };
+        int r;
+
+        resolv = resolv_text(host_text, &wish);
+        r = write_file(attachment, "resolv.conf", resolv, err);
+        if (r == 0)
+                r = write_file(attachment, "hostname", line, err);
+        return r < 0 ? r : write_hosts(attachment, err);
+}
+
+/* ---- the records ---- */
+
 /* Under the lock: addresses are allotted and everything is written down. */
 static int allot(Attachment *attachment, Error **err)
 {
@@ -294,6 +357,7 @@ static int allot(Attachment *attachment, Error **err)
         if (r < 0)
                 return r;
         complete_first(attachment);
+        r = write_files(attachment, err); /* first: an update by another, from now on, must find the hosts file */
         for (size_t i = 0; r == 0 && i < attachment->n_networks; i++)
                 r = endpoint_save(attachment->layout, attachment->endpoints[i], err);
         return r < 0 ? r : network_note_change(attachment->layout, &attachment->change, err);
@@ -357,14 +421,6 @@ static int connect_one(Attachment *attachment, size_t i, Error **err)
         return error_prefix(err, r, "connect to network \"%s\"", record->name);
 }
 
-static bool wants_ipv6(const Attachment *attachment)
-{
-        for (size_t i = 0; i < attachment->n_networks; i++)
-                if (attachment->records[i]->subnet6)
-                        return true;
-        return false;
-}
-
 static int connect_all(Attachment *attachment, Error **err)
 {
         _cleanup_free_ char *path = path_join(attachment->run_dir, "netns");
@@ -376,59 +432,6 @@ static int connect_all(Attachment *attachment, Error **err)
         for (size_t i = 0; r == 0 && i < attachment->n_networks; i++)
                 r = connect_one(attachment, i, err);
         return r;
-}
-
-/* ---- files ---- */
-
-static int write_file(const Attachment *attachment, const char *name, const char *text, Error **err)
-{
-        _cleanup_free_ char *path = path_join(attachment->run_dir, name);
-        int r = fs_rewrite_in_place(AT_FDCWD, path, text, strlen(text), 0644, err);
-
-        if (r == 0 && chmod(path, 0644) < 0) /* whatever the umask is: every user of the container reads them */
-                return error_set_errno(err, errno, "make \"%s\" readable", path);
-        return r;
-}
-
-static int write_hosts(const Attachment *attachment, Error **err)
-{
-        _cleanup_strbuf_ Strbuf host = STRBUF_INIT;
-        _cleanup_free_ char *head = NULL;
-
-        if (attachment->n_networks > 0) /* peers are added by the commit */
-                return write_file(attachment, "hosts", attachment->endpoints[0]->hosts_head, err);
-        if (!has_mode(attachment->spec, "host") ||
-            fs_read_file(AT_FDCWD, "/etc/hosts", 16 * 1024 * 1024, &host, NULL) < 0) {
-                head = make_hosts_head(attachment);
-                return write_file(attachment, "hosts", head, err);
-        }
-        if (host.length > 0 && host.data[host.length - 1] != '\n')
-                strbuf_addc(&host, '\n');
-        STRV_FOREACH(entry, attachment->spec->extra_hosts) {
-                const char *equals = strchr(*entry, '=');
-
-                if (equals)
-                        strbuf_addf(&host, "%s\t%.*s\n", streq(equals + 1, "host-gateway") ? "127.0.0.1" : equals + 1,
-                                    (int)(equals - *entry), *entry);
-        }
-        return write_file(attachment, "hosts", strbuf_text(&host), err);
-}
-
-static int write_files(const Attachment *attachment, Error **err)
-{
-        const ContainerSpec *spec = attachment->spec;
-        _cleanup_free_ char *host_text = resolv_read_host(), *hostname = container_hostname(attachment);
-        _cleanup_free_ char *line = xasprintf("%s\n", hostname), *resolv = NULL;
-        ResolvWish wish = { .servers = spec->dns, .search = spec->dns_search, .options = spec->dns_options,
-                            .ipv6 = wants_ipv6(attachment), .keep_loopback = has_mode(spec, "host"),
-                            .names_from_hosts = attachment->n_networks > 0 };
-        int r;
-
-        resolv = resolv_text(host_text, &wish);
-        r = write_file(attachment, "resolv.conf", resolv, err);
-        if (r == 0)
-                r = write_file(attachment, "hostname", line, err);
-        return r < 0 ? r : write_hosts(attachment, err);
 }
 
 /* ---- the result ---- */
@@ -506,8 +509,6 @@ static int attach_networks(Attachment *attachment, LocalNetworkResult *result, E
                 r = allot(attachment, err);
         if (r == 0)
                 r = connect_all(attachment, err);
-        if (r == 0)
-                r = write_files(attachment, err);
         if (r == 0)
                 r = network_commit(attachment->layout, attachment->change, err);
         if (r == 0)
