@@ -50,6 +50,7 @@ const Command *const commands[] = {
         &command_volumes,
         &command_inspect,
         &command_ls,
+        &command_image,
         &command_volume,
         &command_network,
         &command_system,

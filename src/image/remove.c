@@ -222,6 +222,7 @@ static int prune_one(const Layout *layout, json_t *index, const Image *image, bo
         }
         if (!dry_run)
                 return remove_host_image(layout, image, ret, err);
+        strv_add_all(&ret->untagged, image->names);
         strv_add(&ret->deleted, image->id);
         ret->freed_bytes += image->size_bytes;
         return 0;

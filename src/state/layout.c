@@ -36,7 +36,7 @@ static char *find_libexec(void)
                 return xstrdup(value);
         self = path_of_self();
         folder = path_dirname(self);
-        sister = path_join(folder, "berth-keeper");
+        sister = path_join(folder, "berth-worker");
         if (fs_exists(sister))
                 return TAKE_PTR(folder);
         relative = path_clean(folder, "../libexec/berth");
