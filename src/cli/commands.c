@@ -40,6 +40,7 @@ const Command *const commands[] = {
         &command_kill,
         &command_rm,
         &command_wait,
+        &command_cp,
         &command_ps,
         &command_logs,
         &command_top,

@@ -16,6 +16,7 @@
 #include "cli/scope.h"
 #include "cli/shell_words.h"
 #include "cli/verbs.h"
+#include "keeper/start.h"
 #include "state/document.h"
 
 #define REMOVAL_POLL_MS 10
@@ -74,9 +75,14 @@ static void await_removal(Engine *engine, const char *id)
         }
 }
 
-static int start(const Invocation *invocation, const Scope *scope, const char *id, Error **err)
+/* The keeper removes a container of `run --rm` when it has ended and this connection is closed: until then its exit status
+ * can be read. */
+static int start(const Invocation *invocation, const Scope *scope, const char *id, ChannelClient **ret, Error **err)
 {
-        return client_request_quietly(invocation, scope->name, "start_oneoff", json_pack("{s:s}", "id", id), NULL, err);
+        _cleanup_json_ json_t *params = json_pack("{s:s}", "id", id);
+        int r = keeper_connect(invocation->layout, scope->name, KEEPER_START, ret, err);
+
+        return r < 0 ? r : channel_client_call(*ret, "start_oneoff", params, NULL, NULL, NULL, err);
 }
 
 static int run_attached(const Invocation *invocation, const Scope *scope, const char *id, bool tty, Error **err)
@@ -85,6 +91,7 @@ static int run_attached(const Invocation *invocation, const Scope *scope, const 
         Session session = { .engine = scope->engine, .id = id,
                             .spec = { .tty = tty, .stdin_fd = interactive ? STDIN_FILENO : -1, .stdout_fd = STDOUT_FILENO,
                                       .stderr_fd = STDERR_FILENO, .timeout_ms = -1 } };
+        _cleanup_(channel_client_freep) ChannelClient *client = NULL;
         pthread_t thread;
         int r;
 
@@ -93,7 +100,7 @@ static int run_attached(const Invocation *invocation, const Scope *scope, const 
         r = pthread_create(&thread, NULL, attach_thread, &session);
         if (r != 0)
                 return error_set_errno(err, r, "start a thread");
-        r = start(invocation, scope, id, err);
+        r = start(invocation, scope, id, &client, err);
         if (r < 0) {
                 /* The thread may still wait for a start that will not come: it ends with the process. */
                 fflush(NULL);
@@ -104,6 +111,8 @@ static int run_attached(const Invocation *invocation, const Scope *scope, const 
         fs_close(session.done_fd);
         if (session.result < 0)
                 return error_move(err, &session.error, session.result);
+        channel_client_free(client);
+        client = NULL;
         if (invocation_flag(invocation, "rm"))
                 await_removal(scope->engine, id);
         return session.exit_code;
@@ -173,6 +182,7 @@ static int run_run(Invocation *invocation, Error **err)
 {
         _cleanup_scope_ Scope scope = { 0 };
         _cleanup_json_ json_t *result = NULL;
+        _cleanup_(channel_client_freep) ChannelClient *client = NULL;
         json_t *params = NULL;
         char *names[] = { invocation->arguments[0], NULL };
         bool detach = invocation_flag(invocation, "detach");
@@ -195,7 +205,7 @@ static int run_run(Invocation *invocation, Error **err)
         id = json_get_string(result, "id", "");
         if (!detach)
                 return run_attached(invocation, &scope, id, tty, err);
-        r = start(invocation, &scope, id, err);
+        r = start(invocation, &scope, id, &client, err);
         if (r < 0)
                 return r;
         printf("%s\n", json_get_string(result, "name", id));
