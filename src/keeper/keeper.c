@@ -167,7 +167,7 @@ static void repair_done(void *context, int result, Error *error)
         if (result < 0)
                 log_failure(LOG_LEVEL_WARNING, error, "put firewall rules back");
         else
-                log_info("somebody changed firewall rules: ours were looked after");
+                log_debug("firewall rules changed: ours were looked after");
 }
 
 static void on_repair(void *context)

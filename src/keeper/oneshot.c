@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "engine/local/local.h"
-#include "engine/local/network.h"
 #include "state/document.h"
 
 typedef struct NetworkWords {
@@ -84,23 +83,22 @@ static int network_create(Engine *engine, char **argv, Error **err)
         return r;
 }
 
-/* First what ended containers left behind, then what the kernel has without an owner. */
-static int prune(const Layout *layout, Engine *engine, Error **err)
+static void print_line(void *context, const char *text)
 {
-        _cleanup_local_network_objects_ LocalNetworkObjects objects = { 0 };
-        int r = engine->operations->recover(engine, NULL, NULL, err);
-
-        if (r >= 0)
-                r = local_network_prune(layout, &objects, err);
-        for (size_t i = 0; i < objects.length; i++)
-                printf("%s %s\n", objects.items[i].kind, objects.items[i].name);
-        return r;
+        printf("%s\n", text);
 }
 
-static int dispatch(const Layout *layout, Engine *engine, char **argv, Error **err)
+static int prune(Engine *engine, Error **err)
+{
+        const EngineProgress progress = { .status = print_line, .warning = print_line, .cancel_fd = -1 };
+
+        return engine->operations->recover(engine, NULL, &progress, err);
+}
+
+static int dispatch(Engine *engine, char **argv, Error **err)
 {
         if (streq(argv[0], "prune"))
-                return prune(layout, engine, err);
+                return prune(engine, err);
         if (argv[1] && streq(argv[1], "create"))
                 return network_create(engine, argv + 2, err);
         if (argv[1] && streq(argv[1], "rm") && argv[2])
@@ -119,7 +117,7 @@ int oneshot(const Layout *layout, char **argv)
         if (r >= 0)
                 r = local_engine_create(layout, &engine, &error);
         if (r >= 0)
-                r = dispatch(layout, engine, argv, &error);
+                r = dispatch(engine, argv, &error);
         if (r >= 0)
                 return 0;
         object = json_from_error(error);

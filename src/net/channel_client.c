@@ -20,7 +20,8 @@
 struct ChannelClient {
         int fd;
         Strbuf input;
-        size_t scanned; /* bytes at the start of input that hold no newline */
+        size_t start;   /* of what was not handed out yet */
+        size_t scanned; /* up to here input holds no newline after start */
 };
 
 void channel_client_free(ChannelClient *client)
@@ -119,6 +120,9 @@ static int fill(ChannelClient *client, Error **err)
 {
         ssize_t n;
 
+        strbuf_consume(&client->input, client->start); /* here, not for each line: a burst of lines is moved once */
+        client->scanned -= client->start;
+        client->start = 0;
         if (client->input.length > LINE_LIMIT)
                 return error_set(err, ERROR_INVALID, "a line of more than %zu bytes came from a socket", LINE_LIMIT);
         strbuf_reserve(&client->input, READ_SIZE);
@@ -151,10 +155,10 @@ int channel_client_receive(ChannelClient *client, int timeout_ms, int interrupt_
                 if (r < 0)
                         return r;
         }
-        length = (size_t)(end - client->input.data);
-        message = json_loadb(client->input.data, length, 0, NULL);
-        strbuf_consume(&client->input, length + 1);
-        client->scanned = 0;
+        length = (size_t)(end - client->input.data) - client->start;
+        message = json_loadb(client->input.data + client->start, length, 0, NULL);
+        client->start += length + 1;
+        client->scanned = client->start;
         if (!json_is_object(message)) {
                 json_decref(message);
                 return error_set(err, ERROR_INVALID, "a line that is no JSON object came from a socket");
