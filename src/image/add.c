@@ -80,6 +80,7 @@ static int unpack_layer(Work *work, size_t i, Error **err)
         _cleanup_free_ char *path = unpacked_path(work->staging, work->diff_ids[i]);
         _cleanup_close_ int blob = -1, folder = -1;
         UnpackOptions options = { .cancelled = work_cancelled, .context = work };
+        struct stat status;
         int r;
 
         if (layer->unpacked) {
@@ -87,8 +88,11 @@ static int unpack_layer(Work *work, size_t i, Error **err)
                 return 0;
         }
         blob = open_in_root(work->image->source_fd, layer->path, O_RDONLY);
-        if (blob < 0)
+        if (blob < 0 || fstat(blob, &status) < 0)
                 return error_set_errno(err, errno, "open \"%.200s\"", layer->path);
+        /* It was left out of the transfer because the store had it then. */
+        if (status.st_size == 0 && layer->digest)
+                return error_hint(err, error_set(err, ERROR_UNAVAILABLE, "it was removed from the store meanwhile"), "Try again.");
         if (mkdir(path, 0755) < 0 || chmod(path, 0755) < 0)
                 return error_set_errno(err, errno, "make folder \"%s\"", path);
         folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -119,6 +119,9 @@ static int find(const Layout *layout, const char *reference, NameFinder by_name,
         if (r < 0)
                 return error_move(err, &failure, r);
         free_and_replace(&(*ret)->reference, xstrdup(reference));
+        if ((*ret)->source == IMAGE_SOURCE_STORE)
+                free_and_replace(&(*ret)->source_line,
+                                 xasprintf("%s from the store (%.12s)", reference, digest_hex((*ret)->id)));
         return 0;
 }
 
