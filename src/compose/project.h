@@ -229,7 +229,10 @@ typedef struct Project {
         size_t n_secrets, n_configs;
         const Node *model;      /* canonical tree: what `config` prints */
         const Node *x_berth;    /* top level; NULL */
-        char **warnings;        /* for the user, each once */
+        char **warnings;        /* of loading (unset variables, obsolete keys), for the user, each once */
+        char **ignored;         /* keys that are accepted and not acted on, each once, by name: for `up`, not for `config` */
+        char **variables;       /* KEY=VALUE that interpolation saw, sorted by name; NULL after project_from_json */
+        const Node *root;       /* the tree before it was typed; NULL after project_from_json */
 } Project;
 
 const Service *project_find_service(const Project *project, const char *name); /* enabled ones; NULL */
@@ -257,13 +260,18 @@ int project_load(const LoadOptions *options, Project **ret, Error **err);
 void project_free(Project *project);
 DEFINE_CLEANUP(Project, project_free);
 
-/* The canonical model as JSON (indented like the reference's) or YAML, owned by the caller. The JSON form, kept in a
- * state file, loads again by project_from_json into an equal project: this is how a project travels to its keeper. */
+/* How a project travels to its keeper: the canonical model with every x-*, as one line of JSON, owned by the caller.
+ * project_from_json makes an equal project of it. What variables of secrets and configs held does not travel. */
 char *project_to_json(const Project *project);
-char *project_to_yaml(const Project *project);
 int project_from_json(const char *json, size_t size, const char *working_dir, Project **ret, Error **err);
+
+/* What `config` prints: the model as the reference prints it, $ escaped as $$; owned by the caller. */
+char *project_config_json(const Project *project);
+char *project_config_yaml(const Project *project);
 
 /* A hash over everything in a service that means a new container when it changes; 64 hex digits, owned by the caller. */
 char *service_hash(const Project *project, const Service *service);
+/* The hash that `config --hash` prints, equal to the reference's. */
+char *service_config_hash(const Service *service);
 
 #endif

@@ -1,0 +1,421 @@
+#include "compose/node.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define SMALL_MAP 12 /* entries up to which a map is searched one by one */
+
+char *node_path_text(Arena *arena, const NodePath *path)
+{
+        _cleanup_strbuf_ Strbuf buffer = STRBUF_INIT;
+        const NodePath *frames[512];
+        size_t n = 0;
+
+        for (; path && n < ARRAY_SIZE(frames); path = path->parent)
+                frames[n++] = path;
+        while (n > 0) {
+                const NodePath *frame = frames[--n];
+                if (!frame->key)
+                        strbuf_addf(&buffer, "[%zu]", frame->index);
+                else
+                        strbuf_addf(&buffer, "%s%s", buffer.length ? "." : "", frame->key);
+        }
+        return arena_strdup(arena, strbuf_text(&buffer));
+}
+
+size_t node_path_depth(const NodePath *path)
+{
+        size_t depth = 0;
+
+        for (; path; path = path->parent)
+                depth++;
+        return depth;
+}
+
+bool node_path_matches(const NodePath *path, const char *pattern)
+{
+        const char *end = pattern + strlen(pattern);
+
+        while (path && end > pattern) {
+                const char *start = end;
+                size_t length;
+
+                while (start > pattern && start[-1] != '.')
+                        start--;
+                length = (size_t) (end - start);
+                if (length == 2 && start[0] == '[') {
+                        if (path->key)
+                                return false;
+                } else if (!(length == 1 && *start == '*')) {
+                        if (!path->key || strncmp(path->key, start, length) != 0 || path->key[length])
+                                return false;
+                }
+                path = path->parent;
+                end = start > pattern ? start - 1 : pattern;
+                if (start == pattern)
+                        return !path;
+        }
+        return false;
+}
+
+Node *node_new(Arena *arena, NodeKind kind, const Node *at)
+{
+        Node *node = arena_new(arena, Node);
+
+        node->kind = kind;
+        if (at) {
+                node->file = at->file;
+                node->line = at->line;
+                node->column = at->column;
+                node->note = at->note;
+                node->previous = at->previous;
+                node->flags = at->flags & NODE_DEFAULT;
+        }
+        return node;
+}
+
+Node *node_new_string(Arena *arena, const char *text, const Node *at)
+{
+        Node *node = node_new(arena, NODE_STRING, at);
+        node->text = text;
+        return node;
+}
+
+Node *node_new_int(Arena *arena, int64_t value, const Node *at)
+{
+        Node *node = node_new(arena, NODE_INT, at);
+        node->integer = value;
+        return node;
+}
+
+Node *node_new_float(Arena *arena, double value, const Node *at)
+{
+        Node *node = node_new(arena, NODE_FLOAT, at);
+        node->number = value;
+        return node;
+}
+
+Node *node_new_bool(Arena *arena, bool value, const Node *at)
+{
+        Node *node = node_new(arena, NODE_BOOL, at);
+        node->boolean = value;
+        return node;
+}
+
+Node *node_new_map(Arena *arena, const Node *at)
+{
+        return node_new(arena, NODE_MAP, at);
+}
+
+Node *node_new_list(Arena *arena, const Node *at)
+{
+        return node_new(arena, NODE_LIST, at);
+}
+
+void node_add(Arena *arena, Node *list, Node *item)
+{
+        if (list->n_items == list->items_capacity) {
+                size_t capacity = list->items_capacity ? 2 * list->items_capacity : 4;
+                Node **items = arena_new_array(arena, Node *, capacity);
+
+                if (list->n_items > 0)
+                        memcpy(items, list->items, list->n_items * sizeof(Node *));
+                list->items = items;
+                list->items_capacity = capacity;
+        }
+        list->items[list->n_items++] = item;
+}
+
+static uint32_t key_hash(const char *key)
+{
+        uint32_t hash = 2166136261u;
+
+        for (; *key; key++)
+                hash = (hash ^ (unsigned char) *key) * 16777619u;
+        return hash;
+}
+
+static void map_index(Node *map, size_t i)
+{
+        size_t slot = key_hash(map->entries[i].key) & (map->n_slots - 1);
+
+        while (map->slots[slot])
+                slot = (slot + 1) & (map->n_slots - 1);
+        map->slots[slot] = (uint32_t) (i + 1);
+}
+
+static void map_rebuild(Node *map)
+{
+        memset(map->slots, 0, map->n_slots * sizeof(uint32_t));
+        for (size_t i = 0; i < map->n_entries; i++)
+                map_index(map, i);
+}
+
+static void map_grow(Arena *arena, Node *map)
+{
+        size_t capacity = map->entries_capacity ? 2 * map->entries_capacity : 4;
+        NodeEntry *entries = arena_new_array(arena, NodeEntry, capacity);
+
+        if (map->n_entries > 0)
+                memcpy(entries, map->entries, map->n_entries * sizeof(NodeEntry));
+        map->entries = entries;
+        map->entries_capacity = capacity;
+        if (capacity > SMALL_MAP) {
+                map->n_slots = 2;
+                while (map->n_slots < 2 * capacity)
+                        map->n_slots *= 2;
+                map->slots = arena_new_array(arena, uint32_t, map->n_slots);
+                map_rebuild(map);
+        }
+}
+
+NodeEntry *node_find(const Node *map, const char *key)
+{
+        if (!map || map->kind != NODE_MAP)
+                return NULL;
+        if (!map->slots) {
+                NODE_FOREACH_ENTRY(entry, map)
+                        if (streq(entry->key, key))
+                                return entry;
+                return NULL;
+        }
+        for (size_t slot = key_hash(key) & (map->n_slots - 1); map->slots[slot]; slot = (slot + 1) & (map->n_slots - 1)) {
+                NodeEntry *entry = &map->entries[map->slots[slot] - 1];
+                if (streq(entry->key, key))
+                        return entry;
+        }
+        return NULL;
+}
+
+Node *node_get(const Node *map, const char *key)
+{
+        NodeEntry *entry = node_find(map, key);
+        return entry ? entry->value : NULL;
+}
+
+void node_set_at(Arena *arena, Node *map, const char *key, unsigned line, unsigned column, Node *value)
+{
+        NodeEntry *entry = node_find(map, key);
+
+        if (entry) {
+                entry->value = value;
+                return;
+        }
+        if (map->n_entries == map->entries_capacity)
+                map_grow(arena, map);
+        map->entries[map->n_entries++] = (NodeEntry){ key, value, line, column };
+        if (map->slots)
+                map_index(map, map->n_entries - 1);
+}
+
+void node_set(Arena *arena, Node *map, const char *key, Node *value)
+{
+        node_set_at(arena, map, key, value->line, value->column, value);
+}
+
+bool node_remove(Node *map, const char *key)
+{
+        NodeEntry *entry = node_find(map, key);
+        size_t after;
+
+        if (!entry)
+                return false;
+        after = (size_t) (map->entries + map->n_entries - entry - 1);
+        memmove(entry, entry + 1, after * sizeof(NodeEntry));
+        map->n_entries--;
+        if (map->slots)
+                map_rebuild(map);
+        return true;
+}
+
+static int entry_compare(const void *a, const void *b)
+{
+        return strcmp(((const NodeEntry *) a)->key, ((const NodeEntry *) b)->key);
+}
+
+void node_sort(Node *map)
+{
+        if (map->n_entries < 2)
+                return;
+        qsort(map->entries, map->n_entries, sizeof(NodeEntry), entry_compare);
+        if (map->slots)
+                map_rebuild(map);
+}
+
+const char *node_text(const Node *node)
+{
+        return node && node->kind == NODE_STRING ? node->text : NULL;
+}
+
+bool node_copy_bounded(Arena *arena, const Node *node, size_t *budget, Node **ret)
+{
+        Node *copy;
+
+        if (*budget == 0)
+                return false;
+        --*budget;
+        copy = arena_new(arena, Node);
+        *copy = *node;
+        if (node->kind == NODE_LIST) {
+                copy->items = node->n_items ? arena_new_array(arena, Node *, node->n_items) : NULL;
+                copy->items_capacity = node->n_items;
+                for (size_t i = 0; i < node->n_items; i++)
+                        if (!node_copy_bounded(arena, node->items[i], budget, &copy->items[i]))
+                                return false;
+        } else if (node->kind == NODE_MAP) {
+                copy->entries = node->n_entries ? arena_new_array(arena, NodeEntry, node->n_entries) : NULL;
+                copy->entries_capacity = node->n_entries;
+                for (size_t i = 0; i < node->n_entries; i++) {
+                        copy->entries[i] = node->entries[i];
+                        if (!node_copy_bounded(arena, node->entries[i].value, budget, &copy->entries[i].value))
+                                return false;
+                }
+                if (node->slots) {
+                        copy->slots = arena_new_array(arena, uint32_t, node->n_slots);
+                        memcpy(copy->slots, node->slots, node->n_slots * sizeof(uint32_t));
+                }
+        }
+        *ret = copy;
+        return true;
+}
+
+Node *node_copy(Arena *arena, const Node *node)
+{
+        size_t budget = SIZE_MAX;
+        Node *copy = NULL;
+
+        node_copy_bounded(arena, node, &budget, &copy);
+        return copy;
+}
+
+static bool map_equal(const Node *a, const Node *b)
+{
+        if (a->n_entries != b->n_entries)
+                return false;
+        NODE_FOREACH_ENTRY(entry, a) {
+                const NodeEntry *other = node_find(b, entry->key);
+                if (!other || !node_equal(entry->value, other->value))
+                        return false;
+        }
+        return true;
+}
+
+bool node_equal(const Node *a, const Node *b)
+{
+        if (a->kind != b->kind)
+                return false;
+        switch (a->kind) {
+        case NODE_NULL:
+                return true;
+        case NODE_BOOL:
+                return a->boolean == b->boolean;
+        case NODE_INT:
+                return a->integer == b->integer;
+        case NODE_FLOAT:
+                return a->number == b->number;
+        case NODE_STRING:
+        case NODE_TIME:
+                return streq(a->text, b->text);
+        case NODE_LIST:
+                if (a->n_items != b->n_items)
+                        return false;
+                for (size_t i = 0; i < a->n_items; i++)
+                        if (!node_equal(a->items[i], b->items[i]))
+                                return false;
+                return true;
+        case NODE_MAP:
+                return map_equal(a, b);
+        }
+        return false;
+}
+
+const char *node_kind_name(NodeKind kind)
+{
+        static const char *const names[] = {
+                [NODE_NULL] = "null",     [NODE_BOOL] = "boolean", [NODE_INT] = "integer", [NODE_FLOAT] = "number",
+                [NODE_STRING] = "string", [NODE_LIST] = "list",    [NODE_MAP] = "mapping", [NODE_TIME] = "time stamp",
+        };
+        return names[kind];
+}
+
+/* The fewest significant digits that read back as value: "d.ddde±xx" in text. */
+static void shortest_digits(double value, bool single, char *text, size_t size)
+{
+        for (int digits = 0; digits <= 17; digits++) {
+                snprintf(text, size, "%.*e", digits, value);
+                if (single ? strtof(text, NULL) == (float) value : strtod(text, NULL) == value)
+                        return;
+        }
+}
+
+void format_float(Strbuf *buffer, double value, bool single, int low, int high)
+{
+        char text[64], digits[32];
+        char *exponent_text;
+        size_t n = 0;
+        int exponent;
+
+        if (isnan(value) || isinf(value)) {
+                strbuf_adds(buffer, isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
+                return;
+        }
+        shortest_digits(value, single, text, sizeof text);
+        exponent_text = strchr(text, 'e');
+        exponent = atoi(exponent_text + 1);
+        for (const char *c = text; c < exponent_text; c++)
+                if (*c >= '0' && *c <= '9')
+                        digits[n++] = *c;
+        while (n > 1 && digits[n - 1] == '0')
+                n--;
+        if (text[0] == '-')
+                strbuf_addc(buffer, '-');
+        if (exponent < low || exponent >= high) {
+                strbuf_addc(buffer, digits[0]);
+                if (n > 1)
+                        strbuf_addc(buffer, '.');
+                strbuf_add(buffer, digits + 1, n - 1);
+                strbuf_addf(buffer, "e%c%02d", exponent < 0 ? '-' : '+', exponent < 0 ? -exponent : exponent);
+                return;
+        }
+        if (exponent < 0) {
+                strbuf_adds(buffer, "0.");
+                for (int i = -1; i > exponent; i--)
+                        strbuf_addc(buffer, '0');
+                strbuf_add(buffer, digits, n);
+                return;
+        }
+        for (int i = 0; i <= exponent; i++)
+                strbuf_addc(buffer, (size_t) i < n ? digits[i] : '0');
+        if (n > (size_t) exponent + 1) {
+                strbuf_addc(buffer, '.');
+                strbuf_add(buffer, digits + exponent + 1, n - (size_t) exponent - 1);
+        }
+}
+
+const char *node_scalar_text(Arena *arena, const Node *node)
+{
+        switch (node->kind) {
+        case NODE_BOOL:
+                return node->boolean ? "true" : "false";
+        case NODE_INT:
+                if (node->flags & NODE_UNSIGNED)
+                        return arena_printf(arena, "%llu", (unsigned long long) node->integer);
+                return arena_printf(arena, "%lld", (long long) node->integer);
+        case NODE_FLOAT: {
+                _cleanup_strbuf_ Strbuf buffer = STRBUF_INIT;
+                format_float(&buffer, node->number, node->flags & NODE_SINGLE, -4, 6);
+                return arena_strdup(arena, strbuf_text(&buffer));
+        }
+        case NODE_STRING:
+        case NODE_TIME:
+                return node->text;
+        case NODE_NULL:
+        case NODE_LIST:
+        case NODE_MAP:
+                break;
+        }
+        return "<nil>";
+}

@@ -1,0 +1,519 @@
+#include "compose/source.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "compose/canonical.h"
+#include "compose/dotenv.h"
+#include "compose/interpolate.h"
+#include "compose/merge.h"
+#include "compose/schema.h"
+#include "compose/short_syntax.h"
+#include "compose/yaml_tree.h"
+
+/* Services on the way of `extends`, to find cycles. */
+typedef struct ExtendsChain {
+        const struct ExtendsChain *parent;
+        const char *file, *service;
+} ExtendsChain;
+
+/* One file in work. */
+typedef struct Source {
+        Loader *loader;
+        const SourceOptions *options;
+        const char *file;
+        const SourceFiles *files;
+        bool extended; /* read for a service to extend: no extends, includes and validation of its own */
+} Source;
+
+static bool read_input(Loader *loader, const char *file, Strbuf *data)
+{
+        _cleanup_error_ Error *error = NULL;
+        int r;
+
+        if (streq(file, "-"))
+                r = fs_read_fd(STDIN_FILENO, LOADER_FILE_LIMIT, data, &error);
+        else if (fs_is_directory(file))
+                r = error_set(&error, ERROR_INVALID, "read %s: is a directory", file);
+        else
+                r = fs_read_file(AT_FDCWD, file, LOADER_FILE_LIMIT, data, &error);
+        if (r == -ERROR_NOT_FOUND) {
+                error_freep(&error);
+                error = NULL;
+                error_set(&error, ERROR_NOT_FOUND, "open %s: no such file or directory", file);
+        }
+        if (r < 0)
+                loader_add_error(loader, &error);
+        return r >= 0;
+}
+
+const YamlDocuments *source_documents(Loader *loader, const char *file)
+{
+        _cleanup_strbuf_ Strbuf data = STRBUF_INIT;
+        YamlDocuments *documents = strmap_get(&loader->documents, file);
+        Error *error = NULL;
+
+        if (documents)
+                return documents;
+        if (!read_input(loader, file, &data))
+                return NULL;
+        documents = arena_new(loader->arena, YamlDocuments);
+        if (yaml_parse(loader->arena, arena_strdup(loader->arena, file), strbuf_text(&data), data.length, documents, &error) < 0) {
+                loader_add_error(loader, &error);
+                return NULL;
+        }
+        strmap_set(&loader->documents, file, documents);
+        return documents;
+}
+
+static Node *load_documents(const Source *source, Node *dict);
+
+/* The folder of path seen from base: "sub" for ("/a", "/a/sub"). Both absolute and clean. */
+static const char *relative_to(Loader *loader, const char *base, const char *path)
+{
+        _cleanup_strbuf_ Strbuf out = STRBUF_INIT;
+        size_t common = 0, i = 0;
+
+        for (; base[i] && base[i] == path[i]; i++)
+                if (base[i] == '/')
+                        common = i + 1;
+        if ((!base[i] && path[i] == '/') || (!path[i] && base[i] == '/') || (!base[i] && !path[i]))
+                common = i + 1;
+        if (common < strlen(base))
+                for (const char *c = base + common - 1; c && *c; c = strchr(c + 1, '/'))
+                        strbuf_adds(&out, out.length ? "/.." : "..");
+        if (common < strlen(path))
+                strbuf_addf(&out, "%s%s", out.length ? "/" : "", path + common);
+        return arena_strdup(loader->arena, out.length ? strbuf_text(&out) : ".");
+}
+
+static const char *absolute_path(Loader *loader, const char *base, const char *path)
+{
+        if (*path == '/')
+                return path;
+        return short_clean_path(loader->arena, arena_printf(loader->arena, "%s/%s", base, path));
+}
+
+static const char *folder_of(Loader *loader, const char *path)
+{
+        _cleanup_free_ char *folder = path_dirname(path);
+
+        return arena_strdup(loader->arena, folder);
+}
+
+/* extends */
+
+static Node *extend_service(const Source *source, Node *services, const char *name, const ExtendsChain *chain, const char *file,
+                            const ResetPaths *resets);
+
+static bool chain_has_cycle(Loader *loader, const ExtendsChain *chain, const char *file, const char *service, const Node *at)
+{
+        for (const ExtendsChain *link = chain; link; link = link->parent) {
+                _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+
+                if (!streq(link->file, file) || !streq(link->service, service))
+                        continue;
+                for (const ExtendsChain *step = chain; step; step = step->parent)
+                        strbuf_addf(&text, "%s%s", step == chain ? "" : " <- ", step->service);
+                loader_fail(loader, at, NULL, "circular reference in extends: service \"%s\" extends itself (%s)", service,
+                            strbuf_text(&text));
+                return true;
+        }
+        return false;
+}
+
+/* The services of the file that is extended, with its paths seen from the main project. */
+static Node *load_extended(const Source *source, const char *name, const char *wanted, const Node *at, const char *file,
+                           ResetPaths *resets)
+{
+        Loader *loader = source->loader;
+        const char *path = absolute_path(loader, source->options->project_dir, file);
+        const char *folder = folder_of(loader, path);
+        SourceOptions options = *source->options;
+        Source extended = { .loader = loader, .options = &options, .file = path, .files = source->files, .extended = true };
+        const YamlDocuments *documents;
+        Node *dict, *services;
+
+        options.working_dir = relative_to(loader, source->options->project_dir, folder);
+        options.project_dir = folder;
+        documents = source_documents(loader, path);
+        if (!documents)
+                return NULL;
+        if (documents->length > 0) { /* what its last document resets counts for its own services */
+                Node *last = node_copy(loader->arena, documents->roots[documents->length - 1]);
+                reset_collect(loader, last, resets);
+        }
+        dict = load_documents(&extended, NULL);
+        if (!dict)
+                return NULL;
+        services = node_get(dict, "services");
+        if (!node_is(services, NODE_MAP)) {
+                loader_fail(loader, at, NULL, "cannot extend service \"%s\" in %s: no services section", name, path);
+                return NULL;
+        }
+        if (!node_find(services, wanted)) {
+                loader_fail(loader, at, NULL, "cannot extend service \"%s\" in %s: service \"%s\" not found in %s", name, source->file,
+                            wanted, file);
+                return NULL;
+        }
+        canonical_resolve_paths(loader, dict, options.working_dir);
+        return services;
+}
+
+typedef struct ExtendsTarget {
+        const char *service, *file; /* file: NULL where it is the same one */
+} ExtendsTarget;
+
+static bool read_extends(Loader *loader, const Node *extends, const char *name, ExtendsTarget *ret)
+{
+        const Node *file = node_get(extends, "file");
+
+        *ret = (ExtendsTarget){ .service = extends->kind == NODE_STRING ? extends->text : node_text(node_get(extends, "service")) };
+        if (!ret->service) {
+                loader_fail(loader, extends, NULL, "services.%s.extends: \"service\" is missing", name);
+                return false;
+        }
+        if (node_is_null(file))
+                return true;
+        ret->file = node_text(file);
+        if (!ret->file)
+                loader_fail(loader, file, NULL, "services.%s.extends.file: must be a string", name);
+        return ret->file;
+}
+
+static Node *extend_service(const Source *source, Node *services, const char *name, const ExtendsChain *chain, const char *file,
+                            const ResetPaths *resets)
+{
+        Loader *loader = source->loader;
+        Node *service = node_get(services, name), *base, *base_services = services;
+        const Node *extends = node_get(service, "extends");
+        ResetPaths base_resets = { 0 };
+        ExtendsChain link = { .parent = chain, .file = file, .service = name };
+        ExtendsTarget target;
+
+        if (node_is_null(service))
+                return service;
+        if (service->kind != NODE_MAP) {
+                loader_fail(loader, service, NULL, "services.%s: must be a mapping, is a %s", name, node_kind_name(service->kind));
+                return NULL;
+        }
+        if (!extends)
+                return service;
+        if (!read_extends(loader, extends, name, &target))
+                return NULL;
+        if (target.file) {
+                base_services = load_extended(source, name, target.service, extends, target.file, &base_resets);
+                link.file = target.file;
+        } else if (!node_find(services, target.service)) {
+                loader_fail(loader, extends, NULL, "cannot extend service \"%s\" in %s: service \"%s\" not found", name, file, target.service);
+                return NULL;
+        }
+        if (!base_services || chain_has_cycle(loader, chain, link.file, name, extends))
+                return NULL;
+        base = extend_service(source, base_services, target.service, &link, file, target.file ? &base_resets : NULL);
+        if (node_is_null(base))
+                return base ? service : NULL;
+        base = node_copy(loader->arena, base);
+        if (resets)
+                reset_apply_service(resets, name, base);
+        base = merge_service(loader, name, base, service);
+        node_remove(base, "extends");
+        node_set(loader->arena, services, name, base);
+        return base;
+}
+
+static void apply_extends(const Source *source, Node *dict, const ResetPaths *resets)
+{
+        NodeEntry *entry = node_find(dict, "services");
+
+        if (!entry)
+                return;
+        if (entry->value->kind != NODE_MAP) {
+                loader_fail(source->loader, entry->value, NULL, "services: must be a mapping, is a %s", node_kind_name(entry->value->kind));
+                return;
+        }
+        for (size_t i = 0; i < entry->value->n_entries; i++)
+                extend_service(source, entry->value, entry->value->entries[i].key, NULL, source->file, resets);
+}
+
+/* include */
+
+typedef struct Include {
+        char **paths;     /* as written */
+        char **env_files;
+        const char *project_dir;
+        const Node *at;
+} Include;
+
+static bool read_texts(Loader *loader, const Node *node, const char *what, char ***ret)
+{
+        if (!node || node->kind == NODE_NULL)
+                return true;
+        if (node->kind == NODE_STRING) {
+                strv_add(ret, node->text);
+                return true;
+        }
+        if (node->kind == NODE_LIST) {
+                NODE_FOREACH_ITEM(item, node) {
+                        if ((*item)->kind != NODE_STRING) {
+                                loader_fail(loader, *item, NULL, "include.%s: must be a string, is a %s", what, node_kind_name((*item)->kind));
+                                return false;
+                        }
+                        strv_add(ret, (*item)->text);
+                }
+                return true;
+        }
+        loader_fail(loader, node, NULL, "include.%s: must be a string or a list, is a %s", what, node_kind_name(node->kind));
+        return false;
+}
+
+static void include_done(Include *include)
+{
+        strv_free(include->paths);
+        strv_free(include->env_files);
+}
+
+static bool read_include(Loader *loader, const Node *item, Include *ret)
+{
+        const Node *project_dir = node_get(item, "project_directory");
+
+        *ret = (Include){ .at = item };
+        if (item->kind == NODE_STRING) {
+                strv_add(&ret->paths, item->text);
+                return true;
+        }
+        if (item->kind != NODE_MAP) {
+                loader_fail(loader, item, NULL, "include: must be a string or a mapping, is a %s", node_kind_name(item->kind));
+                return false;
+        }
+        if (!node_is_null(project_dir) && project_dir->kind != NODE_STRING) {
+                loader_fail(loader, project_dir, NULL, "include.project_directory: must be a string");
+                return false;
+        }
+        ret->project_dir = node_text(project_dir);
+        return read_texts(loader, node_get(item, "path"), "path", &ret->paths) &&
+               read_texts(loader, node_get(item, "env_file"), "env_file", &ret->env_files);
+}
+
+static bool include_has_cycle(const Source *source, const Include *include, const char *path)
+{
+        for (const SourceFiles *files = source->files; files; files = files->parent) {
+                _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+
+                if (!streq(files->file, path))
+                        continue;
+                for (const SourceFiles *step = source->files; step; step = step->parent)
+                        strbuf_addf(&text, "%s%s", step == source->files ? "" : ", included by ", step->file);
+                loader_fail(source->loader, include->at, NULL, "include cycle detected: %s, included by %s", path, strbuf_text(&text));
+                return true;
+        }
+        return false;
+}
+
+/* The variables of an included project: those of the including one, then its own .env or env_file. */
+static bool include_variables(const Source *source, const Include *include, const char *project_dir, Variables *ret)
+{
+        Loader *loader = source->loader;
+        _cleanup_(variables_done) Variables own = { 0 };
+        _cleanup_strv_ char **files = NULL;
+        Error *error = NULL;
+
+        variables_copy(ret, source->options->variables);
+        if (!include->env_files) {
+                const char *file = arena_printf(loader->arena, "%s/.env", project_dir);
+
+                if (access(file, F_OK) == 0 && !fs_is_directory(file))
+                        strv_add(&files, file);
+        }
+        STRV_FOREACH(file, include->env_files)
+                strv_add(&files, absolute_path(loader, source->options->project_dir, *file));
+        if (dotenv_read_files(loader, files, source->options->variables, &own, &error) < 0) {
+                loader_add_error(loader, &error);
+                return false;
+        }
+        STRMAP_FOREACH(entry, &own.map)
+                if (!strmap_has(&ret->map, entry->key))
+                        strmap_set(&ret->map, entry->key, entry->value);
+        return true;
+}
+
+static const char *include_folder(Loader *loader, const char *base, const char *folder)
+{
+        const char *path = absolute_path(loader, base, folder);
+
+        return fs_is_directory(path) ? path : folder_of(loader, path);
+}
+
+static Node *load_include(const Source *source, const Include *include)
+{
+        Loader *loader = source->loader;
+        const SourceOptions *parent = source->options;
+        _cleanup_(variables_done) Variables variables = { 0 };
+        _cleanup_strv_ char **files = NULL;
+        const char *project_dir, *first;
+        SourceOptions options;
+
+        STRV_FOREACH(path, include->paths)
+                strv_add(&files, absolute_path(loader, parent->project_dir, *path));
+        if (!files)
+                return NULL;
+        first = arena_strdup(loader->arena, files[0]);
+        if (include_has_cycle(source, include, first))
+                return NULL;
+        project_dir = isempty(include->project_dir) ? folder_of(loader, first)
+                                                    : absolute_path(loader, parent->project_dir, include->project_dir);
+        if (!include_variables(source, include, project_dir, &variables))
+                return NULL;
+        options = (SourceOptions){
+                .working_dir = !isempty(include->project_dir) && *include->project_dir == '/'
+                                       ? include->project_dir
+                                       : relative_to(loader, parent->project_dir,
+                                                     isempty(include->project_dir)
+                                                             ? folder_of(loader, first)
+                                                             : include_folder(loader, parent->project_dir, include->project_dir)),
+                .project_dir = project_dir,
+                .variables = &variables,
+                .resolve_paths = true,
+                .including = source->files,
+        };
+        return source_load(loader, files, &options);
+}
+
+static void import_section(const Source *source, const Node *from, Node *to, const char *section)
+{
+        Loader *loader = source->loader;
+        const Node *theirs = node_get(from, section);
+        Node *ours = node_get(to, section);
+
+        if (!node_is(theirs, NODE_MAP))
+                return;
+        if (node_is_null(ours)) {
+                ours = node_new_map(loader->arena, theirs);
+                node_set(loader->arena, to, section, ours);
+        }
+        if (ours->kind != NODE_MAP)
+                return; /* validation will say so */
+        NODE_FOREACH_ENTRY(entry, theirs) {
+                const NodeEntry *present = node_find(ours, entry->key);
+
+                if (!present)
+                        node_set_at(loader->arena, ours, entry->key, entry->line, entry->column, entry->value);
+                else if (!node_equal(present->value, entry->value))
+                        loader_fail(loader, present->value, NULL, "%s.%s conflicts with imported resource of %s:%u", section, entry->key,
+                                    entry->value->file ? entry->value->file : "an included file", entry->value->line);
+        }
+}
+
+static void apply_includes(const Source *source, Node *dict)
+{
+        static const char *const sections[] = { "services", "volumes", "networks", "secrets", "configs", "models" };
+        const Node *includes = node_get(dict, "include");
+
+        if (node_is(includes, NODE_LIST))
+                NODE_FOREACH_ITEM(item, includes) {
+                        _cleanup_(include_done) Include include = { 0 };
+                        Node *imported;
+
+                        if (!read_include(source->loader, *item, &include))
+                                continue;
+                        imported = load_include(source, &include);
+                        for (size_t i = 0; imported && i < ARRAY_SIZE(sections); i++)
+                                import_section(source, imported, dict, sections[i]);
+                }
+        else if (!node_is_null(includes))
+                loader_fail(source->loader, includes, NULL, "include: must be a list, is a %s", node_kind_name(includes->kind));
+        node_remove(dict, "include");
+}
+
+/* Documents and files */
+
+static void validate(const Source *source, Node *dict)
+{
+        const NodeEntry *version = node_find(dict, "version");
+
+        schema_validate(source->loader, &schema_compose, dict, NULL);
+        if (!version)
+                return;
+        loader_warn(source->loader, "%s: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion",
+                    source->file);
+        node_remove(dict, "version");
+}
+
+static Node *load_document(const Source *source, Node *root, Node *dict)
+{
+        Loader *loader = source->loader;
+        bool lenient = loader->options->no_interpolate;
+        size_t errors = loader->n_errors;
+        ResetPaths resets;
+
+        if (root->kind != NODE_MAP) {
+                loader_fail(loader, root, NULL, "top-level object must be a mapping, is a %s", node_kind_name(root->kind));
+                return NULL;
+        }
+        reset_collect(loader, root, &resets);
+        if (!lenient)
+                interpolate_tree(loader, root, source->options->variables);
+        if (loader->n_errors == errors && !source->extended)
+                apply_extends(source, root, &resets);
+        if (dict)
+                reset_apply(&resets, dict);
+        if (loader->n_errors == errors && !source->extended)
+                apply_includes(source, root);
+        if (loader->n_errors > errors)
+                return NULL;
+        dict = dict ? merge_trees(loader, dict, root) : root;
+        merge_enforce_unique(loader, dict);
+        if (loader->n_errors == errors && !source->extended)
+                validate(source, dict);
+        if (loader->n_errors > errors)
+                return NULL;
+        canonical_transform(loader, dict, lenient);
+        if (loader->n_errors == errors)
+                merge_enforce_unique(loader, dict);
+        return loader->n_errors == errors ? dict : NULL;
+}
+
+static Node *load_documents(const Source *source, Node *dict)
+{
+        const YamlDocuments *documents = source_documents(source->loader, source->file);
+        bool failed = !documents;
+
+        for (size_t i = 0; documents && i < documents->length; i++) {
+                Node *root = node_copy(source->loader->arena, documents->roots[i]), *result;
+
+                result = load_document(source, root, dict);
+                if (result)
+                        dict = result;
+                failed |= !result;
+        }
+        if (failed)
+                return NULL;
+        return dict ? dict : node_new_map(source->loader->arena, NULL);
+}
+
+Node *source_load(Loader *loader, char *const *files, const SourceOptions *options)
+{
+        size_t errors = loader->n_errors;
+        Node *dict = NULL;
+
+        STRV_FOREACH(file, files) {
+                const SourceFiles own = { .parent = options->including, .file = *file };
+                Source source = { .loader = loader, .options = options, .file = arena_strdup(loader->arena, *file), .files = &own };
+                Node *result = load_documents(&source, dict);
+
+                if (result)
+                        dict = result;
+        }
+        if (loader->n_errors > errors || !dict)
+                return NULL;
+        canonical_set_defaults(loader, dict);
+        canonical_check(loader, dict);
+        if (options->resolve_paths)
+                canonical_resolve_paths(loader, dict, options->working_dir);
+        canonical_resolve_variables(loader, dict, options->variables);
+        return loader->n_errors == errors ? dict : NULL;
+}

@@ -1,0 +1,28 @@
+/* From files to one merged tree: reading, interpolation, extends, include, merging, validation. */
+#ifndef BERTH_COMPOSE_SOURCE_H
+#define BERTH_COMPOSE_SOURCE_H
+
+#include "compose/loader.h"
+#include "compose/yaml_tree.h"
+
+typedef struct SourceOptions {
+        const char *working_dir;      /* base of relative paths in results; may be relative to that of the including file */
+        const char *project_dir;      /* absolute: where `include` and `extends` look for files */
+        const Variables *variables;
+        bool resolve_paths;
+        const struct SourceFiles *including; /* files on the way here, to find cycles */
+} SourceOptions;
+
+typedef struct SourceFiles {
+        const struct SourceFiles *parent;
+        const char *file;
+} SourceFiles;
+
+/* Reads files (absolute paths; "-" is standard input) in order into one tree, as far as paths and variables resolved.
+ * NULL where it cannot; mistakes are on the loader's list. */
+Node *source_load(Loader *loader, char *const *files, const SourceOptions *options);
+
+/* The documents of one file; every file is read and parsed once. NULL where it cannot be. */
+const YamlDocuments *source_documents(Loader *loader, const char *file);
+
+#endif
