@@ -25,6 +25,7 @@ const Option global_options[] = {
 };
 
 const Command *const commands[] = {
+        &command_init,
         &command_up,
         &command_down,
         &command_start,
@@ -51,6 +52,7 @@ const Command *const commands[] = {
         &command_volumes,
         &command_inspect,
         &command_ls,
+        &command_tune,
         &command_image,
         &command_volume,
         &command_network,
