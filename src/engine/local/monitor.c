@@ -47,7 +47,8 @@ static char **make_argv(const MonitorStart *start, const char *program)
                 strv_add(&argv, "--terminal");
         if (spec->open_stdin) {
                 strv_add(&argv, "--stdin");
-                strv_add(&argv, "--leave-stdin-open");
+                if (!spec->oneoff) /* `run` passes the end of its input on */
+                        strv_add(&argv, "--leave-stdin-open");
         }
         for (char **part = start->exit_command; part && *part; part++) {
                 strv_add(&argv, part == start->exit_command ? "--exit-command" : "--exit-command-arg");

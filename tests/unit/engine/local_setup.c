@@ -67,11 +67,25 @@ int local_setup_open(void)
         return 0;
 }
 
+/* What failed tests left running. */
+static void remove_all(void)
+{
+        _cleanup_container_list_ ContainerList list = { 0 };
+
+        setup.engine->operations->container_list(setup.engine, NULL, &list, NULL);
+        for (size_t i = 0; i < list.length; i++) {
+                setup.engine->operations->container_stop(setup.engine, list.items[i]->id, 0, true, NULL);
+                setup.engine->operations->container_remove(setup.engine, list.items[i]->id, 0, NULL);
+        }
+}
+
 void local_setup_close(void)
 {
         _cleanup_free_ char *mounted = path_join(setup.folder, "run/projects");
         _cleanup_error_ Error *error = NULL;
 
+        if (setup.engine)
+                remove_all();
         engine_free(setup.engine);
         layout_free(setup.layout);
         umount2(mounted, MNT_DETACH);
