@@ -176,6 +176,7 @@ static int run_up(Invocation *invocation, Error **err)
         if (!scope.project)
                 return error_hint(err, error_set(err, ERROR_NOT_FOUND, "no compose file of project \"%s\" here", scope.name),
                                   "Run it in the project's folder; \"berth ls -a\" tells where that is.");
+        report_warnings(scope.project->ignored);
         if (from && !project_find_service(scope.project, from))
                 return error_set(err, ERROR_NOT_FOUND, "--exit-code-from: no such service: %s", from);
         return bring_up(invocation, &scope, scales, is_detached(invocation), err);
