@@ -42,6 +42,7 @@ const Command *const commands[] = {
         &command_rm,
         &command_wait,
         &command_cp,
+        &command_config,
         &command_ps,
         &command_logs,
         &command_top,
