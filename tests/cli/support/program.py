@@ -25,11 +25,10 @@ class Berth:
             folder.mkdir(parents=True, exist_ok=True)
         self.id = kernel.installation_id(self.data)
         self.cwd = self.root
-        self.environment = {key: value for key, value in os.environ.items()
-                            if not re.match(r"BERTH_|COMPOSE_|DOCKER_|POSTGRES|PG", key)}
+        # Not the caller's: its variables would be seen by interpolation.
+        self.environment = {name: os.environ[name] for name in ("PATH", "TERM", "TZ") if name in os.environ}
         self.environment.update(BERTH_DATA_DIR=str(self.data), BERTH_RUN_DIR=str(self.run), BERTH_CONFIG_DIR=str(self.config),
                                 HOME=str(self.root), LANG="C.UTF-8", **(environment or {}))
-        self.environment.pop("LC_ALL", None)
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
             if name in os.environ:
                 self.environment[name] = os.environ[name]
@@ -108,7 +107,7 @@ class Berth:
 
     def _own_mounts(self):
         """Mounts that may stay while an installation exists: the tmpfs of its run folder."""
-        return {str(self.run)} if (self.run / "projects").exists() else set()
+        return {str(self.run), str(self.run / "projects")}
 
     def destroy(self):
         kernel.remove(self.root, self.id)
