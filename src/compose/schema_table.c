@@ -14,7 +14,7 @@ static const Schema integer = { .types = T_INT };
 static const Schema integer_or_text = { .types = T_INT | T_STRING };
 static const Schema number = { .types = T_NUMBER };
 static const Schema number_or_text = { .types = T_NUMBER | T_STRING };
-static const Schema any = { .types = T_ANY };
+static const Schema any = { .types = T_ANY, .open = true };
 static const Schema open_map = { .types = T_MAP, .open = true };
 
 static const Schema texts = { .types = T_LIST, .items = &text };
