@@ -107,11 +107,8 @@ static void cancel(Keeper *keeper, Channel *channel)
                 execution_cancel(keeper);
 }
 
-static void enqueue(Keeper *keeper, Channel *channel, const char *method, json_t *params)
+void keeper_enqueue(Keeper *keeper, Request *request)
 {
-        Request *request = request_create(keeper, channel, method, params);
-
-        channel_set_data(channel, request);
         if (keeper->ready && !keeper->current) {
                 keeper->current = request;
                 request_begin(request);
@@ -145,7 +142,9 @@ static void on_message(void *context, Channel *channel, json_t *message)
         } else if (channel_data(channel)) {
                 refuse(channel, ERROR_CONFLICT, "this connection's request still runs; not begun: ", method);
         } else {
-                enqueue(keeper, channel, method, json_object_get(message, "params"));
+                Request *request = request_create(keeper, channel, method, json_object_get(message, "params"));
+                channel_set_data(channel, request);
+                keeper_enqueue(keeper, request);
         }
 }
 

@@ -60,6 +60,8 @@ void keeper_check_idle(Keeper *keeper);
 
 /* ---- control.c ---- */
 int keeper_listen(Keeper *keeper, const char *socket_path, Error **err);
+/* Takes the request over: begun now, or when those before it are done. */
+void keeper_enqueue(Keeper *keeper, Request *request);
 /* {"event": "container", …} to everyone who follows. id, name, service may be NULL. */
 void keeper_publish(Keeper *keeper, const char *action, const char *id, const char *name, const char *service,
                     json_t *attributes);
