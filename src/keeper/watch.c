@@ -125,8 +125,6 @@ typedef struct RestartTask {
         UnitNews news;
 } RestartTask;
 
-static void schedule_restart(Unit *unit, int64_t uptime_ns, bool manual);
-
 static int restart_work(void *context, Error **err)
 {
         RestartTask *task = context;
@@ -157,8 +155,6 @@ static void restart_done(void *context, int result, Error *error)
                 } else {
                         keeper_publish(keeper, result < 0 ? "die" : "restart", unit->id, unit->name, unit->service, NULL);
                         watch_update(keeper, &task->news, true);
-                        if (result < 0 && unit->state != CONTAINER_RUNNING)
-                                schedule_restart(unit, 0, false);
                 }
         }
         unit_news_done(&task->news);
@@ -251,6 +247,7 @@ typedef struct ExitTask {
         Keeper *keeper;
         char *id;
         unsigned run;
+        bool release;           /* nobody is stopping it, so nobody else lets go of what it held */
         UnitNews news;
 } ExitTask;
 
@@ -262,7 +259,8 @@ static int exit_work(void *context, Error **err)
         int r;
 
         r = unit_news_read(engine, task->id, &task->news, err);
-        if (r < 0 || task->news.info->state == CONTAINER_RUNNING || task->news.info->state == CONTAINER_PAUSED)
+        if (r < 0 || !task->release || task->news.info->state == CONTAINER_RUNNING ||
+            task->news.info->state == CONTAINER_PAUSED)
                 return r;
         r = engine->operations->container_stop(engine, task->id, 0, false, err);
         if (r < 0)
@@ -287,6 +285,7 @@ static void exit_done(void *context, int result, Error *error)
 
         if (unit && unit->run == task->run) {
                 int64_t uptime_ns = loop_now_ns(keeper->parts.loop) - unit->started_ns;
+                unit->ending = false;
                 if (result == -ERROR_NOT_FOUND) {
                         watch_forget(keeper, task->id);
                 } else if (result < 0) {
@@ -310,14 +309,21 @@ static void exit_done(void *context, int result, Error *error)
         keeper_check_idle(keeper);
 }
 
+static void look_at_end(Unit *unit)
+{
+        ExitTask *task = xnew(ExitTask);
+
+        unit->ending = true;
+        *task = (ExitTask){ unit->keeper, xstrdup(unit->id), unit->run, !unit->stopping, { .exit_fd = -1 } };
+        thread_pool_post(unit->keeper->parts.pool, exit_work, exit_done, task);
+}
+
 static void on_exit_fd(void *context, int fd, uint32_t events)
 {
         Unit *unit = context;
-        ExitTask *task = xnew(ExitTask);
 
         stop_watching_exit(unit);
-        *task = (ExitTask){ unit->keeper, xstrdup(unit->id), unit->run, { .exit_fd = -1 } };
-        thread_pool_post(unit->keeper->parts.pool, exit_work, exit_done, task);
+        look_at_end(unit);
 }
 
 void watch_ended(Unit *unit, int64_t uptime_ns, bool manual)
@@ -354,6 +360,7 @@ static void begin_run(Unit *unit, const ContainerInfo *info, bool fresh)
         int64_t now_ns = loop_now_ns(loop), age_ns = loop_realtime_ns(loop) - info->started_ns;
 
         unit->run++;
+        unit->ending = false;
         unit->started_ns = fresh || age_ns < 0 ? now_ns : now_ns - age_ns;
         if (fresh)
                 probe_begin(unit);
@@ -384,6 +391,11 @@ Unit *watch_update(Keeper *keeper, UnitNews *news, bool fresh)
         } else if (!runs) {
                 stop_watching_exit(unit);
                 probe_end(unit);
+        }
+        if (fresh && !runs) { /* it ended before it could be watched */
+                unit->run++;
+                unit->started_ns = loop_now_ns(keeper->parts.loop);
+                look_at_end(unit);
         }
         return unit;
 }
@@ -416,7 +428,7 @@ void watch_expect_nothing(Unit *unit)
 
 static int check_healthy(const Unit *unit, bool running_is_enough, Error **err)
 {
-        if (unit->restarting)
+        if (unit->restarting || unit->ending)
                 return 0;
         if (unit->state == CONTAINER_EXITED || unit->state == CONTAINER_DEAD)
                 return error_set(err, ERROR_FAILED, "container %s exited (%d)", unit->name, unit->exit_code);
@@ -437,7 +449,7 @@ static int check_completed(const Unit *unit, Error **err)
 {
         if (unit->state == CONTAINER_CREATED)
                 return error_set(err, ERROR_FAILED, "container %s was not started", unit->name);
-        if (unit->restarting || unit->state != CONTAINER_EXITED)
+        if (unit->restarting || unit->ending || unit->state != CONTAINER_EXITED)
                 return 0;
         if (unit->exit_code != 0)
                 return error_set(err, ERROR_FAILED, "service \"%s\" didn't complete successfully: exit %d", unit->service,

@@ -18,6 +18,7 @@ typedef struct Unit {
         unsigned run;                   /* counts starts: results of an earlier run are thrown away */
         bool stopping;                  /* a command stops it: what ends now was asked for */
         /* exit */
+        bool ending;                    /* it has ended; what that means is being found out */
         int exit_fd;
         LoopIo *exit_io;
         /* restart */

@@ -55,6 +55,6 @@ char *up_params(const char *services, const char *more);
 /* Position of a call in the engine's journal; -1. */
 int journal_find(World *world, const char *call);
 int journal_count(World *world, const char *call);
-size_t journal_length(World *world);
+size_t journal_length(World *world); /* of what changed something */
 
 #endif
