@@ -1,7 +1,10 @@
 #include "postgres/entrypoint/first_start.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
 #include "postgres/entrypoint/child.h"
@@ -10,6 +13,7 @@
 #include "postgres/entrypoint/scripts.h"
 #include "postgres/entrypoint/server.h"
 #include "postgres/entrypoint/stage.h"
+#include "postgres/entrypoint/template.h"
 
 #define UNREADABLE_INIT_FILES_STATUS 2
 
@@ -31,13 +35,33 @@ bool first_start_verify(const Settings *settings)
         return true;
 }
 
-static int build_cluster(const Settings *settings, Stage *stage, int *ret_status, Error **err)
+/* True where the cluster came from a template: database and listen_addresses are there already. */
+static bool copy_template(const Settings *settings, Stage *stage)
 {
-        int r;
+        _cleanup_free_ char *template = template_find(settings);
+        _cleanup_error_ Error *error = NULL;
 
-        r = initdb_run(settings, stage->build_dir, ret_status, err);
-        if (r == 0)
-                r = initdb_set_listen_addresses(stage->build_dir, err);
+        if (!template)
+                return false;
+        if (template_copy(template, settings, stage->build_dir, &error) == 0) {
+                say("The cluster is a copy of the template of this PostgreSQL build, with an identity of its own.\n");
+                return true;
+        }
+        fprintf(stderr, "warning: %s; initdb makes the cluster instead\n", error->message);
+        fs_remove_tree(AT_FDCWD, stage->build_dir, NULL);
+        return false;
+}
+
+static int build_cluster(const Settings *settings, Stage *stage, bool *ret_copied, int *ret_status, Error **err)
+{
+        int r = 0;
+
+        *ret_copied = copy_template(settings, stage);
+        if (!*ret_copied) {
+                r = initdb_run(settings, stage->build_dir, ret_status, err);
+                if (r == 0)
+                        r = initdb_set_listen_addresses(stage->build_dir, err);
+        }
         if (r == 0)
                 r = stage_move(stage, err);
         return r;
@@ -62,12 +86,17 @@ static int fill_cluster(const Settings *settings, const char *name, char *const 
 static int make_cluster(const Settings *settings, const char *name, char *const *server_args, char *const *files,
                         Stage *stage, int *ret_status, Error **err)
 {
+        bool copied;
         int r;
 
-        r = build_cluster(settings, stage, ret_status, err);
+        r = build_cluster(settings, stage, &copied, ret_status, err);
         if (r == 0)
                 r = initdb_add_host_rule(settings, server_args, ret_status, err);
-        if (r == 0)
+        /* With nothing to run inside it, a complete cluster needs no temporary server. */
+        if (r == 0 && copied && scripts_do_nothing(files)) {
+                int status;
+                r = scripts_run(settings, name, files, NULL, &status, err);
+        } else if (r == 0)
                 r = fill_cluster(settings, name, server_args, files, ret_status, err);
         if (r == 0)
                 r = stage_finish(stage, err);

@@ -50,6 +50,13 @@ static bool wants_md5(const Settings *settings, char *const *args)
         return md5;
 }
 
+bool initdb_wants_md5(const Settings *settings)
+{
+        _cleanup_strv_ char **args = NULL;
+
+        return initdb_split_args(settings->initdb_args, &args, NULL) < 0 || wants_md5(settings, args);
+}
+
 /* initdb reads one line: it takes a ready verifier as well, which has no newlines and is never the plain text. */
 static int password_line(const Settings *settings, char *const *args, char **ret, Error **err)
 {
@@ -57,7 +64,7 @@ static int password_line(const Settings *settings, char *const *args, char **ret
         bool odd = strchr(password, '\n') ||
                    (settings->major < 14 && strlen(password) > OLD_INITDB_PASSWORD_LIMIT);
 
-        if (!*password || (!odd && wants_md5(settings, args)) || (!odd && !scram_is_plain_ascii(password))) {
+        if (!*password || startswith(password, "SCRAM-SHA-256$") || (!odd && wants_md5(settings, args)) || (!odd && !scram_is_plain_ascii(password))) {
                 *ret = xstrdup(password);
                 return 0;
         }

@@ -15,6 +15,7 @@
 #include "postgres/entrypoint/first_start.h"
 #include "postgres/entrypoint/initdb.h"
 #include "postgres/entrypoint/messages.h"
+#include "postgres/entrypoint/template.h"
 
 #define DATABASE_USER "postgres"
 
@@ -148,6 +149,8 @@ static int do_step(const Settings *settings, const char *step, char **args, int 
                 return first_start_initdb(settings, args, ret_status, err);
         if (streq(step, "hba"))
                 return initdb_add_host_rule(settings, args, ret_status, err);
+        if (streq(step, "template") && args[0])
+                return template_make(settings, args[0], ret_status, err);
         return error_set(err, ERROR_USAGE, "there is no step \"%s\"", step);
 }
 

@@ -64,6 +64,14 @@ static FileKind kind_of(const char *path)
         return FILE_IGNORED;
 }
 
+bool scripts_do_nothing(char *const *files)
+{
+        STRV_FOREACH(file, files)
+                if (kind_of(*file) != FILE_IGNORED)
+                        return false;
+        return true;
+}
+
 static char **psql_argv(const Settings *settings, const char *database)
 {
         char **argv = strv_new("psql", "-v", "ON_ERROR_STOP=1", "--username", settings->user, "--no-password", "--no-psqlrc",

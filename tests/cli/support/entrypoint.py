@@ -3,6 +3,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -61,8 +62,7 @@ class Server:
         return result.stdout.strip()
 
     def pid(self):
-        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(children[0])
+        return first_child(self.process)
 
     def environment(self):
         return pathlib.Path(f"/proc/{self.pid()}/environ").read_bytes().decode(errors="replace").split("\0")
@@ -119,6 +119,10 @@ class Root:
         return ["unshare", "-m", "-n", "-p", "--fork", "--kill-child", "sh", "-c", ENTER, "enter", str(self.path),
                 *(f"{key}={value}" for key, value in variables.items() if value is not None), *run]
 
+    def raw(self, *args, env=None, user=None, timeout=120):
+        """berth-entrypoint by its own name."""
+        return self.run(*args, env=env, user=user, script=None, timeout=timeout)
+
     @staticmethod
     def outer(mount, options):
         outer = dict(os.environ, BERTH_BUILD_DIR=str(program.BUILD))
@@ -165,8 +169,31 @@ class Root:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+def first_child(process):
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(children[0]) if children else None
+
+
 def stop(process):
-    """unshare's child is PID 1 of its namespace: with it all others end. unshare itself ignores TERM."""
+    """unshare's child is PID 1 of its namespace: with it all others end, and unshare after it."""
     if process.poll() is None:
-        process.kill()
+        try:
+            child = first_child(process)
+            os.kill(child or process.pid, signal.SIGKILL)
+        except (OSError, ProcessLookupError):
+            process.kill()
         process.wait()
+
+
+TEMPLATES = "/run/templates"
+
+
+def make_template(root, **env):
+    """The template of these settings; *env without passwords. Returns its folder."""
+    folder = root.inside(TEMPLATES)
+    folder.mkdir(exist_ok=True)
+    os.chown(folder, UID, UID)
+    before = set(os.listdir(folder))
+    result = root.raw("--step", "template", TEMPLATES, env=env, user=UID)
+    assert result.status == 0, result
+    return [folder / name for name in os.listdir(folder) if name not in before]
