@@ -98,6 +98,23 @@ bool cgroup_remove(const char *cgroup)
         return gone;
 }
 
+char **cgroup_children(const char *cgroup)
+{
+        _cleanup_strv_ char **paths = all_paths(cgroup);
+        char **children = NULL;
+
+        STRV_FOREACH(path, paths) {
+                _cleanup_strv_ char **names = NULL;
+                fs_list_directory(AT_FDCWD, *path, &names, NULL);
+                STRV_FOREACH(name, names) {
+                        _cleanup_free_ char *child = path_join(*path, *name);
+                        if (fs_is_directory(child) && !strv_contains(children, *name))
+                                strv_add(&children, *name);
+                }
+        }
+        return children;
+}
+
 bool cgroup_remove_empty(const char *cgroup)
 {
         _cleanup_strv_ char **paths = all_paths(cgroup);

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -103,15 +104,31 @@ static int copy_spec(const ContainerSpec *spec, ContainerSpec **ret, Error **err
         return r;
 }
 
+int create_lock(const Layout *layout, bool alone, int *ret_fd, Error **err)
+{
+        _cleanup_free_ char *path = layout_run(layout, "create.lock");
+        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+        if (fd < 0)
+                return error_set_errno(err, errno, "open lock \"%s\"", path);
+        while (flock(fd, alone ? LOCK_EX : LOCK_SH) < 0)
+                if (errno != EINTR)
+                        return error_set_errno(err, errno, "lock \"%s\"", path);
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
 /* The record first, then the name: a name that is claimed has its container, and what is cut off between has no name
  * and is swept up by recover. */
 static int write_container(const Layout *layout, ContainerRecord *record, Error **err)
 {
         _cleanup_free_ char *parent = path_dirname(record->data_path), *lock_path = layout_run(layout, "names.lock");
-        _cleanup_close_ int lock = -1;
+        _cleanup_close_ int creating = -1, lock = -1;
         int r;
 
-        r = fs_make_directories(record->data_path, 0700, err);
+        r = create_lock(layout, false, &creating, err);
+        if (r >= 0)
+                r = fs_make_directories(record->data_path, 0700, err);
         if (r >= 0)
                 r = fs_make_directories(record->run_path, 0700, err);
         if (r >= 0)

@@ -20,6 +20,10 @@ int local_recover(Engine *engine, const char *project, const EngineProgress *pro
 /* Finds a container and takes its lock, under which the record was read. *ret_lock is the caller's. */
 int container_lock(const Layout *layout, const char *id_or_name, ContainerRecord **ret, int *ret_lock, Error **err);
 
+/* Creators hold <run>/create.lock shared from their first folder to the claim of the name; who sweeps up what creations that
+ * were cut off have left, holds it alone. *ret_fd is the caller's. */
+int create_lock(const Layout *layout, bool alone, int *ret_fd, Error **err);
+
 /* ---- the end of a run (release.c) ---- */
 
 /* The process has ended (or was never let run): keeps how it ended in state.json, and gives back monitor, runtime's
@@ -30,7 +34,13 @@ bool container_is_half_started(const Layout *layout, const ContainerRecord *reco
 /* Removes what is kept of it, on disk and in the run folder. */
 int container_erase(const Layout *layout, ContainerRecord *record, Error **err);
 
-/* ---- cgroups (cgroup.c) ---- */
+/* Removes the installation's own cgroups where nothing is in them. */
+void container_remove_parent_cgroups(const Layout *layout);
+
+/* ---- cgroups (cgroup_change.c) ---- */
+
+/* Names of the cgroups below one, of all hierarchies; the caller's (strv). */
+char **cgroup_children(const char *cgroup);
 
 /* Kills everything in it. */
 void cgroup_kill(const char *cgroup);

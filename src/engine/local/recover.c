@@ -11,6 +11,7 @@
 #include "engine/local/lifecycle.h"
 #include "engine/local/network.h"
 #include "engine/local/rootfs.h"
+#include "engine/local/runtime.h"
 #include "engine/local/volume.h"
 #include "state/document.h"
 
@@ -115,6 +116,35 @@ static void sweep_folder(const Layout *layout, const char *folder)
         }
 }
 
+static bool has_record(const Layout *layout, const char *id)
+{
+        _cleanup_record_ ContainerRecord *record = NULL;
+
+        return container_record_find(layout, id, &record, NULL) != -ERROR_NOT_FOUND;
+}
+
+/* Processes, cgroups and the runtime's notes of containers that are no more. */
+static void sweep_kernel(const Layout *layout)
+{
+        _cleanup_free_ char *parent = xasprintf("/berth-%s", layout->id), *state = runtime_state_path(layout);
+        _cleanup_strv_ char **children = cgroup_children(parent), **known = NULL;
+
+        STRV_FOREACH(id, children) {
+                _cleanup_free_ char *cgroup = path_join(parent, *id);
+                if (strlen(*id) != 64 || has_record(layout, *id))
+                        continue;
+                cgroup_kill(cgroup);
+                cgroup_remove(cgroup);
+        }
+        fs_list_directory(AT_FDCWD, state, &known, NULL);
+        STRV_FOREACH(id, known) {
+                _cleanup_free_ char *path = path_join(state, *id);
+                if (!has_record(layout, *id))
+                        fs_remove_tree(AT_FDCWD, path, NULL);
+        }
+        container_remove_parent_cgroups(layout);
+}
+
 static void sweep_names(const Layout *layout)
 {
         _cleanup_free_ char *path = layout_data(layout, "names"), *lock_path = layout_run(layout, "names.lock");
@@ -132,6 +162,21 @@ static void sweep_names(const Layout *layout)
                 if (r == -ERROR_NOT_FOUND || (r >= 0 && !streq(record->spec->name, *name)))
                         unlink(link);
         }
+}
+
+/* Under the lock of creators: what is half made then was cut off. */
+static int sweep(const Layout *layout, char *const *folders, Error **err)
+{
+        _cleanup_close_ int creating = -1;
+        int r = create_lock(layout, true, &creating, err);
+
+        if (r < 0)
+                return r;
+        STRV_FOREACH(folder, folders)
+                sweep_folder(layout, *folder);
+        sweep_names(layout);
+        sweep_kernel(layout);
+        return 0;
 }
 
 int local_recover(Engine *engine, const char *project, const EngineProgress *progress, Error **err)
@@ -154,9 +199,10 @@ int local_recover(Engine *engine, const char *project, const EngineProgress *pro
                         if (recover_container(layout, *folder, *id, progress, &live, &error) < 0)
                                 warn(progress, error, "container", *id);
                 }
-                sweep_folder(layout, *folder);
         }
-        sweep_names(layout);
+        r = sweep(layout, folders, err);
+        if (r < 0)
+                return r;
         volume_trash_empty(layout, TRASH_KEPT_NS, NULL, NULL);
         return local_network_recover(layout, project, live, progress, err);
 }

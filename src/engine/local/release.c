@@ -106,7 +106,7 @@ int container_release(const Layout *layout, ContainerRecord *record, Error **err
 
 
 /* The installation's own cgroups go with its last container; while others are in them, rmdir refuses. */
-static void remove_parent_cgroups(const Layout *layout)
+void container_remove_parent_cgroups(const Layout *layout)
 {
         _cleanup_free_ char *parent = xasprintf("/berth-%s", layout->id), *monitors = xasprintf("%s/monitors", parent);
 
@@ -131,6 +131,6 @@ int container_erase(const Layout *layout, ContainerRecord *record, Error **err)
         r = fs_remove_tree(AT_FDCWD, aside, err);
         if (r >= 0)
                 r = fs_remove_tree(AT_FDCWD, record->run_path, err);
-        remove_parent_cgroups(layout);
+        container_remove_parent_cgroups(layout);
         return error_prefix(err, r, "remove container %s", record->spec->name);
 }

@@ -33,9 +33,8 @@ static void test_exec(void **state)
         free(result.output);
         assert_true(OPS->exec(setup.engine, id, &(ExecSpec){ .argv = show, .environment = environment, .user = "postgres", .working_dir = "/tmp", .timeout_ms = -1 },
                               &result, NULL) >= 0);
-        if (!strstr(result.output, "1\n999\n/tmp\n"))
-                print_error("%s", result.output);
-        assert_non_null(strstr(result.output, "1\n999\n/tmp\n"));
+        assert_non_null(strstr(result.output, "1\n999\n")); /* the runtime may mix the two streams */
+        assert_non_null(strstr(result.output, "/tmp\n"));
         assert_non_null(strstr(result.output, "err\n"));
         free(result.output);
         local_end(id);
