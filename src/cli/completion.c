@@ -77,6 +77,8 @@ static void add_table_branch(Strbuf *script, const Command *command, bool zsh)
         add_child_words(script, children, zsh);
         strbuf_addf(script, "%s\n        valued=\"", close);
         add_option_words(script, options, false, true);
+        strbuf_adds(script, " \"\n        own=\"");
+        add_option_words(script, options, false, false);
         strbuf_addf(script, " \"\n        kind=%s\n", kind ?: "");
         if (command && command->complete == COMPLETE_CHOICES) {
                 _cleanup_strv_ char **choices = strv_split(command->argument_choices, '|');
@@ -153,7 +155,11 @@ static void add_tables(Strbuf *script, bool zsh)
         commands_visit(visit_values, &emitter);
         strbuf_adds(script, "    *) case \"/$1\" in\n");
         add_value_branches(script, "", global_options);
-        strbuf_adds(script, "    esac ;;\n    esac\n}\n\n");
+        strbuf_adds(script, "    esac ;;\n    esac\n}\n\n"
+                            "# A command's own flag comes before the global one of that name.\n"
+                            "_berth_takes_value() {\n"
+                            "    [[ $valued == *\" $1 \"* || ( $own != *\" $1 \"* && $globals == *\" $1 \"* ) ]]\n"
+                            "}\n\n");
 }
 
 static char *bash_script(void)
@@ -165,13 +171,13 @@ static char *bash_script(void)
         strbuf_adds(&script,
                     "_berth() {\n"
                     "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} globals\n"
-                    "    local command='' options='' subcommands='' valued='' kind='' choices='' word i\n"
+                    "    local command='' options='' subcommands='' valued='' own='' kind='' choices='' word i\n"
                     "    local context=()\n"
                     "    _berth_table ''\n"
                     "    globals=$valued\n"
                     "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
                     "        word=${COMP_WORDS[i]}\n"
-                    "        if [[ $valued == *\" $word \"* || $globals == *\" $word \"* ]]; then\n"
+                    "        if _berth_takes_value \"$word\"; then\n"
                     "            [[ -z $command ]] && context+=(\"$word\" \"${COMP_WORDS[i+1]}\")\n"
                     "            ((i++))\n"
                     "        elif [[ $word != -* ]]; then\n"
@@ -179,7 +185,7 @@ static char *bash_script(void)
                     "            _berth_table \"$command\"\n"
                     "        fi\n"
                     "    done\n"
-                    "    if [[ $valued == *\" $prev \"* || $globals == *\" $prev \"* ]]; then\n"
+                    "    if _berth_takes_value \"$prev\"; then\n"
                     "        subcommands='' kind=none choices=''\n"
                     "        _berth_value \"$prev\"\n"
                     "    elif [[ $cur == -* ]]; then\n"
@@ -206,14 +212,14 @@ static char *zsh_script(void)
         add_tables(&script, true);
         strbuf_adds(&script,
                     "_berth() {\n"
-                    "    local command='' valued='' kind='' choices='' word globals prev=${words[CURRENT-1]}\n"
+                    "    local command='' valued='' own='' kind='' choices='' word globals prev=${words[CURRENT-1]}\n"
                     "    local -a options subcommands context\n"
                     "    local -i i\n"
                     "    _berth_table ''\n"
                     "    globals=$valued\n"
                     "    for ((i = 2; i < CURRENT; i++)); do\n"
                     "        word=${words[i]}\n"
-                    "        if [[ $valued == *\" $word \"* || $globals == *\" $word \"* ]]; then\n"
+                    "        if _berth_takes_value \"$word\"; then\n"
                     "            [[ -z $command ]] && context+=(\"$word\" \"${words[i+1]}\")\n"
                     "            ((i++))\n"
                     "        elif [[ $word != -* ]]; then\n"
@@ -221,7 +227,7 @@ static char *zsh_script(void)
                     "            _berth_table \"$command\"\n"
                     "        fi\n"
                     "    done\n"
-                    "    if [[ $valued == *\" $prev \"* || $globals == *\" $prev \"* ]]; then\n"
+                    "    if _berth_takes_value \"$prev\"; then\n"
                     "        subcommands=() kind=none choices=''\n"
                     "        _berth_value \"$prev\"\n"
                     "    elif [[ $PREFIX == -* ]]; then\n"

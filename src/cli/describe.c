@@ -317,6 +317,7 @@ json_t *describe_network(const NetworkInfo *info)
         object = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:{s:o}}", "Name", info->name, "ID", info->id ?: "", "Driver",
                            info->driver ?: "bridge", "Scope", "local", "Internal", info->internal, "Interface", info->interface ?: "",
                            "Subnet", info->subnet ?: "", "Project", info->project ?: "", "IPAM", "Config", pools);
+        json_object_set_new(object, "ShortID", json_stringn(info->id ?: "", strnlen(info->id ?: "", SHORT_ID)));
         set_time(object, "Created", info->created_ns);
         json_object_set_new(object, "Labels", describe_pairs(info->labels));
         json_object_set_new(object, "Containers", describe_endpoints(info));

@@ -4,6 +4,19 @@
 #include "cli/documents.h"
 #include "cli/help.h"
 
+/* One character of UTF-8 as the formatter's name for it; returns how many bytes it had. */
+static size_t add_unicode(Strbuf *page, const char *text)
+{
+        unsigned char first = (unsigned char)*text;
+        size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+        unsigned code = first & (0xffu >> (length + 1));
+
+        for (size_t i = 1; i < length && text[i]; i++)
+                code = code << 6 | ((unsigned char)text[i] & 0x3f);
+        strbuf_addf(page, "\\[u%04X]", code);
+        return length;
+}
+
 /* A leading dot or quote is a request to the formatter, a backslash an escape, a plain hyphen may become a dash. */
 static void add_escaped(Strbuf *page, const char *text)
 {
@@ -16,6 +29,8 @@ static void add_escaped(Strbuf *page, const char *text)
                         strbuf_adds(page, "\\e");
                 else if (*text == '-')
                         strbuf_adds(page, "\\-");
+                else if ((unsigned char)*text >= 0xc0)
+                        text += add_unicode(page, text) - 1;
                 else
                         strbuf_addc(page, *text);
                 line_start = *text == '\n';

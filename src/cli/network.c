@@ -12,7 +12,7 @@
 #include "state/document.h"
 
 static const ListingColumn columns[] = {
-        { "NETWORK ID", "ID" }, { "NAME", "Name", .flexible = true }, { "DRIVER", "Driver" }, { "SUBNET", "Subnet" },
+        { "NETWORK ID", "ShortID" }, { "NAME", "Name", .flexible = true }, { "DRIVER", "Driver" }, { "SUBNET", "Subnet" },
         { "BRIDGE", "Interface" }, { "PROJECT", "Project" }, { NULL },
 };
 

@@ -77,6 +77,7 @@ static int load_model(Invocation *invocation, char *const *services, Scope *scop
 
 static int no_project(Error **err, Error **reason, int result)
 {
+        free_and_replace(&(*reason)->hint, NULL);
         error_hint(reason, result,
                    "Go to a folder with a compose.yaml, name one with -f, or name a project with -p (\"berth ls -a\" lists them).");
         return error_move(err, reason, result);
