@@ -15,6 +15,8 @@
 #include "image/sources.h"
 #include "state/document.h"
 
+#define CONFIG_LIMIT ((size_t)8 * 1024 * 1024)
+
 typedef struct Fetch {
         Skopeo skopeo;
         const Layout *layout;
@@ -162,6 +164,20 @@ static int fetch_layers(const Fetch *fetch, int *ret_fd, const char **ret_prefix
         return skopeo_fetch_whole(&fetch->skopeo, source, fetch->parsed.size_bytes, ret_fd, err);
 }
 
+/* From the store where it is there already, under the digest that the manifest names. */
+static int fetch_config(const Fetch *fetch, Strbuf *ret, Error **err)
+{
+        _cleanup_free_ char *stored = store_blob_path(fetch->layout, fetch->parsed.config_digest);
+        int r;
+
+        if (fs_read_file(AT_FDCWD, stored, CONFIG_LIMIT, ret, NULL) == 0 &&
+            check_digest(ret, fetch->parsed.config_digest, "", NULL) == 0)
+                return 0;
+        strbuf_truncate(ret, 0);
+        r = skopeo_config(&fetch->skopeo, fetch->source, ret, err);
+        return r < 0 ? r : check_digest(ret, fetch->parsed.config_digest, "the configuration from the registry", err);
+}
+
 static int fetch_image(Fetch *fetch, char **ret_id, Error **err)
 {
         _cleanup_(new_image_freep) NewImage *image = NULL;
@@ -171,9 +187,7 @@ static int fetch_image(Fetch *fetch, char **ret_id, Error **err)
         int r = find_manifest(fetch, err);
 
         if (r == 0)
-                r = skopeo_config(&fetch->skopeo, fetch->source, &config, err);
-        if (r == 0)
-                r = check_digest(&config, fetch->parsed.config_digest, "the configuration from the registry", err);
+                r = fetch_config(fetch, &config, err);
         if (r == 0)
                 r = fetch_layers(fetch, &folder, &prefix, err);
         if (r == 0)

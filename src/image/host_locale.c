@@ -70,6 +70,17 @@ static int compile_locale(const char *folder, Error **err)
         return process_run_checked(&run, &result, err);
 }
 
+/* The caller's umask may be strict; the container's users must be able to read it. */
+static int open_up(const char *folder, Error **err)
+{
+        _cleanup_process_result_ ProcessResult result = { 0 };
+        const char *argv[] = { "chmod", "-R", "a+rX", folder, NULL };
+        ProcessRun run = PROCESS_RUN_INIT;
+
+        run.spec.argv = (char *const *)argv;
+        return process_run_checked(&run, &result, err);
+}
+
 static int make_locale(const char *folder, Error **err)
 {
         _cleanup_free_ char *temporary = xasprintf("%s.%d.tmp", folder, (int)gettid());
@@ -80,6 +91,8 @@ static int make_locale(const char *folder, Error **err)
                 r = compile_locale(temporary, err);
         if (r == 0)
                 r = copy_c_locale(temporary, err);
+        if (r == 0)
+                r = open_up(temporary, err);
         if (r == 0 && rename(temporary, folder) < 0 && !fs_is_directory(folder))
                 r = error_set_errno(err, errno, "rename to \"%s\"", folder);
         fs_remove_tree(AT_FDCWD, temporary, NULL);

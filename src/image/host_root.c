@@ -72,8 +72,12 @@ static int make_folders(const char *root, const HostFolder *folders, size_t leng
 static int write_file(const char *root, const char *name, const char *text, size_t size, mode_t mode, Error **err)
 {
         _cleanup_free_ char *path = path_join(root, name);
+        int r = fs_rewrite_in_place(AT_FDCWD, path, text, size, mode, err);
 
-        return fs_rewrite_in_place(AT_FDCWD, path, text, size, mode, err);
+        /* Whatever the caller's umask is: the container's users must be able to read it. */
+        if (r == 0 && chmod(path, mode) < 0)
+                r = error_set_errno(err, errno, "set mode of \"%s\"", path);
+        return r;
 }
 
 static int write_text(const char *root, const char *name, const char *text, mode_t mode, Error **err)

@@ -14,6 +14,7 @@
 
 #define OUTPUT_LIMIT ((size_t)8 * 1024 * 1024)
 #define TICK_MS 200 /* how often the growing files are looked at */
+#define RETRIES "--retry-times=2" /* of a transfer that broke off; the registry has answered by then */
 #define DEFAULT_POLICY "/etc/containers/policy.json"
 
 extern char **environ;
@@ -267,6 +268,7 @@ int skopeo_fetch_layers(const Skopeo *skopeo, const char *source, uint64_t total
         add_global_options(skopeo, &argv);
         strv_add(&argv, "copy");
         strv_add(&argv, "--quiet");
+        strv_add(&argv, RETRIES);
         add_credentials(skopeo, "--src-authfile", &argv);
         strv_addf(&argv, "--dest-shared-blob-dir=%s", blobs);
         strv_addf(&argv, "docker://%s", source);
@@ -287,6 +289,7 @@ int skopeo_fetch_whole(const Skopeo *skopeo, const char *transport_and_source, u
         add_global_options(skopeo, &argv);
         strv_add(&argv, "copy");
         strv_add(&argv, "--quiet");
+        strv_add(&argv, RETRIES);
         add_credentials(skopeo, "--src-authfile", &argv);
         if (startswith(transport_and_source, "docker-daemon:") && !isempty(docker_host))
                 strv_addf(&argv, "--src-daemon-host=%s", docker_host);

@@ -22,6 +22,7 @@ static int set_up(void **state)
         _cleanup_strv_ char **majors = NULL;
         _cleanup_free_ char *data = NULL, *libexec = NULL, *locale = NULL;
 
+        umask(077); /* root's may be strict: what containers read must be readable all the same */
         folder = xstrdup("/tmp/berth-test-host-XXXXXX");
         assert_non_null(mkdtemp(folder));
         data = path_join(folder, "data");
@@ -89,6 +90,9 @@ static void test_postgres(void **state)
         assert_string_equal(image->binds[0].target, "/usr");
         assert_true(image->binds[0].read_only && image->binds[0].nosuid);
         assert_folder(image->layers[0], "tmp", 01777, 0);
+        assert_folder(image->layers[0], "etc/passwd", 0644, 0);
+        assert_folder(image->layers[0], "etc/pam.d", 0755, 0);
+        assert_folder(image->layers[0], "../local/bin/docker-entrypoint.sh", 0755, 0);
         assert_folder(image->layers[0], "run/postgresql", 03777, 999);
         assert_folder(image->layers[0], "docker-entrypoint-initdb.d", 0755, 0);
 
