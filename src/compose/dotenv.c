@@ -134,7 +134,7 @@ static int expand(Parser *parser, const char *text, const char **ret)
 
         if (!template_substitute(parser->loader, text, lookup_both, parser, &result, &why))
                 return fail_line(parser, "%s", why);
-        *ret = result.text;
+        *ret = result.text == text ? arena_strdup(parser->loader->arena, text) : result.text;
         return 0;
 }
 
