@@ -102,7 +102,6 @@ static int take_line(LogReader *reader, const char *line, size_t length)
                 return 0; /* torn by a power cut */
         stream = memcmp(space + 1, "stderr", 6) == 0 ? 2 : 1;
         rest = space + 10;
-        rest = rest < end && *rest == ' ' ? rest + 1 : rest;
         partial = &reader->partial[stream - 1];
         if (space[8] == 'P' && partial->length < LONGEST_LINE) {
                 if (!partial->length)

@@ -26,31 +26,64 @@ bool container_is_half_started(const Layout *layout, const ContainerRecord *reco
         return fs_exists(fifo);
 }
 
-/* The monitor of this container, if that is what the process is. */
-static bool is_monitor(pid_t pid, const char *id)
+/* Whether a process is this container's monitor, or the runtime making it: both carry its id in their arguments. */
+static bool is_about(pid_t pid, const char *id)
 {
         _cleanup_free_ char *path = xasprintf("/proc/%d/cmdline", (int)pid);
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
 
         return pid > 1 && fs_read_file(AT_FDCWD, path, 1 << 20, &text, NULL) >= 0 && text.length &&
-               memmem(text.data, text.length, "conmon", 6) && memmem(text.data, text.length, id, strlen(id));
+               memmem(text.data, text.length, id, strlen(id));
 }
 
-static void end_monitor(const ContainerRecord *record)
+static pid_t monitor_of(const ContainerRecord *record)
 {
         _cleanup_free_ char *path = path_join(record->run_path, "monitor.pid");
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
-        const struct timespec pause = { .tv_nsec = 1000 * 1000 };
         int64_t pid;
 
         if (fs_read_file(AT_FDCWD, path, 64, &text, NULL) < 0)
-                return;
+                return 0;
         strbuf_truncate(&text, strcspn(strbuf_text(&text), "\n"));
-        if (!parse_int64(strbuf_text(&text), 2, INT32_MAX, &pid) || !is_monitor((pid_t)pid, record->id))
-                return;
-        kill((pid_t)pid, SIGKILL);
-        for (int i = 0; i < 1000 && process_is_alive((pid_t)pid, 0); i++)
+        return parse_int64(strbuf_text(&text), 2, INT32_MAX, &pid) && is_about((pid_t)pid, record->id) ? (pid_t)pid : 0;
+}
+
+static void kill_and_wait(pid_t pid)
+{
+        const struct timespec pause = { .tv_nsec = 1000 * 1000 };
+
+        kill(pid, SIGKILL);
+        for (int i = 0; i < 1000 && process_is_alive(pid, 0); i++)
                 nanosleep(&pause, NULL);
+}
+
+/* Where a start was cut off, conmon and the runtime may be at work for it and have written no pid yet: they are found in
+ * the cgroup they were started in. */
+static void end_strays(const Layout *layout, const ContainerRecord *record)
+{
+        _cleanup_free_ char *group = xasprintf("/berth-%s/monitors", layout->id), *folder = cgroup_path("systemd", group);
+        _cleanup_free_ char *path = folder ? path_join(folder, "cgroup.procs") : NULL;
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_strv_ char **lines = NULL;
+        int64_t pid;
+
+        if (!path || fs_read_file(AT_FDCWD, path, 1 << 20, &text, NULL) < 0)
+                return;
+        lines = strv_split(strbuf_text(&text), '\n');
+        STRV_FOREACH(line, lines)
+                if (parse_int64(*line, 2, INT32_MAX, &pid) && is_about((pid_t)pid, record->id))
+                        kill_and_wait((pid_t)pid);
+}
+
+static void end_monitor(const Layout *layout, const ContainerRecord *record)
+{
+        _cleanup_free_ char *bundle = path_join(record->run_path, "bundle");
+        pid_t monitor = monitor_of(record);
+
+        if (monitor)
+                kill_and_wait(monitor);
+        if (!record->has_run && fs_exists(bundle))
+                end_strays(layout, record);
 }
 
 /* The runtime's `delete` removes its state folder and the cgroup: done here without starting it. */
@@ -87,7 +120,7 @@ int container_release(const Layout *layout, ContainerRecord *record, Error **err
                 if (r < 0)
                         return r;
         }
-        end_monitor(record);
+        end_monitor(layout, record);
         forget_in_runtime(layout, record);
         if (uses_network) {
                 r = local_network_detach(layout, record->spec, record->id, record->run_path, err);
