@@ -96,6 +96,7 @@ void health_start(Health *health, const HealthConfig *config, int64_t started_ns
                 .started_ns = started_ns,
                 .next_ns = started_ns,
                 .pause_ns = MIN(FIRST_PAUSE_NS, config->interval_ns),
+                .count_ns = started_ns + MAX(config->interval_ns, config->start_period_ns),
         };
 }
 
@@ -104,23 +105,31 @@ void health_take_over(Health *health, const HealthConfig *config, HealthStatus s
         health_start(health, config, started_ns);
         health->status = status;
         health->next_ns = now_ns;
-        if (status != HEALTH_STARTING || now_ns - started_ns > config->interval_ns)
+        if (status != HEALTH_STARTING || now_ns - started_ns > config->interval_ns) {
                 health->pause_ns = 0;
+                health->count_ns = MIN(health->count_ns, now_ns);
+        }
         if (status == HEALTH_HEALTHY) /* it was probed a moment ago, by whoever is taken over from */
                 health->next_ns = now_ns + config->interval_ns;
 }
 
-static bool failure_counts(const Health *health, int64_t begun_ns)
+bool health_is_early(const Health *health, int64_t now_ns)
 {
-        const HealthConfig *config = health->config;
-        int64_t age_ns = begun_ns - health->started_ns;
-
-        if (age_ns < config->start_period_ns && health->status == HEALTH_STARTING)
-                return false;
-        return health->status != HEALTH_STARTING || !health->pause_ns || age_ns >= config->interval_ns;
+        return health->status == HEALTH_STARTING && health->pause_ns && now_ns - health->started_ns < health->config->interval_ns;
 }
 
-/* The pause before the next probe. The early pauses grow by half until they reach what the reference would wait. */
+/* In the beginning probes come thick: only those count that the reference would have made, too. */
+static bool failure_counts(Health *health, int64_t begun_ns)
+{
+        if (!health->pause_ns && health->status != HEALTH_STARTING)
+                return true;
+        if (begun_ns < health->count_ns)
+                return false;
+        health->count_ns = health->pause_ns ? health->count_ns + health->config->interval_ns : 0;
+        return true;
+}
+
+/* The pause before the next probe. The early pauses grow by a quarter until they reach what the reference would wait. */
 static int64_t next_pause_ns(Health *health, int64_t now_ns)
 {
         const HealthConfig *config = health->config;
@@ -135,7 +144,7 @@ static int64_t next_pause_ns(Health *health, int64_t now_ns)
                         health->pause_ns = 0;
                 return regular_ns;
         }
-        health->pause_ns += pause_ns / 2;
+        health->pause_ns += pause_ns / 4;
         return pause_ns;
 }
 
@@ -147,6 +156,7 @@ bool health_probed(Health *health, bool success, int64_t begun_ns, int64_t now_n
                 health->failures = 0;
                 health->status = HEALTH_HEALTHY;
                 health->pause_ns = 0;
+                health->count_ns = 0;
         } else if (failure_counts(health, begun_ns) && ++health->failures >= health->config->retries) {
                 health->status = HEALTH_UNHEALTHY;
         }

@@ -31,12 +31,11 @@ static void deployment_free(Deployment *deployment)
         free(deployment);
 }
 
+/* error may be the deployment's own: it is freed last. */
 static void deployment_fail(Deployment *deployment, const Error *error)
 {
-        Request *request = deployment->request;
-
+        request_fail(deployment->request, error);
         deployment_free(deployment);
-        request_fail(request, error);
 }
 
 static bool stop_if_cancelled(Deployment *deployment)

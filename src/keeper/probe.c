@@ -4,7 +4,9 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "keeper/execute.h"
+#include "keeper/readiness.h"
 
+#define LOOK_PAUSE_NS (5 * NSEC_PER_MSEC) /* between two looks whether a server answers; it grows with the age */
 #define OUTPUT_LIMIT 4096       /* bytes of a probe's output that are kept, as the reference does */
 
 typedef struct ProbeTask {
@@ -133,12 +135,29 @@ static void probe_done(void *context, int result, Error *error)
         free(task);
 }
 
+static void on_probe_timer(void *context);
+
+/* A database that does not answer yet needs no probe, which costs a process in its container and slows its start. */
+static bool is_put_off(Unit *unit)
+{
+        Loop *loop = unit->keeper->parts.loop;
+        int64_t now_ns = loop_now_ns(loop), age_ns = now_ns - unit->started_ns;
+
+        if (!unit->postmaster_path || !health_is_early(&unit->health, now_ns) || readiness_reached(unit->postmaster_path))
+                return false;
+        unit->probe_timer = loop_add_timer(loop, now_ns + MAX(LOOK_PAUSE_NS, age_ns / 32), on_probe_timer, unit);
+        return true;
+}
+
 static void on_probe_timer(void *context)
 {
         Unit *unit = context;
-        ProbeTask *task = xnew(ProbeTask);
+        ProbeTask *task;
 
         unit->probe_timer = NULL;
+        if (is_put_off(unit))
+                return;
+        task = xnew(ProbeTask);
         unit->probing = true;
         *task = (ProbeTask){
                 .keeper = unit->keeper,

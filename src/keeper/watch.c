@@ -10,6 +10,7 @@
 #include "deploy/spec.h"
 #include "keeper/execute.h"
 #include "keeper/probe.h"
+#include "keeper/readiness.h"
 #include "state/document.h"
 
 void unit_news_done(UnitNews *news)
@@ -58,6 +59,7 @@ void watch_free_unit(void *pointer)
         stop_watching_exit(unit);
         health_config_free(unit->health_config);
         free(unit->probe_output);
+        free(unit->postmaster_path);
         free(unit->error);
         free(unit->service);
         free(unit->name);
@@ -362,6 +364,7 @@ static void begin_run(Unit *unit, const ContainerInfo *info, bool fresh)
         unit->run++;
         unit->ending = false;
         unit->started_ns = fresh || age_ns < 0 ? now_ns : now_ns - age_ns;
+        free_and_replace(&unit->postmaster_path, readiness_path(info));
         if (fresh)
                 probe_begin(unit);
         else

@@ -30,6 +30,7 @@ typedef struct Unit {
         HealthConfig *health_config;    /* NULL: no check */
         Health health;
         LoopTimer *probe_timer;
+        char *postmaster_path;          /* what a database's server writes when it answers; NULL: no database */
         bool probing;
         bool noting;                    /* the engine's record is being written */
         HealthStatus noted;             /* what that record says, once it is written */

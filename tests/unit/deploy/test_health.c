@@ -50,13 +50,26 @@ static void test_early_probes_come_soon_and_do_not_count(void **state)
                 probes++;
         }
         assert_in_range(probes, 5, 40);
-        for (int i = 0; i < 2; i++) {
+        while (health.status == HEALTH_STARTING) {
                 now_ns = health.next_ns;
-                assert_false(health_probed(&health, false, now_ns, now_ns));
+                health_probed(&health, false, now_ns, now_ns);
         }
-        now_ns = health.next_ns;
-        assert_true(health_probed(&health, false, now_ns, now_ns));
+        /* The reference fails at 10, 20 and 30 s. */
         assert_int_equal(health.status, HEALTH_UNHEALTHY);
+        assert_in_range(now_ns, START + 30 * S, START + 41 * S);
+}
+
+/* A slow first start with a short interval: the many early probes are no reason to give up before the reference would. */
+static void test_no_earlier_than_the_reference(void **state)
+{
+        HealthConfig config = config_of(2 * S, 0);
+        int64_t now_ns = START;
+        Health health;
+
+        health_start(&health, &config, START);
+        for (; health.status == HEALTH_STARTING; now_ns = health.next_ns)
+                health_probed(&health, false, health.next_ns, health.next_ns);
+        assert_true(now_ns >= START + 6 * S);
 }
 
 static void test_start_period_excuses_failures(void **state)
@@ -70,9 +83,9 @@ static void test_start_period_excuses_failures(void **state)
                 assert_true(health.next_ns - now_ns <= 5 * S);
         }
         assert_int_equal(health.failures, 0);
-        for (int i = 0; i < 3; i++)
+        while (health.status == HEALTH_STARTING)
                 health_probed(&health, false, health.next_ns, health.next_ns);
-        assert_int_equal(health.status, HEALTH_UNHEALTHY);
+        assert_in_range(health.next_ns, START + 64 * S, START + 80 * S);
 }
 
 static void test_a_success_ends_the_excuse(void **state)
@@ -143,6 +156,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_the_first_probe_is_at_once),
                 cmocka_unit_test(test_early_probes_come_soon_and_do_not_count),
+                cmocka_unit_test(test_no_earlier_than_the_reference),
                 cmocka_unit_test(test_start_period_excuses_failures),
                 cmocka_unit_test(test_a_success_ends_the_excuse),
                 cmocka_unit_test(test_failures_must_be_in_a_row),
