@@ -17,7 +17,8 @@ import recipes  # noqa: E402
 
 class Registry:
     """address: "127.0.0.1:PORT". configuration: a registries.conf in which it stands for docker.io, for
-    CONTAINERS_REGISTRIES_CONF. Its storage is this run's own: a test may add to it and spoil what it added."""
+    CONTAINERS_REGISTRIES_CONF: its mirror, and where an image is looked for that the mirror lacks, so that no test waits for
+    a network. Its storage is this run's own: a test may add to it and spoil what it added."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -31,7 +32,8 @@ class Registry:
 unqualified-search-registries = ["docker.io"]
 [[registry]]
 prefix = "docker.io"
-location = "docker.io"
+location = "{self.address}"
+insecure = true
 [[registry.mirror]]
 location = "{self.address}"
 insecure = true
