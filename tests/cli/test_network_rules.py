@@ -12,7 +12,9 @@ import threading
 
 import pytest
 
-from support.machine import (HOST_ADDRESS, NEIGHBOUR_ADDRESS, SECOND_ADDRESS, TOOL, Machine, Server, inside, wait_until)
+from support import docker
+from support.machine import (HOST_ADDRESS, NEIGHBOUR_ADDRESS, SECOND_ADDRESS, TOOL, Machine, Server, inside,
+                             make_namespace, wait_until)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not TOOL.exists(), reason="needs root and network-tool")
 
@@ -402,6 +404,49 @@ def test_beside_a_firewall_that_drops(machine, firewall, when):
     assert "berth" not in machine.rules()
     if "legacy" in FIREWALLS[firewall]:
         assert "berth" not in machine.sh("iptables-legacy -S")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_beside_docker(machine, when):
+    if not docker.available():
+        pytest.skip("Docker is not installed")
+
+    def start():
+        return inside(machine.namespace, docker.Dockerd, machine.folder / "docker")
+
+    daemon = start() if when == "before" else None
+    try:
+        machine.tool("create", "one", "demo")
+        db, peer = machine.attach("db", ["one"], [port(5432, 5432)]).serve(5432), machine.attach("peer", ["one"])
+        if not daemon:
+            daemon = start()
+            machine.sh("iptables -P FORWARD DROP")  # as where it comes first at the next boot
+            machine.tool("refresh")
+        assert "-P FORWARD DROP" in machine.sh("iptables -S FORWARD")
+        assert "berth_" in machine.sh("iptables -S DOCKER-USER")
+        check_traffic(machine, db, peer)
+        theirs, address = a_container_of_docker_s(machine)
+        machine.servers.append(Server(theirs, 80, "docker's"))
+        assert not peer.ask(address, 80, timeout=0.3), "networks are apart, Docker's too"
+        assert not machine.ask(db.address, 5432, timeout=0.3, namespace=theirs)
+        assert machine.ask(HOST_ADDRESS, 5432, namespace=theirs), "but a published port is"
+        machine.tool("create", "two", "demo")
+        assert json.loads(machine.tool("inspect", "two"))["subnet"] == "172.19.0.0/16"
+    finally:
+        if daemon:
+            daemon.stop()
+
+
+def a_container_of_docker_s(machine):
+    """A namespace on docker0, as Docker connects them."""
+    keeper, namespace = make_namespace()
+    machine.keepers.append(keeper)
+    gateway = machine.sh("ip -4 -o addr show docker0").split("inet ")[1].split("/")[0]
+    address = gateway.rsplit(".", 1)[0] + ".200"
+    machine.sh(f"ip link add theirs master docker0 type veth peer name eth0 netns {keeper.pid}; ip link set theirs up")
+    machine.sh(f"ip addr add {address}/16 dev eth0; ip link set eth0 up; ip route add default via {gateway}", namespace)
+    return namespace, address
 
 
 def test_the_administrator_s_rules_in_docker_user_come_first(machine):

@@ -122,7 +122,7 @@ static int commit(const Layout *layout, uint64_t change, bool force, Error **err
         r = lock_file(lock, -1, &lock_fd, err);
         if (r < 0)
                 return r;
-        if (!force && read_counter(applied) >= change)
+        if (read_counter(applied) >= change)
                 return 0;
         newest = read_counter(changed); /* before the state is read: what comes later is the next one's */
         r = bring_over(layout, force, err);
@@ -134,7 +134,7 @@ int network_commit(const Layout *layout, uint64_t change, Error **err)
         return commit(layout, change, false, err);
 }
 
-int network_commit_all(const Layout *layout, Error **err)
+int network_commit_all(const Layout *layout, bool force, Error **err)
 {
-        return commit(layout, 0, true, err);
+        return commit(layout, UINT64_MAX, force, err);
 }

@@ -13,7 +13,8 @@ int network_lock(const Layout *layout, int *ret_fd, Error **err);
 int network_note_change(const Layout *layout, uint64_t *ret, Error **err);
 /* Returns when that change, and perhaps later ones, are in effect. */
 int network_commit(const Layout *layout, uint64_t change, Error **err);
-/* The same for everything there is, whatever was done before. */
-int network_commit_all(const Layout *layout, Error **err);
+/* Looks whether everything is in effect, also what depends on others' bridges. force: does it all again, whatever was
+ * done before. */
+int network_commit_all(const Layout *layout, bool force, Error **err);
 
 #endif

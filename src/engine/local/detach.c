@@ -135,6 +135,6 @@ int local_network_recover(const Layout *layout, const char *project, char *const
         if (r == 0)
                 r = remove_dead(layout, &state, project, live_ids, err);
         if (r == 0)
-                r = network_commit_all(layout, err);
+                r = network_commit_all(layout, true, err);
         return r < 0 ? r : local_network_refresh(layout, err);
 }

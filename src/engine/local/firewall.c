@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "engine/local/address.h"
+#include "engine/local/netlink.h"
 
 #define RULES_LIMIT ((size_t)64 * 1024 * 1024)
 
@@ -163,7 +164,7 @@ static void add_internal(Strbuf *rules, const NetworkState *state, const char *d
                 strbuf_addf(rules, "\t\t%s %s %s\n", direction, strbuf_text(&set), verdict);
 }
 
-static void add_forward(Strbuf *rules, const NetworkState *state, const char *bridges)
+static void add_forward(Strbuf *rules, const NetworkState *state, const char *bridges, char *const *others)
 {
         static const char refuse[] = "reject with icmpx type admin-prohibited";
         _cleanup_strbuf_ Strbuf pairs = STRBUF_INIT;
@@ -175,7 +176,10 @@ static void add_forward(Strbuf *rules, const NetworkState *state, const char *br
         add_internal(rules, state, "iifname", refuse);
         add_internal(rules, state, "oifname", refuse);
         strbuf_adds(rules, "\t\tct status dnat accept\n");
-        strbuf_addf(rules, "\t\toifname \"%s*\" %s\n\t\taccept\n\t}\n", bridges, refuse);
+        strbuf_addf(rules, "\t\toifname \"%s*\" %s\n", bridges, refuse);
+        STRV_FOREACH(other, others)
+                strbuf_addf(rules, "\t\toifname \"%s\" %s\n", *other, refuse);
+        strbuf_adds(rules, "\t\taccept\n\t}\n");
         /* To a container from elsewhere: published ports alone. */
         strbuf_adds(rules, "\tchain to_container {\n\t\tct state established,related accept\n");
         add_internal(rules, state, "oifname", "drop");
@@ -187,7 +191,51 @@ static void add_forward(Strbuf *rules, const NetworkState *state, const char *br
                            "\t}\n", bridges, bridges);
 }
 
-char *firewall_rules(const char *installation_id, const NetworkState *state)
+static bool is_hex(const char *text, size_t length)
+{
+        return strspn(text, "0123456789abcdef") >= length;
+}
+
+static bool is_numbered(const char *name, const char *prefix)
+{
+        const char *number = startswith(name, prefix);
+
+        return number && *number && strspn(number, "0123456789") == strlen(number);
+}
+
+bool firewall_is_other_bridge(const char *installation_id, const char *name)
+{
+        static const char *const numbered[] = { "docker", "podman", "cni-podman", "virbr", "lxcbr", "lxdbr", "incusbr" };
+        const char *rest;
+
+        for (size_t i = 0; i < ARRAY_SIZE(numbered); i++)
+                if (is_numbered(name, numbered[i]))
+                        return true;
+        if (streq(name, "docker_gwbridge"))
+                return true;
+        rest = startswith(name, "br-");
+        if (rest && strlen(rest) == 12 && is_hex(rest, 12))
+                return true;
+        rest = startswith(name, KERNEL_NAME_PREFIX);
+        return rest && strlen(rest) == 13 && is_hex(rest, 6) && rest[6] == 'b' && !startswith(rest, installation_id);
+}
+
+static char **find_others(const char *installation_id)
+{
+        _cleanup_(netlink_freep) Netlink *netlink = NULL;
+        _cleanup_strv_ char **bridges = NULL;
+        char **others = NULL;
+
+        if (netlink_open(&netlink, NULL) < 0 || netlink_list_bridges(netlink, &bridges, NULL) < 0)
+                return NULL;
+        strv_sort(bridges);
+        STRV_FOREACH(bridge, bridges)
+                if (firewall_is_other_bridge(installation_id, *bridge))
+                        strv_add(&others, *bridge);
+        return others;
+}
+
+char *firewall_rules(const char *installation_id, const NetworkState *state, char *const *others)
 {
         _cleanup_free_ char *table = firewall_table(installation_id);
         _cleanup_free_ char *bridges = xasprintf(KERNEL_NAME_PREFIX "%sb", installation_id);
@@ -201,7 +249,7 @@ char *firewall_rules(const char *installation_id, const NetworkState *state)
         add_guard(&rules, bridges);
         add_published(&rules, state);
         add_postrouting(&rules, state, bridges);
-        add_forward(&rules, state, bridges);
+        add_forward(&rules, state, bridges, others);
         strbuf_adds(&rules, "}\n");
         return strbuf_take(&rules);
 }
@@ -218,7 +266,8 @@ static char *applied_form(const char *rules)
 
 int firewall_begin(const Layout *layout, const NetworkState *state, bool force, FirewallChange *ret, Error **err)
 {
-        _cleanup_free_ char *rules = firewall_rules(layout->id, state), *form = applied_form(rules);
+        _cleanup_strv_ char **others = find_others(layout->id);
+        _cleanup_free_ char *rules = firewall_rules(layout->id, state, others), *form = applied_form(rules);
         _cleanup_free_ char *path = layout_run(layout, "firewall.nft");
         _cleanup_strbuf_ Strbuf applied = STRBUF_INIT;
         int r;

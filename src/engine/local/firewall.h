@@ -6,8 +6,12 @@
 #include "engine/local/network_state.h"
 #include "engine/local/nft.h"
 
-/* The input of `nft -f` that makes the kernel's table agree with the state. Pure; owned by the caller. */
-char *firewall_rules(const char *installation_id, const NetworkState *state);
+/* The input of `nft -f` that makes the kernel's table agree with the state. others: bridges to which our containers must
+ * not send (NULL: none). Pure; owned by the caller. */
+char *firewall_rules(const char *installation_id, const NetworkState *state, char *const *others);
+/* Whether a bridge of that name belongs to the containers or machines of another program: Docker's, Podman's, libvirt's,
+ * LXC's, another Berth's. A bridge may be this machine's way out as well, so not every one does. */
+bool firewall_is_other_bridge(const char *installation_id, const char *name);
 /* "berth_1a2b3c", owned by the caller. */
 char *firewall_table(const char *installation_id);
 

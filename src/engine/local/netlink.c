@@ -405,19 +405,37 @@ static void keep_name(void *context, const FoundLink *link)
                 strv_add(&listing->names, link->name);
 }
 
+static int list_links(Netlink *netlink, Message *message, Listing *listing, char ***ret, Error **err)
+{
+        const char *reason;
+        int r = transact(netlink, message, keep_name, listing, &reason);
+
+        if (r < 0) {
+                strv_free(listing->names);
+                return fail(err, r, reason, "list", "interfaces");
+        }
+        *ret = listing->names;
+        return 0;
+}
+
 int netlink_list(Netlink *netlink, const char *prefix, int bridge_index, char ***ret, Error **err)
 {
         Listing listing = { .prefix = prefix, .bridge_index = bridge_index };
-        const char *reason;
         Message message;
-        int r;
 
         message_begin_link(&message, RTM_GETLINK, NLM_F_DUMP);
-        r = transact(netlink, &message, keep_name, &listing, &reason);
-        if (r < 0) {
-                strv_free(listing.names);
-                return fail(err, r, reason, "list", "interfaces");
-        }
-        *ret = listing.names;
-        return 0;
+        return list_links(netlink, &message, &listing, ret, err);
+}
+
+int netlink_list_bridges(Netlink *netlink, char ***ret, Error **err)
+{
+        Listing listing = { .prefix = "" };
+        Message message;
+        size_t nest;
+
+        message_begin_link(&message, RTM_GETLINK, NLM_F_DUMP);
+        nest = message_open_nest(&message, IFLA_LINKINFO);
+        message_put_string(&message, IFLA_INFO_KIND, "bridge");
+        message_close_nest(&message, nest);
+        return list_links(netlink, &message, &listing, ret, err);
 }

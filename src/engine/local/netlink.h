@@ -42,5 +42,7 @@ int netlink_veth(Netlink *netlink, const VethSpec *spec, Error **err);
 int netlink_delete(Netlink *netlink, const char *name, Error **err);
 /* The names of all interfaces that start with prefix, of the ports of bridge_index alone where that is not 0. */
 int netlink_list(Netlink *netlink, const char *prefix, int bridge_index, char ***ret, Error **err);
+/* The names of all bridges. */
+int netlink_list_bridges(Netlink *netlink, char ***ret, Error **err);
 
 #endif

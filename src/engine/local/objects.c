@@ -212,7 +212,7 @@ int local_network_prune(const Layout *layout, LocalNetworkObjects *ret, Error **
                 all.items[i] = (LocalNetworkObject){ 0 };
         }
         if (r == 0 && rules) { /* made again from the files: without them */
-                r = network_commit_all(layout, err);
+                r = network_commit_all(layout, true, err);
                 if (r == 0)
                         r = local_network_refresh(layout, err);
         }

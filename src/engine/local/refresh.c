@@ -28,7 +28,7 @@ int local_network_refresh(const Layout *layout, Error **err)
         for (size_t i = 0; i < state.n_networks; i++)
                 ipv6 = ipv6 || state.networks[i]->subnet6;
         r = foreign_settle(layout, state.n_networks > 0, ipv6, &present, err);
-        return r < 0 || present || state.n_networks == 0 ? r : network_commit_all(layout, err);
+        return r < 0 || state.n_networks == 0 ? r : network_commit_all(layout, !present, err);
 }
 
 /* ---- hearing ---- */

@@ -153,7 +153,7 @@ class Machine:
                             "BERTH_RUN_DIR": str(self.folder / "run"), "BERTH_LIBEXEC_DIR": str(program.BUILD)}
         self.keeper, self.namespace = make_namespace()
         self.neighbour_keeper, self.neighbour = make_namespace()
-        self.containers, self.servers = [], []
+        self.containers, self.servers, self.keepers = [], [], [self.keeper, self.neighbour_keeper]
         self.sh(f"""
             ip link add wire type veth peer name eth0 netns {self.neighbour_keeper.pid}
             ip addr add {HOST_ADDRESS}/24 dev wire; ip addr add {SECOND_ADDRESS}/24 dev wire; ip link set wire up
@@ -230,7 +230,7 @@ class Machine:
         for point in pathlib.Path("/proc/mounts").read_text().split():
             if point.startswith(str(self.folder)):
                 subprocess.run(["umount", "-l", point], check=False)
-        for keeper in (self.keeper, self.neighbour_keeper):
+        for keeper in self.keepers:
             keeper.kill()
             keeper.wait()
         shutil.rmtree(self.folder, ignore_errors=True)

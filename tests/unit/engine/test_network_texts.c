@@ -96,8 +96,9 @@ static void has(const char *text, const char *part)
 
 static void test_rules(void **unused)
 {
+        char *others[] = { (char *)"docker0", NULL };
         NetworkState state = make_state(), empty = { 0 };
-        _cleanup_free_ char *rules = firewall_rules("aaaaaa", &state), *none = firewall_rules("aaaaaa", &empty);
+        _cleanup_free_ char *rules = firewall_rules("aaaaaa", &state, others), *none = firewall_rules("aaaaaa", &empty, others);
 
         has(rules, "add table inet berth_aaaaaa\ndelete table inet berth_aaaaaa\ntable inet berth_aaaaaa {");
         has(rules, "chain ports_demo {\n\t\ttcp dport 5432 dnat ip to 172.18.0.2:5432 comment \"db-1\"\n"
@@ -107,7 +108,21 @@ static void test_rules(void **unused)
         assert_null(strstr(rules, "ip saddr 172.19.0.0/29 oifname != "));
         has(rules, "iifname { \"beaaaaaab000002\" } reject");
         has(rules, "oifname { \"beaaaaaab000002\" } drop");
+        has(rules, "\t\toifname \"docker0\" reject with icmpx type admin-prohibited\n\t\taccept\n");
         assert_string_equal(none, "add table inet berth_aaaaaa\ndelete table inet berth_aaaaaa\n");
+}
+
+static void test_other_bridges(void **unused)
+{
+        static const char *const theirs[] = { "docker0", "docker_gwbridge", "br-0123456789ab", "virbr0", "podman1",
+                                              "bebbbbbbb123456" };
+        static const char *const not_theirs[] = { "br0", "br-lan", "br-0123456789ax", "beaaaaaab123456", "bebbbbbbv123456",
+                                                  "eth0", "virbr", "dockery" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(theirs); i++)
+                assert_true(firewall_is_other_bridge("aaaaaa", theirs[i]));
+        for (size_t i = 0; i < ARRAY_SIZE(not_theirs); i++)
+                assert_false(firewall_is_other_bridge("aaaaaa", not_theirs[i]));
 }
 
 static void allots(const NetworkRecord *record, const char *container, const char *wish_text, const char *expected)
@@ -204,7 +219,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_hosts),       cmocka_unit_test(test_hosts_head), cmocka_unit_test(test_resolv),
-                cmocka_unit_test(test_rules),       cmocka_unit_test(test_leases),     cmocka_unit_test(test_lease_notes),
+                cmocka_unit_test(test_rules),       cmocka_unit_test(test_other_bridges),
+                cmocka_unit_test(test_leases),     cmocka_unit_test(test_lease_notes),
                 cmocka_unit_test(test_socket_tables),
         };
 
