@@ -232,9 +232,10 @@ def test_a_port_taken_by_a_process(machine):
 def test_a_port_taken_by_another_project(machine):
     machine.tool("create", "one", "demo")
     machine.tool("create", "two", "shop")
-    machine.attach("shop-db-1", ["two"], [port(5432, 5432, "127.0.0.1")], project="shop")
+    machine.attach("shop-db-1", ["two"], [port(5432, 5432, "127.0.0.1")], project="my-shop_2").serve(5432)
+    assert machine.ask("127.0.0.1", 5432)
     message = machine.refused("db", ["one"], [port(5432, 5432)])
-    assert "is taken by container \"shop-db-1\" of project \"shop\"" in message
+    assert "is taken by container \"shop-db-1\" of project \"my-shop_2\"" in message
     machine.attach("db", ["one"], [port(5432, 5432, HOST_ADDRESS)])
 
 

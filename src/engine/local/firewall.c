@@ -34,6 +34,17 @@ static void add_guard(Strbuf *rules, const char *bridges)
                            "\t}\n", bridges, bridges);
 }
 
+/* Names as nft takes them without quoting: no character of a container's or project's name may end a string or a line. */
+static char *plain_name(const char *name)
+{
+        char *plain = xasprintf("%.100s", name);
+
+        for (char *c = plain; *c; c++)
+                if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-", *c))
+                        *c = '_';
+        return plain;
+}
+
 static bool is_loopback_text(const char *text)
 {
         Address address;
@@ -43,6 +54,7 @@ static bool is_loopback_text(const char *text)
 
 static void add_port(Strbuf *rules, const Endpoint *endpoint, const EndpointPort *port)
 {
+        _cleanup_free_ char *name = plain_name(endpoint->container);
         Address address;
 
         if (port->host_ip && (!address_parse(port->host_ip, &address) || address.family != AF_INET))
@@ -53,8 +65,8 @@ static void add_port(Strbuf *rules, const Endpoint *endpoint, const EndpointPort
                 strbuf_adds(rules, "oifname \"lo\" ");
         if (port->host_ip)
                 strbuf_addf(rules, "ip daddr %s ", port->host_ip);
-        strbuf_addf(rules, "%s dport %u dnat ip to %s:%u comment \"%.100s\"\n", port->udp ? "udp" : "tcp",
-                    port->host_port, endpoint->ipv4, port->container_port, endpoint->container);
+        strbuf_addf(rules, "%s dport %u dnat ip to %s:%u comment \"%s\"\n", port->udp ? "udp" : "tcp",
+                    port->host_port, endpoint->ipv4, port->container_port, name);
 }
 
 static const char *project_of(const Endpoint *endpoint)
@@ -75,7 +87,9 @@ static char **publishing_projects(const NetworkState *state)
 
 static void add_project_chain(Strbuf *rules, const NetworkState *state, const char *project)
 {
-        strbuf_addf(rules, "\tchain ports_%s {\n", project);
+        _cleanup_free_ char *name = plain_name(project);
+
+        strbuf_addf(rules, "\tchain ports_%s {\n", name);
         for (size_t i = 0; i < state->n_endpoints; i++) {
                 const Endpoint *endpoint = state->endpoints[i];
 
@@ -94,8 +108,11 @@ static void add_published(Strbuf *rules, const NetworkState *state)
         STRV_FOREACH(project, projects)
                 add_project_chain(rules, state, *project);
         strbuf_adds(rules, "\tchain published {\n");
-        STRV_FOREACH(project, projects)
-                strbuf_addf(rules, "\t\tjump ports_%s\n", *project);
+        STRV_FOREACH(project, projects) {
+                _cleanup_free_ char *name = plain_name(*project);
+
+                strbuf_addf(rules, "\t\tjump ports_%s\n", name);
+        }
         strbuf_adds(rules, "\t}\n"
                            "\tchain prerouting {\n"
                            "\t\ttype nat hook prerouting priority dstnat; policy accept;\n"

@@ -9,6 +9,16 @@
 
 #define RESOLV_LIMIT ((size_t)1024 * 1024)
 
+bool hosts_is_word(const char *text)
+{
+        if (!*text)
+                return false;
+        for (; *text; text++)
+                if ((unsigned char)*text <= ' ' || *text == '#' || *text == 0x7f)
+                        return false;
+        return true;
+}
+
 static void add_extra_host(Strbuf *text, const char *entry, const char *gateway)
 {
         const char *equals = strchr(entry, '=');
@@ -16,7 +26,7 @@ static void add_extra_host(Strbuf *text, const char *entry, const char *gateway)
 
         if (streq(address, "host-gateway"))
                 address = gateway;
-        if (equals && !isempty(address))
+        if (equals && !isempty(address) && hosts_is_word(entry))
                 strbuf_addf(text, "%s\t%.*s\n", address, (int)(equals - entry), entry);
 }
 
@@ -48,7 +58,7 @@ static void add_peer(Strbuf *text, const Endpoint *peer, char *const *told)
         _cleanup_free_ char *joined = NULL;
 
         STRV_FOREACH(name, peer->names)
-                if (!strv_contains(told, *name) && !strv_contains(names, *name))
+                if (!strv_contains(told, *name) && !strv_contains(names, *name) && hosts_is_word(*name))
                         strv_add(&names, *name);
         if (!names)
                 return;

@@ -4,6 +4,9 @@
 
 #include "engine/local/network_state.h"
 
+/* Whether text can stand as one word of a hosts file: what cannot is left out. */
+bool hosts_is_word(const char *text);
+
 typedef struct HostsSelf {
         const char *hostname, *domainname;  /* domainname may be NULL */
         char *const *addresses;             /* the container's own */

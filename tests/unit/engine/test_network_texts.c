@@ -112,6 +112,24 @@ static void test_rules(void **unused)
         assert_string_equal(none, "add table inet berth_aaaaaa\ndelete table inet berth_aaaaaa\n");
 }
 
+static void test_names_cannot_become_rules(void **unused)
+{
+        NetworkState state = make_state();
+        Endpoint hostile = first, *endpoints[] = { &hostile };
+        _cleanup_free_ char *rules = NULL;
+
+        hostile.container = (char *)"x\" ; flush ruleset\n";
+        hostile.project = (char *)"a b}";
+        state.endpoints = endpoints;
+        state.n_endpoints = 1;
+        rules = firewall_rules("aaaaaa", &state, NULL);
+        has(rules, "comment \"x____flush_ruleset_\"\n");
+        has(rules, "chain ports_a_b_ {");
+        assert_true(hosts_is_word("db.example"));
+        assert_false(hosts_is_word("db\n1.2.3.4 bank"));
+        assert_false(hosts_is_word(""));
+}
+
 static void test_other_bridges(void **unused)
 {
         static const char *const theirs[] = { "docker0", "docker_gwbridge", "br-0123456789ab", "virbr0", "podman1",
@@ -220,6 +238,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_hosts),       cmocka_unit_test(test_hosts_head), cmocka_unit_test(test_resolv),
                 cmocka_unit_test(test_rules),       cmocka_unit_test(test_other_bridges),
+                cmocka_unit_test(test_names_cannot_become_rules),
                 cmocka_unit_test(test_leases),     cmocka_unit_test(test_lease_notes),
                 cmocka_unit_test(test_socket_tables),
         };
