@@ -59,6 +59,16 @@ static const char *parse_fraction(const char *text, int64_t *ret_ns)
         return text;
 }
 
+/* Times beyond what nanoseconds can hold (the year 2262) are the last one they can. */
+static int64_t nanoseconds_of(int64_t seconds, int64_t fraction)
+{
+        if (seconds >= INT64_MAX / NSEC_PER_SEC)
+                return INT64_MAX;
+        if (seconds <= INT64_MIN / NSEC_PER_SEC)
+                return INT64_MIN;
+        return seconds * NSEC_PER_SEC + fraction;
+}
+
 bool clock_parse_time(const char *text, int64_t *ret_realtime_ns)
 {
         static const char *const formats[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M",
@@ -77,7 +87,7 @@ bool clock_parse_time(const char *text, int64_t *ret_realtime_ns)
                 return false;
         rest = parse_fraction(rest, &fraction);
         if (streq(rest, "")) {
-                *ret_realtime_ns = (int64_t)mktime(&broken) * NSEC_PER_SEC + fraction;
+                *ret_realtime_ns = nanoseconds_of(mktime(&broken), fraction);
                 return true;
         }
         if (streq(rest, "Z"))
@@ -87,7 +97,7 @@ bool clock_parse_time(const char *text, int64_t *ret_realtime_ns)
                 offset = (sign == '-' ? -1 : 1) * (int64_t)(hours * 3600 + minutes * 60);
         else
                 return false;
-        *ret_realtime_ns = ((int64_t)timegm(&broken) - offset) * NSEC_PER_SEC + fraction;
+        *ret_realtime_ns = nanoseconds_of((int64_t)timegm(&broken) - offset, fraction);
         return true;
 }
 

@@ -1,6 +1,9 @@
 #include "cli/output/progress.h"
 
+#include <unistd.h>
+
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/parse.h"
 #include "base/strbuf.h"
 #include "cli/output/color.h"
@@ -155,14 +158,14 @@ static char *transfer_text(const Resource *resource)
 
 /* ---- drawing ---- */
 
-static void erase_drawing(Progress *progress)
+static void erase_drawing(Progress *progress, FILE *out)
 {
         if (progress->lines > 0)
-                fprintf(stderr, "\033[%zuA\033[J", progress->lines);
+                fprintf(out, "\033[%zuA\033[J", progress->lines);
         progress->lines = 0;
 }
 
-static void draw_resource(const Progress *progress, const Resource *resource, size_t label_width, size_t width)
+static void draw_resource(const Progress *progress, const Resource *resource, size_t label_width, size_t width, FILE *out)
 {
         int64_t end_ns = resource->ended_ns ?: clock_monotonic_ns();
         _cleanup_free_ char *label = text_shorten(resource->label, label_width);
@@ -173,7 +176,7 @@ static void draw_resource(const Progress *progress, const Resource *resource, si
 
         room = width > used + 10 ? width - used - 10 : 0;
         text = text_shorten(bytes ?: resource->text ?: "", room);
-        fprintf(stderr, " %s%s%s %s%*s  %s%-*s%s %s%*s%s%8s%s\n", color(stderr, resource_color(resource)),
+        fprintf(out, " %s%s%s %s%*s  %s%-*s%s %s%*s%s%8s%s\n", color(stderr, resource_color(resource)),
                 resource_symbol(progress, resource), color(stderr, COLOR_RESET), label, (int)(label_width - text_width(label)), "",
                 color(stderr, resource_color(resource)), STATE_WIDTH, state, color(stderr, COLOR_RESET), text,
                 (int)(room - text_width(text)), "", color(stderr, COLOR_BLUE), time, color(stderr, COLOR_RESET));
@@ -188,13 +191,13 @@ static size_t label_width(const Progress *progress, size_t width)
         return MIN(widest, limit);
 }
 
-static void draw(Progress *progress)
+static void draw_to(Progress *progress, FILE *out)
 {
         size_t terminal = terminal_width(stderr), width = MIN(terminal, (size_t)LINE_WIDTH);
         size_t labels = label_width(progress, width), rows = terminal_height(stderr), done = 0, first = 0;
         size_t length = progress->resources.length;
 
-        erase_drawing(progress);
+        erase_drawing(progress, out);
         if (length == 0)
                 return;
         for (size_t i = 0; i < length; i++)
@@ -202,11 +205,28 @@ static void draw(Progress *progress)
         /* What does not fit while it runs is shown at the end. */
         if (!progress->finished && length + 2 > rows)
                 first = length + 2 - rows;
-        fprintf(stderr, "[+] %s %zu/%zu\n", progress->title, done, length);
+        fprintf(out, "[+] %s %zu/%zu\n", progress->title, done, length);
         for (size_t i = first; i < length; i++)
-                draw_resource(progress, &progress->resources.items[i], labels, width);
+                draw_resource(progress, &progress->resources.items[i], labels, width, out);
         progress->lines = 1 + length - first;
-        fflush(stderr);
+}
+
+/* In one write: nothing flickers. above: a line that stays, or NULL. */
+static void draw(Progress *progress, const char *above)
+{
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+
+        if (!out)
+                return;
+        if (above) {
+                erase_drawing(progress, out);
+                fprintf(out, " %s\n", above);
+        }
+        draw_to(progress, out);
+        fclose(out);
+        fs_write_all(STDERR_FILENO, text, size, NULL);
 }
 
 /* ---- events ---- */
@@ -272,16 +292,15 @@ void progress_message(Progress *progress, const char *text)
         if (progress->mode == PROGRESS_QUIET || progress->mode == PROGRESS_JSON)
                 return;
         if (progress->mode == PROGRESS_TERMINAL)
-                erase_drawing(progress);
-        fprintf(stderr, " %s\n", text);
-        if (progress->mode == PROGRESS_TERMINAL)
-                draw(progress);
+                draw(progress, text);
+        else
+                fprintf(stderr, " %s\n", text);
 }
 
 static void on_warning(Progress *progress, const json_t *event)
 {
         if (progress->mode == PROGRESS_TERMINAL)
-                erase_drawing(progress);
+                erase_drawing(progress, stderr);
         report_warning(json_get_string(event, "message", ""));
 }
 
@@ -304,13 +323,13 @@ void progress_event(Progress *progress, const json_t *event)
         else if (streq(kind, "warning"))
                 on_warning(progress, event);
         if (progress->mode == PROGRESS_TERMINAL)
-                draw(progress);
+                draw(progress, NULL);
 }
 
 void progress_tick(Progress *progress)
 {
         progress->frame++;
-        draw(progress);
+        draw(progress, NULL);
 }
 
 void progress_finish(Progress *progress, bool success)
@@ -320,6 +339,6 @@ void progress_finish(Progress *progress, bool success)
                 if (resource->ended_ns == 0)
                         resource->ended_ns = clock_monotonic_ns();
         if (progress->mode == PROGRESS_TERMINAL)
-                draw(progress);
+                draw(progress, NULL);
         progress->lines = 0;
 }

@@ -1,0 +1,156 @@
+"""The command line at a terminal: progress in place, questions, Ctrl-C."""
+import json
+import os
+import signal
+
+import pytest
+
+from support import program
+from support.terminal import Terminal
+
+SLEEPER = """
+    services:
+      web:
+        image: busybox
+        command: ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo hello; while :; do sleep 0.1; done"]
+        stop_grace_period: 20s
+        volumes: ["data:/data"]
+    volumes:
+      data: {}
+"""
+
+
+@pytest.fixture
+def terminal():
+    started = []
+
+    def start(project, *arguments, columns=80, **environment):
+        started.append(Terminal([str(program.BUILD / "berth"), *arguments], project.folder, {**project.berth.environment, **environment},
+                                columns))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+
+
+def fits(one, columns):
+    assert max(map(len, one.lines)) <= columns, max(one.lines, key=len)
+
+
+@pytest.mark.parametrize("columns", [80, 60, 200])
+def test_progress_is_redrawn_in_place_and_fits(project, images, terminal, columns):
+    images("busybox")
+    made = project(SLEEPER, name="a-project-with-a-rather-long-name-that-has-to-be-cut")
+    up = terminal(made, "up", "-d", columns=columns)
+    assert up.end() == 0
+    assert "\x1b[" in up.text and "[+] Running" in up.text
+    assert any(line.endswith("s") and "Started" in line for line in up.lines)
+    fits(up, columns)
+    down = terminal(made, "down", columns=columns)
+    assert down.end() == 0
+    fits(down, columns)
+
+
+def test_progress_on_a_pipe_is_plain_lines_and_as_json_objects(project, images):
+    images("busybox")
+    made = project(SLEEPER)
+    lines = made("up", "-d").stderr.splitlines()
+    assert " Container demo-web-1  Created" in [line[:len(" Container demo-web-1  Created")] for line in lines]
+    assert "\x1b" not in "".join(lines)
+    events = [json.loads(line) for line in made("--progress", "json", "restart", "-t", "0").stderr.splitlines()]
+    assert {"resource"} <= {event["event"] for event in events}
+    assert made("--progress", "quiet", "stop", "-t", "0").stderr == ""
+
+
+def test_ps_at_a_narrow_terminal_is_cut_to_fit(project, images, terminal):
+    images("busybox")
+    made = project(SLEEPER, name="a-project-with-a-rather-long-name-indeed")
+    made("up", "-d")
+    ps = terminal(made, "ps", columns=100)
+    assert ps.end() == 0
+    fits(ps, 100)
+    assert "a-project-with-a-rather-long-name-indeed-web-1" in made("ps").stdout  # on a pipe nothing is cut
+
+
+def test_attached_up_ends_gracefully_on_ctrl_c(project, images, terminal):
+    images("busybox")
+    made = project(SLEEPER)
+    up = terminal(made, "up")
+    up.expect(r"web-1  \| hello").type("\x03")
+    assert up.end() == 130
+    assert "Gracefully stopping" in up.text
+    row = made.ps("-a")["demo-web-1"]
+    assert (row["State"], row["ExitCode"]) == ("exited", 0)  # it was asked, not killed
+    assert "bye" in made("logs").stdout
+
+
+def test_a_second_ctrl_c_kills(project, images, terminal):
+    images("busybox")
+    made = project(SLEEPER.replace("trap 'echo bye; exit 0' TERM", "trap '' TERM"))
+    up = terminal(made, "up")
+    up.expect(r"web-1  \| hello").type("\x03").expect("Stopping").type("\x03")
+    assert up.end() == 130
+    row = made.ps("-a")["demo-web-1"]
+    assert (row["State"], row["ExitCode"]) == ("exited", 137)
+
+
+def test_ctrl_c_ends_following_and_leaves_the_container(project, images, terminal):
+    images("busybox")
+    made = project(SLEEPER)
+    made("up", "-d")
+    logs = terminal(made, "logs", "-f")
+    logs.expect("hello").type("\x03")
+    assert logs.end() == 130
+    assert "error" not in logs.text
+    assert made.ps()["demo-web-1"]["State"] == "running"
+
+
+def test_terminate_is_ctrl_c(project, images):
+    images("busybox")
+    made = project(SLEEPER)
+    up = made.start("up")
+    while "hello" not in up.stdout.readline():
+        pass
+    up.send_signal(signal.SIGTERM)
+    up.communicate(timeout=60)
+    assert up.returncode == 130
+    assert made.ps("-a")["demo-web-1"]["State"] == "exited"
+
+
+@pytest.mark.parametrize("answer, gone", [("n\n", False), ("\n", False), ("yes\n", True)])
+def test_down_v_lists_what_would_be_lost_and_asks(project, images, terminal, answer, gone):
+    images("busybox")
+    made = project(SLEEPER)
+    made("up", "-d")
+    down = terminal(made, "down", "-v", "-t", "0")
+    down.expect(r"demo_data").expect(r"Remove 1 volume of project \"demo\".*\? \[y/N\]").type(answer)
+    assert down.end() == (0 if gone else 1)
+    assert ("nothing was changed" in down.text) != gone
+    assert made.berth("volume", "ls", "-q").stdout == ("" if gone else "demo_data\n")
+    assert bool(made.ps("-a")) != gone
+
+
+def test_exec_has_a_terminal_where_there_is_one(project, images, terminal):
+    images("busybox")
+    made = project(SLEEPER)
+    made("up", "-d")
+    shell = terminal(made, "exec", "web", "sh")
+    shell.type("test -t 0 && echo is-a-$((40+2))-terminal; exit 3\n").expect("is-a-42-terminal")
+    assert shell.end() == 3
+    assert made("exec", "web", "sh", "-c", "test -t 0", check=False).returncode == 1
+
+
+def test_colour_is_for_terminals(project, images, terminal):
+    images("busybox")
+    made = project(SLEEPER)
+    made("up", "-d")
+    assert "\x1b" not in made("logs").stdout
+    assert b"\x1b[36mweb-1" in (lambda one: (one.end(), one.raw))(terminal(made, "logs"))[1]
+    for arguments, environment in ((["--no-color", "logs"], {}), (["logs", "--no-color"], {}), (["--ansi", "never", "logs"], {}),
+                                   (["logs"], {"NO_COLOR": "1"})):
+        one = terminal(made, *arguments, **environment)
+        assert one.end() == 0
+        assert b"\x1b" not in one.raw, arguments
