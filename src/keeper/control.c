@@ -37,8 +37,23 @@ static bool method_is_known(const char *name)
         return false;
 }
 
+/* What the keeper found when it took over is told to the first who asks for something. */
+static void tell_findings(Request *request)
+{
+        Keeper *keeper = request->keeper;
+
+        if (keeper->state.kept_aside)
+                request_warning(request, "%s was damaged: it is kept as %s and was rebuilt from what runs",
+                                keeper->state.path, keeper->state.kept_aside);
+        if (keeper->takeover_error)
+                request_warning(request, "%s", keeper->takeover_error);
+        free_and_replace(&keeper->state.kept_aside, NULL);
+        free_and_replace(&keeper->takeover_error, NULL);
+}
+
 void request_begin(Request *request)
 {
+        tell_findings(request);
         for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
                 if (streq(methods[i].name, request->method)) {
                         log_info("%s", request->method);

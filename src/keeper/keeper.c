@@ -47,6 +47,7 @@ void keeper_free(Keeper *keeper)
         loop_timer_remove(keeper->rotation_timer);
         strmap_done(&keeper->units);
         project_state_done(&keeper->state);
+        free(keeper->takeover_error);
         free(keeper->project);
         free(keeper);
 }
@@ -277,7 +278,9 @@ static void takeover_done(void *context, int result, Error *error)
         Keeper *keeper = takeover->keeper;
 
         if (result < 0)
-                log_failure(LOG_LEVEL_ERROR, error, "take over project \"%s\"", keeper->project);
+                keeper->takeover_error = xasprintf("what runs could not be taken over: %s", error->message);
+        if (result < 0)
+                log_error("%s", keeper->takeover_error);
         if (keeper->state.kept_aside)
                 log_warning("%s was damaged: it is kept as %s and was rebuilt from what runs", keeper->state.path,
                             keeper->state.kept_aside);

@@ -41,6 +41,7 @@ struct Keeper {
         Execution *execution;           /* of current, while a plan is carried out */
         VECTOR(Channel *) followers;    /* of events */
         bool ready;                     /* what runs has been taken over */
+        char *takeover_error;           /* why it could not be, wholly; NULL */
         bool at_boot;                   /* started by the boot unit: policies decide what starts */
         bool quitting, reexec;
         LoopIo *watch_io;
