@@ -16,7 +16,7 @@
 #include "image/index.h"
 #include "state/document.h"
 
-#define RECIPE_NUMBER 2 /* a change of what host_root_make makes is a new image */
+#define RECIPE_NUMBER 3 /* a change of what host_root_make makes is a new image */
 #define IMAGE_FORMAT 1
 
 char *host_file_key(const char *path)
@@ -31,25 +31,23 @@ char *host_file_key(const char *path)
 
 /* ---- reading ---- */
 
-/* "libexec:NAME" and "image:NAME" are relative to folders that may move; what is absent gives NULL. */
-static char *resolve_source(const Layout *layout, const char *folder, const char *source)
+/* "libexec:NAME" is below a folder that may move; what is absent gives NULL. */
+static char *resolve_source(const Layout *layout, const char *source)
 {
-        const char *libexec = startswith(source, "libexec:"), *image = startswith(source, "image:");
-        _cleanup_free_ char *path = libexec ? layout_libexec(layout, libexec)
-                                    : image ? path_join(folder, image)
-                                            : xstrdup(source);
+        const char *libexec = startswith(source, "libexec:");
+        _cleanup_free_ char *path = libexec ? layout_libexec(layout, libexec) : xstrdup(source);
 
         return fs_exists(path) ? TAKE_PTR(path) : NULL;
 }
 
-static void read_binds(const Layout *layout, const char *folder, const json_t *binds, Image *image)
+static void read_binds(const Layout *layout, const json_t *binds, Image *image)
 {
         const json_t *item;
         size_t i;
 
         image->binds = xnew_array(ImageBind, json_array_size(binds) + 1);
         json_array_foreach((json_t *)binds, i, item) {
-                char *source = resolve_source(layout, folder, json_get_string(item, "source", ""));
+                char *source = resolve_source(layout, json_get_string(item, "source", ""));
 
                 if (!source)
                         continue;
@@ -82,7 +80,7 @@ static int load_image(const Layout *layout, const char *hex, Image **ret, Error 
         image->created_ns = json_get_int(document, "created_ns", 0);
         image->size_bytes = (uint64_t)json_get_int(document, "size_bytes", 0);
         strv_take(&image->layers, path_join(folder, "root"));
-        read_binds(layout, folder, json_object_get(document, "binds"), image);
+        read_binds(layout, json_object_get(document, "binds"), image);
         image_config_read(json_object_get(document, "config"), &image->config);
         *ret = image;
         return 0;
@@ -115,9 +113,8 @@ static char *identity(const HostRecipe *recipe)
 /* Live parts of the machine are bound, not copied: its libraries may change at any time without a new image. */
 static json_t *all_binds(const HostRecipe *recipe)
 {
-        static const char *const live[] = { "/etc/ld.so.cache", "/etc/alternatives", "/etc/ssl/certs" };
-        json_t *binds = json_pack("[{s:s, s:s}, {s:s, s:s}]", "source", "/usr", "target", "/usr", "source", "image:local",
-                                  "target", "/usr/local");
+        static const char *const live[] = { "/etc/ld.so.cache", "/etc/alternatives" };
+        json_t *binds = host_usr_binds();
 
         if (recipe->locale_folder)
                 json_array_append_new(binds, json_pack("{s:s, s:s}", "source", recipe->locale_folder, "target",

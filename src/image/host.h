@@ -1,7 +1,7 @@
 /* Host images: images made of what this machine's package manager installed (postgres:<major>, migrate/migrate).
  *
- * <data>/images/host/<id>/{image.json, root/, local/}: root is the only layer (a small /etc and empty folders), /usr is
- * the host's, bound read-only, and local/ takes the place of /usr/local. <data>/images/host/<name>.json remembers which
+ * <data>/images/host/<id>/{image.json, root/}: root is the only layer (a small /etc, /usr/local and empty folders); the
+ * folders of /usr besides are the host's, bound read-only. <data>/images/host/<name>.json remembers which
  * id belongs to which state of the packages, so that finding one costs a few stat calls. Links jansson only. */
 #ifndef BERTH_IMAGE_HOST_H
 #define BERTH_IMAGE_HOST_H
@@ -45,7 +45,7 @@ typedef struct HostRecipe {
         bool has_locale;        /* filled in before it is described: the container will have it */
         char *locale_folder;    /* likewise: bound over /usr/lib/locale; NULL: the machine's own will do */
         json_t *config;         /* OCI: Env, Entrypoint, …; owned */
-        json_t *binds;          /* [{"source", "target"}], beside /usr and /usr/local; owned. "libexec:NAME" as source */
+        json_t *binds;          /* [{"source", "target"}], files, beside those of /usr; owned. "libexec:NAME" as source */
         HostFolder *folders;
         size_t n_folders;
 } HostRecipe;
@@ -60,8 +60,13 @@ int host_migrate_match(const Layout *layout, const Reference *reference, HostRec
 int host_postgres_describe(HostRecipe *recipe, Error **err);
 int host_migrate_describe(const Layout *layout, HostRecipe *recipe, Error **err);
 
-/* Makes folder/{root,local} of the recipe. */
+/* Makes folder/root of the recipe. */
 int host_root_make(const char *folder, const HostRecipe *recipe, Error **err);
+
+/* [{"source", "target"}]: the folders of /usr that are bound. */
+json_t *host_usr_binds(void);
+/* Is that one of them ("lib"), or absent or a link? */
+bool host_usr_is_bound(const char *name);
 
 /* Whether the machine has the locale en_US.UTF-8 itself. */
 bool host_has_locale(void);

@@ -21,12 +21,14 @@ static const HostFolder base_folders[] = {
         { "run/lock", 01777, 0 }, { "srv", 0755, 0 }, { "sys", 0755, 0 }, { "tmp", 01777, 0 }, { "usr", 0755, 0 },
         { "var", 0755, 0 }, { "var/cache", 0755, 0 }, { "var/lib", 0755, 0 }, { "var/log", 0755, 0 },
         { "var/tmp", 01777, 0 }, { "etc/alternatives", 0755, 0 }, { "etc/pam.d", 0755, 0 }, { "etc/security", 0755, 0 },
-        { "etc/ssl", 0755, 0 }, { "etc/ssl/certs", 0755, 0 }, { "etc/ld.so.conf.d", 0755, 0 },
+        { "etc/ssl", 0755, 0 }, { "etc/ssl/certs", 0755, 0 }, { "etc/ssl/private", 0711, 0 },
+        { "etc/ld.so.conf.d", 0755, 0 }, { "usr/local", 0755, 0 }, { "usr/local/bin", 0755, 0 },
+        { "usr/local/sbin", 0755, 0 }, { "usr/local/lib", 0755, 0 }, { "usr/local/etc", 0755, 0 },
+        { "usr/local/share", 0755, 0 },
 };
 
-static const HostFolder local_folders[] = {
-        { "bin", 0755, 0 }, { "sbin", 0755, 0 }, { "lib", 0755, 0 }, { "etc", 0755, 0 }, { "share", 0755, 0 },
-};
+/* Of /usr, what programs need to run. /usr itself is the container's own, so that files can be mounted into /usr/local. */
+static const char *const usr_folders[] = { "bin", "sbin", "lib", "lib32", "lib64", "libx32", "libexec", "share" };
 
 /* Copied where the machine has them. */
 static const char *const copied_files[] = {
@@ -53,6 +55,27 @@ void host_recipe_done(HostRecipe *recipe)
         json_decref(recipe->binds);
         free(recipe->folders);
         *recipe = (HostRecipe){ 0 };
+}
+
+bool host_usr_is_bound(const char *name)
+{
+        _cleanup_free_ char *path = path_join("/usr", name);
+        struct stat status;
+
+        return lstat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+json_t *host_usr_binds(void)
+{
+        json_t *binds = json_array();
+
+        for (size_t i = 0; i < ARRAY_SIZE(usr_folders); i++) {
+                _cleanup_free_ char *path = path_join("/usr", usr_folders[i]);
+
+                if (host_usr_is_bound(usr_folders[i]))
+                        json_array_append_new(binds, json_pack("{s:s, s:s}", "source", path, "target", path));
+        }
+        return binds;
 }
 
 static int make_folders(const char *root, const HostFolder *folders, size_t length, Error **err)
@@ -186,6 +209,45 @@ static int write_configuration(const char *root, Error **err)
         return 0;
 }
 
+/* The CA certificates: links into /usr/share as they are, the bundle and certificates of this machine's own by content. */
+static int copy_certificates(const char *root, Error **err)
+{
+        _cleanup_strv_ char **names = NULL;
+
+        fs_list_directory(AT_FDCWD, "/etc/ssl/certs", &names, NULL);
+        STRV_FOREACH(name, names) {
+                _cleanup_free_ char *path = path_join("etc/ssl/certs", *name), *source = path_join("/", path), *target = NULL;
+                bool is_link = fs_read_link(source, &target, NULL) == 0;
+                int r;
+
+                if (!is_link && !endswith(*name, ".crt"))
+                        continue;
+                r = is_link && (startswith(target, "/usr/share/") || !strchr(target, '/')) ? copy_link(root, path, err)
+                                                                                           : copy_file(root, path, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Mount points for parts of /usr, or the machine's own links where it has links there. */
+static int prepare_usr(const char *root, Error **err)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(usr_folders); i++) {
+                _cleanup_free_ char *name = path_join("usr", usr_folders[i]), *source = path_join("/", name);
+                HostFolder folder = { name, 0755, 0 };
+                int r = 0;
+
+                if (host_usr_is_bound(usr_folders[i]))
+                        r = make_folders(root, &folder, 1, err);
+                else if (fs_exists(source))
+                        r = copy_link(root, name, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int link_runtime(const char *root, Error **err)
 {
         static const char *const links[][2] = { { "/run", "var/run" }, { "/run/lock", "var/lock" },
@@ -202,20 +264,20 @@ static int link_runtime(const char *root, Error **err)
 
 /* Executed, the kernel starts the entrypoint at once, without a shell, which goes by the script's name; sourced by a
  * user's script, the first line is a comment and the functions of the official entrypoint follow. */
-static int write_entrypoint_scripts(const char *local, Error **err)
+static int write_entrypoint_scripts(const char *root, Error **err)
 {
         static const char *const names[] = { "docker-entrypoint.sh", "docker-ensure-initdb.sh", "docker-enforce-initdb.sh",
                                              "gosu" };
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-                _cleanup_free_ char *path = path_join("bin", names[i]);
+                _cleanup_free_ char *path = path_join("usr/local/bin", names[i]);
                 _cleanup_free_ char *text =
                         xasprintf("#!/usr/local/bin/berth-entrypoint --script\n"
                                   "case \"${0##*/}\" in\n"
                                   "%s) exec /usr/local/bin/berth-entrypoint --script \"$0\" \"$@\" ;;\n"
                                   "*) . /usr/local/bin/entrypoint-functions.sh ;;\n"
                                   "esac\n", names[i]);
-                int r = write_text(local, path, text, 0755, err);
+                int r = write_text(root, path, text, 0755, err);
 
                 if (r < 0)
                         return r;
@@ -224,15 +286,13 @@ static int write_entrypoint_scripts(const char *local, Error **err)
 }
 
 /* A bind over a file needs a file to be there. */
-static int make_bind_targets(const char *root, const char *local, const json_t *binds, Error **err)
+static int make_bind_targets(const char *root, const json_t *binds, Error **err)
 {
         const json_t *bind;
         size_t i;
 
         json_array_foreach((json_t *)binds, i, bind) {
-                const char *target = json_get_string(bind, "target", "");
-                const char *in_local = startswith(target, "/usr/local/");
-                int r = write_text(in_local ? local : root, in_local ? in_local : target + 1, "", 0755, err);
+                int r = write_text(root, json_get_string(bind, "target", "/") + 1, "", 0755, err);
 
                 if (r < 0)
                         return r;
@@ -240,7 +300,7 @@ static int make_bind_targets(const char *root, const char *local, const json_t *
         return 0;
 }
 
-static int make_tree(const char *root, const char *local, const HostRecipe *recipe, Error **err)
+static int make_tree(const char *root, const HostRecipe *recipe, Error **err)
 {
         int r;
 
@@ -248,9 +308,11 @@ static int make_tree(const char *root, const char *local, const HostRecipe *reci
         if (r == 0)
                 r = make_folders(root, recipe->folders, recipe->n_folders, err);
         if (r == 0)
-                r = make_folders(local, local_folders, ARRAY_SIZE(local_folders), err);
+                r = prepare_usr(root, err);
         if (r == 0)
                 r = copy_from_machine(root, err);
+        if (r == 0)
+                r = copy_certificates(root, err);
         if (r == 0)
                 r = write_accounts(root, recipe->user_name, err);
         if (r == 0)
@@ -258,23 +320,21 @@ static int make_tree(const char *root, const char *local, const HostRecipe *reci
         if (r == 0)
                 r = link_runtime(root, err);
         if (r == 0)
-                r = make_bind_targets(root, local, recipe->binds, err);
+                r = make_bind_targets(root, recipe->binds, err);
         if (r == 0 && recipe->user_name)
-                r = write_entrypoint_scripts(local, err);
+                r = write_entrypoint_scripts(root, err);
         return r;
 }
 
 int host_root_make(const char *folder, const HostRecipe *recipe, Error **err)
 {
-        _cleanup_free_ char *root = path_join(folder, "root"), *local = path_join(folder, "local");
+        _cleanup_free_ char *root = path_join(folder, "root");
         int r;
 
         r = fs_make_directories(root, 0755, err);
-        if (r == 0)
-                r = fs_make_directories(local, 0755, err);
-        if (r == 0 && (chmod(folder, 0755) < 0 || chmod(root, 0755) < 0 || chmod(local, 0755) < 0))
+        if (r == 0 && (chmod(folder, 0755) < 0 || chmod(root, 0755) < 0))
                 r = error_set_errno(err, errno, "chmod \"%s\"", folder);
         if (r == 0)
-                r = make_tree(root, local, recipe, err);
+                r = make_tree(root, recipe, err);
         return r;
 }

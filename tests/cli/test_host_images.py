@@ -48,15 +48,27 @@ def test_inside(running):
     # Nothing of the machine's accounts or keys.
     users = [line.split(":")[0] for line in inside(running, "cat", "/etc/shadow").splitlines()]
     assert users == ["root", "postgres"]
-    assert inside(running, "sh", "-c", "ls -A /etc/ssl/private /etc/ssh /etc/sudoers 2>/dev/null; true").strip() == ""
+    assert inside(running, "sh", "-c", "find /etc/ssl/private /etc/ssh /etc/sudoers -type f 2>/dev/null; true").strip() == ""
     # /usr is the machine's: it can neither be written to nor give rights.
     mounts = {line.split()[1]: line.split()[3].split(",") for line in inside(running, "cat", "/proc/mounts").splitlines()}
-    for point in ("/usr", "/usr/local", "/etc/ssl/certs"):
+    for point in ("/usr/bin", "/usr/lib", "/usr/share"):
         assert "ro" in mounts[point] and "nosuid" in mounts[point]
     assert running("exec", "-T", "db", "touch", "/usr/bin/evil", check=False).returncode != 0
     assert not pathlib.Path("/usr/bin/evil").exists()
     # The rest is the container's own.
-    inside(running, "touch", "/etc/own", "/opt/own", "/tmp/own")
+    inside(running, "touch", "/etc/own", "/opt/own", "/tmp/own", "/usr/local/bin/own", "/etc/ssl/certs/own")
+    assert "BEGIN CERTIFICATE" in inside(running, "cat", "/etc/ssl/certs/ca-certificates.crt")
+
+
+def test_files_can_be_mounted_where_people_mount_them(project):
+    targets = ["/etc/ssl/certs/server.crt", "/etc/ssl/private/server.key", "/usr/local/bin/own-tool", "/usr/local/share/x/y",
+               "/etc/postgresql/postgresql.conf", "/docker-entrypoint-initdb.d/1.sql", "/opt/x", "/srv/x", "/x"]
+    volumes = "    volumes:\n" + "".join(f"      - ./file:{target}:ro\n" for target in targets)
+    one = project(compose(f"postgres:{MAJORS[-1]}", volumes + "    command: [sleep, '1000000']\n    stop_signal: SIGKILL\n"),
+                  files={"file": "select 1;\n"})
+    one("up", "-d")
+    for target in targets:
+        assert inside(one, "cat", target) == "select 1;\n"
 
 
 def test_used_image_is_not_removed(running, berth):

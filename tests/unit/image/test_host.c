@@ -87,12 +87,13 @@ static void test_postgres(void **state)
         assert_string_equal(image->config.stop_signal, "SIGINT");
         assert_string_equal(image->config.exposed_ports[0], "5432/tcp");
         assert_string_equal(strv_env_get(image->config.environment, "PG_MAJOR"), major);
-        assert_string_equal(image->binds[0].target, "/usr");
+        assert_string_equal(image->binds[0].target, "/usr/bin");
         assert_true(image->binds[0].read_only && image->binds[0].nosuid);
         assert_folder(image->layers[0], "tmp", 01777, 0);
         assert_folder(image->layers[0], "etc/passwd", 0644, 0);
         assert_folder(image->layers[0], "etc/pam.d", 0755, 0);
-        assert_folder(image->layers[0], "../local/bin/docker-entrypoint.sh", 0755, 0);
+        assert_folder(image->layers[0], "etc/ssl/certs", 0755, 0);
+        assert_folder(image->layers[0], "usr/local/bin/docker-entrypoint.sh", 0755, 0);
         assert_folder(image->layers[0], "run/postgresql", 03777, 999);
         assert_folder(image->layers[0], "docker-entrypoint-initdb.d", 0755, 0);
 
