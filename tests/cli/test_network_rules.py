@@ -151,6 +151,22 @@ def test_udp_and_any_free_port(machine):
     assert machine.ask("127.0.0.1", free.pop())
 
 
+def test_a_udp_flow_that_was_there_first_finds_the_container(machine):
+    machine.tool("create", "one", "demo")
+
+    def begin():
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.bind((NEIGHBOUR_ADDRESS, 0))
+        made.settimeout(1)
+        made.sendto(b"?", (HOST_ADDRESS, 5353))
+        return made
+
+    with inside(machine.neighbour, begin) as client:
+        machine.attach("dns", ["one"], [port(53, 5353, udp=True)]).serve(53, udp=True)
+        client.sendto(b"?", (HOST_ADDRESS, 5353))
+        assert client.recv(100) == f"dns {NEIGHBOUR_ADDRESS}".encode()
+
+
 def test_a_port_is_held_as_long_as_the_container_runs(machine):
     machine.tool("create", "one", "demo")
     db = machine.attach("db", ["one"], [port(5432, 5432)])
@@ -237,6 +253,22 @@ def test_a_port_taken_by_another_project(machine):
     message = machine.refused("db", ["one"], [port(5432, 5432)])
     assert "is taken by container \"shop-db-1\" of project \"my-shop_2\"" in message
     machine.attach("db", ["one"], [port(5432, 5432, HOST_ADDRESS)])
+
+
+def test_a_port_held_by_another_installation(machine):
+    """Bound sockets that do not listen are not in /proc/net/tcp."""
+    release = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    if release < (6, 8):
+        pytest.skip("the kernel does not tell")
+    machine.tool("create", "one", "demo")
+
+    def hold():
+        held = socket.socket()
+        held.bind(("127.0.0.1", 5432))
+        return held
+
+    with inside(machine.namespace, hold):
+        assert f"is taken by process {os.getpid()} (" in machine.refused("db", ["one"], [port(5432, 5432)])
 
 
 def test_a_port_on_an_address_that_is_not_there(machine):

@@ -5,6 +5,7 @@
 #include "base/vector.h"
 #include "engine/local/attachment.h"
 #include "engine/local/commit.h"
+#include "engine/local/conntrack.h"
 #include "engine/local/lease.h"
 #include "engine/local/relay.h"
 
@@ -94,6 +95,13 @@ static int start_relay(Attachment *attachment, int *ret_fd, Error **err)
         return relay_start(attachment->layout, &target, &attachment->ports, ret_fd, err);
 }
 
+static void forget_flows(const Attachment *attachment)
+{
+        for (size_t i = 0; i < attachment->ports.length; i++)
+                if (attachment->ports.items[i].udp)
+                        conntrack_forget_udp(attachment->ports.items[i].host_port);
+}
+
 static int attach_networks(Attachment *attachment, LocalNetworkResult *result, Error **err)
 {
         const ContainerSpec *spec = attachment->spec;
@@ -110,6 +118,7 @@ static int attach_networks(Attachment *attachment, LocalNetworkResult *result, E
                 r = start_relay(attachment, &relay_fd, err);
         if (r < 0)
                 return r;
+        forget_flows(attachment);
         warn_internal_ports(attachment);
         fill_addresses(attachment, result);
         fill_ports(attachment, relay_fd, result);

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "engine/local/socket_diag.h"
 
 #define TABLE_LIMIT ((size_t)256 * 1024 * 1024)
 #define TCP_STATE_LISTEN 10
@@ -32,7 +33,7 @@ static bool parse_table_address(const char *digits, Address *ret)
         return true;
 }
 
-static bool collides(Address bound, Address wanted)
+bool address_collides(Address bound, Address wanted)
 {
         /* An IPv6 socket on :: may take IPv4 as well. */
         if (bound.family != wanted.family)
@@ -56,7 +57,7 @@ uint64_t socket_table_find(const char *table, bool udp, Address address, uint16_
                         continue;
                 if (!udp && state != TCP_STATE_LISTEN && state != TCP_STATE_CLOSE)
                         continue;
-                if (collides(bound, address))
+                if (address_collides(bound, address))
                         return inode;
         }
         return 0;
@@ -77,7 +78,7 @@ static uint64_t find_inode(const PortQuestion *question)
                 if (inode)
                         return inode;
         }
-        return 0;
+        return question->udp ? 0 : socket_diag_find_bound(question->address, question->port);
 }
 
 static bool process_has_socket(const char *pid, const char *link_wanted)
@@ -139,7 +140,7 @@ static const EndpointPort *published_by(const Endpoint *endpoint, const PortQues
                 if (port->host_ip && !address_parse(port->host_ip, &address))
                         continue;
                 if (port->host_port == question->port && port->udp == question->udp &&
-                    (address.family != question->address.family || collides(address, question->address)))
+                    (address.family != question->address.family || address_collides(address, question->address)))
                         return port;
         }
         return NULL;
