@@ -8,7 +8,8 @@
  *   trash/<time>-<name>/             volumes that were removed, kept for seven days
  *   networks/<name>.json             networks: subnet, bridge, the leases of addresses
  *   projects/<project>/project.json  what was last brought up
- *   projects/<project>/containers/<id>/{container.json,upper/,work/,logs/}
+ *   projects/<project>/containers/<id>/{container.json,state.json,upper/,work/,logs/}
+ *   names/<container name>           links to <project>/<id>
  *   backups/<project>/<service>/
  * Run (rebuilt after a reboot; every file carries the boot id):
  *   lock                             shared by all projects: addresses, ports, names
