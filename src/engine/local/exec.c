@@ -1,5 +1,5 @@
 #include <errno.h>
-#include <signal.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
@@ -27,6 +27,11 @@ int local_exec(Engine *engine, const char *id, const ExecSpec *spec, ExecResult 
                 r = exec_process_prepare(engine_layout(engine), record, spec, NULL, &process, err);
         if (r < 0)
                 return r;
+        if (process.failure) {
+                ret->exit_code = process.failure;
+                ret->output = xasprintf("%s\n", process.reason);
+                return 0;
+        }
         run.spec.argv = process.argv;
         run.spec.directory = "/";
         run.timeout_ms = spec->timeout_ms > 0 ? spec->timeout_ms : -1;
@@ -55,6 +60,12 @@ int local_exec_stdio(Engine *engine, const char *id, const ExecSpec *spec, int *
                 r = exec_process_prepare(engine_layout(engine), record, spec, NULL, &process, err);
         if (r < 0)
                 return r;
+        if (process.failure) {
+                if (spec->stderr_fd >= 0)
+                        dprintf(spec->stderr_fd, "%s\n", process.reason);
+                *ret_exit_code = process.failure;
+                return 0;
+        }
         child.argv = process.argv;
         child.directory = "/";
         child.stdin_fd = spec->stdin_fd;

@@ -23,6 +23,7 @@ void exec_process_done(ExecProcess *process)
         if (process->pid_path)
                 unlink(process->pid_path);
         strv_free(process->argv);
+        free(process->reason);
         free(process->process_path);
         free(process->pid_path);
         free(process->directory);
@@ -122,6 +123,56 @@ static int describe(const ContainerRecord *record, const ExecSpec *spec, json_t 
         return 0;
 }
 
+/* ---- the program ---- */
+
+/* 0, ENOENT or EACCES. */
+static int look_at(int root_fd, const char *path)
+{
+        _cleanup_close_ int fd = open_in_root(root_fd, path, O_PATH, NULL);
+        struct stat status;
+
+        if (fd < 0 || fstat(fd, &status) < 0)
+                return ENOENT;
+        return S_ISREG(status.st_mode) && (status.st_mode & 0111) ? 0 : EACCES;
+}
+
+static int look_in_path(int root_fd, const char *name, const json_t *process)
+{
+        _cleanup_strv_ char **environment = json_get_strv(process, "env");
+        const char *path = strv_env_get(environment, "PATH");
+        _cleanup_strv_ char **folders = strv_split(path ? path : "/usr/local/bin:/usr/bin:/bin", ':');
+        int result = ENOENT;
+
+        STRV_FOREACH(folder, folders) {
+                _cleanup_free_ char *candidate = path_join(**folder ? *folder : ".", name);
+                int found = look_at(root_fd, candidate);
+                if (found == 0)
+                        return 0;
+                result = found == EACCES ? EACCES : result;
+        }
+        return result;
+}
+
+/* Looked for beforehand: the runtime's own failure would come as a log line of its own and with its own exit status. */
+static void find_program(const ContainerRecord *record, const json_t *process, ExecProcess *ret)
+{
+        const char *name = json_string_value(json_array_get(json_object_get(process, "args"), 0));
+        _cleanup_free_ char *root_path = xasprintf("/proc/%d/root", (int)record->run.pid), *path = NULL;
+        _cleanup_close_ int root = open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int result;
+
+        if (root < 0 || isempty(name))
+                return;
+        path = path_clean(json_get_string(process, "cwd", "/"), name);
+        result = strchr(name, '/') ? look_at(root, path) : look_in_path(root, name, process);
+        if (result == ENOENT)
+                ret->reason = strchr(name, '/') ? xasprintf("exec: \"%s\": no such file or directory", name)
+                                                : xasprintf("exec: \"%s\": executable file not found in $PATH", name);
+        else if (result == EACCES)
+                ret->reason = xasprintf("exec: \"%s\": permission denied", name);
+        ret->failure = result == ENOENT ? 127 : result == EACCES ? 126 : 0;
+}
+
 int exec_process_prepare(const Layout *layout, const ContainerRecord *record, const ExecSpec *spec,
                          const char *console_socket, ExecProcess *ret, Error **err)
 {
@@ -135,6 +186,9 @@ int exec_process_prepare(const Layout *layout, const ContainerRecord *record, co
         if (r < 0)
                 return r;
         *ret = (ExecProcess){ .process_path = xasprintf("%s.json", name), .pid_path = xasprintf("%s.pid", name) };
+        find_program(record, process, ret);
+        if (ret->failure)
+                return 0;
         text = json_dumps(process, JSON_COMPACT);
         r = fs_rewrite_in_place(AT_FDCWD, ret->process_path, text, strlen(text), 0600, err);
         if (r < 0)

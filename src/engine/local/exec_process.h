@@ -6,6 +6,8 @@
 #include "engine/local/record.h"
 
 typedef struct ExecProcess {
+        int failure;            /* 127: there is no such program, 126: it cannot be run; 0: try */
+        char *reason;           /* for people, where it failed */
         char **argv;            /* of the runtime */
         char *process_path;     /* temporary files in the run folder */
         char *pid_path;

@@ -20,7 +20,7 @@
 static void test_exec(void **state)
 {
         char *const environment[] = { (char *)"A=1", NULL }, *const failing[] = { (char *)"sh", (char *)"-c", (char *)"exit 42", NULL };
-        char *const missing[] = { (char *)"nosuchprogram", NULL };
+        char *const missing[] = { (char *)"nosuchprogram", NULL }, *const unrunnable[] = { (char *)"/etc/passwd", NULL };
         char *const show[] = { (char *)"sh", (char *)"-c", (char *)"echo $A; id -u; pwd; echo err >&2", NULL };
         _cleanup_free_ char *id = local_start(local_spec("exec", "sleep 1000"));
         ExecResult result;
@@ -30,6 +30,10 @@ static void test_exec(void **state)
         free(result.output);
         assert_true(OPS->exec(setup.engine, id, &(ExecSpec){ .argv = missing, .timeout_ms = -1 }, &result, NULL) >= 0);
         assert_int_equal(result.exit_code, 127);
+        assert_string_equal(result.output, "exec: \"nosuchprogram\": executable file not found in $PATH\n");
+        free(result.output);
+        assert_true(OPS->exec(setup.engine, id, &(ExecSpec){ .argv = unrunnable, .timeout_ms = -1 }, &result, NULL) >= 0);
+        assert_int_equal(result.exit_code, 126);
         free(result.output);
         assert_true(OPS->exec(setup.engine, id, &(ExecSpec){ .argv = show, .environment = environment, .user = "postgres", .working_dir = "/tmp", .timeout_ms = -1 },
                               &result, NULL) >= 0);
