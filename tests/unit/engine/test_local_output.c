@@ -161,6 +161,43 @@ static void test_rotation_loses_nothing(void **state)
         local_end(id);
 }
 
+/* A burst between two looks is cut into files of the size asked for; what is kept has no gap. */
+static void test_rotation_of_a_burst(void **state)
+{
+        ContainerSpec *spec = local_spec("burst", "i=0; while [ $i -lt 4000 ]; do echo line $i; i=$((i+1)); done; sleep 1000");
+        _cleanup_free_ char *id = NULL, *folder = NULL;
+        _cleanup_strv_ char **names = NULL;
+        Collected kept = { .ordered = true };
+
+        spec->log_max_size = 64 << 10;
+        spec->log_max_files = 3;
+        id = local_start(spec);
+        folder = xasprintf("%s/data/projects/_/containers/%s/logs", setup.folder, id);
+        for (int i = 0; i < 1000; i++) {
+                _cleanup_free_ char *text = local_log(id);
+                if (strstr(text, "line 3999\n"))
+                        break;
+                usleep(10000);
+        }
+        assert_true(OPS->container_rotate_logs(setup.engine, id, NULL) >= 0);
+        assert_true(fs_list_directory(AT_FDCWD, folder, &names, NULL) >= 0);
+        assert_int_equal(strv_length(names), 3);
+        STRV_FOREACH(name, names) {
+                _cleanup_free_ char *path = path_join(folder, *name);
+                struct stat status;
+                assert_int_equal(stat(path, &status), 0);
+                assert_true(status.st_size <= 64 << 10);
+        }
+        assert_true(OPS->logs(setup.engine, id, &(LogQuery){ .tail = -1, .cancel_fd = -1 }, collect, &kept, NULL) >= 0);
+        assert_true(kept.lines > 1000 && kept.ordered);
+        for (int i = 0; i < kept.lines; i++) {
+                _cleanup_free_ char *line = xasprintf("1:line %d\n", 4000 - kept.lines + i);
+                assert_non_null(strstr(kept.text.data, line));
+        }
+        strbuf_done(&kept.text);
+        local_end(id);
+}
+
 static void *attach(void *id)
 {
         int *fds = xnew_array(int, 3), code = -1;
@@ -253,6 +290,7 @@ int main(void)
                 cmocka_unit_test(test_exec_needs_a_running_one),
                 cmocka_unit_test(test_logs),
                 cmocka_unit_test(test_rotation_loses_nothing),
+                cmocka_unit_test(test_rotation_of_a_burst),
                 cmocka_unit_test(test_attach_before_start),
                 cmocka_unit_test(test_top),
                 cmocka_unit_test(test_no_log),
