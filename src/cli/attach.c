@@ -16,6 +16,7 @@ typedef struct Attached {       /* a container */
         bool reading;
         bool shown;             /* --attach and --no-attach choose */
         bool ended;             /* for good */
+        int64_t restarts;       /* before the run whose output is shown; the keeper counts the next one as soon as it ends */
         int exit_code;
 } Attached;
 
@@ -54,7 +55,7 @@ static bool runs(const ContainerInfo *info)
 }
 
 /* The keeper starts it again after its end. */
-static bool will_restart(const ContainerInfo *info)
+static bool will_restart(const Attached *container, const ContainerInfo *info)
 {
         const char *policy = info->spec && info->spec->restart ? info->spec->restart : "no";
 
@@ -63,7 +64,7 @@ static bool will_restart(const ContainerInfo *info)
         if (startswith(policy, "on-failure")) {
                 const char *limit = strchr(policy, ':');
 
-                return info->exit_code != 0 && (!limit || info->restart_count < atoll(limit + 1));
+                return info->exit_code != 0 && (!limit || container->restarts < atoll(limit + 1));
         }
         return streq(policy, "always") || streq(policy, "unless-stopped");
 }
@@ -73,6 +74,7 @@ static int follow(Attachment *attachment, Attached *container, const ContainerIn
         LogQuery query = { .follow = true, .tail = -1, .since_ns = since_ns, .cancel_fd = -1 };
 
         container->shown_from_ns = info->started_ns;
+        container->restarts = info->restart_count;
         container->reading = true;
         if (!container->shown) /* its end is noticed all the same */
                 query.since_ns = INT64_MAX;
@@ -124,7 +126,7 @@ static int container_ended(Attachment *attachment, Attached *container, const Co
         _cleanup_free_ char *note = xasprintf("%s exited with code %d", container->label, info->exit_code);
         bool counts = !options->exit_code_from || streq(options->exit_code_from, container->service);
 
-        container->ended = !will_restart(info);
+        container->ended = !will_restart(container, info);
         container->exit_code = info->exit_code;
         if (container->shown)
                 log_view_note(attachment->view, container->id, note);
@@ -148,7 +150,7 @@ static int look_again(Attachment *attachment, Attached *container, bool output_e
         if (info->started_ns > container->shown_from_ns)
                 return follow(attachment, container, info, info->started_ns, err);
         if (!output_ended) {
-                container->ended = !will_restart(info);
+                container->ended = !will_restart(container, info);
                 return 0;
         }
         if (runs(info)) /* its end is being written down */

@@ -38,8 +38,14 @@ static int add_one(Invocation *invocation, Engine *engine, const char *name, con
         _cleanup_error_ Error *reason = NULL;
         int r;
 
-        if ((!type || streq(type, "container")) && engine->operations->container_inspect(engine, name, &container, NULL) >= 0)
-                return json_array_append_new(rows, describe_container_fully(container));
+        if (!type || streq(type, "container")) {
+                r = engine->operations->container_inspect(engine, name, &container, &reason);
+                if (r >= 0)
+                        return json_array_append_new(rows, describe_container_fully(container));
+                if (r == -ERROR_DENIED || r == -ERROR_CORRUPT)
+                        return error_move(err, &reason, r);
+                error_free(TAKE_PTR(reason));
+        }
         if ((!type || streq(type, "volume")) && engine->operations->volume_inspect(engine, name, true, &volume, NULL) >= 0)
                 return json_array_append_new(rows, describe_volume(volume));
         if ((!type || streq(type, "network")) && engine->operations->network_inspect(engine, name, &network, NULL) >= 0)

@@ -38,6 +38,8 @@ static int run_command(Invocation *invocation, Error **err)
                 return r;
         invocation->layout = layout_create();
         r = invocation->command->function(invocation, err);
+        if (r == -ERROR_DENIED && geteuid() != 0)
+                error_hint(err, r, "Try \"sudo berth %s\".", invocation->command->name);
         flushed = report_flush(err);
         return r == 0 ? flushed : r;
 }
