@@ -64,7 +64,7 @@ static int load_model(Preparation *preparation, Error **err)
 }
 
 /* services.<name>.x-berth, or the top level's; NULL. */
-static const json_t *x_berth(const Preparation *preparation, const char *service)
+const json_t *preparation_x_berth(const Preparation *preparation, const char *service)
 {
         const json_t *model = json_object_get(preparation->params, "model");
 
@@ -75,14 +75,14 @@ static const json_t *x_berth(const Preparation *preparation, const char *service
 
 static const char *image_policy(const Preparation *preparation, const char *service)
 {
-        const char *policy = json_get_string(x_berth(preparation, service), "images", NULL);
+        const char *policy = json_get_string(preparation_x_berth(preparation, service), "images", NULL);
 
-        return policy ? policy : json_get_string(x_berth(preparation, NULL), "images", "auto");
+        return policy ? policy : json_get_string(preparation_x_berth(preparation, NULL), "images", "auto");
 }
 
 static int postgres_word(const Preparation *preparation, const char *service)
 {
-        const json_t *word = json_object_get(x_berth(preparation, service), "postgres");
+        const json_t *word = json_object_get(preparation_x_berth(preparation, service), "postgres");
 
         return json_is_boolean(word) ? json_is_true(word) : -1;
 }
@@ -362,5 +362,8 @@ int prepare_plan(Preparation *preparation, Error **err)
         r = preparation->for_run ? plan_run(preparation, &options, &input, err) : plan_up(&input, &preparation->plan, err);
         if (r < 0)
                 return r;
-        return preparation_check(preparation, err);
+        r = preparation_check(preparation, err);
+        if (r == 0)
+                preparation_add_templates(preparation);
+        return r;
 }

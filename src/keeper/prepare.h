@@ -37,6 +37,12 @@ int prepare_load(Preparation *preparation, Error **err);
 /* After pulling: finds again what was missing (ERROR_NOT_FOUND now), looks at the state, plans and checks. */
 int prepare_plan(Preparation *preparation, Error **err);
 
+/* services.<name>.x-berth of the model, or the top level's for NULL; NULL where there is none. Borrowed. */
+const json_t *preparation_x_berth(const Preparation *preparation, const char *service);
+
+/* databases.c: has the templates of new clusters made, and offers them to their containers. */
+void preparation_add_templates(Preparation *preparation);
+
 /* check.c: refuses what would collide or is missing, before anything changes. */
 int preparation_check(Preparation *preparation, Error **err);
 

@@ -1,0 +1,56 @@
+/* What a plan's databases get before anything starts: the template of their cluster. */
+#include "base/mem.h"
+#include "base/strv.h"
+#include "keeper/prepare.h"
+#include "operate/template.h"
+#include "state/document.h"
+
+static bool is_database(const ContainerSpec *spec)
+{
+        const char *word = strv_env_get(spec->annotations, ANNOTATION_DATABASE);
+
+        return word && streq(word, "true");
+}
+
+static const Image *image_of(const Preparation *preparation, const char *service)
+{
+        for (size_t i = 0; service && i < preparation->project->n_services; i++)
+                if (streq(preparation->project->services[i].name, service))
+                        return preparation->images[i];
+        return NULL;
+}
+
+/* x-berth: {template: off} of the service or of the project. */
+static bool wants_template(const Preparation *preparation, const char *service)
+{
+        const json_t *places[] = { preparation_x_berth(preparation, service), preparation_x_berth(preparation, NULL) };
+
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+                const json_t *word = json_object_get(places[i], "template");
+                if (json_is_boolean(word))
+                        return json_is_true(word);
+                if (json_is_string(word))
+                        return !streq(json_string_value(word), "off");
+        }
+        return true;
+}
+
+void preparation_add_templates(Preparation *preparation)
+{
+        const Layout *layout = preparation->parts.layout;
+        bool dry_run = json_get_bool(preparation->params, "dry_run", false);
+
+        for (size_t i = 0; i < preparation->plan->actions.length; i++) {
+                PlanAction *action = &preparation->plan->actions.items[i];
+                const Image *image = action->spec ? image_of(preparation, action->service) : NULL;
+                _cleanup_error_ Error *error = NULL;
+
+                if (action->verb != PLAN_CONTAINER_CREATE || !image || !is_database(action->spec) || dry_run ||
+                    !wants_template(preparation, action->service))
+                        continue;
+                /* Without a template a first start takes longer, and nothing else. */
+                if (template_offer(layout, image, action->spec, &error) < 0 ||
+                    template_prepare(layout, preparation->parts.engine, image, action->spec, &error) < 0)
+                        strv_addf(&preparation->plan->warnings, "service \"%s\": %s", action->service, error->message);
+        }
+}

@@ -1,0 +1,71 @@
+#include "operate/data_folder.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/strv.h"
+
+const char *data_folder_of_spec(const ContainerSpec *spec)
+{
+        const char *folder = strv_env_get(spec->environment, "PGDATA");
+
+        return isempty(folder) ? NULL : folder;
+}
+
+/* What is left of path below target, or NULL where it is not below it. */
+static const char *rest_below(const char *path, const char *target)
+{
+        size_t length = strlen(target);
+
+        while (length > 1 && target[length - 1] == '/')
+                length--;
+        if (strncmp(path, target, length) != 0 || (path[length] != '\0' && path[length] != '/'))
+                return NULL;
+        return path + length + strspn(path + length, "/");
+}
+
+static const SpecMount *find_mount(const ContainerSpec *spec, const char *path)
+{
+        const SpecMount *found = NULL;
+
+        for (size_t i = 0; i < spec->n_mounts; i++)
+                if (rest_below(path, spec->mounts[i].target) &&
+                    (!found || strlen(spec->mounts[i].target) > strlen(found->target)))
+                        found = &spec->mounts[i];
+        return found;
+}
+
+static char *source_of(Engine *engine, const SpecMount *mount, bool *ret_new)
+{
+        _cleanup_(volume_info_freep) VolumeInfo *volume = NULL;
+
+        if (mount->kind == SPEC_MOUNT_BIND) {
+                *ret_new = !fs_exists(mount->source);
+                return xstrdup(mount->source);
+        }
+        if (mount->kind == SPEC_MOUNT_TMPFS) {
+                *ret_new = true;
+                return NULL;
+        }
+        *ret_new = engine->operations->volume_inspect(engine, mount->source, false, &volume, NULL) < 0 || volume->in_trash;
+        if (*ret_new || !volume->path)
+                return NULL;
+        return mount->subpath ? path_join(volume->path, mount->subpath) : xstrdup(volume->path);
+}
+
+char *data_folder_on_host(Engine *engine, const ContainerSpec *spec, const char *path, const SpecMount **ret_mount,
+                          bool *ret_new)
+{
+        _cleanup_free_ char *clean = path_clean("/", path), *source = NULL;
+        const SpecMount *mount = find_mount(spec, clean);
+        const char *rest;
+
+        *ret_new = false;
+        *ret_mount = mount;
+        if (!mount)
+                return NULL;
+        source = source_of(engine, mount, ret_new);
+        rest = rest_below(clean, mount->target);
+        if (!source || *ret_new)
+                return NULL;
+        return *rest ? path_join(source, rest) : TAKE_PTR(source);
+}

@@ -1,0 +1,15 @@
+/* The data folder of a database's container, seen from the host. */
+#ifndef BERTH_OPERATE_DATA_FOLDER_H
+#define BERTH_OPERATE_DATA_FOLDER_H
+
+#include "engine/engine.h"
+
+/* The folder on the host where path of the container will be, through its mounts; NULL where it is no mount's (it lies in
+ * the container's own layer), or in a volume that does not exist yet: then *ret_new is true. *ret_mount is the mount that
+ * holds it (borrowed from spec), or NULL. */
+char *data_folder_on_host(Engine *engine, const ContainerSpec *spec, const char *path, const SpecMount **ret_mount,
+                          bool *ret_new);
+/* PGDATA of the container; NULL where it has none. Borrowed. */
+const char *data_folder_of_spec(const ContainerSpec *spec);
+
+#endif

@@ -1,0 +1,17 @@
+/* Template clusters, host side: where they lie, how a container gets to see them, and when one is made. A template serves
+ * every later first start of the same image with the same arguments, locale, user and database, in any project.
+ * <data>/templates/<image>/<key>/; the key is the entrypoint's own affair (postgres/entrypoint/template.h). */
+#ifndef BERTH_OPERATE_TEMPLATE_H
+#define BERTH_OPERATE_TEMPLATE_H
+
+#include "engine/engine.h"
+#include "state/layout.h"
+
+/* Binds the image's folder of templates into a container of a database, read-only. Only for host images, which have our
+ * entrypoint; for others nothing is done. */
+int template_offer(const Layout *layout, const Image *image, ContainerSpec *spec, Error **err);
+/* Makes the template for this container where it is missing and the container's data folder is fresh. Takes about as
+ * long as initdb, once. What goes wrong costs nothing but time: initdb will do. */
+int template_prepare(const Layout *layout, Engine *engine, const Image *image, const ContainerSpec *spec, Error **err);
+
+#endif
