@@ -286,10 +286,23 @@ static void resolve_labels(Loader *loader, Node *service)
         node_remove(service, "label_file");
 }
 
+/* A file that must be there is printed as its path alone. */
+static void shorten_env_files(Node *service)
+{
+        Node *files = node_get(service, "env_file");
+
+        if (files)
+                NODE_FOREACH_ITEM(item, files)
+                        if (node_get(*item, "required")->boolean && !node_find(*item, "format"))
+                                *item = node_get(*item, "path");
+}
+
 static void resolve_services(Loader *loader, Node *model)
 {
         NODE_FOREACH_ENTRY(entry, node_get(model, "services")) {
-                if (!loader->options->no_env_resolution) {
+                if (loader->options->no_env_resolution) {
+                        shorten_env_files(entry->value);
+                } else {
                         resolve_environment(loader, entry->value);
                         node_remove(entry->value, "env_file");
                 }
@@ -297,7 +310,6 @@ static void resolve_services(Loader *loader, Node *model)
         }
 }
 
-/* The order of the specification again, after values came and went. */
 static int typed_model(Loader *loader, Node *root, Discovered *discovered, Node **ret_model, Node **ret_disabled)
 {
         Node *model = model_build(loader, root), *disabled = node_new_map(loader->arena, NULL);
@@ -370,6 +382,19 @@ static void keep_warnings(Loader *loader, Project *project)
         project->variables = arena_strv(project->arena, variables);
 }
 
+/* Untyped lists without items are null in JSON, as the reference prints them. */
+static void null_empty_lists(Node *node)
+{
+        if (node->kind == NODE_MAP)
+                NODE_FOREACH_ENTRY(entry, node)
+                        null_empty_lists(entry->value);
+        else if (node->kind == NODE_LIST && node->n_items > 0)
+                NODE_FOREACH_ITEM(item, node)
+                        null_empty_lists(*item);
+        else if (node->kind == NODE_LIST)
+                node->flags |= NODE_NIL;
+}
+
 static int load(Loader *loader, Discovered *discovered, Project **ret, Error **err)
 {
         Node *root, *model = NULL, *disabled = NULL;
@@ -390,6 +415,7 @@ static int load(Loader *loader, Discovered *discovered, Project **ret, Error **e
                         return r;
         } else {
                 model = root; /* values may still be variables: nothing to type */
+                null_empty_lists(model);
         }
         *ret = typed_project(loader, root, model, disabled, discovered->working_dir);
         (*ret)->files = arena_strv(loader->arena, discovered->files);

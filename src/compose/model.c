@@ -24,6 +24,7 @@ typedef enum FieldKind {
         F_TEXTS,      /* a list of strings, or one */
         F_NUMBERS,    /* the same with numbers among them */
         F_PAIRS,      /* a map of texts, no value is "" */
+        F_STRINGS,    /* a map of strings or integers */
         F_VARIABLES,  /* a map of texts, no value is null */
         F_MULTI,      /* a map of lists of texts */
         F_HOSTS,
@@ -134,7 +135,7 @@ TYPE(type_service, { "profiles", F_TEXTS }, { "annotations", F_PAIRS }, { "attac
      { "ports", F_LIST, &type_port }, { "privileged", F_BOOL }, { "pull_policy", F_TEXT }, { "read_only", F_BOOL }, { "restart", F_TEXT },
      { "runtime", F_TEXT }, { "scale", F_SHOWN_INT }, { "secrets", F_LIST, &type_file_mount }, { "security_opt", F_TEXTS },
      { "shm_size", F_SIZE }, { "stdin_open", F_BOOL }, { "stop_grace_period", F_SHOWN_DURATION }, { "stop_signal", F_TEXT },
-     { "storage_opt", F_PAIRS }, { "sysctls", F_PAIRS }, { "tmpfs", F_TEXTS }, { "tty", F_BOOL }, { "ulimits", F_ULIMITS },
+     { "storage_opt", F_STRINGS }, { "sysctls", F_PAIRS }, { "tmpfs", F_TEXTS }, { "tty", F_BOOL }, { "ulimits", F_ULIMITS },
      { "use_api_socket", F_BOOL }, { "user", F_TEXT }, { "userns_mode", F_TEXT }, { "uts", F_TEXT }, { "volumes", F_LIST, &type_mount },
      { "volumes_from", F_TEXTS }, { "working_dir", F_TEXT }, { "post_start", F_LIST, &type_hook }, { "pre_stop", F_LIST, &type_hook });
 
@@ -145,7 +146,7 @@ TYPE(type_network, { "name", F_TEXT }, { "driver", F_TEXT }, { "driver_opts", F_
      { "enable_ipv6", F_SHOWN_BOOL });
 TYPE(type_volume, { "name", F_TEXT }, { "driver", F_TEXT }, { "driver_opts", F_PAIRS }, { "external", F_BOOL }, { "labels", F_PAIRS });
 TYPE(type_file_object, { "name", F_TEXT }, { "file", F_TEXT }, { "environment", F_TEXT }, { "content", F_TEXT }, { "external", F_BOOL },
-     { "labels", F_PAIRS }, { "driver", F_TEXT }, { "driver_opts", F_PAIRS }, { "template_driver", F_TEXT });
+     { "labels", F_PAIRS }, { "driver", F_TEXT }, { "driver_opts", F_STRINGS }, { "template_driver", F_TEXT });
 TYPE(type_model, { "name", F_TEXT }, { "model", F_TEXT }, { "context_size", F_INT }, { "runtime_flags", F_TEXTS });
 
 typedef struct Builder {
@@ -336,6 +337,15 @@ Node *model_pairs(Loader *loader, const Node *node, const NodePath *path, bool k
         const Builder builder = { loader, loader->arena };
 
         return build_pairs(&builder, node, path, keep_null);
+}
+
+static Node *build_strings(const Builder *builder, const Node *node, const NodePath *path)
+{
+        if (node->kind == NODE_MAP)
+                NODE_FOREACH_ENTRY(entry, node)
+                        if (entry->value->kind != NODE_STRING && entry->value->kind != NODE_INT && entry->value->kind != NODE_NULL)
+                                return fail(builder, entry->value, NODE_PATH_KEY(path, entry->key), "a string");
+        return build_pairs(builder, node, path, false);
 }
 
 static Node *build_multi(const Builder *builder, const Node *node, const NodePath *path)
@@ -543,40 +553,39 @@ static Node *build_env_files(const Builder *builder, const Node *node, const Nod
         return list->n_items ? list : NULL;
 }
 
-static Node *build_ulimits(const Builder *builder, const Node *node, const NodePath *path)
+/* Both limits; JSON leaves out those that are zero. */
+static Node *build_ulimit(const Builder *builder, const Node *node, const NodePath *path)
 {
         static const char *const keys[] = { "soft", "hard" };
+        Node *map = node_new_map(builder->arena, node);
+
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+                const Node *limit = node_get(node, keys[i]);
+                Node *number = node_new_int(builder->arena, 0, limit ? limit : node);
+
+                if (limit && limit->kind != NODE_INT)
+                        fail(builder, limit, NODE_PATH_KEY(path, keys[i]), "an integer");
+                else if (limit)
+                        number->integer = limit->integer;
+                if (number->integer == 0)
+                        number->flags |= NODE_YAML_ONLY;
+                node_set(builder->arena, map, keys[i], number);
+        }
+        return map;
+}
+
+static Node *build_ulimits(const Builder *builder, const Node *node, const NodePath *path)
+{
         Node *map = node_new_map(builder->arena, node);
 
         if (node->kind != NODE_MAP)
                 return NULL;
         NODE_FOREACH_ENTRY(entry, node) {
-                const NodePath *next = NODE_PATH_KEY(path, entry->key);
-                Node *value;
+                bool single = entry->value->kind == NODE_INT && entry->value->integer != 0;
 
-                if (entry->value->kind == NODE_INT) {
-                        value = entry->value->integer ? node_new_int(builder->arena, entry->value->integer, entry->value)
-                                                      : node_new_map(builder->arena, entry->value);
-                        node_set(builder->arena, map, entry->key, value);
-                        continue;
-                }
-                value = node_new_map(builder->arena, entry->value);
-                for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-                        const Node *limit = node_get(entry->value, keys[i]);
-                        Node *number;
-
-                        if (!limit)
-                                continue;
-                        if (limit->kind != NODE_INT) {
-                                fail(builder, limit, NODE_PATH_KEY(next, keys[i]), "an integer");
-                                continue;
-                        }
-                        number = node_new_int(builder->arena, limit->integer, limit);
-                        if (limit->integer == 0)
-                                number->flags |= NODE_YAML_ONLY;
-                        node_set(builder->arena, value, keys[i], number);
-                }
-                node_set(builder->arena, map, entry->key, value);
+                node_set(builder->arena, map, entry->key,
+                         single ? node_new_int(builder->arena, entry->value->integer, entry->value)
+                                : build_ulimit(builder, entry->value, NODE_PATH_KEY(path, entry->key)));
         }
         node_sort(map);
         return map->n_entries ? map : NULL;
@@ -659,6 +668,8 @@ static Node *build_field(const Builder *builder, const Field *field, const Node 
                 return build_pairs(builder, node, path, false);
         case F_VARIABLES:
                 return build_pairs(builder, node, path, true);
+        case F_STRINGS:
+                return build_strings(builder, node, path);
         case F_MULTI:
                 return build_multi(builder, node, path);
         case F_HOSTS:

@@ -27,6 +27,7 @@ enum {
         NODE_YAML_ONLY = 1 << 4, /* output: in YAML, not in JSON */
         NODE_LIST_FORM = 1 << 5, /* depends_on: was written as a plain list */
         NODE_DEFAULT = 1 << 6,   /* written by no file: a default */
+        NODE_NIL = 1 << 8,       /* output: an empty list that JSON shows as null */
         NODE_UNSIGNED = 1 << 7,  /* an integer above INT64_MAX: read it as uint64_t */
 };
 

@@ -99,6 +99,10 @@ static void add_map(Strbuf *out, const Node *map, JsonStyle style, unsigned dept
 
 static void add_list(Strbuf *out, const Node *list, JsonStyle style, unsigned depth)
 {
+        if (list->n_items == 0 && (list->flags & NODE_NIL)) {
+                strbuf_adds(out, "null");
+                return;
+        }
         strbuf_addc(out, '[');
         for (size_t i = 0; i < list->n_items; i++) {
                 if (i > 0)

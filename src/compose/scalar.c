@@ -39,23 +39,29 @@ static bool resolve_word(Node *node, const char *text)
         return true;
 }
 
-/* Four digits and a dash, then month and day; with a time of day or without. */
-static bool is_time(const char *text)
+/* Four digits and a dash, then month and day; with a time of day or without. *ret: in the one form of RFC 3339. */
+static bool parse_time(const char *text, char *ret, size_t size)
 {
         int year, month, day, hour, minute, used = 0;
         double second;
+        const char *fraction;
 
         if (strspn(text, "0123456789") != 4 || text[4] != '-')
                 return false;
         if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3 || month < 1 || month > 12 || day < 1 || day > 31)
                 return false;
-        if (!text[used])
+        if (!text[used]) {
+                snprintf(ret, size, "%04d-%02d-%02dT00:00:00Z", year, month, day);
                 return true;
+        }
         if (text[used] != 'T' && text[used] != 't' && text[used] != ' ')
                 return false;
         text += used + 1;
         if (sscanf(text, "%2d:%2d:%lf%n", &hour, &minute, &second, &used) != 3 || hour > 23 || minute > 59 || second >= 60)
                 return false;
+        fraction = memchr(text, '.', (size_t) used);
+        snprintf(ret, size, "%04d-%02d-%02dT%02d:%02d:%02d%.*s%s", year, month, day, hour, minute, (int) second,
+                 fraction ? (int) (text + used - fraction) : 0, fraction ? fraction : "", text[used] ? text + used : "Z");
         text += used;
         return !*text || streq(text, "Z") || ((*text == '+' || *text == '-') && strlen(text) == 6);
 }
@@ -156,16 +162,17 @@ static bool resolve_number(Node *node, const char *text)
         return false;
 }
 
-static bool resolve_plain(Arena *arena, Node *node, const char *text, size_t length)
+static bool resolve_plain(Arena *arena, Node *node, const char *text)
 {
         unsigned char first = (unsigned char) *text;
+        char time[64];
 
         if (first == 0 || strchr("yYnNtTfFoO~.+-", first))
                 if (resolve_word(node, text))
                         return true;
-        if (isdigit(first) && is_time(text)) {
+        if (isdigit(first) && parse_time(text, time, sizeof time)) {
                 node->kind = NODE_TIME;
-                node->text = arena_strndup(arena, text, length);
+                node->text = arena_strdup(arena, time);
                 return true;
         }
         return (isdigit(first) || first == '+' || first == '-' || first == '.') && resolve_number(node, text);
@@ -205,7 +212,7 @@ static const char *decode_base64(Arena *arena, const char *text, size_t length)
 static bool resolve_tagged(Arena *arena, Node *node, const char *text, size_t length, const char *tag)
 {
         Node guess = { 0 };
-        bool typed = resolve_plain(arena, &guess, text, length);
+        bool typed = resolve_plain(arena, &guess, text);
         NodeKind wanted;
 
         if (streq(tag, "binary")) {
@@ -249,7 +256,7 @@ bool scalar_resolve(Arena *arena, Node *node, const char *text, size_t length, c
 
         node->kind = NODE_STRING;
         if (!tag || streq(tag, "!")) {
-                if (plain && !tag && resolve_plain(arena, node, text, length))
+                if (plain && !tag && resolve_plain(arena, node, text))
                         return true;
                 node->text = arena_strndup(arena, text, length);
                 return true;
@@ -266,10 +273,11 @@ bool scalar_needs_quotes(const char *text)
         static const char *const words[] = { "y",   "Y",  "yes", "Yes", "YES", "n",   "N",   "no",  "No", "NO", "on",
                                              "On",  "ON", "off", "Off", "OFF", "<<",  "=",   NULL };
         Node node = { 0 };
+        char time[64];
 
         if (one_of(text, words) || resolve_word(&node, text))
                 return true;
-        if (is_time(text))
+        if (parse_time(text, time, sizeof time))
                 return true;
         return (isdigit((unsigned char) *text) || strchr("+-.", *text)) && resolve_number(&node, text);
 }

@@ -84,6 +84,17 @@ static const char *member_text(Arena *arena, const Node *map, const char *key, c
         return member ? node_scalar_text(arena, member) : fallback;
 }
 
+/* The reference tells 8080 from "8080" here: both stay. */
+static const char *published_text(Arena *arena, const Node *port)
+{
+        const Node *published = node_get(port, "published");
+
+        if (!published)
+                return "-";
+        return published->kind == NODE_INT ? arena_printf(arena, "int %lld", (long long) published->integer)
+                                           : node_scalar_text(arena, published);
+}
+
 static const char *identify_port(Arena *arena, const Node *item, const char **ret_error)
 {
         if (item->kind == NODE_STRING || item->kind == NODE_INT)
@@ -94,8 +105,8 @@ static const char *identify_port(Arena *arena, const Node *item, const char **re
                 *ret_error = "the target port is missing";
                 return NULL;
         }
-        return arena_printf(arena, "%s:%s:%s/%s", member_text(arena, item, "host_ip", "0.0.0.0"),
-                            member_text(arena, item, "published", "-"), member_text(arena, item, "target", ""),
+        return arena_printf(arena, "%s:%s:%s%s/%s", member_text(arena, item, "host_ip", "0.0.0.0"), published_text(arena, item),
+                            node_text(node_get(item, "target")) ? "text " : "", member_text(arena, item, "target", ""),
                             member_text(arena, item, "protocol", "tcp"));
 }
 
