@@ -64,10 +64,10 @@ def test_own_secured_deployment(own_case):
     assert "applied 0002_orders.sql" in project("logs", "migrations").stdout
 
 
-def secured(project, server, application, tables, login, files=()):
-    project(*files, "up", "-d")
-    wait_until(lambda: tables in project(*files, "logs", "--no-log-prefix", application).stdout)
-    states = project(*files, "ps", "-a", "--format", "json").stdout
+def secured(project, server, application, tables, login):
+    project("up", "-d")
+    wait_until(lambda: tables in project("logs", "--no-log-prefix", application).stdout)
+    states = project("ps", "-a", "--format", "json").stdout
     assert '"ExitCode":0' in states.replace(" ", "")
     assert project.ps()[server]["Health"] == "healthy"
     # TLS is served, and the password travels in files only.
@@ -112,8 +112,9 @@ def test_oullin_alone_is_a_clear_error(case):
 def test_oullin(case, images):
     project = case("oullin")
     images("postgres:16-alpine", "migrate/migrate:v4.18.3")
+    project.options = OULLIN
     login = dict(port=5432, user="oullin", password="Str0ng_Password-1", name="oullin_db")
-    secured(project, "oullin_db", "api", "posts,schema_migrations,users", login, OULLIN)
+    secured(project, "oullin_db", "api", "posts,schema_migrations,users", login)
     assert database.query("select version, dirty from schema_migrations", **login) == [(3, False)]
 
 
@@ -121,8 +122,9 @@ def test_oullin_on_another_port(case, images, free_port):
     project = case("oullin")
     images("postgres:16-alpine")
     port = free_port()
+    project.options = OULLIN
     project.berth.environment["ENV_DB_PORT"] = str(port)
-    project(*OULLIN, "up", "-d", "--wait", "api-db")
+    project("up", "-d", "--wait", "api-db")
     assert database.query("select 1", port=port, user="oullin", password="Str0ng_Password-1", name="oullin_db") == [(1,)]
 
 
@@ -130,7 +132,8 @@ def test_oullin_password_that_is_no_url(case, images):
     """The guide's script puts it into a URL as it is: its job fails and says why, and the application does not start."""
     project = case("oullin", {"CASE_PASSWORD": "p@ss/w:rd%42"})
     images("postgres:16-alpine", "migrate/migrate:v4.18.3")
-    result = project(*OULLIN, "up", "-d", check=False)
+    project.options = OULLIN
+    result = project("up", "-d", check=False)
     wait_until(lambda: project.ps("-a").get("oullin_db_migrate", {}).get("State") == "exited")
     assert project.ps("-a")["oullin_db_migrate"]["ExitCode"] != 0
     assert not any(row["Service"] == "api" and row["State"] == "running" for row in project.ps("-a").values())

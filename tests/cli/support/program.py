@@ -64,8 +64,7 @@ class Berth:
 
     def ps(self, *arguments, **options):
         """Containers by name, from `ps --format json`: an object a line."""
-        out = self("ps", "--format", "json", *arguments, **options).stdout
-        return {row["Name"]: row for row in map(json.loads, out.splitlines())}
+        return rows(self("ps", "--format", "json", *arguments, **options))
 
     def keeper_logs(self):
         texts = []
@@ -114,11 +113,16 @@ class Berth:
         shutil.rmtree(self.root, ignore_errors=True)
 
 
+def rows(result):
+    return {row["Name"]: row for row in map(json.loads, result.stdout.splitlines())}
+
+
 class Project:
     """A folder with a compose file. project("up", "-d") runs the program in it."""
 
     def __init__(self, berth, folder, compose=None, files=None):
         self.berth, self.folder = berth, pathlib.Path(folder)
+        self.options = ()  # global options of every command in it: ("-f", "one.yml", "-f", "two.yml")
         self.folder.mkdir(parents=True, exist_ok=True)
         if compose is not None:
             self.write("compose.yaml", compose)
@@ -138,16 +142,16 @@ class Project:
         return path
 
     def __call__(self, *arguments, **options):
-        return self.berth(*arguments, cwd=self.folder, **options)
+        return self.berth(*self.options, *arguments, cwd=self.folder, **options)
 
     def start(self, *arguments, **options):
-        return self.berth.start(*arguments, cwd=self.folder, **options)
+        return self.berth.start(*self.options, *arguments, cwd=self.folder, **options)
 
     def fails(self, *arguments, **options):
-        return self.berth.fails(*arguments, cwd=self.folder, **options)
+        return self.berth.fails(*self.options, *arguments, cwd=self.folder, **options)
 
     def ps(self, *arguments, **options):
-        return self.berth.ps(*arguments, cwd=self.folder, **options)
+        return rows(self("ps", "--format", "json", *arguments, **options))
 
     def exec(self, service, *command, **options):
         """What the command prints, without its last newline."""
