@@ -71,7 +71,7 @@ class BerthSide(Side):
         self.version = self.program("version").stdout.split("\n")[0].strip()
 
     def load(self, layout, name):
-        self.program("image", "load", f"oci:{layout}:{name}")
+        self.program("image", "load", layout, name)
 
     def candidates(self):
         return kernel.processes(self.program.root)

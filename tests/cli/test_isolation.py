@@ -1,4 +1,5 @@
 """What a container may do, may see and may use up: no weaker than Docker's defaults."""
+import json
 import re
 
 import pytest
@@ -16,7 +17,8 @@ def service(project, images):
     def make(keys="", top=""):
         images("busybox")
         lines = "".join(f"    {line}\n" for line in keys.strip("\n").splitlines())
-        made = project(f"services:\n  box:\n    image: busybox\n    command: [sleep, '1000000']\n    stop_signal: SIGKILL\n{lines}{top}")
+        command = "" if "command:" in keys else "    command: [sleep, '1000000']\n"
+        made = project(f"services:\n  box:\n    image: busybox\n    stop_signal: SIGKILL\n{command}{lines}{top}")
         made("up", "-d")
         return made
 
@@ -108,7 +110,10 @@ def test_cpu_limit_is_set(service):
 
 def test_deploy_resources_are_the_same_limits(service):
     made = service("deploy:\n  resources:\n    limits: {memory: 64M, pids: 50}")
-    assert made.inspect("demo-box-1")["HostConfig"]["Memory"] == 64 << 20
+    row = json.loads(made("stats", "--no-stream", "--format", "json").stdout.splitlines()[0])
+    assert "64MiB" in row["MemUsage"]
+    result = made("exec", "-T", "box", "sh", "-c", "for i in $(seq 60); do sleep 5 & done; wait", check=False)
+    assert "fork" in result.stderr or result.returncode != 0
 
 
 def test_ulimits_shm_sysctls_init(service):
