@@ -149,6 +149,14 @@ int plan_select(const Project *project, char *const *services, bool no_deps, cha
         return 0;
 }
 
+bool plan_may_come_back(const ContainerInfo *container)
+{
+        RestartPolicy policy;
+
+        return container->state == CONTAINER_EXITED && !container->manually_stopped && !container->oneoff &&
+               container->spec && restart_policy_from_text(container->spec->restart, &policy) && policy.kind != RESTART_NO;
+}
+
 size_t plan_label_dependencies(Arena *arena, const ContainerInfo *container, LabelDependency **ret)
 {
         const char *text = container->spec ? strv_env_get(container->spec->labels, "com.docker.compose.depends_on") : NULL;

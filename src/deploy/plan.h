@@ -106,6 +106,9 @@ size_t plan_add(Plan *plan, PlanVerb verb, const char *name, const char *service
         _printf_(6, 7);
 void plan_after(Plan *plan, size_t action, size_t earlier); /* PLAN_NONE for either does nothing */
 
+/* It has ended, but its restart policy may start it at any moment: who is done with it stops it all the same. */
+bool plan_may_come_back(const ContainerInfo *container);
+
 /* A dependency as a container's label has it. */
 typedef struct LabelDependency {
         char *service;

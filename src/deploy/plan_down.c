@@ -183,7 +183,7 @@ int plan_down(const PlanInput *input, Plan **ret, Error **err)
                                   item->container->name);
                         continue;
                 }
-                if (is_running(item->container))
+                if (is_running(item->container) || plan_may_come_back(item->container))
                         add_action(plan, item, PLAN_CONTAINER_STOP, "asked for");
                 remove = add_action(plan, item, PLAN_CONTAINER_REMOVE, "asked for");
                 plan_at(plan, remove)->remove_volumes = options->remove_volumes;
@@ -210,7 +210,7 @@ int plan_stop(const PlanInput *input, Plan **ret, Error **err)
                 return r;
         items = collect(input, plan, false);
         for (size_t i = 0; i < items.length; i++)
-                if (is_running(items.items[i].container))
+                if (is_running(items.items[i].container) || plan_may_come_back(items.items[i].container))
                         add_action(plan, &items.items[i], PLAN_CONTAINER_STOP, "asked for");
         order_backwards(plan, &items);
         free(items.items);

@@ -281,7 +281,7 @@ static size_t add_stop(Planner *planner, ServicePlan *service, const ContainerIn
 {
         size_t index;
 
-        if (container->state != CONTAINER_RUNNING && container->state != CONTAINER_PAUSED)
+        if (container->state != CONTAINER_RUNNING && container->state != CONTAINER_PAUSED && !plan_may_come_back(container))
                 return PLAN_NONE;
         index = plan_add(planner->plan, PLAN_CONTAINER_STOP, container->name, container->service, container->id, "%s",
                          reason);

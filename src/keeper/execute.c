@@ -260,6 +260,15 @@ static int readiness(const Execution *execution, size_t index)
         return ready;
 }
 
+/* A restart policy is starting that very container: one at a time. */
+static bool is_busy_elsewhere(const Execution *execution, const PlanAction *action)
+{
+        const char *id = container_id(execution, action);
+        const Unit *unit = id ? watch_find(execution->keeper, id) : NULL;
+
+        return unit && unit->restart_in_flight;
+}
+
 static bool advance_one(Execution *execution, size_t index)
 {
         PlanAction *action = plan_at(execution->plan, index);
@@ -270,6 +279,8 @@ static bool advance_one(Execution *execution, size_t index)
         if (before == STEP_PENDING) {
                 if (execution->error || execution->request->cancelled || readiness(execution, index) <= 0)
                         return false;
+                if (action->verb != PLAN_WAIT && is_busy_elsewhere(execution, action))
+                        return false; /* the end of that restart looks here again */
                 if (action->verb != PLAN_WAIT) {
                         begin_step(execution, index);
                         return true;

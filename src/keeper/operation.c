@@ -131,6 +131,17 @@ static void on_planned(void *context, int result, Error *error)
         execution_begin(request, TAKE_PTR(operation->plan), &options, on_executed, operation);
 }
 
+/* What is about to be stopped is not started by its policy meanwhile. */
+static void hold_restarts(Keeper *keeper, char *const *services)
+{
+        STRMAP_FOREACH(entry, &keeper->units) {
+                Unit *unit = entry->value;
+                if (unit->restart_timer &&
+                    (!services || strv_contains(services, unit->service) || strv_contains(services, unit->name)))
+                        watch_expect_stop(unit);
+        }
+}
+
 static void begin(Request *request, Planner planner, Planner second)
 {
         Keeper *keeper = request->keeper;
@@ -150,6 +161,8 @@ static void begin(Request *request, Planner planner, Planner second)
                 operation->working_dir = xstrdup(json_get_string(request->params, "working_dir", "/"));
         }
         operation->wait = json_get_bool(request->params, "wait", false);
+        if (planner != plan_start)
+                hold_restarts(keeper, operation->services);
         thread_pool_post(keeper->parts.pool, operation_work, on_planned, operation);
 }
 

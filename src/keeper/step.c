@@ -65,6 +65,20 @@ static int rename_container(Step *step, Error **err)
         return r < 0 ? r : unit_news_read(step->engine, step->id, &step->news, err);
 }
 
+/* Its restart policy may have started it after the plan was made. */
+static int remove_container(Step *step, Error **err)
+{
+        const EngineOperations *operations = step->engine->operations;
+        unsigned flags = step->action->remove_volumes ? REMOVE_ANONYMOUS_VOLUMES : 0;
+        _cleanup_error_ Error *reason = NULL;
+        int r = operations->container_remove(step->engine, step->id, flags, &reason);
+
+        if (r != -ERROR_CONFLICT)
+                return r < 0 ? error_move(err, &reason, r) : 0;
+        r = operations->container_stop(step->engine, step->id, step->stop_timeout_ms, true, err);
+        return r < 0 ? r : operations->container_remove(step->engine, step->id, flags, err);
+}
+
 int step_work(void *context, Error **err)
 {
         Step *step = context;
@@ -89,8 +103,7 @@ int step_work(void *context, Error **err)
         case PLAN_CONTAINER_STOP:
                 return stop_container(step, err);
         case PLAN_CONTAINER_REMOVE:
-                return operations->container_remove(step->engine, step->id,
-                                                    action->remove_volumes ? REMOVE_ANONYMOUS_VOLUMES : 0, err);
+                return remove_container(step, err);
         case PLAN_WAIT:
                 break;
         }

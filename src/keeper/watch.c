@@ -148,7 +148,9 @@ static void restart_done(void *context, int result, Error *error)
         Keeper *keeper = task->keeper;
         Unit *unit = watch_find(keeper, task->id);
 
-        if (unit && unit->run == task->run && unit->restarting) {
+        if (unit)
+                unit->restart_in_flight = false;
+        if (unit && unit->run == task->run) {
                 unit->restarting = false;
                 if (result < 0)
                         log_failure(LOG_LEVEL_WARNING, error, "restart container %s", unit->name);
@@ -172,6 +174,7 @@ static void on_restart_timer(void *context)
         RestartTask *task = xnew(RestartTask);
 
         unit->restart_timer = NULL;
+        unit->restart_in_flight = true;
         unit->restart_count++;
         *task = (RestartTask){ unit->keeper, xstrdup(unit->id), unit->run, unit->restart_count, { .exit_fd = -1 } };
         thread_pool_post(unit->keeper->parts.pool, restart_work, restart_done, task);

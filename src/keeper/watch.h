@@ -26,6 +26,7 @@ typedef struct Unit {
         int64_t attempts, restart_count, started_ns; /* monotonic */
         LoopTimer *restart_timer;
         bool restarting;                /* a policy starts it, now or after restart_timer */
+        bool restart_in_flight;         /* now, on the pool */
         /* health */
         HealthConfig *health_config;    /* NULL: no check */
         Health health;

@@ -76,6 +76,32 @@ static void test_a_manual_stop_stays(void **state)
         assert_false(watch_is_busy(world->keeper));
 }
 
+/* It had ended and was about to be restarted when the command came. */
+static void test_down_and_stop_while_a_restart_is_due(void **state)
+{
+        World *world = *state;
+        Asked asked;
+
+        fake_engine_exit(world->engine, "demo-db-1", 1);
+        up(world, SERVICE(", 'restart': 'always'"));
+        world_pass(world, 700 * NSEC_PER_MSEC);
+        assert_true(the_unit(world)->restarting);
+        world_ask(world, &asked, "stop", "{}");
+        assert_non_null(asked.result);
+        asked_done(&asked);
+        world_pass(world, 3600 * NSEC_PER_SEC);
+        assert_in_range(journal_count(world, "start demo-db-1"), 3, 4);
+        world_replace_keeper(world, false); /* and the engine knows it, too */
+        world_pass(world, 3600 * NSEC_PER_SEC);
+        assert_in_range(journal_count(world, "start demo-db-1"), 3, 4);
+        up(world, SERVICE(", 'restart': 'always'"));
+        world_pass(world, 700 * NSEC_PER_MSEC);
+        world_ask(world, &asked, "down", "{}");
+        assert_non_null(asked.result);
+        assert_int_equal(world->keeper->units.length, 0);
+        asked_done(&asked);
+}
+
 static void test_health_over_time(void **state)
 {
         World *world = *state;
@@ -180,6 +206,7 @@ int main(void)
                 TEST(test_on_failure_gives_up),
                 TEST(test_backoff_over_an_hour),
                 TEST(test_a_manual_stop_stays),
+                TEST(test_down_and_stop_while_a_restart_is_due),
                 TEST(test_health_over_time),
                 TEST(test_a_new_keeper_touches_nothing),
                 TEST(test_an_end_that_nobody_saw),
