@@ -99,8 +99,12 @@ const Option *option_find(const Option *options, const char *name, char letter);
 bool option_is_hidden(const Option *option);
 /* "[OPTIONS] [SERVICE...]", what follows the name in a usage line; owned by the caller. */
 char *command_synopsis(const Command *command);
-/* Why a command of docker compose is not here and what to do instead; false where the word is unknown. */
-bool command_is_foreign(const char *word, const char **ret_reason, const char **ret_hint);
+/* A command of docker compose that is not here: why, and what to do instead. */
+typedef struct ForeignCommand {
+        const char *word, *reason, *hint;
+} ForeignCommand;
+extern const ForeignCommand foreign_commands[]; /* ends with a NULL word */
+const ForeignCommand *foreign_command_find(const char *word); /* NULL */
 
 typedef void (*CommandVisitor)(void *context, const Command *command);
 /* Every command that is not hidden, parents before children. */

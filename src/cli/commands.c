@@ -67,9 +67,7 @@ const Command *const commands[] = {
         NULL,
 };
 
-static const struct {
-        const char *word, *reason, *hint;
-} foreign_commands[] = {
+const ForeignCommand foreign_commands[] = {
         { "build", "Berth does not build images", "Build with docker or podman, then \"berth image load docker-daemon:NAME\"." },
         { "push", "Berth does not push images", "skopeo copies an image to a registry." },
         { "watch", "Berth does not rebuild on changes", "\"berth up -d\" again applies what changed." },
@@ -77,16 +75,13 @@ static const struct {
         { "commit", "Berth does not make images of containers", "\"berth image import\" takes a root file system as a tar archive." },
         { "publish", "Berth does not publish compose files", "\"berth config\" prints the canonical file." },
         { "compose", "say it without \"compose\"", "For example \"berth up -d\"." },
+        { NULL },
 };
 
-bool command_is_foreign(const char *word, const char **ret_reason, const char **ret_hint)
+const ForeignCommand *foreign_command_find(const char *word)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(foreign_commands); i++) {
-                if (!streq(foreign_commands[i].word, word))
-                        continue;
-                *ret_reason = foreign_commands[i].reason;
-                *ret_hint = foreign_commands[i].hint;
-                return true;
-        }
-        return false;
+        for (const ForeignCommand *foreign = foreign_commands; foreign->word; foreign++)
+                if (streq(foreign->word, word))
+                        return foreign;
+        return NULL;
 }

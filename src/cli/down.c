@@ -6,6 +6,7 @@
 #include "cli/client.h"
 #include "cli/confirm.h"
 #include "cli/describe.h"
+#include "cli/report.h"
 #include "cli/scope.h"
 #include "cli/verbs.h"
 #include "state/document.h"
@@ -78,6 +79,24 @@ static json_t *down_params(const Invocation *invocation, const Scope *scope)
         return params;
 }
 
+/* Said, as docker compose does; the keeper is asked all the same, for what a crash may have left. */
+static void warn_if_nothing(const Scope *scope)
+{
+        _cleanup_container_list_ ContainerList containers = { 0 };
+        _cleanup_free_ char *text = xasprintf("no resource found to remove for project \"%s\"", scope->name);
+        NetworkInfo **networks = NULL;
+        size_t length = 0;
+
+        if (scope_containers(scope, true, &containers, NULL) < 0 ||
+            scope->engine->operations->network_list(scope->engine, scope->name, &networks, &length, NULL) < 0)
+                return;
+        for (size_t i = 0; i < length; i++)
+                network_info_free(networks[i]);
+        free(networks);
+        if (containers.length == 0 && length == 0)
+                report_warning(text);
+}
+
 static int run_down(Invocation *invocation, Error **err)
 {
         _cleanup_scope_ Scope scope = { 0 };
@@ -95,6 +114,8 @@ static int run_down(Invocation *invocation, Error **err)
                 if (r < 0)
                         return r;
         }
+        if (!invocation_flag(invocation, "volumes"))
+                warn_if_nothing(&scope);
         params = down_params(invocation, &scope);
         if (scope.project) {
                 _cleanup_json_ json_t *model = NULL;

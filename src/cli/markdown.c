@@ -51,7 +51,12 @@ char *commands_markdown(void)
                     "found in a container, 130 after Ctrl-C; `exec` and `run` end with their command's own.\n\n"
                     "## Before any command\n");
         add_options(&text, global_options);
-        strbuf_adds(&text, "\n## The commands\n");
+        strbuf_adds(&text, "\n## Of docker compose and not here\n");
+        for (const ForeignCommand *foreign = foreign_commands; foreign->word; foreign++)
+                strbuf_addf(&text, "- `%s`: %s. %s\n", foreign->word, foreign->reason, foreign->hint);
+        strbuf_adds(&text, "\nAccepted without effect, for scripts that bring them along: `--compatibility`, `--parallel`, `--build`, "
+                           "`--no-build`, `--menu`, `exec -it`.\n"
+                           "\n## The commands\n");
         commands_visit(add_command, &text);
         return strbuf_take(&text);
 }

@@ -159,11 +159,11 @@ static int unknown_command(const Parser *parser, const char *word, Error **err)
 {
         const Command *const *list = parser->parent ? parser->parent->children : commands;
         Suggestion suggestion = { .word = word };
-        const char *reason, *hint;
+        const ForeignCommand *foreign = parser->parent ? NULL : foreign_command_find(word);
         int r;
 
-        if (!parser->parent && command_is_foreign(word, &reason, &hint))
-                return error_hint(err, error_set(err, ERROR_USAGE, "%s: %s", word, reason), "%s", hint);
+        if (foreign)
+                return error_hint(err, error_set(err, ERROR_USAGE, "%s: %s", word, foreign->reason), "%s", foreign->hint);
         for (const Command *const *c = list; *c; c++) {
                 if ((*c)->flags & COMMAND_HIDDEN)
                         continue;

@@ -55,7 +55,7 @@ void report_warning(const char *text)
 
         if (strmap_has(&seen, text))
                 return;
-        strmap_set(&seen, text, (void *)text);
+        strmap_set(&seen, text, &seen);
         fflush(stdout);
         if (json_output) {
                 _cleanup_json_ json_t *object = json_pack("{s:s, s:s}", "event", "warning", "message", text);

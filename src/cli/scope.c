@@ -146,9 +146,20 @@ static bool known_to_engine(const Scope *scope, const char *service)
         return false;
 }
 
+/* "db, web" */
+static char *service_names(const Project *project)
+{
+        _cleanup_strv_ char **names = NULL;
+
+        for (size_t i = 0; i < project->n_services; i++)
+                strv_add(&names, project->services[i].name);
+        return names ? strv_join(names, ", ") : xstrdup("");
+}
+
 static int unknown_service(const Scope *scope, const char *name, Error **err)
 {
         Suggestion suggestion = { .word = name };
+        _cleanup_free_ char *known = scope->project ? service_names(scope->project) : NULL;
         int r;
 
         for (size_t i = 0; scope->project && i < scope->project->n_services; i++)
@@ -159,8 +170,9 @@ static int unknown_service(const Scope *scope, const char *name, Error **err)
         r = error_set(err, ERROR_NOT_FOUND, "no such service: %s", name);
         if (suggestion.best)
                 return error_hint(err, r, "Did you mean \"%s\"?", suggestion.best);
-        return error_hint(err, r, "Project \"%s\" has no service or container of that name; \"berth -p %s ps -a\" lists them.",
-                          scope->name, scope->name);
+        if (!isempty(known) && strlen(known) < 200)
+                return error_hint(err, r, "The services of project \"%s\" are %s.", scope->name, known);
+        return error_hint(err, r, "\"berth -p %s ps -a\" lists what project \"%s\" has.", scope->name, scope->name);
 }
 
 static void add_once(char ***list, const char *text)

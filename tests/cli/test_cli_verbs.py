@@ -63,6 +63,8 @@ def test_p_alone_reaches_a_project_from_anywhere(two):
 def test_an_unknown_service_names_the_nearest(two):
     error = two.fails("logs", "wbe")
     assert error.splitlines() == ["error: no such service: wbe", 'hint: Did you mean "web"?']
+    error = two.fails("logs", "something-else")
+    assert error.splitlines()[1] == 'hint: The services of project "demo" are db, web.'
 
 
 def test_all_errors_of_a_file_are_printed_with_their_places(project):
@@ -215,6 +217,12 @@ def test_rm_asks_without_force(two):
     two("rm", "-f")
     assert two.ps("-a") == {}
     assert "No stopped containers" in two("rm").stderr
+
+
+def test_down_of_nothing_says_so(project):
+    made = project(TWO)
+    result = made("down")
+    assert 'warning: no resource found to remove for project "demo"' in result.stderr
 
 
 def test_scale(project, images):

@@ -175,7 +175,7 @@ static void draw_resource(const Progress *progress, const Resource *resource, si
         _cleanup_free_ char *text = NULL;
 
         room = width > used + 10 ? width - used - 10 : 0;
-        text = text_shorten(bytes ?: resource->text ?: "", room);
+        text = text_shorten(bytes ?: (state_is_bad(resource->state) ? "" : resource->text ?: ""), room);
         fprintf(out, " %s%s%s %s%*s  %s%-*s%s %s%*s%s%8s%s\n", color(stderr, resource_color(resource)),
                 resource_symbol(progress, resource), color(stderr, COLOR_RESET), label, (int)(label_width - text_width(label)), "",
                 color(stderr, resource_color(resource)), STATE_WIDTH, state, color(stderr, COLOR_RESET), text,
@@ -251,7 +251,10 @@ static void print_plain(const Resource *resource)
 {
         _cleanup_free_ char *state = capitalized(resource->state);
 
-        fprintf(stderr, " %s  %s%s%s", resource->label, state, resource->text ? " " : "", resource->text ?: "");
+        /* Why it failed is told by the error that follows. */
+        const char *text = state_is_bad(resource->state) ? NULL : resource->text;
+
+        fprintf(stderr, " %s  %s%s%s", resource->label, state, text ? " " : "", text ?: "");
         if (!state_is_busy(resource->state) && resource->ended_ns - resource->began_ns >= NSEC_PER_MSEC)
                 fprintf(stderr, "  %.1fs", (double)(resource->ended_ns - resource->began_ns) / 1e9);
         fputc('\n', stderr);
