@@ -14,7 +14,6 @@ static const Schema integer = { .types = T_INT };
 static const Schema integer_or_text = { .types = T_INT | T_STRING };
 static const Schema number = { .types = T_NUMBER };
 static const Schema number_or_text = { .types = T_NUMBER | T_STRING };
-static const Schema any = { .types = T_ANY, .open = true };
 static const Schema open_map = { .types = T_MAP, .open = true };
 
 static const Schema texts = { .types = T_LIST, .items = &text };
@@ -309,7 +308,7 @@ static const Schema service = {
                      { "stop_signal", &text }, { "storage_opt", &open_map }, { "tmpfs", &text_or_texts }, { "tty", &flag_or_text },
                      { "ulimits", &ulimits }, { "use_api_socket", &flag }, { "user", &text }, { "uts", &text },
                      { "userns_mode", &text }, { "volumes", &mounts }, { "volumes_from", &unique_texts }, { "working_dir", &text },
-                     { "x-berth", &any }),
+                     { "x-berth", &schema_x_berth_service }),
 };
 static const Schema services = { .types = T_MAP, .names = NAMES_RESOURCE, .values = &service };
 
@@ -370,5 +369,6 @@ static const Schema includes = { .types = T_LIST, .items = &include };
 const Schema schema_compose = {
         .types = T_MAP, .extensions = true,
         .keys = KEYS({ "version", &text }, { "name", &text }, { "include", &includes }, { "services", &services }, { "models", &models },
-                     { "networks", &networks }, { "volumes", &volumes }, { "secrets", &secrets }, { "configs", &configs }),
+                     { "networks", &networks }, { "volumes", &volumes }, { "secrets", &secrets }, { "configs", &configs },
+                     { "x-berth", &schema_x_berth_top }),
 };
