@@ -16,8 +16,13 @@
 #define SHORT_ID 12
 
 static const ListingColumn columns[] = {
-        { "REPOSITORY", "Repository", .flexible = true }, { "TAG", "Tag" }, { "IMAGE ID", "ID" }, { "CREATED", "CreatedSince" },
-        { "SIZE", "Size" }, { "SOURCE", "Source" }, { NULL },
+        { "REPOSITORY", "Repository", .flexible = true },
+        { "TAG", "Tag" },
+        { "IMAGE ID", "ID" },
+        { "CREATED", "CreatedSince" },
+        { "SIZE", "Size" },
+        { "SOURCE", "Source" },
+        { NULL },
 };
 
 static const char *source_name(const Image *image)
@@ -139,10 +144,10 @@ static json_t *describe_binds(const Image *image)
 static json_t *describe_image(const Image *image)
 {
         _cleanup_free_ char *created = time_text(image->created_ns);
-        json_t *object = json_pack("{s:s, s:o, s:o, s:s, s:s, s:I, s:s, s:s}", "Id", image->id, "RepoTags",
-                                   json_from_strv(image->names), "RepoDigests", json_from_strv(image->digests), "Created",
-                                   created, "Platform", image->platform, "Size", (json_int_t)image->size_bytes, "Source",
-                                   source_name(image), "SourceLine", image->source_line);
+        json_t *object = json_pack(
+                "{s:s, s:o, s:o, s:s, s:s, s:I, s:s, s:s}", "Id", image->id, "RepoTags", json_from_strv(image->names),
+                "RepoDigests", json_from_strv(image->digests), "Created", created, "Platform", image->platform, "Size",
+                (json_int_t)image->size_bytes, "Source", source_name(image), "SourceLine", image->source_line);
 
         json_set_string(object, "Libc", image->libc);
         json_object_set_new(object, "Config", describe_config(&image->config));
@@ -178,9 +183,15 @@ static const Option ls_options[] = {
 };
 static const Option inspect_options[] = { { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "json" }, { NULL } };
 
-static const Command image_ls = { .name = "image ls", .summary = "List images", .arguments = "[NAME...]", .flags = COMMAND_JSON,
-                                  .options = ls_options, .max_arguments = -1, .function = run_ls,
-                                  .complete = COMPLETE_IMAGES, .aliases = (const char *const[]){ "list", NULL } };
+static const Command image_ls = { .name = "image ls",
+                                  .summary = "List images",
+                                  .arguments = "[NAME...]",
+                                  .flags = COMMAND_JSON,
+                                  .options = ls_options,
+                                  .max_arguments = -1,
+                                  .function = run_ls,
+                                  .complete = COMPLETE_IMAGES,
+                                  .aliases = (const char *const[]){ "list", NULL } };
 static const Command image_inspect = { .name = "image inspect", .summary = "Show all about images, as JSON",
                                        .arguments = "IMAGE...", .flags = COMMAND_JSON, .options = inspect_options,
                                        .min_arguments = 1, .max_arguments = -1, .function = run_inspect,

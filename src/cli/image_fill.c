@@ -21,8 +21,9 @@ typedef struct Shown {
 
 static void show(Shown *shown, const char *state, const char *text)
 {
-        json_t *event = json_pack("{s:s, s:s, s:s, s:s, s:I}", "event", "resource", "kind", "image", "name", shown->name,
-                                  "state", state, "ms", (json_int_t)((clock_monotonic_ns() - shown->start_ns) / NSEC_PER_MSEC));
+        json_t *event =
+                json_pack("{s:s, s:s, s:s, s:s, s:I}", "event", "resource", "kind", "image", "name", shown->name,
+                          "state", state, "ms", (json_int_t)((clock_monotonic_ns() - shown->start_ns) / NSEC_PER_MSEC));
 
         json_set_string(event, "text", text);
         progress_event(shown->progress, event);
@@ -41,9 +42,9 @@ static void show_status(void *context, const char *text)
 static void show_bytes(void *context, const char *what, uint64_t done, uint64_t total)
 {
         Shown *shown = context;
-        _cleanup_json_ json_t *event = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "event", "bytes", "kind", "image", "name",
-                                                 shown->name, "what", what, "done", (json_int_t)done, "total",
-                                                 (json_int_t)total);
+        _cleanup_json_ json_t *event =
+                json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "event", "bytes", "kind", "image", "name", shown->name,
+                          "what", what, "done", (json_int_t)done, "total", (json_int_t)total);
 
         progress_event(shown->progress, event);
         if (progress_is_live(shown->progress))
@@ -58,7 +59,8 @@ static void show_warning(void *context, const char *text)
 static ImageProgress shown_start(Shown *shown, const Invocation *invocation, const char *name, const char *title,
                                  const char *state, const char *end_state)
 {
-        ProgressMode mode = invocation_flag(invocation, "quiet") ? PROGRESS_QUIET : invocation_progress_mode(invocation);
+        ProgressMode mode =
+                invocation_flag(invocation, "quiet") ? PROGRESS_QUIET : invocation_progress_mode(invocation);
 
         *shown = (Shown){
                 .progress = progress_create(mode, title),
@@ -130,8 +132,8 @@ static int run_load(Invocation *invocation, Error **err)
         source = source ? source : "-";
         name = rest && *rest ? *rest : NULL;
         progress = shown_start(&shown, invocation, source, "Loading", "creating", "created");
-        r = image_load_by_worker(invocation->layout, source, name, invocation_text(invocation, "platform", NULL), STDIN_FILENO,
-                                 &progress, &ids, err);
+        r = image_load_by_worker(invocation->layout, source, name, invocation_text(invocation, "platform", NULL),
+                                 STDIN_FILENO, &progress, &ids, err);
         shown_end(&shown, r == 0);
         STRV_FOREACH(id, ids) {
                 _cleanup_image_ Image *image = NULL;
@@ -153,8 +155,8 @@ static int run_import(Invocation *invocation, Error **err)
         _cleanup_free_ char *id = NULL;
         Shown shown;
         ImageProgress progress = shown_start(&shown, invocation, source, "Importing", "creating", "created");
-        int r = image_import_by_worker(invocation->layout, source, name, invocation_text(invocation, "platform", NULL), changes,
-                                       STDIN_FILENO, &progress, &id, err);
+        int r = image_import_by_worker(invocation->layout, source, name, invocation_text(invocation, "platform", NULL),
+                                       changes, STDIN_FILENO, &progress, &id, err);
 
         shown_end(&shown, r == 0);
         if (r == 0)
@@ -187,8 +189,10 @@ const Command command_image_pull = {
         .name = "image pull",
         .summary = "Pull images from a registry",
         .arguments = "NAME...",
-        .details = "Mirrors, credentials and TLS settings are those of skopeo: registries.conf in Berth's configuration folder "
-                   "or /etc/containers, auth.json, ~/.docker/config.json. Only layers that are not there yet are fetched.",
+        .details =
+                "Mirrors, credentials and TLS settings are those of skopeo: registries.conf in Berth's configuration "
+                "folder "
+                "or /etc/containers, auth.json, ~/.docker/config.json. Only layers that are not there yet are fetched.",
         .examples = "berth image pull postgres:16\nberth image pull --platform linux/arm64 ghcr.io/me/app:1.2",
         .flags = COMMAND_NEEDS_ROOT,
         .options = pull_options,
@@ -200,9 +204,11 @@ const Command command_image_load = {
         .name = "image load",
         .summary = "Load images from an archive, a folder or a running Docker",
         .arguments = "[FILE|FOLDER|docker-daemon:NAME] [NAME]",
-        .details = "Understands what `docker save` writes and OCI layouts, as a tar archive (also compressed), a folder or on "
+        .details = "Understands what `docker save` writes and OCI layouts, as a tar archive (also compressed), a "
+                   "folder or on "
                    "standard input. NAME is given to the image where it is the only one.",
-        .examples = "berth image load image.tar\nberth image load docker-daemon:myapp:latest\ndocker save myapp | berth image load",
+        .examples = "berth image load image.tar\nberth image load docker-daemon:myapp:latest\ndocker save myapp | "
+                    "berth image load",
         .flags = COMMAND_NEEDS_ROOT,
         .options = load_options,
         .max_arguments = 2,

@@ -90,8 +90,8 @@ static int run_prune(Invocation *invocation, Error **err)
         losses = list_losses(&planned);
         /* Nameless images can be had again by nobody's name: only those with one are asked about. */
         if (all && planned.deleted) {
-                _cleanup_free_ char *what = xasprintf("remove %zu image%s that no container uses", strv_length(planned.deleted),
-                                                    planned.deleted[1] ? "s" : "");
+                _cleanup_free_ char *what = xasprintf("remove %zu image%s that no container uses",
+                                                      strv_length(planned.deleted), planned.deleted[1] ? "s" : "");
 
                 r = confirm(what, losses, yes, "--yes", err);
                 if (r < 0)
@@ -121,7 +121,8 @@ const Command command_image_rm = {
         .name = "image rm",
         .summary = "Remove images",
         .arguments = "IMAGE...",
-        .details = "A name goes alone where the image has others; with the last one the image goes, and layers that no other "
+        .details = "A name goes alone where the image has others; with the last one the image goes, and layers that no "
+                   "other "
                    "image has. An image that a container uses, running or not, is refused.",
         .flags = COMMAND_NEEDS_ROOT,
         .options = rm_options,

@@ -92,7 +92,8 @@ static int unpack_layer(Work *work, size_t i, Error **err)
                 return error_set_errno(err, errno, "open \"%.200s\"", layer->path);
         /* It was left out of the transfer because the store had it then. */
         if (status.st_size == 0 && layer->digest)
-                return error_hint(err, error_set(err, ERROR_UNAVAILABLE, "it was removed from the store meanwhile"), "Try again.");
+                return error_hint(err, error_set(err, ERROR_UNAVAILABLE, "it was removed from the store meanwhile"),
+                                  "Try again.");
         if (mkdir(path, 0755) < 0 || chmod(path, 0755) < 0)
                 return error_set_errno(err, errno, "make folder \"%s\"", path);
         folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

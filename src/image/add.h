@@ -1,5 +1,5 @@
-/* Adding an image to the store: its layers are unpacked, in parallel, then everything becomes visible at once. A crash at
- * any point leaves the store as it was, or with layers that nothing names yet. For berth-worker only. */
+/* Adding an image to the store: its layers are unpacked, in parallel, then everything becomes visible at once. A crash
+ * at any point leaves the store as it was, or with layers that nothing names yet. For berth-worker only. */
 #ifndef BERTH_IMAGE_ADD_H
 #define BERTH_IMAGE_ADD_H
 
@@ -27,8 +27,8 @@ typedef struct NewImage {
 void new_image_free(NewImage *image);
 DEFINE_CLEANUP(NewImage, new_image_free);
 
-/* *ret_id: "sha256:…", the caller's. ERROR_CORRUPT where a blob is not what its digest says; ERROR_INVALID where a layer
- * cannot be unpacked. */
+/* *ret_id: "sha256:…", the caller's. ERROR_CORRUPT where a blob is not what its digest says; ERROR_INVALID where a
+ * layer cannot be unpacked. */
 int store_add_image(const Layout *layout, const Staging *staging, const NewImage *image, const ImageProgress *progress,
                     char **ret_id, Error **err);
 

@@ -95,7 +95,8 @@ int image_config_diff_ids(const json_t *blob, char ***ret, Error **err)
 
         STRV_FOREACH(diff_id, diff_ids)
                 if (!digest_is_valid(*diff_id))
-                        return error_set(err, ERROR_INVALID, "image configuration: \"%.80s\" is not a diff id", *diff_id);
+                        return error_set(err, ERROR_INVALID, "image configuration: \"%.80s\" is not a diff id",
+                                         *diff_id);
         *ret = TAKE_PTR(diff_ids);
         return 0;
 }

@@ -139,8 +139,8 @@ static bool all_blobs_there(const Fetch *fetch)
         return true;
 }
 
-/* *ret_prefix: where the blobs are, below *ret_fd. A layer that skopeo would not keep as it is (an uncompressed one) makes
- * the whole image be copied in a form that changes nothing. */
+/* *ret_prefix: where the blobs are, below *ret_fd. A layer that skopeo would not keep as it is (an uncompressed one)
+ * makes the whole image be copied in a form that changes nothing. */
 static int fetch_layers(const Fetch *fetch, int *ret_fd, const char **ret_prefix, Error **err)
 {
         _cleanup_free_ char *source = NULL;

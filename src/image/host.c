@@ -62,7 +62,8 @@ static void read_binds(const Layout *layout, const json_t *binds, Image *image)
 
 static int load_image(const Layout *layout, const char *hex, Image **ret, Error **err)
 {
-        _cleanup_free_ char *folder = layout_data(layout, "images/host/%s", hex), *path = path_join(folder, "image.json");
+        _cleanup_free_ char *folder = layout_data(layout, "images/host/%s", hex),
+                            *path = path_join(folder, "image.json");
         _cleanup_json_ json_t *document = NULL;
         Image *image;
         int r;
@@ -223,7 +224,8 @@ int host_image_find(const Layout *layout, const Reference *reference, ImagePolic
                 return r;
         cache_path = layout_data(layout, "images/host/%s.json", recipe.cache_name);
         key = xasprintf("%d %s %s %s", RECIPE_NUMBER, recipe.key, host_libc_version(), layout->libexec_dir);
-        if (document_load(cache_path, IMAGE_FORMAT, &cache, NULL) == 0 && streq(json_get_string(cache, "key", ""), key) &&
+        if (document_load(cache_path, IMAGE_FORMAT, &cache, NULL) == 0 &&
+            streq(json_get_string(cache, "key", ""), key) &&
             load_image(layout, json_get_string(cache, "id", ""), ret, NULL) == 0)
                 return 0;
         r = describe_and_make(layout, reference, &recipe, &hex, err);

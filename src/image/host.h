@@ -45,7 +45,7 @@ typedef struct HostRecipe {
         bool has_locale;        /* filled in before it is described: the container will have it */
         char *locale_folder;    /* likewise: bound over /usr/lib/locale; NULL: the machine's own will do */
         json_t *config;         /* OCI: Env, Entrypoint, …; owned */
-        json_t *binds;          /* [{"source", "target"}], files, beside those of /usr; owned. "libexec:NAME" as source */
+        json_t *binds; /* [{"source", "target"}], files, beside those of /usr; owned. "libexec:NAME" as source */
         HostFolder *folders;
         size_t n_folders;
 } HostRecipe;
@@ -53,7 +53,8 @@ typedef struct HostRecipe {
 void host_recipe_done(HostRecipe *recipe);
 #define _cleanup_host_recipe_ _cleanup_(host_recipe_done)
 
-/* Does a name belong to a recipe? Fill name, cache_name, key and wants_locale only; ERROR_UNSUPPORTED or ERROR_NOT_FOUND as above. */
+/* Does a name belong to a recipe? Fill name, cache_name, key and wants_locale only; ERROR_UNSUPPORTED or
+ * ERROR_NOT_FOUND as above. */
 int host_postgres_match(const Reference *reference, ImagePolicy policy, HostRecipe *recipe, Error **err);
 int host_migrate_match(const Layout *layout, const Reference *reference, HostRecipe *recipe, Error **err);
 /* Fill the rest. */

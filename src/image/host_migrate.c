@@ -7,8 +7,8 @@ int host_migrate_match(const Layout *layout, const Reference *reference, HostRec
 {
         _cleanup_free_ char *program = NULL;
 
-        if (!streq(reference->registry, REFERENCE_DEFAULT_REGISTRY) || !streq(reference->repository, "migrate/migrate") ||
-            reference->digest)
+        if (!streq(reference->registry, REFERENCE_DEFAULT_REGISTRY) ||
+            !streq(reference->repository, "migrate/migrate") || reference->digest)
                 return -ERROR_UNSUPPORTED;
         program = layout_libexec(layout, "berth-migrate");
         if (!fs_exists(program))

@@ -60,10 +60,12 @@ static int missing_major(const char *major, Error **err)
 
         if (!majors)
                 r = error_set(err, ERROR_NOT_FOUND,
-                              "image \"postgres:%s\" is not in the store, and this machine has no PostgreSQL packages", major);
+                              "image \"postgres:%s\" is not in the store, and this machine has no PostgreSQL packages",
+                              major);
         else
                 r = error_set(err, ERROR_NOT_FOUND,
-                              "image \"postgres:%s\" is not in the store, and this machine's packages have PostgreSQL %s only",
+                              "image \"postgres:%s\" is not in the store, and this machine's packages have PostgreSQL "
+                              "%s only",
                               major, list);
         return error_hint(err, r, "Install the package postgresql-%s (apt.postgresql.org has every major), "
                           "or pull the image with `berth pull`.", major);
@@ -73,8 +75,8 @@ int host_postgres_match(const Reference *reference, ImagePolicy policy, HostReci
 {
         _cleanup_free_ char *major = NULL, *server = NULL, *server_key = NULL;
 
-        if (!streq(reference->registry, REFERENCE_DEFAULT_REGISTRY) || !streq(reference->repository, "library/postgres") ||
-            reference->digest)
+        if (!streq(reference->registry, REFERENCE_DEFAULT_REGISTRY) ||
+            !streq(reference->repository, "library/postgres") || reference->digest)
                 return -ERROR_UNSUPPORTED;
         major = major_of_tag(reference->tag, policy);
         if (!major)
@@ -128,15 +130,15 @@ static json_t *make_config(const char *major, const char *version, bool has_loca
         const char *volume = new_layout ? "/var/lib/postgresql" : "/var/lib/postgresql/data";
         _cleanup_strv_ char **environment = NULL;
 
-        strv_addf(&environment, "PATH=" MAJORS_FOLDER "/%s/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                  major);
+        strv_addf(&environment,
+                  "PATH=" MAJORS_FOLDER "/%s/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", major);
         strv_addf(&environment, "LANG=%s", has_locale ? "en_US.utf8" : "C.UTF-8");
         strv_addf(&environment, "PG_MAJOR=%s", major);
         strv_addf(&environment, "PG_VERSION=%s", version);
         strv_addf(&environment, "PGDATA=%s", data);
-        return json_pack("{s:o, s:[s], s:[s], s:s, s:{s:{}}, s:{s:{}}}", "Env", json_from_strv(environment), "Entrypoint",
-                         "docker-entrypoint.sh", "Cmd", "postgres", "StopSignal", "SIGINT", "Volumes", volume,
-                         "ExposedPorts", "5432/tcp");
+        return json_pack("{s:o, s:[s], s:[s], s:s, s:{s:{}}, s:{s:{}}}", "Env", json_from_strv(environment),
+                         "Entrypoint", "docker-entrypoint.sh", "Cmd", "postgres", "StopSignal", "SIGINT", "Volumes",
+                         volume, "ExposedPorts", "5432/tcp");
 }
 
 static void add_folders(HostRecipe *recipe, bool new_layout)

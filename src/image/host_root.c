@@ -27,14 +27,16 @@ static const HostFolder base_folders[] = {
         { "usr/local/share", 0755, 0 },
 };
 
-/* Of /usr, what programs need to run. /usr itself is the container's own, so that files can be mounted into /usr/local. */
+/* Of /usr, what programs need to run. /usr itself is the container's own, so that files can be mounted into /usr/local.
+ */
 static const char *const usr_folders[] = { "bin", "sbin", "lib", "lib32", "lib64", "libx32", "libexec", "share" };
 
 /* Copied where the machine has them. */
 static const char *const copied_files[] = {
-        "etc/debian_version", "etc/host.conf", "etc/inputrc", "etc/bash.bashrc", "etc/profile", "etc/shells", "etc/services",
-        "etc/protocols", "etc/rpc", "etc/networks", "etc/gai.conf", "etc/login.defs", "etc/locale.alias", "etc/issue",
-        "etc/ld.so.conf", "etc/ssl/openssl.cnf", "etc/lsb-release",
+        "etc/debian_version",  "etc/host.conf",   "etc/inputrc",      "etc/bash.bashrc", "etc/profile",
+        "etc/shells",          "etc/services",    "etc/protocols",    "etc/rpc",         "etc/networks",
+        "etc/gai.conf",        "etc/login.defs",  "etc/locale.alias", "etc/issue",       "etc/ld.so.conf",
+        "etc/ssl/openssl.cnf", "etc/lsb-release",
 };
 static const char *const copied_folders[] = { "etc/pam.d", "etc/security", "etc/ld.so.conf.d" };
 
@@ -169,7 +171,8 @@ static int write_accounts(const char *root, const char *user, Error **err)
         int r;
 
         if (fs_read_file(AT_FDCWD, "/usr/share/base-passwd/passwd.master", COPY_LIMIT, &passwd, NULL) < 0)
-                strbuf_adds(&passwd, "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+                strbuf_adds(&passwd, "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/"
+                                     "sbin/nologin\n");
         if (fs_read_file(AT_FDCWD, "/usr/share/base-passwd/group.master", COPY_LIMIT, &group, NULL) < 0)
                 strbuf_adds(&group, "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n");
         strbuf_adds(&shadow, "root:*:19000:0:99999:7:::\n");
@@ -209,14 +212,16 @@ static int write_configuration(const char *root, Error **err)
         return 0;
 }
 
-/* The CA certificates: links into /usr/share as they are, the bundle and certificates of this machine's own by content. */
+/* The CA certificates: links into /usr/share as they are, the bundle and certificates of this machine's own by content.
+ */
 static int copy_certificates(const char *root, Error **err)
 {
         _cleanup_strv_ char **names = NULL;
 
         fs_list_directory(AT_FDCWD, "/etc/ssl/certs", &names, NULL);
         STRV_FOREACH(name, names) {
-                _cleanup_free_ char *path = path_join("etc/ssl/certs", *name), *source = path_join("/", path), *target = NULL;
+                _cleanup_free_ char *path = path_join("etc/ssl/certs", *name), *source = path_join("/", path),
+                                    *target = NULL;
                 bool is_link = fs_read_link(source, &target, NULL) == 0;
                 int r;
 
@@ -266,8 +271,8 @@ static int link_runtime(const char *root, Error **err)
  * user's script, the first line is a comment and the functions of the official entrypoint follow. */
 static int write_entrypoint_scripts(const char *root, Error **err)
 {
-        static const char *const names[] = { "docker-entrypoint.sh", "docker-ensure-initdb.sh", "docker-enforce-initdb.sh",
-                                             "gosu" };
+        static const char *const names[] = { "docker-entrypoint.sh", "docker-ensure-initdb.sh",
+                                             "docker-enforce-initdb.sh", "gosu" };
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 _cleanup_free_ char *path = path_join("usr/local/bin", names[i]);

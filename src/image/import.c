@@ -116,13 +116,16 @@ static int apply_change(json_t *config, const char *change, Error **err)
                         changes_table[i].apply(config, text);
                         return 0;
                 }
-        return error_set(err, ERROR_USAGE, "change \"%.200s\" is none of CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, "
-                                           "USER, VOLUME, WORKDIR with a value", change);
+        return error_set(err, ERROR_USAGE,
+                         "change \"%.200s\" is none of CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, "
+                         "USER, VOLUME, WORKDIR with a value",
+                         change);
 }
 
 static int make_config(const char *platform, char *const *changes, const char *diff_id, Strbuf *ret, Error **err)
 {
-        _cleanup_free_ char *own = platform_of_machine(), *created = clock_format_rfc3339(clock_realtime_ns()), *text = NULL;
+        _cleanup_free_ char *own = platform_of_machine(), *created = clock_format_rfc3339(clock_realtime_ns()),
+                            *text = NULL;
         _cleanup_strv_ char **parts = strv_split(platform ? platform : own, '/');
         _cleanup_json_ json_t *config = json_object(), *blob = NULL;
 
@@ -204,8 +207,8 @@ int image_import(const Layout *layout, const char *source, const char *name, con
 {
         _cleanup_staging_ Staging staging = STAGING_INIT;
         _cleanup_(new_image_freep) NewImage *image = NULL;
-        _cleanup_close_ int fd =
-                streq(source, "-") ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        _cleanup_close_ int fd = streq(source, "-") ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                                                    : open(source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         int r;
 
         if (fd < 0)

@@ -29,7 +29,8 @@ char *store_staging_path(const Layout *layout)
 
 int store_prepare(const Layout *layout, Error **err)
 {
-        static const char *const folders[] = { "images/blobs/sha256", "images/layers", "images/host", "images/staging" };
+        static const char *const folders[] = { "images/blobs/sha256", "images/layers", "images/host",
+                                               "images/staging" };
 
         for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
                 _cleanup_free_ char *folder = layout_data(layout, "%s", folders[i]);

@@ -224,9 +224,11 @@ static int copy_data(LayerWriter *writer, struct archive *archive, int fd, Error
         return 0;
 }
 
-static int add_file(LayerWriter *writer, struct archive *archive, struct archive_entry *entry, const char *name, Error **err)
+static int add_file(LayerWriter *writer, struct archive *archive, struct archive_entry *entry, const char *name,
+                    Error **err)
 {
-        _cleanup_close_ int fd = openat(writer->parent_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        _cleanup_close_ int fd =
+                openat(writer->parent_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         int r;
 
         if (fd < 0)
@@ -254,7 +256,8 @@ static int add_hardlink(LayerWriter *writer, const char *target, const char *nam
         folder_fd = open_in_root(writer->root_fd, folder, FOLDER_FLAGS);
         if (folder_fd < 0 || linkat(folder_fd, path_basename(clean), writer->parent_fd, name, 0) < 0) {
                 if (errno == ENOENT || errno == ENOTDIR || errno == EPERM || errno == ELOOP)
-                        return error_set(err, ERROR_INVALID, "a hard link to \"%.200s\", which the layer does not have", target);
+                        return error_set(err, ERROR_INVALID, "a hard link to \"%.200s\", which the layer does not have",
+                                         target);
                 return error_set_errno(err, errno, "link to \"%.200s\"", target);
         }
         return 0;
@@ -313,7 +316,8 @@ static int set_owner_and_mode(LayerWriter *writer, struct archive_entry *entry, 
         return 0;
 }
 
-static int set_metadata(LayerWriter *writer, struct archive_entry *entry, const char *path, const char *name, Error **err)
+static int set_metadata(LayerWriter *writer, struct archive_entry *entry, const char *path, const char *name,
+                        Error **err)
 {
         struct timespec times[2];
         bool is_folder = archive_entry_filetype(entry) == AE_IFDIR;
@@ -324,7 +328,8 @@ static int set_metadata(LayerWriter *writer, struct archive_entry *entry, const 
                 return r;
         if (!writer->plain && (is_folder || archive_entry_filetype(entry) == AE_IFREG) &&
             archive_entry_xattr_count(entry) > 0) {
-                _cleanup_close_ int fd = openat(writer->parent_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+                _cleanup_close_ int fd =
+                        openat(writer->parent_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
                 if (fd < 0)
                         return error_set_errno(err, errno, "open");
@@ -342,8 +347,8 @@ static int set_metadata(LayerWriter *writer, struct archive_entry *entry, const 
 
 /* ---- one entry ---- */
 
-static int make_node(LayerWriter *writer, struct archive *archive, struct archive_entry *entry, const char *name, bool opaque,
-                     Error **err)
+static int make_node(LayerWriter *writer, struct archive *archive, struct archive_entry *entry, const char *name,
+                     bool opaque, Error **err)
 {
         switch (archive_entry_filetype(entry)) {
         case AE_IFDIR:
@@ -377,7 +382,8 @@ static int add_root(LayerWriter *writer, struct archive_entry *entry, Error **er
         return r < 0 ? r : set_metadata(writer, entry, ".", ".", err);
 }
 
-static int add_entry(LayerWriter *writer, struct archive *archive, struct archive_entry *entry, const char *path, Error **err)
+static int add_entry(LayerWriter *writer, struct archive *archive, struct archive_entry *entry, const char *path,
+                     Error **err)
 {
         const char *hardlink = archive_entry_hardlink(entry), *name;
         bool is_folder = !hardlink && archive_entry_filetype(entry) == AE_IFDIR, opaque;

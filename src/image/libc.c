@@ -11,11 +11,20 @@
 #define LIBRARY_LIMIT ((size_t)16 * 1024 * 1024)
 
 static const char *const glibc_paths[] = {
-        "lib/x86_64-linux-gnu/libc.so.6", "usr/lib/x86_64-linux-gnu/libc.so.6", "lib/aarch64-linux-gnu/libc.so.6",
-        "usr/lib/aarch64-linux-gnu/libc.so.6", "lib64/libc.so.6", "usr/lib64/libc.so.6", "lib/libc.so.6", "usr/lib/libc.so.6",
+        "lib/x86_64-linux-gnu/libc.so.6",
+        "usr/lib/x86_64-linux-gnu/libc.so.6",
+        "lib/aarch64-linux-gnu/libc.so.6",
+        "usr/lib/aarch64-linux-gnu/libc.so.6",
+        "lib64/libc.so.6",
+        "usr/lib64/libc.so.6",
+        "lib/libc.so.6",
+        "usr/lib/libc.so.6",
 };
 static const char *const musl_paths[] = {
-        "lib/ld-musl-x86_64.so.1", "lib/ld-musl-aarch64.so.1", "usr/lib/ld-musl-x86_64.so.1", "usr/lib/ld-musl-aarch64.so.1",
+        "lib/ld-musl-x86_64.so.1",
+        "lib/ld-musl-aarch64.so.1",
+        "usr/lib/ld-musl-x86_64.so.1",
+        "usr/lib/ld-musl-aarch64.so.1",
 };
 static const char *const apk_databases[] = { "lib/apk/db/installed", "usr/lib/apk/db/installed" };
 

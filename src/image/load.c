@@ -30,7 +30,8 @@ static bool cancelled(void *context)
 
 static int open_source(const char *source, Error **err)
 {
-        int fd = streq(source, "-") ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        int fd = streq(source, "-") ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                                    : open(source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
         return fd >= 0 ? fd : error_set_errno(err, errno, "open \"%s\"", source);
 }
@@ -63,7 +64,8 @@ static int open_images(const Layout *layout, const Staging *staging, const char 
         struct stat status;
 
         if (startswith(source, "docker-daemon:"))
-                return skopeo_copy_from_daemon(layout, staging, startswith(source, "docker-daemon:"), progress, ret_fd, err);
+                return skopeo_copy_from_daemon(layout, staging, startswith(source, "docker-daemon:"), progress, ret_fd,
+                                               err);
         fd = open_source(source, err);
         if (fd < 0)
                 return fd;
@@ -92,8 +94,8 @@ static int add_given_name(NewImageVector *images, const char *source, const char
         return r;
 }
 
-static int add_all(const Layout *layout, const Staging *staging, const NewImageVector *images, const ImageProgress *progress,
-                   LoadedImages *loaded, Error **err)
+static int add_all(const Layout *layout, const Staging *staging, const NewImageVector *images,
+                   const ImageProgress *progress, LoadedImages *loaded, Error **err)
 {
         loaded->items = xnew_array(LoadedImage, images->length + 1);
         VECTOR_FOREACH(item, images) {

@@ -1,4 +1,5 @@
-/* Manifests: OCI image-spec (manifest.md, image-index.md) and Docker's schema 2, which differ in their media types only. */
+/* Manifests: OCI image-spec (manifest.md, image-index.md) and Docker's schema 2, which differ in their media types
+ * only. */
 #ifndef BERTH_IMAGE_MANIFEST_H
 #define BERTH_IMAGE_MANIFEST_H
 

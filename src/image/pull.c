@@ -94,7 +94,8 @@ int image_load_by_worker(const Layout *layout, const char *source, const char *n
 }
 
 int image_import_by_worker(const Layout *layout, const char *source, const char *name, const char *platform,
-                           char *const *changes, int input_fd, const ImageProgress *progress, char **ret_id, Error **err)
+                           char *const *changes, int input_fd, const ImageProgress *progress, char **ret_id,
+                           Error **err)
 {
         _cleanup_json_ json_t *result = NULL;
         json_t *params = json_object();

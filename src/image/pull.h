@@ -14,6 +14,7 @@ int image_pull(const Layout *layout, const char *reference, ImagePolicy policy, 
 int image_load_by_worker(const Layout *layout, const char *source, const char *name, const char *platform, int input_fd,
                          const ImageProgress *progress, char ***ret_ids, Error **err);
 int image_import_by_worker(const Layout *layout, const char *source, const char *name, const char *platform,
-                           char *const *changes, int input_fd, const ImageProgress *progress, char **ret_id, Error **err);
+                           char *const *changes, int input_fd, const ImageProgress *progress, char **ret_id,
+                           Error **err);
 
 #endif

@@ -65,8 +65,8 @@ static int discard(const char *path, const char *name, const Staging *staging, E
         return fs_remove_tree(AT_FDCWD, to, err);
 }
 
-static int sweep_folder(const Layout *layout, const char *name, const Strmap *needed, const Staging *staging, json_t *index,
-                        ImageRemoval *ret, Error **err)
+static int sweep_folder(const Layout *layout, const char *name, const Strmap *needed, const Staging *staging,
+                        json_t *index, ImageRemoval *ret, Error **err)
 {
         _cleanup_free_ char *folder = layout_data(layout, "images/%s", name);
         _cleanup_strv_ char **names = NULL;
@@ -214,7 +214,8 @@ static bool is_unused(const Layout *layout, const Image *image, bool all, char *
         return image->source == IMAGE_SOURCE_HOST ? !host_image_is_current(layout, image) : !image->names;
 }
 
-static int prune_one(const Layout *layout, json_t *index, const Image *image, bool dry_run, ImageRemoval *ret, Error **err)
+static int prune_one(const Layout *layout, json_t *index, const Image *image, bool dry_run, ImageRemoval *ret,
+                     Error **err)
 {
         if (image->source != IMAGE_SOURCE_HOST) {
                 drop_image(index, image->id, ret);
@@ -228,8 +229,8 @@ static int prune_one(const Layout *layout, json_t *index, const Image *image, bo
         return 0;
 }
 
-static int prune_listed(const Layout *layout, json_t *index, bool all, bool dry_run, char *const *used_ids, Image **images,
-                        size_t length, ImageRemoval *ret, Error **err)
+static int prune_listed(const Layout *layout, json_t *index, bool all, bool dry_run, char *const *used_ids,
+                        Image **images, size_t length, ImageRemoval *ret, Error **err)
 {
         for (size_t i = 0; i < length; i++) {
                 int r = 0;

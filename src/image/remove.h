@@ -1,5 +1,6 @@
 /* Taking images out of the store. Light: jansson only. What containers use is never removed: the caller says which ids
- * those are ("sha256:…"). A crash leaves either the old store or the new one, with leftovers that the next writer removes. */
+ * those are ("sha256:…"). A crash leaves either the old store or the new one, with leftovers that the next writer
+ * removes. */
 #ifndef BERTH_IMAGE_REMOVE_H
 #define BERTH_IMAGE_REMOVE_H
 
@@ -14,8 +15,8 @@ typedef struct ImageRemoval {
 void image_removal_done(ImageRemoval *removal);
 #define _cleanup_image_removal_ _cleanup_(image_removal_done)
 
-/* By name: that name, and the image with its last one. By id or digest: the image with all its names; ERROR_CONFLICT where it
- * has several, unless force. ERROR_CONFLICT where a container uses it; ERROR_NOT_FOUND. ret is added to. */
+/* By name: that name, and the image with its last one. By id or digest: the image with all its names; ERROR_CONFLICT
+ * where it has several, unless force. ERROR_CONFLICT where a container uses it; ERROR_NOT_FOUND. ret is added to. */
 int image_remove(const Layout *layout, const char *reference, bool force, char *const *used_ids, ImageRemoval *ret,
                  Error **err);
 

@@ -26,14 +26,16 @@ static const struct {
         ErrorKind kind;
         const char *message, *hint;
 } failures[] = {
-        { "no space left on device", ERROR_NO_SPACE, "the disk is full", "Free some space, `berth image prune` may help." },
+        { "no space left on device", ERROR_NO_SPACE, "the disk is full",
+          "Free some space, `berth image prune` may help." },
         { "disk quota exceeded", ERROR_NO_SPACE, "the disk quota is reached", NULL },
         { "manifest unknown", ERROR_NOT_FOUND, "the registry has no such image", "Check the name and the tag." },
         { "name unknown", ERROR_NOT_FOUND, "the registry has no such repository", "Check the name." },
         { "repository name not known", ERROR_NOT_FOUND, "the registry has no such repository", "Check the name." },
         { "404 (Not Found)", ERROR_NOT_FOUND, "the registry has no such image", "Check the name and the tag." },
         { "No such image", ERROR_NOT_FOUND, "Docker has no such image", "`docker image ls` shows which there are." },
-        { "reference does not exist", ERROR_NOT_FOUND, "Docker has no such image", "`docker image ls` shows which there are." },
+        { "reference does not exist", ERROR_NOT_FOUND, "Docker has no such image",
+          "`docker image ls` shows which there are." },
         { "Cannot connect to the Docker daemon", ERROR_UNAVAILABLE, "Docker does not run here",
           "Start it, or set DOCKER_HOST." },
         { "oesn't match expected", ERROR_CORRUPT, "the registry sent something else than its digest says", NULL },
@@ -44,7 +46,8 @@ static const struct {
           "Log in with `skopeo login` or `docker login`." },
         { "authentication required", ERROR_DENIED, "the registry wants credentials, or has no such image",
           "Log in with `skopeo login` or `docker login`." },
-        { "requested access to the resource is denied", ERROR_DENIED, "the registry denies access, or has no such image",
+        { "requested access to the resource is denied", ERROR_DENIED,
+          "the registry denies access, or has no such image",
           "Check the name, or log in with `skopeo login` or `docker login`." },
         { "toomanyrequests", ERROR_UNAVAILABLE, "the registry's pull limit is reached", "Log in, or use a mirror." },
         { "x509:", ERROR_UNAVAILABLE, "the registry's certificate is not trusted",
@@ -276,7 +279,8 @@ int skopeo_fetch_layers(const Skopeo *skopeo, const char *source, uint64_t total
         return run(skopeo, argv, &watch, &output, err);
 }
 
-int skopeo_fetch_whole(const Skopeo *skopeo, const char *transport_and_source, uint64_t total_bytes, int *ret_fd, Error **err)
+int skopeo_fetch_whole(const Skopeo *skopeo, const char *transport_and_source, uint64_t total_bytes, int *ret_fd,
+                       Error **err)
 {
         _cleanup_free_ char *folder = path_join(skopeo->staging->path, "image");
         const char *folders[] = { folder, NULL };
@@ -302,8 +306,8 @@ int skopeo_fetch_whole(const Skopeo *skopeo, const char *transport_and_source, u
         return *ret_fd >= 0 ? 0 : error_set_errno(err, errno, "open \"%s\"", folder);
 }
 
-int skopeo_copy_from_daemon(const Layout *layout, const Staging *staging, const char *name, const ImageProgress *progress,
-                            int *ret_fd, Error **err)
+int skopeo_copy_from_daemon(const Layout *layout, const Staging *staging, const char *name,
+                            const ImageProgress *progress, int *ret_fd, Error **err)
 {
         _cleanup_reference_ Reference reference = { 0 };
         _cleanup_free_ char *normalized = NULL, *familiar = NULL, *source = NULL;

@@ -19,16 +19,17 @@ typedef struct Skopeo {
 int skopeo_manifest(const Skopeo *skopeo, const char *source, Strbuf *ret, Error **err);
 int skopeo_config(const Skopeo *skopeo, const char *source, Strbuf *ret, Error **err);
 
-/* Fetches the layers into <staging>/<blobs>/sha256/<digits>; those that are there already (whatever is in them) are left
- * out. total_bytes: what is expected, for the progress. */
+/* Fetches the layers into <staging>/<blobs>/sha256/<digits>; those that are there already (whatever is in them) are
+ * left out. total_bytes: what is expected, for the progress. */
 int skopeo_fetch_layers(const Skopeo *skopeo, const char *source, uint64_t total_bytes, Error **err);
 #define SKOPEO_BLOBS "blobs"
 
 /* The whole image into the folder <staging>/image, exactly as it is at its source; *ret_fd is open on it. */
-int skopeo_fetch_whole(const Skopeo *skopeo, const char *transport_and_source, uint64_t total_bytes, int *ret_fd, Error **err);
+int skopeo_fetch_whole(const Skopeo *skopeo, const char *transport_and_source, uint64_t total_bytes, int *ret_fd,
+                       Error **err);
 
 /* An image of a running Docker, found by DOCKER_HOST. */
-int skopeo_copy_from_daemon(const Layout *layout, const Staging *staging, const char *name, const ImageProgress *progress,
-                            int *ret_fd, Error **err);
+int skopeo_copy_from_daemon(const Layout *layout, const Staging *staging, const char *name,
+                            const ImageProgress *progress, int *ret_fd, Error **err);
 
 #endif

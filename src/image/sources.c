@@ -62,8 +62,8 @@ static void copy_text(Strbuf *to, const Strbuf *from)
         strbuf_add(to, strbuf_text(from), from->length);
 }
 
-int new_image_from_manifest(int folder_fd, const char *prefix, const Strbuf *manifest, const Strbuf *config, NewImage **ret,
-                            Error **err)
+int new_image_from_manifest(int folder_fd, const char *prefix, const Strbuf *manifest, const Strbuf *config,
+                            NewImage **ret, Error **err)
 {
         _cleanup_(new_image_freep) NewImage *image = NULL;
         _cleanup_json_ json_t *json = json_loadb(strbuf_text(manifest), manifest->length, 0, NULL);
@@ -150,7 +150,8 @@ static void add_oci_name(const json_t *entry, NewImage *image)
         }
 }
 
-static int read_oci_layout(int folder_fd, const json_t *index, const char *platform, NewImageVector *images, Error **err)
+static int read_oci_layout(int folder_fd, const json_t *index, const char *platform, NewImageVector *images,
+                           Error **err)
 {
         const json_t *entry;
         size_t i;
@@ -231,8 +232,9 @@ int read_images(int folder_fd, const char *platform, NewImageVector *images, Err
                 return r < 0 ? r : read_image_of_manifest(folder_fd, "", &manifest, images, err);
         }
         if (!has_file(folder_fd, "index.json"))
-                return error_set(err, ERROR_INVALID, "neither an OCI layout nor a docker archive: there is no manifest.json "
-                                                     "and no index.json in it");
+                return error_set(err, ERROR_INVALID,
+                                 "neither an OCI layout nor a docker archive: there is no manifest.json "
+                                 "and no index.json in it");
         r = read_json(folder_fd, "index.json", &json, err);
         return r < 0 ? r : read_oci_layout(folder_fd, json, platform, images, err);
 }

@@ -98,7 +98,8 @@ static int not_found(const char *reference, Error **err)
 typedef int (*NameFinder)(const Layout *layout, const json_t *index, const Reference *reference, ImagePolicy policy,
                           Image **ret, Error **err);
 
-static int find(const Layout *layout, const char *reference, NameFinder by_name, ImagePolicy policy, Image **ret, Error **err)
+static int find(const Layout *layout, const char *reference, NameFinder by_name, ImagePolicy policy, Image **ret,
+                Error **err)
 {
         _cleanup_error_ Error *malformed = NULL, *failure = NULL;
         _cleanup_reference_ Reference parsed = { 0 };
@@ -130,8 +131,8 @@ int image_find(const Layout *layout, const char *reference, ImagePolicy policy, 
         return find(layout, reference, find_parsed, policy, ret, err);
 }
 
-static int find_made(const Layout *layout, const json_t *index, const Reference *reference, ImagePolicy policy, Image **ret,
-                     Error **err)
+static int find_made(const Layout *layout, const json_t *index, const Reference *reference, ImagePolicy policy,
+                     Image **ret, Error **err)
 {
         _cleanup_free_ char *name = reference_text(reference);
         ImageVector images = { 0 };
@@ -162,7 +163,9 @@ int image_find_made(const Layout *layout, const char *reference, Image **ret, Er
 
 bool image_policy_from_name(const char *name, ImagePolicy *ret)
 {
-        static const char *const names[] = { [IMAGES_AUTO] = "auto", [IMAGES_HOST] = "host", [IMAGES_REGISTRY] = "registry" };
+        static const char *const names[] = {
+                [IMAGES_AUTO] = "auto", [IMAGES_HOST] = "host", [IMAGES_REGISTRY] = "registry"
+        };
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 if (streq(name, names[i])) {

@@ -15,7 +15,8 @@ typedef enum ImagePolicy { IMAGES_AUTO, IMAGES_HOST, IMAGES_REGISTRY } ImagePoli
  * which majors there are and what to install). *ret is the caller's. */
 int image_find(const Layout *layout, const char *reference, ImagePolicy policy, Image **ret, Error **err);
 
-/* The same among what there is already: stored images by name, digest or id, host images by name or id. Makes nothing. */
+/* The same among what there is already: stored images by name, digest or id, host images by name or id.
+ * Makes nothing. */
 int image_find_made(const Layout *layout, const char *reference, Image **ret, Error **err);
 
 /* "auto", "host", "registry"; false where the name is none of them. */

@@ -137,7 +137,8 @@ static int stream_drain(Stream *stream, Error **err)
         return n < 0 ? fail(stream->filter, "not readable to its end", err) : 0;
 }
 
-static int unpack_entries(Stream *stream, LayerWriter *writer, const UnpackOptions *options, UnpackResult *ret, Error **err)
+static int unpack_entries(Stream *stream, LayerWriter *writer, const UnpackOptions *options, UnpackResult *ret,
+                          Error **err)
 {
         struct archive_entry *entry;
 

@@ -1,10 +1,10 @@
-/* Unpacking of one image layer (a tar archive, plain or compressed) into a folder, as overlayfs wants it: whiteouts become
- * character devices 0/0, opaque folders get the attribute trusted.overlay.opaque. Links libarchive and libcrypto: for
- * berth-worker only.
+/* Unpacking of one image layer (a tar archive, plain or compressed) into a folder, as overlayfs wants it: whiteouts
+ * become character devices 0/0, opaque folders get the attribute trusted.overlay.opaque. Links libarchive and
+ * libcrypto: for berth-worker only.
  *
- * Nothing outside the folder can be reached: names with ".." are refused, and every other name is resolved with the folder
- * as its root, symbolic links of the layer included. Devices below dev/ are left out (a container has its own /dev), others
- * are refused, as are attributes other than user.* and security.capability. */
+ * Nothing outside the folder can be reached: names with ".." are refused, and every other name is resolved with the
+ * folder as its root, symbolic links of the layer included. Devices below dev/ are left out (a container has its own
+ * /dev), others are refused, as are attributes other than user.* and security.capability. */
 #ifndef BERTH_IMAGE_UNPACK_H
 #define BERTH_IMAGE_UNPACK_H
 

@@ -13,7 +13,8 @@ int job_pull(const Job *job, json_t **ret, Error **err)
         int r = job_require(job, "reference", &reference, err);
 
         if (r == 0)
-                r = image_fetch(job->layout, reference, json_get_string(job->params, "platform", NULL), &progress, &id, err);
+                r = image_fetch(job->layout, reference, json_get_string(job->params, "platform", NULL), &progress, &id,
+                                err);
         if (r == 0)
                 *ret = json_pack("{s:s}", "id", id);
         return r;

@@ -22,9 +22,10 @@ static json_t *json(const char *text)
 static void test_parse(void **state)
 {
         _cleanup_manifest_ Manifest manifest = { 0 };
-        _cleanup_json_ json_t *document =
-                json("{\"schemaVersion\": 2, \"config\": {\"digest\": \"" DIGEST_1 "\", \"mediaType\": \"application/vnd.oci.image.config.v1+json\"},"
-                     "\"layers\": [{\"digest\": \"" DIGEST_2 "\", \"size\": 10}, {\"digest\": \"" DIGEST_3 "\", \"size\": 5}]}");
+        _cleanup_json_ json_t *document = json("{\"schemaVersion\": 2, \"config\": {\"digest\": \"" DIGEST_1
+                                               "\", \"mediaType\": \"application/vnd.oci.image.config.v1+json\"},"
+                                               "\"layers\": [{\"digest\": \"" DIGEST_2
+                                               "\", \"size\": 10}, {\"digest\": \"" DIGEST_3 "\", \"size\": 5}]}");
 
         assert_int_equal(manifest_parse(document, &manifest, NULL), 0);
         assert_string_equal(manifest.config_digest, DIGEST_1);
@@ -44,11 +45,14 @@ static void test_refused(void **state)
                 { "{\"schemaVersion\": 1, \"fsLayers\": []}", ERROR_UNSUPPORTED },
                 { "{\"schemaVersion\": 2}", ERROR_INVALID },
                 { "{\"schemaVersion\": 2, \"config\": {\"digest\": \"md5:12\"}}", ERROR_INVALID },
-                { "{\"schemaVersion\": 2, \"config\": {\"digest\": \"" DIGEST_1 "\", \"mediaType\": \"text/helm\"}}", ERROR_UNSUPPORTED },
-                { "{\"schemaVersion\": 2, \"config\": {\"digest\": \"" DIGEST_1 "\"}, \"layers\": [{\"digest\": \"sha256:../../x\"}]}",
+                { "{\"schemaVersion\": 2, \"config\": {\"digest\": \"" DIGEST_1 "\", \"mediaType\": \"text/helm\"}}",
+                  ERROR_UNSUPPORTED },
+                { "{\"schemaVersion\": 2, \"config\": {\"digest\": \"" DIGEST_1
+                  "\"}, \"layers\": [{\"digest\": \"sha256:../../x\"}]}",
                   ERROR_INVALID },
-                { "{\"schemaVersion\": 2, \"config\": {\"digest\": \"" DIGEST_1 "\"}, \"layers\": [{\"digest\": \"" DIGEST_1
-                  "\", \"size\": -1}]}", ERROR_INVALID },
+                { "{\"schemaVersion\": 2, \"config\": {\"digest\": \"" DIGEST_1
+                  "\"}, \"layers\": [{\"digest\": \"" DIGEST_1 "\", \"size\": -1}]}",
+                  ERROR_INVALID },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -61,15 +65,19 @@ static void test_refused(void **state)
 
 static void test_select(void **state)
 {
-        static const char *const rows[][2] = { /* asked for, chosen */
-                { "linux/amd64", DIGEST_1 }, { "linux/arm64", DIGEST_2 }, { "linux/arm64/v8", DIGEST_2 },
-                { "linux/arm/v7", DIGEST_3 }, { "linux/arm", DIGEST_3 }, { "linux/arm/v6", NULL }, { "windows/amd64", NULL },
+        static const char *const rows[][2] = {
+                /* asked for, chosen */
+                { "linux/amd64", DIGEST_1 },  { "linux/arm64", DIGEST_2 }, { "linux/arm64/v8", DIGEST_2 },
+                { "linux/arm/v7", DIGEST_3 }, { "linux/arm", DIGEST_3 },   { "linux/arm/v6", NULL },
+                { "windows/amd64", NULL },
         };
         _cleanup_json_ json_t *list = json(
                 "{\"manifests\": ["
                 "{\"digest\": \"" DIGEST_1 "\", \"platform\": {\"os\": \"linux\", \"architecture\": \"amd64\"}},"
-                "{\"digest\": \"" DIGEST_2 "\", \"platform\": {\"os\": \"linux\", \"architecture\": \"arm64\", \"variant\": \"v8\"}},"
-                "{\"digest\": \"" DIGEST_3 "\", \"platform\": {\"os\": \"linux\", \"architecture\": \"arm\", \"variant\": \"v7\"}},"
+                "{\"digest\": \"" DIGEST_2
+                "\", \"platform\": {\"os\": \"linux\", \"architecture\": \"arm64\", \"variant\": \"v8\"}},"
+                "{\"digest\": \"" DIGEST_3
+                "\", \"platform\": {\"os\": \"linux\", \"architecture\": \"arm\", \"variant\": \"v7\"}},"
                 "{\"digest\": \"" DIGEST_3 "\", \"platform\": {\"os\": \"unknown\", \"architecture\": \"unknown\"}}]}");
 
         assert_true(manifest_is_list(list));

@@ -24,7 +24,8 @@ static const char config[] =
         "{\"os\": \"linux\", \"architecture\": \"arm64\", \"variant\": \"v8\", \"created\": \"2025-06-15T15:06:40Z\","
         " \"config\": {\"Env\": [\"A=1\"], \"Entrypoint\": [\"/e\"], \"Cmd\": \"one string\", \"User\": \"\","
         "  \"WorkingDir\": \"/w\", \"Volumes\": {\"/v2\": {}, \"/v1\": {}}, \"ExposedPorts\": {\"80/tcp\": {}},"
-        "  \"Labels\": {\"k\": \"v\"}, \"Healthcheck\": {\"Test\": [\"CMD\", \"t\"], \"Interval\": 5000000000, \"Retries\": 2}},"
+        "  \"Labels\": {\"k\": \"v\"}, \"Healthcheck\": {\"Test\": [\"CMD\", \"t\"], \"Interval\": 5000000000, "
+        "\"Retries\": 2}},"
         " \"rootfs\": {\"type\": \"layers\", \"diff_ids\": [\"" DIFF_A "\", \"" DIFF_B "\"]}}";
 
 static void write_index(const char *format, ...)
@@ -100,7 +101,9 @@ static void test_find_in_every_way(void **state)
 
 static void test_not_found(void **state)
 {
-        static const char *const references[] = { "x:2", "y", "x@sha256:" "0000000000000000000000000000000000000000000000000000000000000000",
+        static const char *const references[] = { "x:2", "y",
+                                                  "x@sha256:"
+                                                  "0000000000000000000000000000000000000000000000000000000000000000",
                                                   "localhost/x:1", "000000000000" };
 
         write_good_index();
@@ -147,7 +150,8 @@ static void test_broken_index(void **state)
         write_index("{\"format\": 2, \"images\": {}, \"names\": {}}");
         assert_int_equal(image_find(layout, "x:1", IMAGES_AUTO, &image, NULL), -ERROR_UNSUPPORTED);
         /* A name that points nowhere is as good as none, and odd members do no harm. */
-        write_index("{\"format\": 1, \"images\": {\"nonsense\": 5}, \"names\": {\"docker.io/library/x:1\": \"" MANIFEST "\", "
+        write_index("{\"format\": 1, \"images\": {\"nonsense\": 5}, \"names\": {\"docker.io/library/x:1\": \"" MANIFEST
+                    "\", "
                     "\"docker.io/library/y:1\": 7}}");
         assert_int_equal(image_find(layout, "x:1", IMAGES_AUTO, &image, NULL), -ERROR_NOT_FOUND);
         assert_int_equal(image_find(layout, "y:1", IMAGES_AUTO, &image, NULL), -ERROR_NOT_FOUND);

@@ -371,12 +371,23 @@ static void test_cancelled(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                TEST(test_owner_mode_time), TEST(test_digests), TEST(test_missing_parents_are_made), TEST(test_hardlinks),
-                TEST(test_whiteouts), TEST(test_whiteout_and_new_folder), TEST(test_later_entry_replaces),
-                TEST(test_names_that_leave_are_refused), TEST(test_absolute_name_stays_inside),
-                TEST(test_links_are_followed_inside_only), TEST(test_link_is_not_written_through),
-                TEST(test_hardlink_out_is_refused), TEST(test_devices), TEST(test_attributes), TEST(test_truncated),
-                TEST(test_not_an_archive), TEST(test_cancelled),
+                TEST(test_owner_mode_time),
+                TEST(test_digests),
+                TEST(test_missing_parents_are_made),
+                TEST(test_hardlinks),
+                TEST(test_whiteouts),
+                TEST(test_whiteout_and_new_folder),
+                TEST(test_later_entry_replaces),
+                TEST(test_names_that_leave_are_refused),
+                TEST(test_absolute_name_stays_inside),
+                TEST(test_links_are_followed_inside_only),
+                TEST(test_link_is_not_written_through),
+                TEST(test_hardlink_out_is_refused),
+                TEST(test_devices),
+                TEST(test_attributes),
+                TEST(test_truncated),
+                TEST(test_not_an_archive),
+                TEST(test_cancelled),
         };
 
         if (geteuid() != 0) {
