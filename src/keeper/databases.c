@@ -1,7 +1,8 @@
-/* What a plan's databases get before anything starts: the template of their cluster. */
+/* What a plan's databases get before anything starts: the guards, and the template of their cluster. */
 #include "base/mem.h"
 #include "base/strv.h"
 #include "keeper/prepare.h"
+#include "operate/guards.h"
 #include "operate/template.h"
 #include "state/document.h"
 
@@ -33,6 +34,44 @@ static bool wants_template(const Preparation *preparation, const char *service)
                         return !streq(json_string_value(word), "off");
         }
         return true;
+}
+
+/* x-berth: {guards: {ID: off}} of the service and of the project. */
+static char **silenced_guards(const Preparation *preparation, const char *service)
+{
+        const json_t *places[] = { preparation_x_berth(preparation, service), preparation_x_berth(preparation, NULL) };
+        char **silenced = NULL;
+
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+                const char *id;
+                json_t *word;
+
+                json_object_foreach(json_object_get(places[i], "guards"), id, word)
+                        if (json_is_false(word) || (json_is_string(word) && streq(json_string_value(word), "off")))
+                                strv_add(&silenced, id);
+        }
+        return silenced;
+}
+
+int preparation_guard(Preparation *preparation, Error **err)
+{
+        bool dry_run = json_get_bool(preparation->params, "dry_run", false);
+
+        for (size_t i = 0; i < preparation->plan->actions.length; i++) {
+                const PlanAction *action = &preparation->plan->actions.items[i];
+                const Image *image = action->spec ? image_of(preparation, action->service) : NULL;
+                _cleanup_strv_ char **silenced = NULL;
+                int r;
+
+                if (action->verb != PLAN_CONTAINER_CREATE || action->oneoff || !image || !is_database(action->spec))
+                        continue;
+                silenced = silenced_guards(preparation, action->service);
+                r = guards_run(preparation->parts.layout, preparation->parts.engine, image, action->spec, silenced, dry_run,
+                               &preparation->plan->warnings, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 void preparation_add_templates(Preparation *preparation)

@@ -364,6 +364,8 @@ int prepare_plan(Preparation *preparation, Error **err)
                 return r;
         r = preparation_check(preparation, err);
         if (r == 0)
+                r = preparation_guard(preparation, err);
+        if (r == 0)
                 preparation_add_templates(preparation);
         return r;
 }

@@ -40,6 +40,8 @@ int prepare_plan(Preparation *preparation, Error **err);
 /* services.<name>.x-berth of the model, or the top level's for NULL; NULL where there is none. Borrowed. */
 const json_t *preparation_x_berth(const Preparation *preparation, const char *service);
 
+/* databases.c: refuses what would put data at risk, and warns of what will disappoint. */
+int preparation_guard(Preparation *preparation, Error **err);
 /* databases.c: has the templates of new clusters made, and offers them to their containers. */
 void preparation_add_templates(Preparation *preparation);
 

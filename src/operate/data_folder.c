@@ -1,5 +1,7 @@
 #include "operate/data_folder.h"
 
+#include <fcntl.h>
+
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
@@ -21,6 +23,15 @@ static const char *rest_below(const char *path, const char *target)
         if (strncmp(path, target, length) != 0 || (path[length] != '\0' && path[length] != '/'))
                 return NULL;
         return path + length + strspn(path + length, "/");
+}
+
+#define VALUE_LIMIT ((size_t)1024 * 1024)
+
+static char *without_newlines(Strbuf *text)
+{
+        while (text->length > 0 && text->data[text->length - 1] == '\n')
+                strbuf_truncate(text, text->length - 1);
+        return strbuf_take(text);
 }
 
 static const SpecMount *find_mount(const ContainerSpec *spec, const char *path)
@@ -68,4 +79,30 @@ char *data_folder_on_host(Engine *engine, const ContainerSpec *spec, const char 
         if (!source || *ret_new)
                 return NULL;
         return *rest ? path_join(source, rest) : TAKE_PTR(source);
+}
+
+char *data_folder_read_file(const ContainerSpec *spec, const char *path)
+{
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_free_ char *source = NULL;
+        const SpecMount *mount;
+        const char *rest;
+
+        for (size_t i = 0; i < spec->n_files; i++) {
+                const SpecFile *file = &spec->files[i];
+
+                if (!streq(file->target, path))
+                        continue;
+                if (file->host_path)
+                        fs_read_file(AT_FDCWD, file->host_path, VALUE_LIMIT, &text, NULL);
+                else if (file->content)
+                        strbuf_add(&text, file->content, file->content_size);
+                return without_newlines(&text);
+        }
+        mount = find_mount(spec, path);
+        if (!mount || mount->kind != SPEC_MOUNT_BIND)
+                return NULL;
+        rest = rest_below(path, mount->target);
+        source = *rest ? path_join(mount->source, rest) : xstrdup(mount->source);
+        return fs_read_file(AT_FDCWD, source, VALUE_LIMIT, &text, NULL) == 0 ? without_newlines(&text) : NULL;
 }

@@ -11,5 +11,8 @@ char *data_folder_on_host(Engine *engine, const ContainerSpec *spec, const char 
                           bool *ret_new);
 /* PGDATA of the container; NULL where it has none. Borrowed. */
 const char *data_folder_of_spec(const ContainerSpec *spec);
+/* What the container will read from path, one of its secrets, configs or binds, without trailing newlines; NULL where it is
+ * none of them. Owned by the caller. */
+char *data_folder_read_file(const ContainerSpec *spec, const char *path);
 
 #endif

@@ -15,7 +15,6 @@
 #define DATABASE_UID 999
 #define MAKE_TIMEOUT_MS 120000
 #define NAME_DIGITS 32
-#define VALUE_LIMIT ((size_t)65536)
 
 static char *folder_of_image(const Layout *layout, const Image *image)
 {
@@ -77,26 +76,6 @@ static bool is_fresh(Engine *engine, const ContainerSpec *spec)
         return !fs_exists(version);
 }
 
-/* The value that the container will read from the file of a _FILE variable. */
-static char *value_of_file(const ContainerSpec *spec, const char *path)
-{
-        for (size_t i = 0; i < spec->n_files; i++) {
-                const SpecFile *file = &spec->files[i];
-                Strbuf text = STRBUF_INIT;
-
-                if (!streq(file->target, path))
-                        continue;
-                if (file->host_path)
-                        fs_read_file(AT_FDCWD, file->host_path, VALUE_LIMIT, &text, NULL);
-                else if (file->content)
-                        strbuf_add(&text, file->content, file->content_size);
-                while (text.length > 0 && text.data[text.length - 1] == '\n')
-                        strbuf_truncate(&text, text.length - 1);
-                return strbuf_take(&text);
-        }
-        return NULL;
-}
-
 /* The container's environment without passwords, with what names the user and the database filled in. */
 static char **template_environment(const ContainerSpec *spec)
 {
@@ -112,7 +91,7 @@ static char **template_environment(const ContainerSpec *spec)
                 _cleanup_free_ char *file_name = xasprintf("%s_FILE", names[i]), *value = NULL;
                 const char *path = strv_env_get(spec->environment, file_name);
 
-                value = isempty(path) ? NULL : value_of_file(spec, path);
+                value = isempty(path) ? NULL : data_folder_read_file(spec, path);
                 if (value)
                         strv_env_set(&environment, names[i], value);
         }

@@ -123,3 +123,23 @@ int scram_build_verifier(const char *password, const unsigned char *salt, unsign
         erase_memory(&hmac, sizeof(hmac));
         return 0;
 }
+
+bool scram_read_salt(const char *verifier, unsigned char ret_salt[SCRAM_SALT_SIZE])
+{
+        static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const char *text = strchr(verifier, ':');
+        unsigned bits = 0;
+        size_t n = 0;
+
+        if (!startswith(verifier, "SCRAM-SHA-256$") || !text || strlen(verifier) != SCRAM_VERIFIER_LENGTH)
+                return false;
+        for (size_t i = 0; i < 22; i++) {
+                const char *digit = strchr(digits, text[1 + i]);
+                if (!digit)
+                        return false;
+                bits = bits << 6 | (unsigned)(digit - digits);
+                if (i % 4 != 0 && n < SCRAM_SALT_SIZE)
+                        ret_salt[n++] = (unsigned char)(bits >> (6 - 2 * (i % 4)));
+        }
+        return n == SCRAM_SALT_SIZE;
+}

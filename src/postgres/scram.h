@@ -13,5 +13,7 @@
 bool scram_is_plain_ascii(const char *password);
 /* salt: SCRAM_SALT_SIZE bytes, NULL for random ones. *ret is the caller's. ERROR_UNSUPPORTED for what is not ASCII. */
 int scram_build_verifier(const char *password, const unsigned char *salt, unsigned iterations, char **ret, Error **err);
+/* The salt of a verifier of ours (16 bytes); false where it is none. */
+bool scram_read_salt(const char *verifier, unsigned char ret_salt[SCRAM_SALT_SIZE]);
 
 #endif

@@ -182,6 +182,21 @@ static int sync_file_system(const char *path, Error **err)
         return 0;
 }
 
+/* Init files may have made tablespaces on other file systems. */
+static int sync_tablespaces(const char *data_dir, Error **err)
+{
+        _cleanup_free_ char *folder = path_join(data_dir, "pg_tblspc");
+        _cleanup_strv_ char **names = NULL;
+        int r = fs_list_directory(AT_FDCWD, folder, &names, err);
+
+        STRV_FOREACH(name, names) {
+                _cleanup_free_ char *path = path_join(folder, *name);
+                if (r == 0)
+                        r = sync_file_system(path, err);
+        }
+        return r;
+}
+
 int stage_finish(Stage *stage, Error **err)
 {
         _cleanup_free_ char *marker = marker_path(stage->data_dir);
@@ -191,6 +206,8 @@ int stage_finish(Stage *stage, Error **err)
         r = sync_file_system(stage->data_dir, err);
         if (r == 0 && stage->waldir)
                 r = sync_file_system(stage->waldir, err);
+        if (r == 0)
+                r = sync_tablespaces(stage->data_dir, err);
         if (r == 0)
                 r = fs_remove_tree(AT_FDCWD, marker, err);
         if (r == 0)
