@@ -290,6 +290,20 @@ bool host_image_is_current(const Layout *layout, const Image *image)
         return false;
 }
 
+void host_image_remove_leftovers(const Layout *layout)
+{
+        _cleanup_free_ char *folder = layout_data(layout, "images/host");
+        _cleanup_strv_ char **names = NULL;
+
+        fs_list_directory(AT_FDCWD, folder, &names, NULL);
+        STRV_FOREACH(name, names) {
+                _cleanup_free_ char *path = path_join(folder, *name);
+
+                if (endswith(*name, ".tmp"))
+                        fs_remove_tree(AT_FDCWD, path, NULL);
+        }
+}
+
 int host_image_remove(const Layout *layout, const char *id, Error **err)
 {
         _cleanup_free_ char *folder = layout_data(layout, "images/host/%s", digest_hex(id));

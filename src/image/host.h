@@ -24,6 +24,8 @@ int host_image_find_by_id(const Layout *layout, const char *digits, Image **ret,
 bool host_image_is_current(const Layout *layout, const Image *image);
 /* Appends those made so far; what cannot be read is left out. */
 void host_image_list(const Layout *layout, ImageVector *images);
+/* Removes what interrupted making left behind. The caller holds store_lock. */
+void host_image_remove_leftovers(const Layout *layout);
 /* Removes one; absent is fine. The caller holds store_lock. */
 int host_image_remove(const Layout *layout, const char *id, Error **err);
 

@@ -40,6 +40,14 @@ static int run_job(const Layout *layout, const char *job, json_t *params, int in
         return r;
 }
 
+/* It came from a registry or an archive before: pulling means to look there again. */
+static bool is_stored(const Layout *layout, const char *reference)
+{
+        _cleanup_image_ Image *image = NULL;
+
+        return image_find_made(layout, reference, &image, NULL) == 0 && image->source == IMAGE_SOURCE_STORE;
+}
+
 /* ERROR_UNSUPPORTED: the policy or the name leaves it to a registry. */
 static int find_on_host(const Layout *layout, const char *reference, ImagePolicy policy, const ImageProgress *progress,
                         Error **err)
@@ -50,7 +58,7 @@ static int find_on_host(const Layout *layout, const char *reference, ImagePolicy
 
         if (r < 0)
                 return r;
-        if (policy == IMAGES_REGISTRY)
+        if (policy == IMAGES_REGISTRY || (policy == IMAGES_AUTO && is_stored(layout, reference)))
                 return -ERROR_UNSUPPORTED;
         r = host_image_find(layout, &parsed, policy, &image, err);
         if (r == 0 && progress)

@@ -240,7 +240,10 @@ static int prune_listed(const Layout *layout, json_t *index, bool all, bool dry_
                 if (r < 0)
                         return r;
         }
-        return dry_run ? sweep(layout, index, NULL, ret, err) : save_and_sweep(layout, index, ret, err);
+        if (dry_run)
+                return sweep(layout, index, NULL, ret, err);
+        host_image_remove_leftovers(layout);
+        return save_and_sweep(layout, index, ret, err);
 }
 
 int image_prune(const Layout *layout, bool all, bool dry_run, char *const *used_ids, ImageRemoval *ret, Error **err)

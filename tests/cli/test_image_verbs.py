@@ -85,7 +85,10 @@ def test_prune(berth, registry, two_images):
     berth("image", "pull", "two-a:1")  # the old one has no name any more
     assert len(rows(berth)) == 3
     (berth.data / "images/layers" / ("0" * 64)).mkdir()  # of a crash
+    half_made = berth.data / "images/host" / ("0" * 64 + ".tmp")
+    (half_made / "root").mkdir(parents=True)
     assert "Deleted: sha256:" in berth("image", "prune").stdout
+    assert not half_made.exists()
     assert len(rows(berth)) == 2 and "0" * 64 not in layers(berth)
     message = berth.fails("image", "prune", "-a")
     assert "--yes" in message and len(rows(berth)) == 2
