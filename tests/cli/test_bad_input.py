@@ -27,8 +27,7 @@ FILES = {
     "a bad duration": ("services: {box: {image: busybox, stop_grace_period: soon}}", ["soon"]),
     "an alias bomb": ("a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [" + ",".join([f"*{chr(97 + i)}"] * 9) + "]\n"
                                                                for i in range(9)) + "services: {box: {image: busybox, x-all: *j}}", ["compose.yaml"]),
-    "a name that leaves its folder": ("name: ../../etc\nservices: {box: {image: busybox}}", ["../../etc"]),
-    "an unknown host path": ("services: {box: {image: busybox, volumes: [{type: bind, source: ./absent, target: /x}]}}", ["absent"]),
+    "an unknown host path": ("services: {box: {image: busybox, volumes: [{type: bind, source: ./absent, target: /x, bind: {create_host_path: false}}]}}", ["absent"]),
 }
 
 
@@ -45,6 +44,12 @@ def test_file(what, project, images, berth):
     assert len(result.stderr) < 4000
     assert berth.ps("-a", cwd=berth.root, check=False) == {} if berth.projects() else True
     assert not any((berth.data / "volumes").glob("*"))
+
+
+def test_a_name_that_leaves_its_folder(project, berth):
+    made = project("services: {box: {image: busybox}}")
+    assert "../../etc" in made.fails("-p", "../../etc", "up", "-d")
+    assert not (berth.data / "projects").exists() or not list((berth.data / "projects").iterdir())
 
 
 def test_deep_nesting(project):
