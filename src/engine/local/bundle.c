@@ -15,7 +15,7 @@
 #include "engine/local/bundle_resources.h"
 #include "engine/local/capabilities.h"
 #include "engine/local/private.h"
-#include "engine/local/seccomp.h"
+#include "engine/local/seccomp_profile.h"
 #include "state/document.h"
 
 /* Docker's. */

@@ -9,6 +9,7 @@
 #include "base/strv.h"
 #include "engine/local/bundle.h"
 #include "engine/local/capabilities.h"
+#include "engine/local/limits.h"
 #include "engine/local/private.h"
 #include "engine/local/users.h"
 #include "state/document.h"
@@ -24,25 +25,6 @@ char *container_hostname(const ContainerRecord *record)
 }
 
 /* ---- limits ---- */
-
-static const struct Limit {
-        const char *name;
-        int resource;
-} limits[] = {
-        { "as", RLIMIT_AS }, { "core", RLIMIT_CORE }, { "cpu", RLIMIT_CPU }, { "data", RLIMIT_DATA },
-        { "fsize", RLIMIT_FSIZE }, { "locks", RLIMIT_LOCKS }, { "memlock", RLIMIT_MEMLOCK },
-        { "msgqueue", RLIMIT_MSGQUEUE }, { "nice", RLIMIT_NICE }, { "nofile", RLIMIT_NOFILE },
-        { "nproc", RLIMIT_NPROC }, { "rss", RLIMIT_RSS }, { "rtprio", RLIMIT_RTPRIO }, { "rttime", RLIMIT_RTTIME },
-        { "sigpending", RLIMIT_SIGPENDING }, { "stack", RLIMIT_STACK },
-};
-
-static const struct Limit *find_limit(const char *name)
-{
-        for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-                if (streq(limits[i].name, name))
-                        return &limits[i];
-        return NULL;
-}
 
 static rlim_t limit_value(int64_t value)
 {
@@ -64,17 +46,17 @@ static void append_limit(json_t *list, const char *name, rlim_t soft, rlim_t har
 }
 
 /* Without CAP_SYS_RESOURCE a hard limit cannot be raised: as high as can be, with a warning. */
-static void bound_by_present(const struct Limit *limit, bool may_raise, rlim_t *soft, rlim_t *hard,
+static void bound_by_present(const char *name, bool may_raise, rlim_t *soft, rlim_t *hard,
                              const EngineProgress *progress)
 {
         struct rlimit present;
 
-        if (may_raise || getrlimit((__rlimit_resource_t)limit->resource, &present) < 0 || *hard <= present.rlim_max)
+        if (may_raise || getrlimit((__rlimit_resource_t)limit_from_name(name), &present) < 0 || *hard <= present.rlim_max)
                 return;
         if (progress) {
                 _cleanup_free_ char *text =
                         xasprintf("ulimit %s: the hard limit stays at this machine's %llu (raising it needs "
-                                  "CAP_SYS_RESOURCE)", limit->name, (unsigned long long)present.rlim_max);
+                                  "CAP_SYS_RESOURCE)", name, (unsigned long long)present.rlim_max);
                 tell_warning(progress, text);
         }
         *hard = present.rlim_max;
@@ -87,19 +69,19 @@ static int make_limits(const ContainerSpec *spec, const EngineProgress *progress
         _cleanup_json_ json_t *list = json_array();
 
         for (const SpecUlimit *item = spec->ulimits; item < spec->ulimits + spec->n_ulimits; item++) {
-                const struct Limit *limit = find_limit(item->name);
+                int resource = limit_from_name(item->name);
                 rlim_t soft = limit_value(item->soft), hard = limit_value(item->hard);
-                if (!limit)
+                if (resource < 0)
                         return error_set(err, ERROR_INVALID, "ulimits: there is no limit \"%s\"", item->name);
                 if (soft > hard)
                         return error_set(err, ERROR_INVALID, "ulimits.%s: the soft limit is above the hard one", item->name);
-                bound_by_present(limit, may_raise, &soft, &hard, progress);
+                bound_by_present(item->name, may_raise, &soft, &hard, progress);
                 append_limit(list, item->name, soft, hard);
-                has_files = has_files || limit->resource == RLIMIT_NOFILE;
+                has_files = has_files || resource == RLIMIT_NOFILE;
         }
         if (!has_files) {
                 rlim_t soft = DEFAULT_OPEN_FILES, hard = DEFAULT_OPEN_FILES;
-                bound_by_present(find_limit("nofile"), may_raise, &soft, &hard, NULL);
+                bound_by_present("nofile", may_raise, &soft, &hard, NULL);
                 append_limit(list, "nofile", soft, hard);
         }
         *ret = TAKE_PTR(list);

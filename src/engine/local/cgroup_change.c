@@ -13,8 +13,7 @@
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
-/* Every hierarchy's folder for a cgroup: one on v2, one a controller on v1. */
-static char **all_paths(const char *cgroup)
+char **cgroup_paths(const char *cgroup)
 {
         _cleanup_strv_ char **names = NULL;
         char **paths = NULL;
@@ -56,7 +55,7 @@ static bool write_file(const char *path, const char *text)
 
 void cgroup_kill(const char *cgroup)
 {
-        _cleanup_strv_ char **paths = all_paths(cgroup);
+        _cleanup_strv_ char **paths = cgroup_paths(cgroup);
         _cleanup_free_ char *kill_file = cgroup_is_v2() ? xasprintf("%s/cgroup.kill", paths[0]) : NULL;
 
         if (kill_file && write_file(kill_file, "1"))
@@ -84,7 +83,7 @@ static bool remove_path(const char *path)
 bool cgroup_remove(const char *cgroup)
 {
         const struct timespec pause = { .tv_nsec = 1000 * 1000 };
-        _cleanup_strv_ char **paths = all_paths(cgroup);
+        _cleanup_strv_ char **paths = cgroup_paths(cgroup);
         bool gone = false;
 
         /* A killed process holds its cgroup until it is reaped. */
@@ -100,7 +99,7 @@ bool cgroup_remove(const char *cgroup)
 
 char **cgroup_children(const char *cgroup)
 {
-        _cleanup_strv_ char **paths = all_paths(cgroup);
+        _cleanup_strv_ char **paths = cgroup_paths(cgroup);
         char **children = NULL;
 
         STRV_FOREACH(path, paths) {
@@ -117,7 +116,7 @@ char **cgroup_children(const char *cgroup)
 
 bool cgroup_remove_empty(const char *cgroup)
 {
-        _cleanup_strv_ char **paths = all_paths(cgroup);
+        _cleanup_strv_ char **paths = cgroup_paths(cgroup);
         bool gone = true;
 
         STRV_FOREACH(path, paths)

@@ -22,6 +22,8 @@ void exec_process_done(ExecProcess *process)
                 unlink(process->process_path);
         if (process->pid_path)
                 unlink(process->pid_path);
+        if (process->direct)
+                enter_done(&process->enter);
         strv_free(process->argv);
         free(process->reason);
         free(process->process_path);
@@ -30,21 +32,19 @@ void exec_process_done(ExecProcess *process)
 }
 
 /* The main process's description: rights, limits, environment are the same. */
-static int load_main_process(const ContainerRecord *record, json_t **ret, Error **err)
+static int load_config(const ContainerRecord *record, json_t **ret, Error **err)
 {
         _cleanup_free_ char *path = path_join(record->run_path, "bundle/config.json");
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
         _cleanup_json_ json_t *config = NULL;
-        json_t *process;
         int r = fs_read_file(AT_FDCWD, path, CONFIG_LIMIT, &text, err);
 
         if (r < 0)
                 return r;
         config = json_loadb(strbuf_text(&text), text.length, 0, NULL);
-        process = json_object_get(config, "process");
-        if (!process)
+        if (!json_is_object(json_object_get(config, "process")))
                 return error_set(err, ERROR_CORRUPT, "\"%s\" describes no process", path);
-        *ret = json_incref(process);
+        *ret = TAKE_PTR(config);
         return 0;
 }
 
@@ -101,13 +101,11 @@ static void set_all_capabilities(json_t *process)
                         json_array_append_new(json_object_get(sets, kinds[i]), json_string(*name));
 }
 
-static int describe(const ContainerRecord *record, const ExecSpec *spec, json_t **ret, Error **err)
+/* Changes the main process's description into that of the one to run. */
+static int describe(const ContainerRecord *record, const ExecSpec *spec, json_t *process, Error **err)
 {
-        _cleanup_json_ json_t *process = NULL;
-        int r = load_main_process(record, &process, err);
+        int r = 0;
 
-        if (r < 0)
-                return r;
         json_object_set_new(process, "args", json_from_strv(spec->argv));
         json_object_set_new(process, "terminal", json_boolean(spec->tty));
         if (spec->working_dir)
@@ -119,7 +117,6 @@ static int describe(const ContainerRecord *record, const ExecSpec *spec, json_t 
         if (r < 0)
                 return r;
         set_environment(process, spec);
-        *ret = TAKE_PTR(process);
         return 0;
 }
 
@@ -173,23 +170,17 @@ static void find_program(const ContainerRecord *record, const json_t *process, E
         ret->failure = result == ENOENT ? 127 : result == EACCES ? 126 : 0;
 }
 
-int exec_process_prepare(const Layout *layout, const ContainerRecord *record, const ExecSpec *spec,
-                         const char *console_socket, ExecProcess *ret, Error **err)
+static int prepare_runtime(const Layout *layout, const ContainerRecord *record, const json_t *process, ExecProcess *ret,
+                           Error **err)
 {
         static unsigned counter;
         _cleanup_free_ char *name = xasprintf("%s/exec-%d-%u", record->run_path, (int)getpid(),
                                               __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED));
-        _cleanup_free_ char *text = NULL;
-        _cleanup_json_ json_t *process = NULL;
-        int r = describe(record, spec, &process, err);
+        _cleanup_free_ char *text = json_dumps(process, JSON_COMPACT);
+        int r;
 
-        if (r < 0)
-                return r;
-        *ret = (ExecProcess){ .process_path = xasprintf("%s.json", name), .pid_path = xasprintf("%s.pid", name) };
-        find_program(record, process, ret);
-        if (ret->failure)
-                return 0;
-        text = json_dumps(process, JSON_COMPACT);
+        ret->process_path = xasprintf("%s.json", name);
+        ret->pid_path = xasprintf("%s.pid", name);
         r = fs_rewrite_in_place(AT_FDCWD, ret->process_path, text, strlen(text), 0600, err);
         if (r < 0)
                 return r;
@@ -198,10 +189,44 @@ int exec_process_prepare(const Layout *layout, const ContainerRecord *record, co
         strv_add(&ret->argv, "exec");
         strv_addf(&ret->argv, "--process=%s", ret->process_path);
         strv_addf(&ret->argv, "--pid-file=%s", ret->pid_path);
-        if (console_socket)
-                strv_addf(&ret->argv, "--console-socket=%s", console_socket);
         strv_add(&ret->argv, record->id);
         return 0;
+}
+
+int exec_process_prepare(const Layout *layout, const ContainerRecord *record, const ExecSpec *spec, bool by_runtime,
+                         ExecProcess *ret, Error **err)
+{
+        _cleanup_json_ json_t *config = NULL;
+        json_t *process;
+        int r = load_config(record, &config, err);
+
+        if (r < 0)
+                return r;
+        process = json_object_get(config, "process");
+        r = describe(record, spec, process, err);
+        if (r < 0)
+                return r;
+        find_program(record, process, ret);
+        if (ret->failure)
+                return 0;
+        if (!by_runtime && !spec->tty && !spec->privileged)
+                ret->direct = enter_prepare(layout, record, config, process, &ret->enter);
+        if (!ret->direct)
+                return prepare_runtime(layout, record, process, ret, err);
+        ret->argv = strv_new(ret->enter.program, NULL);
+        return 0;
+}
+
+void exec_process_fill(const ExecProcess *process, ProcessSpec *child, int kept[3])
+{
+        child->argv = process->argv;
+        child->directory = "/";
+        if (process->direct) {
+                kept[0] = process->enter.parameters_fd;
+                kept[1] = process->enter.pidfd;
+                kept[2] = -1;
+                child->keep_fds = kept;
+        }
 }
 
 pid_t exec_process_pid(const ExecProcess *process)
@@ -209,7 +234,7 @@ pid_t exec_process_pid(const ExecProcess *process)
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
         int64_t pid;
 
-        if (fs_read_file(AT_FDCWD, process->pid_path, 64, &text, NULL) < 0)
+        if (!process->pid_path || fs_read_file(AT_FDCWD, process->pid_path, 64, &text, NULL) < 0)
                 return 0;
         strbuf_truncate(&text, strcspn(strbuf_text(&text), "\n"));
         return parse_int64(strbuf_text(&text), 2, INT32_MAX, &pid) ? (pid_t)pid : 0;

@@ -42,6 +42,8 @@ void container_remove_parent_cgroups(const Layout *layout);
 /* Names of the cgroups below one, of all hierarchies; the caller's (strv). */
 char **cgroup_children(const char *cgroup);
 
+/* Every hierarchy's folder for a cgroup: one on v2, one a controller on v1; the caller's (strv). */
+char **cgroup_paths(const char *cgroup);
 /* Kills everything in it. */
 void cgroup_kill(const char *cgroup);
 /* Removes it from every hierarchy; true where nothing is left. */

@@ -15,6 +15,7 @@
 #include "engine/local/network.h"
 #include "engine/local/rootfs.h"
 #include "engine/local/runtime.h"
+#include "engine/local/seccomp_program.h"
 #include "state/document.h"
 
 #define ATTACH_WAIT_MS 5000
@@ -173,6 +174,17 @@ static int start_steps(Start *start, Error **err)
         return run(start, err);
 }
 
+/* What exec needs to enter without the runtime; where it cannot be made, the runtime does it. */
+static void prepare_entering(const Layout *layout, const ContainerRecord *record)
+{
+        _cleanup_free_ char *path = path_join(record->run_path, "bundle/config.json");
+        _cleanup_json_ json_t *config = json_load_file(path, 0, NULL);
+        const json_t *section = json_object_get(json_object_get(config, "linux"), "seccomp");
+
+        if (section)
+                seccomp_program_make(layout, section, NULL);
+}
+
 /* What the start made is taken back; why it failed is kept for inspect. */
 static void start_failed(Start *start, const Error *error)
 {
@@ -208,5 +220,7 @@ int local_container_start(Engine *engine, const char *id, const EngineProgress *
         r = start_steps(&start, &error);
         if (r < 0)
                 start_failed(&start, error);
+        else
+                prepare_entering(layout, record);
         return error_move(err, &error, r);
 }

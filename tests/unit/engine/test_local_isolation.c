@@ -91,6 +91,59 @@ static void test_user(void **state)
         container_spec_free(spec);
 }
 
+/* What is exec'd is as confined as the main process: rights, limits, cgroups, namespaces. */
+static void compare_with_main_process(const char *id)
+{
+        static const char *const looks[] = {
+                "grep -E '^(Uid|Gid|Groups|Cap...|NoNewPrivs|Seccomp|Seccomp_filters|NSpid|Umask|Speculation_Store_Bypass):' /proc/%s/status | sed 's/^NSpid.*/NSpid/'",
+                "cat /proc/%s/limits", "cat /proc/%s/cgroup", "cat /proc/%s/oom_score_adj",
+                "cd /proc/%s/ns; for i in cgroup ipc mnt net pid user uts; do readlink $i; done",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(looks); i++) {
+                char one[512], own[512];
+                _cleanup_free_ char *main_process = NULL, *entered = NULL;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+                snprintf(one, sizeof(one), looks[i], "1");
+                snprintf(own, sizeof(own), looks[i], "self");
+#pragma GCC diagnostic pop
+                main_process = local_output(id, one);
+                entered = local_output(id, own);
+                assert_string_equal(main_process, entered);
+        }
+}
+
+static void test_exec_is_as_confined(void **state)
+{
+        SpecUlimit ulimits[] = { { (char *)"nofile", 300, 600 }, { (char *)"nproc", 100, 200 } };
+        char *groups[] = { (char *)"4242", (char *)"4343", NULL }, *drop[] = { (char *)"NET_RAW", NULL };
+        _cleanup_free_ char *id = local_start(local_spec("plain", "sleep 1000"));
+        ContainerSpec *spec = local_spec("confined", "sleep 1000");
+
+        compare_with_main_process(id);
+        local_end(id);
+        spec->user = arena_strdup(spec->arena, "postgres");
+        spec->group_add = arena_strv(spec->arena, groups);
+        spec->cap_drop = arena_strv(spec->arena, drop);
+        spec->no_new_privileges = true;
+        spec->oom_score_adj = 77;
+        spec->ulimits = ulimits;
+        spec->n_ulimits = 2;
+        spec->memory = 64 << 20;
+        free_and_replace(&id, local_start(spec));
+        compare_with_main_process(id);
+        local_end(id);
+        spec = local_spec("unconfined", "sleep 1000");
+        {
+                char *options[] = { (char *)"seccomp=unconfined", NULL };
+                spec->security_opt = arena_strv(spec->arena, options);
+        }
+        free_and_replace(&id, local_start(spec));
+        compare_with_main_process(id);
+        local_end(id);
+}
+
 static void test_limits(void **state)
 {
         ContainerSpec *spec = local_spec("limits", "sleep 1000");
@@ -206,6 +259,7 @@ int main(void)
                 cmocka_unit_test(test_no_descriptor_leaks),
                 cmocka_unit_test(test_capabilities_as_asked),
                 cmocka_unit_test(test_user),
+                cmocka_unit_test(test_exec_is_as_confined),
                 cmocka_unit_test(test_limits),
                 cmocka_unit_test(test_out_of_memory),
                 cmocka_unit_test(test_read_only_root),

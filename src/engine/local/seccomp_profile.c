@@ -1,4 +1,4 @@
-#include "engine/local/seccomp.h"
+#include "engine/local/seccomp_profile.h"
 
 #include <errno.h>
 #include <fcntl.h>

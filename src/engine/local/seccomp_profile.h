@@ -1,6 +1,6 @@
 /* Seccomp profiles: Docker's form (includes and excludes by capability and architecture) resolved into the runtime's. */
-#ifndef BERTH_ENGINE_LOCAL_SECCOMP_H
-#define BERTH_ENGINE_LOCAL_SECCOMP_H
+#ifndef BERTH_ENGINE_LOCAL_SECCOMP_PROFILE_H
+#define BERTH_ENGINE_LOCAL_SECCOMP_PROFILE_H
 
 #include <jansson.h>
 
