@@ -66,6 +66,14 @@ static int find_on_host(const Layout *layout, const char *reference, ImagePolicy
         return r;
 }
 
+/* The other way to have the image, after what the registry's failure suggests. */
+static void add_advice(Error *error, const Error *host_error)
+{
+        if (error && host_error && host_error->hint)
+                free_and_replace(&error->hint, xasprintf("%s%s%s", error->hint ? error->hint : "", error->hint ? " " : "",
+                                                         host_error->hint));
+}
+
 int image_pull(const Layout *layout, const char *reference, ImagePolicy policy, const char *platform,
                const ImageProgress *progress, Error **err)
 {
@@ -79,7 +87,10 @@ int image_pull(const Layout *layout, const char *reference, ImagePolicy policy, 
         params = json_object();
         json_set_string(params, "reference", reference);
         json_set_string(params, "platform", platform);
-        return run_job(layout, "pull", params, -1, progress, &result, err);
+        r = run_job(layout, "pull", params, -1, progress, &result, err);
+        if (r < 0 && err)
+                add_advice(*err, host_error);
+        return r;
 }
 
 int image_load_by_worker(const Layout *layout, const char *source, const char *name, const char *platform, int input_fd,

@@ -90,6 +90,7 @@ def test_missing_major_says_which_there_are(project, registry):
 def test_missing_major_is_looked_for_in_the_registry(project, registry):
     message = project(compose(f"postgres:{MISSING}")).fails("up", "-d")
     assert f"postgres:{MISSING}" in message and "registry has no such" in message
+    assert f"postgresql-{MISSING}" in message and MAJORS[-1] in message
 
 
 def test_variant_needs_leave(project, registry):
