@@ -38,11 +38,33 @@ static void test_options_alone_need_the_image(void **state)
         assert_false(argv_is_postgres(argv, environment));
 }
 
+static void test_a_shell_is_what_it_becomes(void **state)
+{
+        static const struct {
+                const char *script;
+                bool expected;
+        } rows[] = {
+                { "chown postgres /key && chmod 600 /key && exec docker-entrypoint.sh -c 'config_file=/x.conf'", true },
+                { "exec postgres", true },
+                { "sleep 1; exec gosu postgres postgres -c a=b", true },
+                { "psql -c 'SELECT 1' && exec sleep 1000", false },
+                { "postgres", false },
+                { "noexec postgres", false },
+        };
+        _cleanup_strv_ char **environment = strv_new("PG_MAJOR=16", NULL);
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                _cleanup_strv_ char **argv = strv_new("docker-entrypoint.sh", "sh", "-c", rows[i].script, NULL);
+                assert_int_equal(argv_is_postgres(argv, environment), rows[i].expected);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_servers),
                 cmocka_unit_test(test_clients),
+                cmocka_unit_test(test_a_shell_is_what_it_becomes),
                 cmocka_unit_test(test_options_alone_need_the_image),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
