@@ -9,6 +9,7 @@
 #include "deploy/database.h"
 #include "deploy/health.h"
 #include "deploy/restart.h"
+#include "state/document.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -143,6 +144,29 @@ static void add_labels(ContainerSpec *spec, const SpecInput *input)
         spec->labels = keep_strv(spec, labels);
 }
 
+static void add_hooks(char ***annotations, const char *key, const Hook *hooks, size_t n_hooks)
+{
+        _cleanup_json_ json_t *list = json_array();
+        _cleanup_free_ char *text = NULL;
+
+        for (size_t i = 0; i < n_hooks; i++) {
+                _cleanup_strv_ char **environment = NULL;
+                json_t *hook = json_pack("{s:o, s:b}", "command", json_from_strv(hooks[i].command), "privileged",
+                                         hooks[i].privileged);
+                for (size_t k = 0; k < hooks[i].environment.length; k++)
+                        if (hooks[i].environment.items[k].value)
+                                strv_addf(&environment, "%s=%s", hooks[i].environment.items[k].key,
+                                          hooks[i].environment.items[k].value);
+                json_set_string(hook, "user", hooks[i].user);
+                json_set_string(hook, "working_dir", hooks[i].working_dir);
+                json_object_set_new(hook, "environment", json_from_strv(environment));
+                json_array_append_new(list, hook);
+        }
+        text = n_hooks ? json_dumps(list, JSON_COMPACT) : NULL;
+        if (text)
+                set_pair(annotations, key, text);
+}
+
 static void add_annotations(ContainerSpec *spec, const SpecInput *input, bool is_database)
 {
         const Service *service = input->service;
@@ -154,6 +178,10 @@ static void add_annotations(ContainerSpec *spec, const SpecInput *input, bool is
                 strv_addf(&annotations, ANNOTATION_RESTART_DELAY "=%" PRId64, service->restart.delay_ns);
         if (service->restart.window_ns >= 0)
                 strv_addf(&annotations, ANNOTATION_RESTART_WINDOW "=%" PRId64, service->restart.window_ns);
+        if (!input->overrides) {
+                add_hooks(&annotations, ANNOTATION_POST_START, service->post_start, service->n_post_start);
+                add_hooks(&annotations, ANNOTATION_PRE_STOP, service->pre_stop, service->n_pre_stop);
+        }
         if (is_database)
                 strv_add(&annotations, ANNOTATION_DATABASE "=true");
         if (input->overrides && input->overrides->remove)

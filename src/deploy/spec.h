@@ -10,6 +10,8 @@
 #define ANNOTATION_RESTART_DELAY "dev.berth.restart-delay-ns"
 #define ANNOTATION_RESTART_WINDOW "dev.berth.restart-window-ns"
 #define ANNOTATION_DATABASE "dev.berth.database" /* "true" */
+#define ANNOTATION_POST_START "dev.berth.post-start" /* hooks: [{"command", "user", "working_dir", "environment", "privileged"}] */
+#define ANNOTATION_PRE_STOP "dev.berth.pre-stop"
 #define ANNOTATION_REMOVE "dev.berth.remove-at-end" /* "true": a one-off of `run --rm` */
 
 /* Berth's own defaults for databases (docs/compose.md). */

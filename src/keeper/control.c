@@ -183,6 +183,11 @@ static void forget_queued(Keeper *keeper, Request *request)
         keeper->queue.length = n;
 }
 
+static void check_idle(void *context)
+{
+        keeper_check_idle(context);
+}
+
 /* What had begun is brought to a safe point and goes no further; what had not is dropped. */
 static void on_closed(void *context, Channel *channel)
 {
@@ -199,7 +204,7 @@ static void on_closed(void *context, Channel *channel)
                 execution_cancel(keeper);
         }
         watch_owner_left(keeper, channel);
-        keeper_check_idle(keeper);
+        loop_defer(keeper->parts.loop, check_idle, keeper); /* once this connection is not counted any more */
 }
 
 int keeper_listen(Keeper *keeper, const char *socket_path, Error **err)

@@ -131,8 +131,8 @@ static void step_done(void *context, int result, Error *error)
         Unit *unit = step->id ? watch_find(execution->keeper, step->id) : NULL;
 
         execution->n_running--;
-        if (unit && step->action->verb == PLAN_CONTAINER_STOP)
-                unit->stopping = false;
+        if (unit && step->action->verb == PLAN_CONTAINER_STOP && result < 0)
+                unit->stopping = false; /* otherwise only a start ends it: news of its end may still be on the way */
         if (result < 0)
                 fail(execution, step->index, error);
         else

@@ -1,5 +1,12 @@
 #include "keeper/step.h"
 
+#include "base/mem.h"
+#include "base/strv.h"
+#include "deploy/spec.h"
+#include "state/document.h"
+
+#define HOOK_OUTPUT_LIMIT 4096
+
 /* What the reference calls each step, while it runs and after. */
 static const struct {
         const char *before, *after;
@@ -30,20 +37,59 @@ const char *step_state_after(const PlanAction *action)
         return states[action->verb].after;
 }
 
+static int run_hook(Step *step, const char *kind, const json_t *hook, Error **err)
+{
+        _cleanup_strv_ char **argv = json_get_strv(hook, "command"), **environment = json_get_strv(hook, "environment");
+        ExecSpec spec = { .argv = argv, .environment = environment, .user = json_get_string(hook, "user", NULL),
+                          .working_dir = json_get_string(hook, "working_dir", NULL),
+                          .privileged = json_get_bool(hook, "privileged", false), .stdin_fd = -1, .stdout_fd = -1,
+                          .stderr_fd = -1, .timeout_ms = -1, .output_limit = HOOK_OUTPUT_LIMIT };
+        ExecResult result = { 0 };
+        int r = step->engine->operations->exec(step->engine, step->id, &spec, &result, err);
+
+        if (r >= 0 && result.exit_code != 0)
+                r = error_set(err, ERROR_FAILED, "%s hook of %s exited with status code %d%s%s", kind, step->action->name,
+                              result.exit_code, isempty(result.output) ? "" : ": ", result.output ? result.output : "");
+        free(result.output);
+        return r;
+}
+
+/* post_start and pre_stop, as the container's record holds them, one after the other. */
+static int run_hooks(Step *step, const ContainerInfo *info, const char *kind, const char *annotation, Error **err)
+{
+        const char *text = info->spec ? strv_env_get(info->spec->annotations, annotation) : NULL;
+        _cleanup_json_ json_t *hooks = text && info->state == CONTAINER_RUNNING ? json_loads(text, 0, NULL) : NULL;
+        const json_t *hook;
+        size_t i;
+
+        json_array_foreach(hooks, i, hook) {
+                int r = run_hook(step, kind, hook, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int start_container(Step *step, Error **err)
 {
         const EngineOperations *operations = step->engine->operations;
         int r = operations->container_start(step->engine, step->id, &step->progress.progress, err);
 
-        return r < 0 ? r : unit_news_read(step->engine, step->id, &step->news, err);
+        if (r >= 0)
+                r = unit_news_read(step->engine, step->id, &step->news, err);
+        return r < 0 ? r : run_hooks(step, step->news.info, "post_start", ANNOTATION_POST_START, err);
 }
 
 static int stop_container(Step *step, Error **err)
 {
         const EngineOperations *operations = step->engine->operations;
+        _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         _cleanup_error_ Error *reason = NULL;
-        int r = operations->container_stop(step->engine, step->id, step->stop_timeout_ms, true, &reason);
+        int r;
 
+        if (operations->container_inspect(step->engine, step->id, &info, NULL) >= 0)
+                run_hooks(step, info, "pre_stop", ANNOTATION_PRE_STOP, NULL); /* it stops all the same */
+        r = operations->container_stop(step->engine, step->id, step->stop_timeout_ms, true, &reason);
         if (r == -ERROR_NOT_FOUND)
                 return 0;
         return r < 0 ? error_move(err, &reason, r) : unit_news_read(step->engine, step->id, &step->news, err);
