@@ -1,0 +1,12 @@
+/* What every test of the room begins with. */
+#ifndef BERTH_TEST_COMPOSE_H
+#define BERTH_TEST_COMPOSE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#endif
