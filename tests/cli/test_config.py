@@ -1,0 +1,172 @@
+"""The flags of `berth config`, its errors, and its limits in time and memory. Needs neither root nor containers."""
+import json
+import os
+import pathlib
+import resource
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BERTH = os.path.join(os.environ.get("BERTH_BUILD", str(ROOT / "build")), "berth")
+SANITIZED = "asan" in os.environ.get("BERTH_BUILD", "")
+
+COMPOSE = """
+name: demo
+services:
+  web:
+    image: web:${TAG:-1}
+    depends_on: [db]
+    environment: {MODE: "${MODE:?say which}", PLAIN: a}
+    ports: ["8080:80"]
+  db:
+    image: postgres:16
+    volumes: ["data:/d"]
+    env_file: db.env
+  tool: {build: ., profiles: [tools]}
+volumes: {data: , unused: }
+networks: {default: {name: outer}}
+"""
+
+
+def config(folder, *args, env=None, limit_mb=None):
+    def lower():
+        if limit_mb and not SANITIZED:
+            resource.setrlimit(resource.RLIMIT_AS, (limit_mb << 20, limit_mb << 20))
+
+    return subprocess.run([BERTH, "config", *args], cwd=folder, capture_output=True, text=True, timeout=120, preexec_fn=lower,
+                          env={"PATH": os.environ["PATH"], "HOME": "/home/tester", "MODE": "test", **(env or {})})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "compose.yaml").write_text(COMPOSE)
+    (tmp_path / "db.env").write_text("PGDATA=/d/pg\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("args, lines", [
+    (["--services"], ["db", "web"]),
+    (["--volumes"], ["data"]),
+    (["--networks"], ["default"]),
+    (["--profiles"], ["tools"]),
+    (["--images"], ["postgres:16", "web:1"]),
+])
+def test_parts(folder, args, lines):
+    result = config(folder, *args)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == lines
+
+
+def test_images_of_services_that_are_built_have_the_name_compose_gives_them(folder):
+    result = subprocess.run([BERTH, "--profile", "tools", "config", "--images"], cwd=folder, capture_output=True, text=True,
+                            env={"PATH": os.environ["PATH"], "MODE": "x"})
+    assert "demo-tool" in result.stdout.split()
+
+
+def test_quiet_and_output(folder):
+    assert config(folder, "-q").stdout == ""
+    assert config(folder, "--format", "json", "-o", "out.json").stdout == ""
+    assert json.loads((folder / "out.json").read_text())["name"] == "demo"
+
+
+def test_services_as_arguments_bring_their_dependencies(folder):
+    model = json.loads(config(folder, "--format", "json", "web").stdout)
+    assert set(model["services"]) == {"web", "db"}
+    model = json.loads(config(folder, "--format", "json", "db").stdout)
+    assert set(model["services"]) == {"db"}
+
+
+def test_variables_and_environment(folder):
+    table = config(folder, "--variables").stdout
+    assert any(line.split() == ["MODE", "true"] for line in table.splitlines())
+    assert any(line.split() == ["TAG", "false", "1"] for line in table.splitlines())
+    assert json.loads(config(folder, "--variables", "--format", "json").stdout)["TAG"]["DefaultValue"] == "1"
+    assert "MODE=test" in config(folder, "--environment").stdout.splitlines()
+
+
+def test_hash(folder):
+    first = dict(line.split() for line in config(folder, "--hash", "*").stdout.splitlines())
+    assert set(first) == {"db", "web"} and all(len(value) == 64 for value in first.values())
+    (folder / "compose.yaml").write_text(COMPOSE.replace("postgres:16", "postgres:17"))
+    second = dict(line.split() for line in config(folder, "--hash", "db,web").stdout.splitlines())
+    assert second["web"] == first["web"] and second["db"] != first["db"]
+
+
+def test_without_interpolation_variables_stay(folder):
+    model = json.loads(config(folder, "--no-interpolate", "--format", "json", env={"MODE": ""}).stdout)
+    assert model["services"]["web"]["image"] == "web:${TAG:-1}"
+
+
+def test_explain_tells_file_line_override_env_file_and_default(folder):
+    (folder / "compose.override.yaml").write_text("services:\n  db:\n    image: postgres:${MAJOR}\n")
+    (folder / ".env").write_text("MAJOR=17\n")
+    image = config(folder, "--explain", "services.db.image").stdout
+    assert '"postgres:17"' in image and "compose.override.yaml:3:12" in image
+    assert ".env" in image and 'replaces "postgres:16"' in image
+    assert "db.env" in config(folder, "--explain", "services.db.environment.PGDATA").stdout
+    assert "default" in config(folder, "--explain", "services.db.networks").stdout
+    assert config(folder, "--explain", "services.web.ports[0].target").stdout.startswith("services.web.ports[0].target = 80")
+    missing = config(folder, "--explain", "services.db.imgae")
+    assert missing.returncode != 0 and "image" in missing.stderr
+
+
+def test_digests_are_refused_for_now(folder):
+    assert config(folder, "--lock-image-digests").returncode != 0
+
+
+def test_all_errors_of_a_file_in_one_run_with_place_and_nearest_key(tmp_path):
+    (tmp_path / "compose.yaml").write_text("services:\n  a:\n    imagee: x\n    user: 5\n  b:\n    image: y\n    ports: nope\n    restrat: no\n")
+    result = config(tmp_path)
+    assert result.returncode == 1
+    for place, text in (("3:5", "imagee"), ("4:11", "user"), ("7:12", "ports"), ("8:5", "restrat")):
+        assert any(f"compose.yaml:{place}: " in line and text in line for line in result.stderr.splitlines()), result.stderr
+    assert 'Did you mean "image"?' in result.stderr and 'Did you mean "restart"?' in result.stderr
+
+
+def test_undefined_things_are_told_together(tmp_path):
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: x, depends_on: [q], volumes: ['wal:/w'], networks: [e]}, b: {tty: true}}\n")
+    errors = config(tmp_path).stderr
+    for text in ('undefined service "q"', "undefined volume wal", "undefined network e", 'service "b" has neither an image'):
+        assert text in errors
+
+
+def test_x_berth_has_the_same_keys_in_code_and_in_its_schema(tmp_path):
+    schema = json.loads((ROOT / "schema" / "x-berth.json").read_text())["$defs"]
+    values = {"images": "host", "template": "on", "postgres": True, "silence": ["a"],
+              "migrations": {"path": "p", "table": "t", "lock_timeout": "5s", "on_up": True}}
+    assert set(schema["migrations"]["properties"]) == set(values["migrations"])
+    own = {key: values[key] for key in schema["service"]["properties"]}
+    top = {key: values[key] for key in schema["project"]["properties"]}
+    (tmp_path / "compose.yaml").write_text(json.dumps({"x-berth": top, "services": {"a": {"image": "x", "x-berth": own}}}))
+    assert config(tmp_path, "-q").returncode == 0
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: x, x-berth: {imges: host}}}\n")
+    assert 'Did you mean "images"?' in config(tmp_path).stderr
+
+
+def test_exploding_aliases_are_refused_in_bounded_memory(tmp_path):
+    lines = ["x-0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"x-{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+    (tmp_path / "compose.yaml").write_text("\n".join(lines) + "\nservices: {a: {image: x}}\n")
+    result = config(tmp_path, limit_mb=256)
+    assert result.returncode == 1 and "aliases expand" in result.stderr
+
+
+def test_deep_nesting_is_refused(tmp_path):
+    (tmp_path / "compose.yaml").write_text("x-a: " + "[" * 100000 + "\n")
+    result = config(tmp_path, limit_mb=256)
+    assert result.returncode == 1 and "nested deeper" in result.stderr
+
+
+def test_ten_megabytes_load_in_bounded_memory(tmp_path):
+    services = "".join(f"  s{i}:\n    image: x\n    environment: {{A: '{'v' * 400}', B: b{i}}}\n    ports: ['{i % 60000}:80']\n" for i in range(21000))
+    (tmp_path / "compose.yaml").write_text("services:\n" + services)
+    assert (tmp_path / "compose.yaml").stat().st_size > 10_000_000
+    result = config(tmp_path, "-q", limit_mb=1024)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path):
+    with open(tmp_path / "compose.yaml", "wb") as file:
+        file.truncate(100 << 20)
+    assert config(tmp_path, limit_mb=512).returncode == 1
