@@ -331,8 +331,9 @@ typedef struct EngineOperations {
                                 char **ret_id, Error **err);
         /* Starts a created or exited one. ERROR_CONFLICT for a port that is taken: the message names its holder. */
         int (*container_start)(Engine *engine, const char *id, const EngineProgress *progress, Error **err);
-        /* Sends the stop signal, waits grace_ms (-1: the spec's), then KILL. manual: restart policies let it be. On one that
-         * has ended by itself it gives back what the run held (addresses, ports, mounts): call it after every exit. */
+        /* Sends the stop signal, waits grace_ms (-1: the spec's), then KILL. manual: restart policies let it be. On one
+         * that has ended by itself it gives back what the run held (addresses, ports, mounts): call it after every
+         * exit. */
         int (*container_stop)(Engine *engine, const char *id, int grace_ms, bool manual, Error **err);
         int (*container_kill)(Engine *engine, const char *id, int signal_number, Error **err);
         int (*container_pause)(Engine *engine, const char *id, bool pause, Error **err);
@@ -365,8 +366,8 @@ typedef struct EngineOperations {
         /* A connected stream to a TCP port inside the container's network. */
         int (*dial)(Engine *engine, const char *id, uint16_t port, int *ret_fd, Error **err);
 
-        /* After a reboot or an upgrade: puts back what the engine lost (rules, mounts, names), removes what has no owner.
-         * Called once by a keeper when it starts. */
+        /* After a reboot or an upgrade: puts back what the engine lost (rules, mounts, names), removes what has no
+         * owner. Called once by a keeper when it starts. */
         int (*recover)(Engine *engine, const char *project, const EngineProgress *progress, Error **err);
 } EngineOperations;
 

@@ -28,7 +28,8 @@ static int begin_on(Engine *engine, const char *call, const char *id, Error **er
 
 static int take_existing(FakeContainer *container, const ContainerSpec *spec, char **ret_id, Error **err)
 {
-        _cleanup_json_ json_t *wanted = container_spec_to_json(spec), *present = container_spec_to_json(container->spec);
+        _cleanup_json_ json_t *wanted = container_spec_to_json(spec),
+                              *present = container_spec_to_json(container->spec);
 
         if (!json_equal(wanted, present))
                 return error_set(err, ERROR_EXISTS, "container \"%s\" exists already, with other settings", spec->name);
@@ -36,7 +37,8 @@ static int take_existing(FakeContainer *container, const ContainerSpec *spec, ch
         return 0;
 }
 
-static int fake_create(Engine *engine, const ContainerSpec *spec, const EngineProgress *progress, char **ret_id, Error **err)
+static int fake_create(Engine *engine, const ContainerSpec *spec, const EngineProgress *progress, char **ret_id,
+                       Error **err)
 {
         int r = fake_begin(engine, "create", spec->name, err);
         _cleanup_fake_lock_ FakeEngine *fake = r < 0 ? NULL : fake_lock(engine);
@@ -188,13 +190,23 @@ static ContainerInfo *info_of(const FakeContainer *container)
         const ContainerSpec *spec = container->spec;
 
         *info = (ContainerInfo){
-                .id = xstrdup(container->id), .name = xstrdup(spec->name), .image = xstrdup(spec->image),
-                .image_id = xstrdup(spec->image_id), .project = xstrdup(spec->project), .service = xstrdup(spec->service),
-                .number = spec->number, .oneoff = spec->oneoff, .state = container->state,
-                .manually_stopped = container->manually_stopped, .pid = fake_runs(container) ? 1000 : 0,
-                .exit_code = container->exit_code, .created_ns = container->created_ns,
-                .started_ns = container->started_ns, .finished_ns = container->finished_ns,
-                .restart_count = container->restart_count, .health = xstrdup(container->health),
+                .id = xstrdup(container->id),
+                .name = xstrdup(spec->name),
+                .image = xstrdup(spec->image),
+                .image_id = xstrdup(spec->image_id),
+                .project = xstrdup(spec->project),
+                .service = xstrdup(spec->service),
+                .number = spec->number,
+                .oneoff = spec->oneoff,
+                .state = container->state,
+                .manually_stopped = container->manually_stopped,
+                .pid = fake_runs(container) ? 1000 : 0,
+                .exit_code = container->exit_code,
+                .created_ns = container->created_ns,
+                .started_ns = container->started_ns,
+                .finished_ns = container->finished_ns,
+                .restart_count = container->restart_count,
+                .health = xstrdup(container->health),
         };
         if (container_spec_from_json(json, &info->spec, NULL) < 0)
                 abort();

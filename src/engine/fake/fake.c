@@ -107,7 +107,8 @@ void fake_end(FakeEngine *fake, FakeContainer *container, int exit_code)
 
 /* ---- the script ---- */
 
-void fake_engine_fail(Engine *engine, const char *call, const char *name, int times, ErrorKind kind, const char *message)
+void fake_engine_fail(Engine *engine, const char *call, const char *name, int times, ErrorKind kind,
+                      const char *message)
 {
         _cleanup_fake_lock_ FakeEngine *fake = fake_lock(engine);
 
@@ -130,14 +131,17 @@ void fake_engine_exit(Engine *engine, const char *name, int exit_code)
         if (container && fake_runs(container))
                 fake_end(fake, container, exit_code);
         else
-                vector_add(&fake->rules, (FakeRule){ .call = xstrdup("ends"), .name = xstrdup(name), .exit_code = exit_code });
+                vector_add(&fake->rules,
+                           (FakeRule){ .call = xstrdup("ends"), .name = xstrdup(name), .exit_code = exit_code });
 }
 
 void fake_engine_exec_result(Engine *engine, const char *name, int exit_code, const char *output)
 {
         _cleanup_fake_lock_ FakeEngine *fake = fake_lock(engine);
 
-        vector_add(&fake->rules, (FakeRule){ .call = xstrdup("exec gives"), .name = xstrdup(name), .exit_code = exit_code,
+        vector_add(&fake->rules, (FakeRule){ .call = xstrdup("exec gives"),
+                                             .name = xstrdup(name),
+                                             .exit_code = exit_code,
                                              .message = xstrdup(output) });
 }
 
@@ -164,7 +168,8 @@ void fake_engine_log(Engine *engine, const char *name, int stream, const char *t
         FakeContainer *container = fake_find(fake, name);
 
         if (container)
-                vector_add(&container->log, (FakeLine){ .stream = stream, .time_ns = fake_now(fake), .text = xstrdup(text) });
+                vector_add(&container->log,
+                           (FakeLine){ .stream = stream, .time_ns = fake_now(fake), .text = xstrdup(text) });
 }
 
 char **fake_engine_journal(Engine *engine)

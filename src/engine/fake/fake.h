@@ -1,5 +1,5 @@
-/* An engine that keeps everything in memory and does as a script says: for the unit tests of what stands on an engine, and
- * beside the local one for the contract's own tests. Thread-safe. Not part of any program. */
+/* An engine that keeps everything in memory and does as a script says: for the unit tests of what stands on an engine,
+ * and beside the local one for the contract's own tests. Thread-safe. Not part of any program. */
 #ifndef BERTH_ENGINE_FAKE_FAKE_H
 #define BERTH_ENGINE_FAKE_FAKE_H
 
@@ -12,8 +12,10 @@ int fake_engine_create(const Clock *clock, Engine **ret);
 
 /* ---- the script; name NULL stands for every container (network, volume, image) ---- */
 
-/* The next `times` calls of `call` ("create", "start", "stop", "remove", "exec", "pull", "network_create", …) on name fail so. */
-void fake_engine_fail(Engine *engine, const char *call, const char *name, int times, ErrorKind kind, const char *message);
+/* The next `times` calls of `call` ("create", "start", "stop", "remove", "exec", "pull", "network_create", …) on name
+ * fail so. */
+void fake_engine_fail(Engine *engine, const char *call, const char *name, int times, ErrorKind kind,
+                      const char *message);
 /* Calls take this long, in real time. */
 void fake_engine_delay(Engine *engine, const char *call, const char *name, int delay_ms);
 /* The container's process ends now, or (where it does not run) as soon as it is started, every time. */

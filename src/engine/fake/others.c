@@ -68,7 +68,8 @@ static int fake_network_remove(Engine *engine, const char *name, Error **err)
         VECTOR_FOREACH(item, &fake->containers)
                 for (size_t i = 0; i < (*item)->spec->n_networks; i++)
                         if (fake_runs(*item) && streq((*item)->spec->networks[i].network, name))
-                                return error_set(err, ERROR_CONFLICT, "network \"%s\" is used by %s", name, (*item)->spec->name);
+                                return error_set(err, ERROR_CONFLICT, "network \"%s\" is used by %s", name,
+                                                 (*item)->spec->name);
         strv_remove(fake->networks, name);
         return 0;
 }
@@ -117,7 +118,8 @@ static int fake_volume_remove(Engine *engine, const char *name, bool purge, Erro
         VECTOR_FOREACH(item, &fake->containers)
                 for (size_t i = 0; i < (*item)->spec->n_mounts; i++)
                         if (streq_ptr((*item)->spec->mounts[i].source, name))
-                                return error_set(err, ERROR_CONFLICT, "volume \"%s\" is used by %s", name, (*item)->spec->name);
+                                return error_set(err, ERROR_CONFLICT, "volume \"%s\" is used by %s", name,
+                                                 (*item)->spec->name);
         strv_remove(fake->volumes, name);
         return 0;
 }
@@ -201,7 +203,8 @@ static int fake_logs(Engine *engine, const char *id, const LogQuery *query, LogS
                 first = container->log.length - (size_t)query->tail;
         for (size_t i = first; r >= 0 && i < container->log.length; i++) {
                 const FakeLine *line = &container->log.items[i];
-                if ((!query->since_ns || line->time_ns >= query->since_ns) && (!query->until_ns || line->time_ns <= query->until_ns))
+                if ((!query->since_ns || line->time_ns >= query->since_ns) &&
+                    (!query->until_ns || line->time_ns <= query->until_ns))
                         r = sink(context, line->stream, line->time_ns, line->text, strlen(line->text));
         }
         return r;

@@ -1,5 +1,5 @@
-/* conmon's attach socket is a SOCK_SEQPACKET one: what it sends begins with a byte for the stream (2: output, 3: errors),
- * what it gets is the input as it is. */
+/* conmon's attach socket is a SOCK_SEQPACKET one: what it sends begins with a byte for the stream (2: output, 3:
+ * errors), what it gets is the input as it is. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -47,8 +47,8 @@ static void add_namespace(json_t *list, const char *type, const char *path)
 }
 
 /* mode: NULL, "private", "shareable": a new one; "host": none; "container:<name>": that container's. */
-static int add_shared_namespace(const Bundle *bundle, json_t *list, const char *type, const char *file, const char *mode,
-                                Error **err)
+static int add_shared_namespace(const Bundle *bundle, json_t *list, const char *type, const char *file,
+                                const char *mode, Error **err)
 {
         _cleanup_record_ ContainerRecord *other = NULL;
         _cleanup_free_ char *path = NULL;
@@ -65,7 +65,8 @@ static int add_shared_namespace(const Bundle *bundle, json_t *list, const char *
         if (r < 0)
                 return r;
         if (container_record_state(other) != CONTAINER_RUNNING)
-                return error_set(err, ERROR_CONFLICT, "container %s, whose %s namespace it joins, is not running", name, type);
+                return error_set(err, ERROR_CONFLICT, "container %s, whose %s namespace it joins, is not running", name,
+                                 type);
         path = xasprintf("/proc/%d/ns/%s", (int)other->run.pid, file);
         add_namespace(list, type, path);
         return 0;
@@ -211,7 +212,8 @@ static int make_config(const Bundle *bundle, int root_fd, json_t **ret, Error **
         if (r < 0)
                 return r;
         json_object_set(config, "process", process);
-        json_object_set_new(config, "root", json_pack("{s:s,s:b}", "path", bundle->rootfs, "readonly", spec->read_only));
+        json_object_set_new(config, "root",
+                            json_pack("{s:s,s:b}", "path", bundle->rootfs, "readonly", spec->read_only));
         if (!(spec->network_mode && streq(spec->network_mode, "host") && !spec->hostname) &&
             !(spec->uts_mode && streq(spec->uts_mode, "host"))) {
                 _cleanup_free_ char *hostname = container_hostname(record);
@@ -225,7 +227,8 @@ static int make_config(const Bundle *bundle, int root_fd, json_t **ret, Error **
 
 int bundle_write(const Bundle *bundle, Error **err)
 {
-        _cleanup_free_ char *folder = path_join(bundle->record->run_path, "bundle"), *path = path_join(folder, "config.json");
+        _cleanup_free_ char *folder = path_join(bundle->record->run_path, "bundle"),
+                            *path = path_join(folder, "config.json");
         _cleanup_close_ int root_fd = open(bundle->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
         _cleanup_json_ json_t *config = NULL;
         _cleanup_free_ char *text = NULL;

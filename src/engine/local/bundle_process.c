@@ -39,7 +39,8 @@ static void append_limit(json_t *list, const char *name, rlim_t soft, rlim_t har
         for (char *c = type; *c; c++)
                 *c = (char)toupper((unsigned char)*c);
         entry = json_pack("{s:s}", "type", type);
-        /* "unlimited" is the largest unsigned number: jansson has none, the runtime takes -1's bits only as a real one. */
+        /* "unlimited" is the largest unsigned number: jansson has none, the runtime takes -1's bits only as a real one.
+         */
         json_object_set_new(entry, "soft", json_integer((json_int_t)MIN(soft, (rlim_t)INT64_MAX)));
         json_object_set_new(entry, "hard", json_integer((json_int_t)MIN(hard, (rlim_t)INT64_MAX)));
         json_array_append_new(list, entry);
@@ -51,7 +52,8 @@ static void bound_by_present(const char *name, bool may_raise, rlim_t *soft, rli
 {
         struct rlimit present;
 
-        if (may_raise || getrlimit((__rlimit_resource_t)limit_from_name(name), &present) < 0 || *hard <= present.rlim_max)
+        if (may_raise || getrlimit((__rlimit_resource_t)limit_from_name(name), &present) < 0 ||
+            *hard <= present.rlim_max)
                 return;
         if (progress) {
                 _cleanup_free_ char *text =
@@ -74,7 +76,8 @@ static int make_limits(const ContainerSpec *spec, const EngineProgress *progress
                 if (resource < 0)
                         return error_set(err, ERROR_INVALID, "ulimits: there is no limit \"%s\"", item->name);
                 if (soft > hard)
-                        return error_set(err, ERROR_INVALID, "ulimits.%s: the soft limit is above the hard one", item->name);
+                        return error_set(err, ERROR_INVALID, "ulimits.%s: the soft limit is above the hard one",
+                                         item->name);
                 bound_by_present(item->name, may_raise, &soft, &hard, progress);
                 append_limit(list, item->name, soft, hard);
                 has_files = has_files || resource == RLIMIT_NOFILE;
@@ -134,8 +137,8 @@ static bool wants_no_new_privileges(const ContainerSpec *spec)
         return wanted;
 }
 
-int bundle_process(const ContainerSpec *spec, int root_fd, const char *user, const EngineProgress *progress, json_t **ret,
-                   Error **err)
+int bundle_process(const ContainerSpec *spec, int root_fd, const char *user, const EngineProgress *progress,
+                   json_t **ret, Error **err)
 {
         _cleanup_json_ json_t *process = json_object();
         _cleanup_strv_ char **capabilities = NULL, **environment = NULL;

@@ -41,14 +41,15 @@ static int add_device(const SpecDevice *device, json_t *devices, json_t *rules, 
 
         if (r < 0)
                 return r;
-        json_array_append_new(devices, json_pack("{s:s,s:s,s:I,s:I,s:i,s:I,s:I}", "path",
-                                                 isempty(device->target) ? device->source : device->target, "type", type,
-                                                 "major", (json_int_t)major(status.st_rdev), "minor",
-                                                 (json_int_t)minor(status.st_rdev), "fileMode", (int)(status.st_mode & 0777),
-                                                 "uid", (json_int_t)status.st_uid, "gid", (json_int_t)status.st_gid));
+        json_array_append_new(devices,
+                              json_pack("{s:s,s:s,s:I,s:I,s:i,s:I,s:I}", "path",
+                                        isempty(device->target) ? device->source : device->target, "type", type,
+                                        "major", (json_int_t)major(status.st_rdev), "minor",
+                                        (json_int_t)minor(status.st_rdev), "fileMode", (int)(status.st_mode & 0777),
+                                        "uid", (json_int_t)status.st_uid, "gid", (json_int_t)status.st_gid));
         json_array_append_new(rules, json_pack("{s:b,s:s,s:I,s:I,s:s}", "allow", 1, "type", type, "major",
-                                               (json_int_t)major(status.st_rdev), "minor", (json_int_t)minor(status.st_rdev),
-                                               "access", access));
+                                               (json_int_t)major(status.st_rdev), "minor",
+                                               (json_int_t)minor(status.st_rdev), "access", access));
         return 0;
 }
 
@@ -139,7 +140,8 @@ int bundle_devices_and_resources(const ContainerSpec *spec, const EngineProgress
         if (r < 0)
                 return r;
         make_cpu(spec, resources);
-        json_object_set_new(resources, "pids", json_pack("{s:I}", "limit", (json_int_t)(spec->pids > 0 ? spec->pids : DEFAULT_PIDS)));
+        json_object_set_new(resources, "pids",
+                            json_pack("{s:I}", "limit", (json_int_t)(spec->pids > 0 ? spec->pids : DEFAULT_PIDS)));
         *ret_devices = TAKE_PTR(devices);
         *ret_resources = TAKE_PTR(resources);
         return 0;

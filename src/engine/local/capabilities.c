@@ -73,8 +73,8 @@ static void warn_missing(uint64_t missing, const EngineProgress *progress)
 {
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 if (missing & UINT64_C(1) << i) {
-                        _cleanup_free_ char *text =
-                                xasprintf("capability %s is not available on this machine: going on without it", names[i]);
+                        _cleanup_free_ char *text = xasprintf(
+                                "capability %s is not available on this machine: going on without it", names[i]);
                         tell_warning(progress, text);
                 }
 }

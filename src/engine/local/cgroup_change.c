@@ -127,7 +127,8 @@ bool cgroup_remove_empty(const char *cgroup)
 int cgroup_freeze(const char *cgroup, bool freeze, Error **err)
 {
         _cleanup_free_ char *folder = cgroup_path("freezer", cgroup);
-        _cleanup_free_ char *path = folder ? path_join(folder, cgroup_is_v2() ? "cgroup.freeze" : "freezer.state") : NULL;
+        _cleanup_free_ char *path =
+                folder ? path_join(folder, cgroup_is_v2() ? "cgroup.freeze" : "freezer.state") : NULL;
         const char *text = cgroup_is_v2() ? (freeze ? "1" : "0") : (freeze ? "FROZEN" : "THAWED");
 
         if (!path)

@@ -144,7 +144,8 @@ static int write_container(const Layout *layout, ContainerRecord *record, Error 
         return r;
 }
 
-int local_container_create(Engine *engine, const ContainerSpec *spec, const EngineProgress *progress, char **ret_id, Error **err)
+int local_container_create(Engine *engine, const ContainerSpec *spec, const EngineProgress *progress, char **ret_id,
+                           Error **err)
 {
         const Layout *layout = engine_layout(engine);
         _cleanup_free_ char *id = NULL;

@@ -187,7 +187,8 @@ static int parameters_of(const Strbuf *buffer)
         return TAKE_FD(fd);
 }
 
-bool enter_prepare(const Layout *layout, const ContainerRecord *record, const json_t *config, const json_t *process, Enter *ret)
+bool enter_prepare(const Layout *layout, const ContainerRecord *record, const json_t *config, const json_t *process,
+                   Enter *ret)
 {
         const json_t *section = json_object_get(json_object_get(config, "linux"), "seccomp");
         _cleanup_free_ char *filter = section ? seccomp_program_path(layout, section) : NULL;

@@ -1,8 +1,8 @@
 /* A process inside a running container without the runtime: some 30 ms of processor time less than the runtime's exec.
- * berth-enter (a small static program, run from a sealed copy in memory, so that nothing inside can change it) joins cgroup
- * and namespaces, takes on the container's limits, capabilities, seccomp program and user, and executes the command.
- * Only where that is as safe: not with a terminal, not privileged, not where the container may trace processes, and only
- * where the seccomp program is there. */
+ * berth-enter (a small static program, run from a sealed copy in memory, so that nothing inside can change it) joins
+ * cgroup and namespaces, takes on the container's limits, capabilities, seccomp program and user, and executes the
+ * command. Only where that is as safe: not with a terminal, not privileged, not where the container may trace
+ * processes, and only where the seccomp program is there. */
 #ifndef BERTH_ENGINE_LOCAL_ENTER_H
 #define BERTH_ENGINE_LOCAL_ENTER_H
 
@@ -26,8 +26,17 @@ void enter_done(Enter *enter);
 
 /* What berth-enter is given on descriptor 3: records "<tag><text>\0". */
 enum {
-        ENTER_ARGUMENT = 'a', ENTER_ENVIRONMENT = 'e', ENTER_FOLDER = 'w', ENTER_UID = 'u', ENTER_GID = 'g', ENTER_GROUP = 'G',
-        ENTER_CAPABILITIES = 'C', ENTER_LIMIT = 'l', ENTER_CGROUP = 'c', ENTER_SECCOMP = 'S', ENTER_NO_NEW_PRIVILEGES = 'n',
+        ENTER_ARGUMENT = 'a',
+        ENTER_ENVIRONMENT = 'e',
+        ENTER_FOLDER = 'w',
+        ENTER_UID = 'u',
+        ENTER_GID = 'g',
+        ENTER_GROUP = 'G',
+        ENTER_CAPABILITIES = 'C',
+        ENTER_LIMIT = 'l',
+        ENTER_CGROUP = 'c',
+        ENTER_SECCOMP = 'S',
+        ENTER_NO_NEW_PRIVILEGES = 'n',
         ENTER_OOM_SCORE = 'o',
 };
 #define ENTER_PARAMETERS_FD 3

@@ -1,6 +1,6 @@
-/* berth-enter: becomes a process of a running container and executes a command there. See enter.h for what it is given; its
- * own fault is exit status 125 and a line that begins with "berth-enter: ". Static, without libraries: what it needs, it has
- * read before it enters. */
+/* berth-enter: becomes a process of a running container and executes a command there. See enter.h for what it is given;
+ * its own fault is exit status 125 and a line that begins with "berth-enter: ". Static, without libraries: what it
+ * needs, it has read before it enters. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -78,7 +78,8 @@ static void read_filter(const char *path)
                 fail(path);
         data = read_all(fd, &size);
         close(fd);
-        parameters.filter = (struct sock_fprog){ (unsigned short)(size / sizeof(struct sock_filter)), (struct sock_filter *)data };
+        parameters.filter =
+                (struct sock_fprog){ (unsigned short)(size / sizeof(struct sock_filter)), (struct sock_filter *)data };
 }
 
 static void read_limit(const char *text)
@@ -188,7 +189,8 @@ static void drop_bounding(void)
 static void become(void)
 {
         for (size_t i = 0; i < parameters.n_limits; i++)
-                if (setrlimit((__rlimit_resource_t)parameters.limits[i].resource, &parameters.limits[i].value) < 0 && errno != EPERM)
+                if (setrlimit((__rlimit_resource_t)parameters.limits[i].resource, &parameters.limits[i].value) < 0 &&
+                    errno != EPERM)
                         fail("limits");
         umask(0022);
         if (parameters.no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -230,7 +232,8 @@ static _noreturn_ void execute(void)
                 execve(name, parameters.arguments, parameters.environment);
                 error_number = errno;
         } else {
-                for (const char *folder = search_path(); folder; folder = strchr(folder, ':') ? strchr(folder, ':') + 1 : NULL) {
+                for (const char *folder = search_path(); folder;
+                     folder = strchr(folder, ':') ? strchr(folder, ':') + 1 : NULL) {
                         char path[4096];
                         int length = (int)strcspn(folder, ":");
                         snprintf(path, sizeof(path), "%.*s/%s", length, length ? folder : ".", name);
@@ -262,7 +265,8 @@ int main(void)
                 write_text(parameters.cgroups[i], "0", true);
         /* Nobody inside may look into this process, nor open its executable. */
         if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
-            setns(ENTER_PIDFD, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
+            setns(ENTER_PIDFD,
+                  CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) < 0)
                 fail("enter the container");
         if (syscall(SYS_close_range, 3U, ~0U, 0) < 0)
                 fail("close");

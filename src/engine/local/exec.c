@@ -59,8 +59,8 @@ static bool converse(int fd, int pidfd, int timeout_ms, Strbuf *output, size_t l
         }
 }
 
-static int capture(const ExecProcess *process, const ExecSpec *spec, int *ret_status, bool *ret_timed_out, Strbuf *output,
-                   Error **err)
+static int capture(const ExecProcess *process, const ExecSpec *spec, int *ret_status, bool *ret_timed_out,
+                   Strbuf *output, Error **err)
 {
         ProcessSpec child = PROCESS_SPEC_INIT;
         _cleanup_close_ int output_read = -1, output_write = -1;

@@ -93,7 +93,8 @@ static void set_environment(json_t *process, const ExecSpec *spec)
 static void set_all_capabilities(json_t *process)
 {
         json_t *sets = json_object_get(process, "capabilities");
-        _cleanup_strv_ char **all = strv_new("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH", NULL);
+        _cleanup_strv_ char **all =
+                strv_new("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH", NULL);
         const char *const kinds[] = { "bounding", "effective", "permitted" };
 
         for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)

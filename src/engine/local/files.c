@@ -17,7 +17,8 @@
 
 static bool needs_copy(const SpecFile *file)
 {
-        return !file->host_path || file->secret || file->in_memory || file->uid >= 0 || file->gid >= 0 || file->mode >= 0;
+        return !file->host_path || file->secret || file->in_memory || file->uid >= 0 || file->gid >= 0 ||
+               file->mode >= 0;
 }
 
 static bool is_in_memory(const SpecFile *file)
@@ -76,7 +77,8 @@ static int write_copy(const char *path, const SpecFile *file, const void *data, 
         return 0;
 }
 
-static int prepare_folder(const Layout *layout, const ContainerRecord *record, const SpecFile *file, char **ret, Error **err)
+static int prepare_folder(const Layout *layout, const ContainerRecord *record, const SpecFile *file, char **ret,
+                          Error **err)
 {
         _cleanup_free_ char *path = copies_path(layout, record, is_in_memory(file));
         int r = is_in_memory(file) ? mount_secrets(layout, record, err) : 0;
@@ -118,7 +120,8 @@ static int copy_from_host(const SpecFile *file, const char *path, Error **err)
         int r;
 
         if (fd < 0 || fstat(fd, &status) < 0)
-                return error_set_errno(err, errno, "%s file \"%s\"", file->secret ? "secret" : "config", file->host_path);
+                return error_set_errno(err, errno, "%s file \"%s\"", file->secret ? "secret" : "config",
+                                       file->host_path);
         if (!S_ISREG(status.st_mode))
                 return error_set(err, ERROR_INVALID, "%s file \"%s\" is not a regular file",
                                  file->secret ? "secret" : "config", file->host_path);

@@ -1,5 +1,5 @@
-/* berth-init: process 1 of a container whose service says `init: true`. Starts the command, passes every signal on to it,
- * reaps whatever else ends, and exits as the command did. Static and without allocation: it runs in any image.
+/* berth-init: process 1 of a container whose service says `init: true`. Starts the command, passes every signal on to
+ * it, reaps whatever else ends, and exits as the command did. Static and without allocation: it runs in any image.
  *
  *   berth-init [--] COMMAND [ARGUMENT…]
  *   berth-init --version                    the engine's try of a runtime */

@@ -1,5 +1,5 @@
-/* The life of a container on this machine: the engine's slots, and the parts they share. Every step may be repeated, and
- * whatever a kill in the middle leaves is found and cleaned by the next call or by recover. */
+/* The life of a container on this machine: the engine's slots, and the parts they share. Every step may be repeated,
+ * and whatever a kill in the middle leaves is found and cleaned by the next call or by recover. */
 #ifndef BERTH_ENGINE_LOCAL_LIFECYCLE_H
 #define BERTH_ENGINE_LOCAL_LIFECYCLE_H
 
@@ -20,8 +20,8 @@ int local_recover(Engine *engine, const char *project, const EngineProgress *pro
 /* Finds a container and takes its lock, under which the record was read. *ret_lock is the caller's. */
 int container_lock(const Layout *layout, const char *id_or_name, ContainerRecord **ret, int *ret_lock, Error **err);
 
-/* Creators hold <run>/create.lock shared from their first folder to the claim of the name; who sweeps up what creations that
- * were cut off have left, holds it alone. *ret_fd is the caller's. */
+/* Creators hold <run>/create.lock shared from their first folder to the claim of the name; who sweeps up what creations
+ * that were cut off have left, holds it alone. *ret_fd is the caller's. */
 int create_lock(const Layout *layout, bool alone, int *ret_fd, Error **err);
 
 /* ---- the end of a run (release.c) ---- */

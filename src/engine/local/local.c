@@ -33,10 +33,16 @@ static int local_image_pull(Engine *engine, const char *reference, const char *p
         ImageProgress told = { .cancel_fd = -1 };
 
         if (progress)
-                told = (ImageProgress){ .context = progress->context, .status = progress->status, .bytes = progress->bytes,
-                                        .warning = progress->warning, .cancel_fd = progress->cancel_fd };
+                told = (ImageProgress){ .context = progress->context,
+                                        .status = progress->status,
+                                        .bytes = progress->bytes,
+                                        .warning = progress->warning,
+                                        .cancel_fd = progress->cancel_fd };
         return image_pull(engine_layout(engine), reference,
-                          policy && streq(policy, "host") ? IMAGES_HOST : policy && streq(policy, "registry") ? IMAGES_REGISTRY : IMAGES_AUTO, platform, &told, err);
+                          policy && streq(policy, "host")       ? IMAGES_HOST
+                          : policy && streq(policy, "registry") ? IMAGES_REGISTRY
+                                                                : IMAGES_AUTO,
+                          platform, &told, err);
 }
 
 static int create_network(Engine *engine, const NetworkSpec *spec, Error **err)

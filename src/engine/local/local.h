@@ -1,8 +1,8 @@
 /* The local engine: containers on this machine by an OCI runtime (crun or runc), conmon, overlayfs and the kernel's own
  * network. No daemon: everything is read from and written to files (docs/formats.md), under a lock per container.
  *
- * Two libraries: engine_local_read (links jansson only; for `berth`, which must start in a millisecond) and engine_local
- * (everything). */
+ * Two libraries: engine_local_read (links jansson only; for `berth`, which must start in a millisecond) and
+ * engine_local (everything). */
 #ifndef BERTH_ENGINE_LOCAL_LOCAL_H
 #define BERTH_ENGINE_LOCAL_LOCAL_H
 

@@ -21,8 +21,8 @@ static char *log_path(const ContainerRecord *record, int number)
                       : xasprintf("%s/logs/container.log", record->data_path);
 }
 
-/* All log files, oldest first, the present one last. They are opened at once, so that a rotation meanwhile does not make
- * one be read twice or missed: those whose number grew are recognised by their inode. */
+/* All log files, oldest first, the present one last. They are opened at once, so that a rotation meanwhile does not
+ * make one be read twice or missed: those whose number grew are recognised by their inode. */
 typedef struct LogFiles {
         int fds[MAX_LOG_FILES + 1];
         size_t length;
@@ -158,7 +158,8 @@ int local_logs(Engine *engine, const char *id, const LogQuery *query, LogSink si
         if (r < 0)
                 return r;
         if (record->spec->log_driver && streq(record->spec->log_driver, "none"))
-                return error_set(err, ERROR_UNSUPPORTED, "container %s keeps no log (logging driver none)", record->spec->name);
+                return error_set(err, ERROR_UNSUPPORTED, "container %s keeps no log (logging driver none)",
+                                 record->spec->name);
         open_files(record, &files);
         if (query->tail >= 0)
                 r = seek_tail(&files, query->tail, err);

@@ -50,7 +50,8 @@ static bool zone_of(const char *text, size_t length, int64_t *ret_seconds)
         *ret_seconds = 0;
         if (length == 1 && *text == 'Z')
                 return true;
-        if (length != 6 || (*text != '+' && *text != '-') || !digits(text + 1, 2, &hours) || !digits(text + 4, 2, &minutes))
+        if (length != 6 || (*text != '+' && *text != '-') || !digits(text + 1, 2, &hours) ||
+            !digits(text + 4, 2, &minutes))
                 return false;
         *ret_seconds = (*text == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
         return true;
@@ -72,7 +73,8 @@ bool log_time_parse(const char *text, size_t length, int64_t *ret_ns)
                 }
         if (!zone_of(text + i, length - i, &zone))
                 return false;
-        *ret_ns = (days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - zone) * NSEC_PER_SEC + fraction;
+        *ret_ns = (days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - zone) * NSEC_PER_SEC +
+                  fraction;
         return true;
 }
 
@@ -156,7 +158,8 @@ int log_reader_flush(LogReader *reader)
 
         for (int i = 0; i < 2 && r >= 0; i++)
                 if (reader->partial[i].length) {
-                        r = give(reader, i + 1, reader->partial_ns[i], reader->partial[i].data, reader->partial[i].length);
+                        r = give(reader, i + 1, reader->partial_ns[i], reader->partial[i].data,
+                                 reader->partial[i].length);
                         strbuf_truncate(&reader->partial[i], 0);
                 }
         return r;

@@ -1,5 +1,5 @@
-/* The log files that conmon writes ("k8s-file"): lines "<RFC 3339 time> stdout|stderr P|F <text>", where P is a part of a
- * line whose rest follows. container.log is the present one, container.log.1 the one before, and so on. */
+/* The log files that conmon writes ("k8s-file"): lines "<RFC 3339 time> stdout|stderr P|F <text>", where P is a part of
+ * a line whose rest follows. container.log is the present one, container.log.1 the one before, and so on. */
 #ifndef BERTH_ENGINE_LOCAL_LOGS_FILE_H
 #define BERTH_ENGINE_LOCAL_LOGS_FILE_H
 

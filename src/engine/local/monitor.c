@@ -31,9 +31,9 @@ static char **make_argv(const MonitorStart *start, const char *program)
         const ContainerSpec *spec = record->spec;
         _cleanup_free_ char *state = runtime_state_path(start->layout);
         const char *run = record->run_path;
-        char **argv = strv_new(program, "--api-version", "1", "--cid", record->id, "--cuuid", record->id, "--name", spec->name,
-                               "--runtime", start->runtime, "--runtime-arg", "--root", "--runtime-arg", state,
-                               "--full-attach", "--log-level", "error", "--no-new-keyring", NULL);
+        char **argv = strv_new(program, "--api-version", "1", "--cid", record->id, "--cuuid", record->id, "--name",
+                               spec->name, "--runtime", start->runtime, "--runtime-arg", "--root", "--runtime-arg",
+                               state, "--full-attach", "--log-level", "error", "--no-new-keyring", NULL);
 
         strv_addf(&argv, "--bundle=%s/bundle", run);
         strv_addf(&argv, "--persist-dir=%s", run);
@@ -62,8 +62,8 @@ static char **make_environment(int sync_fd)
         char **environment = NULL;
 
         STRV_FOREACH(entry, environ)
-                if (!startswith(*entry, "_OCI_") && !startswith(*entry, "LISTEN_") && !startswith(*entry, "NOTIFY_SOCKET="))
-                        strv_add(&environment, *entry);
+        if (!startswith(*entry, "_OCI_") && !startswith(*entry, "LISTEN_") && !startswith(*entry, "NOTIFY_SOCKET="))
+                strv_add(&environment, *entry);
         strv_addf(&environment, "_OCI_SYNCPIPE=%d", sync_fd);
         return environment;
 }
@@ -98,9 +98,11 @@ static int create_failed(const ContainerSpec *spec, const char *message, Error *
         const char *what = strstr(reason, "exec: ");
 
         if (what && strstr(what, "not found"))
-                return error_set(err, ERROR_FAILED, "start container %s: \"%s\" is not in its PATH", spec->name, spec->argv[0]);
+                return error_set(err, ERROR_FAILED, "start container %s: \"%s\" is not in its PATH", spec->name,
+                                 spec->argv[0]);
         if (what && strstr(what, "no such file"))
-                return error_set(err, ERROR_FAILED, "start container %s: \"%s\" does not exist in it", spec->name, spec->argv[0]);
+                return error_set(err, ERROR_FAILED, "start container %s: \"%s\" does not exist in it", spec->name,
+                                 spec->argv[0]);
         return error_set(err, ERROR_FAILED, "start container %s: %s", spec->name, reason);
 }
 
@@ -117,7 +119,8 @@ static int read_answer(int fd, const ContainerSpec *spec, pid_t *ret_pid, Error 
                 char chunk[4096];
                 ssize_t n;
                 if (left_ms <= 0 || poll(&poller, 1, (int)left_ms) == 0)
-                        return error_set(err, ERROR_TIMEOUT, "start container %s: the runtime does not answer", spec->name);
+                        return error_set(err, ERROR_TIMEOUT, "start container %s: the runtime does not answer",
+                                         spec->name);
                 n = read(fd, chunk, sizeof(chunk));
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -144,7 +147,8 @@ static pid_t read_pid_file(const ContainerRecord *record, const char *name)
 
 /* ---- its cgroup ---- */
 
-/* A cgroup of its own, so that whoever ends ours (a session, a unit) does not end it. NULL where there is none to make. */
+/* A cgroup of its own, so that whoever ends ours (a session, a unit) does not end it. NULL where there is none to make.
+ */
 static char *monitors_cgroup(const Layout *layout)
 {
         const char *root = cgroup_is_v2() ? "/sys/fs/cgroup" : "/sys/fs/cgroup/systemd";
@@ -158,7 +162,8 @@ static char *monitors_cgroup(const Layout *layout)
 static int prepare_folders(const ContainerRecord *record, Error **err)
 {
         const char *const stale[] = { "exit", "oom", "bundle/oom", "pid", "monitor.pid" };
-        _cleanup_free_ char *logs = path_join(record->data_path, "logs"), *bundle = path_join(record->run_path, "bundle");
+        _cleanup_free_ char *logs = path_join(record->data_path, "logs"),
+                            *bundle = path_join(record->run_path, "bundle");
         int r = fs_make_directories(logs, 0700, err);
 
         if (r >= 0)

@@ -31,8 +31,8 @@ static void add_mount(Work *work, const char *target, const char *type, const ch
 {
         _cleanup_free_ char *clean = path_clean("/", target);
 
-        json_array_append_new(work->list, json_pack("{s:s,s:s,s:s,s:o}", "destination", clean, "type", type, "source", source,
-                                                    "options", options));
+        json_array_append_new(work->list, json_pack("{s:s,s:s,s:s,s:o}", "destination", clean, "type", type, "source",
+                                                    source, "options", options));
 }
 
 static json_t *options_of(const char *text)
@@ -62,11 +62,13 @@ static void add_kernel_mounts(Work *work)
 
         add_mount(work, "/proc", "proc", "proc", options_of("nosuid,noexec,nodev"));
         add_mount(work, "/dev", "tmpfs", "tmpfs", options_of("nosuid,strictatime,mode=755,size=65536k"));
-        add_mount(work, "/dev/pts", "devpts", "devpts", options_of("nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"));
+        add_mount(work, "/dev/pts", "devpts", "devpts",
+                  options_of("nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"));
         /* A sysfs of its own shows the network of the namespace that mounts it: on the host's it must be bound. */
         if (spec->network_mode && streq(spec->network_mode, "host"))
-                add_mount(work, "/sys", "none", "/sys",
-                          options_of(spec->privileged ? "rbind,nosuid,noexec,nodev,rw" : "rbind,nosuid,noexec,nodev,ro"));
+                add_mount(
+                        work, "/sys", "none", "/sys",
+                        options_of(spec->privileged ? "rbind,nosuid,noexec,nodev,rw" : "rbind,nosuid,noexec,nodev,ro"));
         else
                 add_mount(work, "/sys", "sysfs", "sysfs", options_of(access));
         add_mount(work, "/sys/fs/cgroup", "cgroup", "cgroup", options_of(access));
@@ -150,7 +152,8 @@ static void add_tmpfs(Work *work, const SpecMount *mount)
         if (mount->tmpfs_size > 0)
                 json_array_append_new(options, json_sprintf("size=%lld", (long long)mount->tmpfs_size));
         if (mount->tmpfs_mode >= 0)
-                json_array_append_new(options, json_sprintf("mode=%04llo", (unsigned long long)mount->tmpfs_mode & 07777));
+                json_array_append_new(options,
+                                      json_sprintf("mode=%04llo", (unsigned long long)mount->tmpfs_mode & 07777));
         if (!has_mode)
                 json_array_append_new(options, json_string("mode=1777"));
         add_mount(work, mount->target, "tmpfs", "tmpfs", options);

@@ -42,7 +42,8 @@ static int name_is_taken(const char *name, const char *folder, Error **err)
         int r;
 
         if (streq(folder, NO_PROJECT)) {
-                r = error_set(err, ERROR_EXISTS, "container name \"%s\" is taken by a container without a project", name);
+                r = error_set(err, ERROR_EXISTS, "container name \"%s\" is taken by a container without a project",
+                              name);
                 return error_hint(err, r, "Remove it or choose another name.");
         }
         r = error_set(err, ERROR_EXISTS, "container name \"%s\" is taken by project \"%s\"", name, folder);

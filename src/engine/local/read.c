@@ -98,7 +98,8 @@ int local_running(Engine *engine, const char *id, bool paused_too, ContainerReco
                 return error_hint(err, error_set(err, ERROR_CONFLICT, "container %s is paused", record->spec->name),
                                   "Unpause it first.");
         if (state != CONTAINER_RUNNING && state != CONTAINER_PAUSED)
-                return error_hint(err, error_set(err, ERROR_CONFLICT, "container %s is not running", record->spec->name),
+                return error_hint(err,
+                                  error_set(err, ERROR_CONFLICT, "container %s is not running", record->spec->name),
                                   "Start it first.");
         *ret = TAKE_PTR(record);
         return 0;

@@ -134,7 +134,8 @@ static int load_changing_parts(ContainerRecord *record, Error **err)
         if (r < 0)
                 return r;
         /* The run folder may be lost at any time: what cannot be read there is as if it were absent. */
-        r = load_optional(record->run_path, "run.json", RUN_FORMAT, &run_table, record->arena, &record->run, &found, NULL);
+        r = load_optional(record->run_path, "run.json", RUN_FORMAT, &run_table, record->arena, &record->run, &found,
+                          NULL);
         record->has_run = r >= 0 && found && streq_ptr(record->run.boot_id, boot_id);
         load_optional(record->run_path, "note.json", NOTE_FORMAT, &note_table, record->arena, record, &found, NULL);
         return 0;
@@ -180,7 +181,8 @@ int container_record_save_past(const ContainerRecord *record, bool durable, Erro
         _cleanup_free_ char *path = path_join(record->data_path, "state.json");
         _cleanup_json_ json_t *json = fields_to_json(&past_table, &record->past);
 
-        return durable ? document_save(path, STATE_FORMAT, json, err) : document_save_volatile(path, STATE_FORMAT, json, err);
+        return durable ? document_save(path, STATE_FORMAT, json, err)
+                       : document_save_volatile(path, STATE_FORMAT, json, err);
 }
 
 int container_record_save_run(ContainerRecord *record, Error **err)

@@ -64,7 +64,8 @@ DEFINE_CLEANUP(ContainerRecord, container_record_free);
 /* A new record with its paths set, nothing written. */
 ContainerRecord *container_record_create(const Layout *layout, const char *folder, const char *id);
 
-/* By full id, unique beginning of an id (at least 3 digits), or name. ERROR_NOT_FOUND, ERROR_CORRUPT (the file is named). */
+/* By full id, unique beginning of an id (at least 3 digits), or name. ERROR_NOT_FOUND, ERROR_CORRUPT (the file is
+ * named). */
 int container_record_find(const Layout *layout, const char *id_or_name, ContainerRecord **ret, Error **err);
 int container_record_load(const Layout *layout, const char *folder, const char *id, ContainerRecord **ret, Error **err);
 /* Writes container.json, durably. */
@@ -84,15 +85,16 @@ int container_record_ids(const Layout *layout, const char *folder, char ***ret, 
 bool container_name_is_valid(const char *name);
 /* The folder and id a name stands for; both the caller's. ERROR_NOT_FOUND. */
 int container_name_resolve(const Layout *layout, const char *name, char **ret_folder, char **ret_id, Error **err);
-/* Claims name for a container. ERROR_EXISTS where another container has it: the message names its project. A claim whose
- * container does not exist any more is taken over. The shared lock is held by the caller. */
+/* Claims name for a container. ERROR_EXISTS where another container has it: the message names its project. A claim
+ * whose container does not exist any more is taken over. The shared lock is held by the caller. */
 int container_name_claim(const Layout *layout, const char *name, const char *folder, const char *id, Error **err);
 /* Gives it back where it is this container's. */
 void container_name_release(const Layout *layout, const char *name, const char *id);
 
 /* ---- how it is ---- */
 
-/* Looks at the kernel and at the monitor's exit file; waits a moment for the latter where the process has just ended. */
+/* Looks at the kernel and at the monitor's exit file; waits a moment for the latter where the process has just ended.
+ */
 ContainerState container_record_state(ContainerRecord *record);
 /* True while its main process runs (a process that has ended and not yet been reaped does not run). */
 bool process_is_alive(pid_t pid, int64_t start_ticks);

@@ -88,7 +88,8 @@ static void add_layers(Strbuf *options, char *const *layers, const int *fds)
 
 static int mount_overlay(const ContainerRecord *record, const char *target, Error **err)
 {
-        _cleanup_free_ char *upper = path_join(record->data_path, "upper"), *work = path_join(record->data_path, "work");
+        _cleanup_free_ char *upper = path_join(record->data_path, "upper"),
+                            *work = path_join(record->data_path, "work");
         _cleanup_strbuf_ Strbuf options = STRBUF_INIT;
         _cleanup_(close_layersp) int *fds = NULL;
         struct stat top;

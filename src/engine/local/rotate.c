@@ -1,4 +1,5 @@
-/* conmon cuts its log off at a size, which loses lines: it is renamed here instead, and conmon told to open a new one. */
+/* conmon cuts its log off at a size, which loses lines: it is renamed here instead, and conmon told to open a new one.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

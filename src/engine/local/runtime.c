@@ -65,10 +65,10 @@ static int write_try_bundle(const char *folder, const char *program, const char 
                 return r;
         json = json_pack("{s:s, s:{s:{s:i,s:i}, s:[s,s], s:s, s:b}, s:{s:s}, s:[{s:s,s:s,s:s}], "
                          "s:{s:s, s:[{s:s},{s:s}], s:{s:{s:i}}}}",
-                         "ociVersion", "1.0.2", "process", "user", "uid", 0, "gid", 0, "args", "/init", "--version", "cwd", "/",
-                         "terminal", 0, "root", "path", root, "mounts",
-                         "destination", "/proc", "type", "proc", "source", "proc", "linux", "cgroupsPath", cgroup, "namespaces", "type",
-                         "mount", "type", "pid", "resources", "pids", "limit", 100);
+                         "ociVersion", "1.0.2", "process", "user", "uid", 0, "gid", 0, "args", "/init", "--version",
+                         "cwd", "/", "terminal", 0, "root", "path", root, "mounts", "destination", "/proc", "type",
+                         "proc", "source", "proc", "linux", "cgroupsPath", cgroup, "namespaces", "type", "mount",
+                         "type", "pid", "resources", "pids", "limit", 100);
         text = json_dumps(json, JSON_COMPACT);
         return fs_rewrite_in_place(AT_FDCWD, config, text, strlen(text), 0600, err);
 }
@@ -76,11 +76,15 @@ static int write_try_bundle(const char *folder, const char *program, const char 
 /* A container that does nothing and ends. */
 static int try_runtime(const Layout *layout, const char *runtime, Error **err)
 {
-        _cleanup_free_ char *folder = layout_run(layout, "runtime-try.%d", (int)gettid()), *state = path_join(folder, "state");
-        _cleanup_free_ char *program = layout_libexec(layout, "berth-init"), *id = xasprintf("berth-try-%d", (int)gettid());
+        _cleanup_free_ char *folder = layout_run(layout, "runtime-try.%d", (int)gettid()),
+                            *state = path_join(folder, "state");
+        _cleanup_free_ char *program = layout_libexec(layout, "berth-init"),
+                            *id = xasprintf("berth-try-%d", (int)gettid());
         _cleanup_free_ char *cgroup = xasprintf("/berth-%s/%s", layout->id, id);
         _cleanup_process_result_ ProcessResult result = { 0 };
-        char *argv[] = { (char *)runtime, (char *)"--root", state, (char *)"run", (char *)"--bundle", folder, id, NULL };
+        char *argv[] = {
+                (char *)runtime, (char *)"--root", state, (char *)"run", (char *)"--bundle", folder, id, NULL
+        };
         ProcessRun run = PROCESS_RUN_INIT;
         int r;
 
@@ -105,8 +109,8 @@ static char *remembered(const char *path, const char *wanted)
         if (document_load(path, RUNTIME_FORMAT, &json, NULL) < 0)
                 return NULL;
         runtime = json_get_string(json, "runtime", "");
-        if (!streq(json_get_string(json, "boot_id", ""), boot_id) || !streq(json_get_string(json, "wanted", ""), wanted) ||
-            access(runtime, X_OK) < 0)
+        if (!streq(json_get_string(json, "boot_id", ""), boot_id) ||
+            !streq(json_get_string(json, "wanted", ""), wanted) || access(runtime, X_OK) < 0)
                 return NULL;
         return xstrdup(runtime);
 }
@@ -129,7 +133,8 @@ static int no_runtime(const char *reasons, Error **err)
                 return error_hint(err, r, "Install crun or runc.");
         }
         r = error_set(err, ERROR_UNAVAILABLE, "no OCI runtime works on this machine: %s", reasons);
-        return error_hint(err, r, "Check that cgroups are mounted at /sys/fs/cgroup, and which runtime supports this layout.");
+        return error_hint(err, r,
+                          "Check that cgroups are mounted at /sys/fs/cgroup, and which runtime supports this layout.");
 }
 
 static int try_all(const Layout *layout, const char *wanted, char **ret, Error **err)
@@ -157,7 +162,8 @@ static int try_all(const Layout *layout, const char *wanted, char **ret, Error *
 int runtime_find(const Layout *layout, char **ret, Error **err)
 {
         static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-        _cleanup_free_ char *path = layout_run(layout, "runtime.json"), *configured = configured_runtime(layout), *found = NULL;
+        _cleanup_free_ char *path = layout_run(layout, "runtime.json"), *configured = configured_runtime(layout),
+                            *found = NULL;
         const char *given = getenv("BERTH_RUNTIME"), *wanted = !isempty(given) ? given : configured ? configured : "";
         int r = 0;
 

@@ -14,16 +14,22 @@ static const struct {
         const char *name;
         uint32_t architecture;
 } architectures[] = {
-        { "SCMP_ARCH_X86_64", SCMP_ARCH_X86_64 }, { "SCMP_ARCH_X86", SCMP_ARCH_X86 }, { "SCMP_ARCH_X32", SCMP_ARCH_X32 },
-        { "SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64 }, { "SCMP_ARCH_ARM", SCMP_ARCH_ARM },
+        { "SCMP_ARCH_X86_64", SCMP_ARCH_X86_64 }, { "SCMP_ARCH_X86", SCMP_ARCH_X86 },
+        { "SCMP_ARCH_X32", SCMP_ARCH_X32 },       { "SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64 },
+        { "SCMP_ARCH_ARM", SCMP_ARCH_ARM },
 };
 
 static const struct {
         const char *name;
         enum scmp_compare comparison;
 } comparisons[] = {
-        { "SCMP_CMP_NE", SCMP_CMP_NE }, { "SCMP_CMP_LT", SCMP_CMP_LT }, { "SCMP_CMP_LE", SCMP_CMP_LE }, { "SCMP_CMP_EQ", SCMP_CMP_EQ },
-        { "SCMP_CMP_GE", SCMP_CMP_GE }, { "SCMP_CMP_GT", SCMP_CMP_GT }, { "SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ },
+        { "SCMP_CMP_NE", SCMP_CMP_NE },
+        { "SCMP_CMP_LT", SCMP_CMP_LT },
+        { "SCMP_CMP_LE", SCMP_CMP_LE },
+        { "SCMP_CMP_EQ", SCMP_CMP_EQ },
+        { "SCMP_CMP_GE", SCMP_CMP_GE },
+        { "SCMP_CMP_GT", SCMP_CMP_GT },
+        { "SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ },
 };
 
 static bool action_of(const char *name, int64_t error_number, uint32_t *ret)
@@ -49,7 +55,8 @@ static bool argument_of(const json_t *json, struct scmp_arg_cmp *ret)
 
         for (size_t i = 0; i < ARRAY_SIZE(comparisons); i++)
                 if (streq(comparisons[i].name, name)) {
-                        *ret = (struct scmp_arg_cmp){ (unsigned)json_get_int(json, "index", 0), comparisons[i].comparison,
+                        *ret = (struct scmp_arg_cmp){ (unsigned)json_get_int(json, "index", 0),
+                                                      comparisons[i].comparison,
                                                       (scmp_datum_t)json_get_int(json, "value", 0),
                                                       (scmp_datum_t)json_get_int(json, "valueTwo", 0) };
                         return true;
@@ -111,7 +118,8 @@ static int export_program(const json_t *section, int fd, Error **err)
         size_t i;
         int r;
 
-        if (!action_of(json_get_string(section, "defaultAction", ""), json_get_int(section, "defaultErrnoRet", EPERM), &fallback))
+        if (!action_of(json_get_string(section, "defaultAction", ""), json_get_int(section, "defaultErrnoRet", EPERM),
+                       &fallback))
                 return error_set(err, ERROR_UNSUPPORTED, "seccomp default action");
         filter = seccomp_init(fallback);
         if (!filter)
@@ -129,7 +137,8 @@ static int export_program(const json_t *section, int fd, Error **err)
 
 int seccomp_program_make(const Layout *layout, const json_t *section, Error **err)
 {
-        _cleanup_free_ char *path = seccomp_program_path(layout, section), *temporary = NULL, *folder = path_dirname(path);
+        _cleanup_free_ char *path = seccomp_program_path(layout, section), *temporary = NULL,
+                            *folder = path_dirname(path);
         _cleanup_close_ int fd = -1;
         int r;
 

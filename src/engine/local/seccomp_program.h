@@ -1,5 +1,5 @@
-/* A runtime's seccomp section as the program that the kernel takes, for processes that enter a running container without the
- * runtime. Programs are kept in <run>/seccomp/<hash of the section>.bpf, made once a boot. */
+/* A runtime's seccomp section as the program that the kernel takes, for processes that enter a running container
+ * without the runtime. Programs are kept in <run>/seccomp/<hash of the section>.bpf, made once a boot. */
 #ifndef BERTH_ENGINE_LOCAL_SECCOMP_PROGRAM_H
 #define BERTH_ENGINE_LOCAL_SECCOMP_PROGRAM_H
 

@@ -48,8 +48,10 @@ static int join_network(Start *start, const char *name, Error **err)
         if (r < 0)
                 return error_prefix(err, r, "network of container \"%s\"", name);
         if (container_record_state(other) != CONTAINER_RUNNING)
-                return error_hint(err, error_set(err, ERROR_CONFLICT, "container %s, whose network is joined, is not running",
-                                                 other->spec->name), "Start it first.");
+                return error_hint(err,
+                                  error_set(err, ERROR_CONFLICT,
+                                            "container %s, whose network is joined, is not running", other->spec->name),
+                                  "Start it first.");
         if (other->run.netns)
                 network->netns_path = xasprintf("/proc/%d/ns/net", (int)other->run.pid);
         network->hosts_path = xstrdup(other->run.hosts_path);
@@ -77,7 +79,8 @@ static int write_bundle(Start *start, Error **err)
                           .rootfs = start->rootfs, .network = &start->network, .cgroup = start->cgroup };
         int r;
 
-        r = mounts_prepare(start->layout, start->record, start->rootfs, &start->network, start->progress, &start->mounts, err);
+        r = mounts_prepare(start->layout, start->record, start->rootfs, &start->network, start->progress,
+                           &start->mounts, err);
         if (r < 0)
                 return r;
         bundle.mounts = start->mounts;
@@ -197,6 +200,14 @@ static void start_failed(Start *start, const Error *error)
         container_record_save_past(record, false, NULL);
 }
 
+/* Whether an earlier start got as far as leaving something behind. The network's part is replaced by the next one. */
+static bool was_begun(const ContainerRecord *record)
+{
+        _cleanup_free_ char *bundle = path_join(record->run_path, "bundle");
+
+        return record->has_run || fs_exists(bundle);
+}
+
 int local_container_start(Engine *engine, const char *id, const EngineProgress *progress, Error **err)
 {
         const Layout *layout = engine_layout(engine);
@@ -213,7 +224,8 @@ int local_container_start(Engine *engine, const char *id, const EngineProgress *
         state = container_record_state(record);
         if ((state == CONTAINER_RUNNING || state == CONTAINER_PAUSED) && !container_is_half_started(layout, record))
                 return 0;
-        r = container_release(layout, record, err);
+        if (was_begun(record))
+                r = container_release(layout, record, err);
         if (r < 0)
                 return r;
         start.record = record;

@@ -26,8 +26,9 @@ static bool read_stat(pid_t pid, char *ret_state, int64_t *ret_start)
         if (pid <= 0 || fs_read_file(AT_FDCWD, path, 4096, &text, NULL) < 0)
                 return false;
         rest = strrchr(strbuf_text(&text), ')');
-        if (!rest || sscanf(rest + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lld",
-                            ret_state, &start) != 2)
+        if (!rest ||
+            sscanf(rest + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lld",
+                   ret_state, &start) != 2)
                 return false;
         *ret_start = start;
         return true;
@@ -146,13 +147,24 @@ ContainerInfo *container_record_take_info(ContainerRecord *record)
         bool runs = state == CONTAINER_RUNNING || state == CONTAINER_PAUSED;
 
         *info = (ContainerInfo){
-                .id = xstrdup(record->id), .name = xstrdup(spec->name), .image = xstrdup(spec->image),
-                .image_id = xstrdup(spec->image_id), .project = xstrdup(spec->project), .service = xstrdup(spec->service),
-                .number = spec->number, .oneoff = spec->oneoff, .state = state,
-                .manually_stopped = past->manually_stopped, .pid = runs ? (pid_t)record->run.pid : 0,
-                .exit_code = runs ? 0 : past->exit_code, .oom_killed = past->oom_killed, .error = xstrdup(past->error),
-                .created_ns = record->created_ns, .started_ns = past->started_ns,
-                .finished_ns = past->finished_ns, .restart_count = record->restart_count,
+                .id = xstrdup(record->id),
+                .name = xstrdup(spec->name),
+                .image = xstrdup(spec->image),
+                .image_id = xstrdup(spec->image_id),
+                .project = xstrdup(spec->project),
+                .service = xstrdup(spec->service),
+                .number = spec->number,
+                .oneoff = spec->oneoff,
+                .state = state,
+                .manually_stopped = past->manually_stopped,
+                .pid = runs ? (pid_t)record->run.pid : 0,
+                .exit_code = runs ? 0 : past->exit_code,
+                .oom_killed = past->oom_killed,
+                .error = xstrdup(past->error),
+                .created_ns = record->created_ns,
+                .started_ns = past->started_ns,
+                .finished_ns = past->finished_ns,
+                .restart_count = record->restart_count,
                 .health = runs ? xstrdup(record->health) : NULL,
                 .log_path = xasprintf("%s/logs/container.log", record->data_path),
         };

@@ -31,8 +31,8 @@ static bool read_process(int64_t pid, ProcessLine *ret)
         open_paren = strchr(strbuf_text(&text), '(');
         close_paren = strrchr(strbuf_text(&text), ')');
         if (!open_paren || !close_paren ||
-            sscanf(close_paren + 1, " %*c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu", &ret->ppid,
-                   &ret->tty, &ret->utime, &ret->stime, &ret->start) != 5)
+            sscanf(close_paren + 1, " %*c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
+                   &ret->ppid, &ret->tty, &ret->utime, &ret->stime, &ret->start) != 5)
                 return false;
         snprintf(ret->name, sizeof(ret->name), "%.*s", (int)MIN(close_paren - open_paren - 1, 63L), open_paren + 1);
         return true;
@@ -65,14 +65,16 @@ static char *terminal_of(int tty)
 {
         if (!tty)
                 return xstrdup("?");
-        return major((unsigned)tty) == 136 ? xasprintf("pts/%u", minor((unsigned)tty)) : xasprintf("%u:%u", major((unsigned)tty), minor((unsigned)tty));
+        return major((unsigned)tty) == 136 ? xasprintf("pts/%u", minor((unsigned)tty))
+                                           : xasprintf("%u:%u", major((unsigned)tty), minor((unsigned)tty));
 }
 
 /* UID PID PPID C STIME TTY TIME CMD, as `ps -ef` prints them. */
 static char **row_of(int64_t pid, const ProcessLine *process)
 {
         long ticks = sysconf(_SC_CLK_TCK);
-        int64_t started_ns = clock_realtime_ns() - clock_monotonic_ns() + (int64_t)(process->start * (unsigned long long)(NSEC_PER_SEC / ticks));
+        int64_t started_ns = clock_realtime_ns() - clock_monotonic_ns() +
+                             (int64_t)(process->start * (unsigned long long)(NSEC_PER_SEC / ticks));
         unsigned long long seconds = (process->utime + process->stime) / (unsigned long long)ticks;
         int64_t age_s = MAX((clock_realtime_ns() - started_ns) / NSEC_PER_SEC, INT64_C(1));
         time_t started = started_ns / NSEC_PER_SEC;

@@ -22,7 +22,8 @@ void image_user_done(ImageUser *user)
 
 int open_in_root(int root_fd, const char *path, int flags, Error **err)
 {
-        struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+        struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC),
+                                .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
         int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 
         return fd < 0 ? error_set_errno(err, errno, "open \"%s\" in the container", path) : fd;

@@ -16,8 +16,8 @@ typedef struct ImageUser {
 void image_user_done(ImageUser *user);
 #define _cleanup_image_user_ _cleanup_(image_user_done)
 
-/* user: "name", "uid", "name:group", "uid:gid", … or NULL for root; group_add: names or numbers, NULL. Numbers need no entry.
- * ERROR_NOT_FOUND where the image has no such name. */
+/* user: "name", "uid", "name:group", "uid:gid", … or NULL for root; group_add: names or numbers, NULL. Numbers need no
+ * entry. ERROR_NOT_FOUND where the image has no such name. */
 int image_user_find(int root_fd, const char *user, char *const *group_add, ImageUser *ret, Error **err);
 
 /* Opens path as a process whose root is root_fd would, links included. */

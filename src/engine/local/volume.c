@@ -59,12 +59,14 @@ static int check_driver(const VolumeSpec *spec, Error **err)
                 return error_set(err, ERROR_UNSUPPORTED, "volume \"%s\": there is no driver \"%s\" on this machine",
                                  spec->name, spec->driver);
         if (binds && (!device || *device != '/'))
-                return error_set(err, ERROR_INVALID, "volume \"%s\": driver_opts.device must be an absolute path", spec->name);
+                return error_set(err, ERROR_INVALID, "volume \"%s\": driver_opts.device must be an absolute path",
+                                 spec->name);
         if (binds && !fs_is_directory(device))
-                return error_set(err, ERROR_NOT_FOUND, "volume \"%s\": folder \"%s\" does not exist", spec->name, device);
+                return error_set(err, ERROR_NOT_FOUND, "volume \"%s\": folder \"%s\" does not exist", spec->name,
+                                 device);
         if (type && !binds && !streq(type, "tmpfs") && !streq(type, "none"))
-                return error_set(err, ERROR_UNSUPPORTED, "volume \"%s\": file systems of type \"%s\" are not mounted yet",
-                                 spec->name, type);
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "volume \"%s\": file systems of type \"%s\" are not mounted yet", spec->name, type);
         return 0;
 }
 
@@ -147,9 +149,10 @@ int volume_restore(const Layout *layout, const char *name, Error **err)
         if (!found)
                 return error_set(err, ERROR_NOT_FOUND, "there is no volume \"%s\" in the trash", name);
         if (renameat2(AT_FDCWD, found, AT_FDCWD, path, RENAME_NOREPLACE) < 0)
-                return errno == EEXIST ? error_hint(err, error_set(err, ERROR_EXISTS, "volume \"%s\" exists again", name),
-                                                    "Remove it first; it then goes to the trash itself.")
-                                       : error_set_errno(err, errno, "restore volume \"%s\"", name);
+                return errno == EEXIST
+                               ? error_hint(err, error_set(err, ERROR_EXISTS, "volume \"%s\" exists again", name),
+                                            "Remove it first; it then goes to the trash itself.")
+                               : error_set_errno(err, errno, "restore volume \"%s\"", name);
         return fs_sync_directory(AT_FDCWD, trash, err);
 }
 

@@ -1,6 +1,6 @@
-/* Volumes: <data>/volumes/<name>/{_data/, volume.json, used, lock}. What is removed goes to <data>/trash/<time>-<name>/ and
- * is kept there for seven days. A volume's name never leaves the folder.
- * volume.json is written when the volume is made and when the first container fills it; `used` is touched at every use. */
+/* Volumes: <data>/volumes/<name>/{_data/, volume.json, used, lock}. What is removed goes to <data>/trash/<time>-<name>/
+ * and is kept there for seven days. A volume's name never leaves the folder. volume.json is written when the volume is
+ * made and when the first container fills it; `used` is touched at every use. */
 #ifndef BERTH_ENGINE_LOCAL_VOLUME_H
 #define BERTH_ENGINE_LOCAL_VOLUME_H
 

@@ -57,8 +57,8 @@ static int fill(VolumeRecord *volume, int origin, int data, Error **err)
         return volume_record_save(volume, err);
 }
 
-static int fill_if_empty(const Layout *layout, const ContainerRecord *record, const SpecMount *mount, const char *rootfs,
-                         VolumeRecord **volume, const char *data_path, Error **err)
+static int fill_if_empty(const Layout *layout, const ContainerRecord *record, const SpecMount *mount,
+                         const char *rootfs, VolumeRecord **volume, const char *data_path, Error **err)
 {
         _cleanup_free_ char *lock_path = path_join((*volume)->path, "lock"), *name = xstrdup((*volume)->name);
         _cleanup_close_ int origin = -1, data = -1, lock = -1;
@@ -98,8 +98,8 @@ static int resolve_subpath(const char *data_path, const char *subpath, char **re
         return fs_read_link(link, ret, err);
 }
 
-static int load_or_create(const Layout *layout, const ContainerRecord *record, const SpecMount *mount, VolumeRecord **ret,
-                          Error **err)
+static int load_or_create(const Layout *layout, const ContainerRecord *record, const SpecMount *mount,
+                          VolumeRecord **ret, Error **err)
 {
         VolumeSpec spec = { .name = mount->source, .project = record->spec->project, .anonymous = mount->anonymous };
         _cleanup_error_ Error *error = NULL;

@@ -113,7 +113,8 @@ static void test_life(void **state)
 static void test_creating_twice(void **state)
 {
         _cleanup_(container_spec_freep) ContainerSpec *other = spec_of("contract-twice", contract.command);
-        _cleanup_free_ char *id = create("contract-twice", contract.command), *again = create("contract-twice", contract.command);
+        _cleanup_free_ char *id = create("contract-twice", contract.command),
+                            *again = create("contract-twice", contract.command);
         char *none = NULL;
 
         assert_string_equal(id, again);
@@ -184,7 +185,8 @@ static void test_pause(void **state)
         MUST(OPS->container_start(E, id, NULL, err));
         MUST(OPS->container_pause(E, id, true, err));
         assert_int_equal(state_of(id), CONTAINER_PAUSED);
-        MUST_FAIL(ERROR_CONFLICT, OPS->exec(E, id, &(ExecSpec){ .argv = contract.ending, .timeout_ms = -1 }, &(ExecResult){ 0 }, err));
+        MUST_FAIL(ERROR_CONFLICT,
+                  OPS->exec(E, id, &(ExecSpec){ .argv = contract.ending, .timeout_ms = -1 }, &(ExecResult){ 0 }, err));
         MUST(OPS->container_pause(E, id, false, err));
         assert_int_equal(state_of(id), CONTAINER_RUNNING);
         MUST(OPS->container_pause(E, id, true, err));
@@ -206,7 +208,8 @@ static void test_rename(void **state)
 
 static void test_list(void **state)
 {
-        _cleanup_free_ char *one = create("contract-b", contract.command), *two = create("contract-a", contract.command);
+        _cleanup_free_ char *one = create("contract-b", contract.command),
+                            *two = create("contract-a", contract.command);
         ContainerList list;
 
         MUST(OPS->container_list(E, "contract", &list, err));
@@ -262,8 +265,11 @@ static void test_volumes(void **state)
         volume_info_free(info);
         spec->mounts = arena_new_array(spec->arena, SpecMount, 1);
         spec->n_mounts = 1;
-        spec->mounts[0] = (SpecMount){ .kind = SPEC_MOUNT_VOLUME, .source = arena_strdup(spec->arena, "contract-data"),
-                                       .target = arena_strdup(spec->arena, "/mnt"), .tmpfs_size = -1, .tmpfs_mode = -1 };
+        spec->mounts[0] = (SpecMount){ .kind = SPEC_MOUNT_VOLUME,
+                                       .source = arena_strdup(spec->arena, "contract-data"),
+                                       .target = arena_strdup(spec->arena, "/mnt"),
+                                       .tmpfs_size = -1,
+                                       .tmpfs_mode = -1 };
         MUST(OPS->container_create(E, spec, NULL, &id, err));
         MUST_FAIL(ERROR_CONFLICT, OPS->volume_remove(E, "contract-data", false, err));
         end(id);
@@ -283,7 +289,8 @@ static void test_missing_image(void **state)
 
 static void test_recover_changes_nothing(void **state)
 {
-        _cleanup_free_ char *runs = create("contract-runs", contract.command), *made = create("contract-made", contract.command);
+        _cleanup_free_ char *runs = create("contract-runs", contract.command),
+                            *made = create("contract-made", contract.command);
 
         MUST(OPS->container_start(E, runs, NULL, err));
         MUST(OPS->recover(E, "contract", NULL, err));

@@ -4,8 +4,8 @@
 
 #include "engine/engine.h"
 
-/* How one engine is set up for the tests. `image` has a shell; `command` runs until it is stopped, `ending` ends at once with
- * exit code 7. */
+/* How one engine is set up for the tests. `image` has a shell; `command` runs until it is stopped, `ending` ends at
+ * once with exit code 7. */
 typedef struct ContractSetup {
         Engine *engine;
         const char *image;

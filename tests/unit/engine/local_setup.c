@@ -136,7 +136,9 @@ char *local_output(const char *id, const char *script)
         _cleanup_error_ Error *error = NULL;
         ExecResult result = { 0 };
 
-        must(setup.engine->operations->exec(setup.engine, id, &(ExecSpec){ .argv = argv, .timeout_ms = 20000 }, &result, &error), error);
+        must(setup.engine->operations->exec(setup.engine, id, &(ExecSpec){ .argv = argv, .timeout_ms = 20000 }, &result,
+                                            &error),
+             error);
         if (result.exit_code != 0)
                 print_error("%s: exit %d: %s\n", script, result.exit_code, result.output);
         assert_int_equal(result.exit_code, 0);
@@ -155,7 +157,9 @@ char *local_log(const char *id)
         _cleanup_error_ Error *error = NULL;
         Strbuf text = STRBUF_INIT;
 
-        must(setup.engine->operations->logs(setup.engine, id, &(LogQuery){ .tail = -1, .cancel_fd = -1 }, add_line, &text, &error), error);
+        must(setup.engine->operations->logs(setup.engine, id, &(LogQuery){ .tail = -1, .cancel_fd = -1 }, add_line,
+                                            &text, &error),
+             error);
         return strbuf_take(&text);
 }
 
@@ -188,7 +192,10 @@ SpecMount *local_add_mount(ContainerSpec *spec, SpecMountKind kind, const char *
         for (size_t i = 0; i < spec->n_mounts; i++)
                 mounts[i] = spec->mounts[i];
         spec->mounts = mounts;
-        mounts[spec->n_mounts] = (SpecMount){ .kind = kind, .source = arena_strdup(spec->arena, source),
-                                              .target = arena_strdup(spec->arena, target), .tmpfs_size = -1, .tmpfs_mode = -1 };
+        mounts[spec->n_mounts] = (SpecMount){ .kind = kind,
+                                              .source = arena_strdup(spec->arena, source),
+                                              .target = arena_strdup(spec->arena, target),
+                                              .tmpfs_size = -1,
+                                              .tmpfs_mode = -1 };
         return &mounts[spec->n_mounts++];
 }

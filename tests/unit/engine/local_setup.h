@@ -1,5 +1,5 @@
-/* A local engine of its own for tests: folders below /tmp, a network namespace of its own, an image made of this machine's
- * PostgreSQL packages (it has a shell and coreutils). */
+/* A local engine of its own for tests: folders below /tmp, a network namespace of its own, an image made of this
+ * machine's PostgreSQL packages (it has a shell and coreutils). */
 #ifndef BERTH_TESTS_ENGINE_LOCAL_SETUP_H
 #define BERTH_TESTS_ENGINE_LOCAL_SETUP_H
 

@@ -19,6 +19,8 @@ int main(void)
 
         if (fake_engine_create(NULL, &engine) < 0)
                 return 1;
-        contract = (ContractSetup){ .engine = engine, .image = "anything", .command = command, .ending = command, .let_end = let_end };
+        contract = (ContractSetup){
+                .engine = engine, .image = "anything", .command = command, .ending = command, .let_end = let_end
+        };
         return contract_run("fake");
 }

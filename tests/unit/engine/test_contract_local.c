@@ -15,7 +15,8 @@ int main(void)
 
         if (r != 0)
                 return r;
-        contract = (ContractSetup){ .engine = setup.engine, .image = setup.image, .command = command, .ending = ending };
+        contract =
+                (ContractSetup){ .engine = setup.engine, .image = setup.image, .command = command, .ending = ending };
         r = contract_run("local");
         local_setup_close();
         return r;

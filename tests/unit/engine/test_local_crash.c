@@ -1,5 +1,5 @@
-/* kill -9 at random points of create, start, stop and remove: afterwards recover puts everything in order, what exists can
- * be used, and nothing is left over. Rounds: BERTH_CRASH_ROUNDS (20). */
+/* kill -9 at random points of create, start, stop and remove: afterwards recover puts everything in order, what exists
+ * can be used, and nothing is left over. Rounds: BERTH_CRASH_ROUNDS (20). */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -97,7 +97,8 @@ static void check_no_process(void)
         STRV_FOREACH(pid, pids) {
                 _cleanup_free_ char *path = xasprintf("/proc/%s/cmdline", *pid);
                 _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
-                if (**pid < '0' || **pid > '9' || fs_read_file(AT_FDCWD, path, 1 << 20, &text, NULL) < 0 || !text.length)
+                if (**pid < '0' || **pid > '9' || fs_read_file(AT_FDCWD, path, 1 << 20, &text, NULL) < 0 ||
+                    !text.length)
                         continue;
                 if (memmem(text.data, text.length, setup.folder, strlen(setup.folder)))
                         fail_msg("process %s is left: %s", *pid, text.data);
@@ -110,7 +111,8 @@ static void check_round(void)
         _cleanup_error_ Error *error = NULL;
         _cleanup_free_ char *cgroup = NULL;
 
-        if (OPS->recover(setup.engine, NULL, NULL, &error) < 0 || OPS->container_list(setup.engine, NULL, &list, &error) < 0)
+        if (OPS->recover(setup.engine, NULL, NULL, &error) < 0 ||
+            OPS->container_list(setup.engine, NULL, &list, &error) < 0)
                 fail_msg("recover: %s", error->message);
         for (size_t i = 0; i < list.length; i++)
                 check_usable(list.items[i]);

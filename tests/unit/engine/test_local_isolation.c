@@ -14,7 +14,9 @@ static void test_defaults(void **state)
 {
         _cleanup_free_ char *id = local_start(local_spec("defaults", "sleep 1000")), *text = NULL;
 
-        text = local_output(id, "grep -E '^(CapBnd|CapEff|CapPrm|CapInh|CapAmb|NoNewPrivs|Seccomp):' /proc/1/status | tr '\\t' ' '");
+        text = local_output(
+                id,
+                "grep -E '^(CapBnd|CapEff|CapPrm|CapInh|CapAmb|NoNewPrivs|Seccomp):' /proc/1/status | tr '\\t' ' '");
         assert_non_null(strstr(text, "CapEff: 00000000a80425fb")); /* Docker's 14 */
         assert_non_null(strstr(text, "CapBnd: 00000000a80425fb"));
         assert_non_null(strstr(text, "CapInh: 0000000000000000"));
@@ -23,9 +25,12 @@ static void test_defaults(void **state)
         free_and_replace(&text, local_output(id, "grep -E '^(CapEff|Seccomp):' /proc/self/status | tr '\\t' ' '"));
         assert_non_null(strstr(text, "CapEff: 00000000a80425fb")); /* exec has no more */
         assert_non_null(strstr(text, "Seccomp: 2"));
-        free_and_replace(&text, local_output(id, "cat /proc/keys | wc -c; ls /sys/firmware | wc -l; cat /proc/timer_list | wc -c"));
+        free_and_replace(
+                &text,
+                local_output(id, "cat /proc/keys | wc -c; ls /sys/firmware | wc -l; cat /proc/timer_list | wc -c"));
         assert_string_equal(text, "0\n0\n0\n");
-        free_and_replace(&text, local_output(id, "(echo 1 > /proc/sys/kernel/panic) 2>&1; (mkdir /sys/fs/cgroup/memory/x) 2>&1; (mkdir /sys/x) 2>&1; "
+        free_and_replace(&text, local_output(id, "(echo 1 > /proc/sys/kernel/panic) 2>&1; (mkdir "
+                                                 "/sys/fs/cgroup/memory/x) 2>&1; (mkdir /sys/x) 2>&1; "
                                                  "(mount -t tmpfs x /mnt) 2>&1; (unshare -U true) 2>&1; true"));
         assert_non_null(strstr(text, "/proc/sys/kernel/panic: Read-only"));
         assert_null(strstr(text, "panic: Permission"));
@@ -48,7 +53,8 @@ static void test_no_descriptor_leaks(void **state)
 static void test_capabilities_as_asked(void **state)
 {
         char *add[] = { (char *)"NET_ADMIN", NULL }, *drop[] = { (char *)"ALL", NULL };
-        ContainerSpec *spec = local_spec("capabilities", "grep -E 'Cap(Eff|Bnd)|NoNew' /proc/self/status | tr '\\t' ' '");
+        ContainerSpec *spec =
+                local_spec("capabilities", "grep -E 'Cap(Eff|Bnd)|NoNew' /proc/self/status | tr '\\t' ' '");
         _cleanup_free_ char *id = NULL, *text = NULL;
 
         spec->cap_add = arena_strv(spec->arena, add);
@@ -66,7 +72,8 @@ static void test_capabilities_as_asked(void **state)
 static void test_user(void **state)
 {
         char *groups[] = { (char *)"4242", NULL };
-        ContainerSpec *spec = local_spec("user", "id -u; id -g; id -G; echo $HOME; grep CapEff /proc/self/status | tr '\\t' ' '");
+        ContainerSpec *spec =
+                local_spec("user", "id -u; id -g; id -G; echo $HOME; grep CapEff /proc/self/status | tr '\\t' ' '");
         _cleanup_free_ char *id = NULL, *text = NULL;
         _cleanup_error_ Error *error = NULL;
         char *none = NULL;
@@ -95,8 +102,12 @@ static void test_user(void **state)
 static void compare_with_main_process(const char *id)
 {
         static const char *const looks[] = {
-                "grep -E '^(Uid|Gid|Groups|Cap...|NoNewPrivs|Seccomp|Seccomp_filters|NSpid|Umask|Speculation_Store_Bypass):' /proc/%s/status | sed 's/^NSpid.*/NSpid/'",
-                "cat /proc/%s/limits", "cat /proc/%s/cgroup", "cat /proc/%s/oom_score_adj",
+                "grep -E "
+                "'^(Uid|Gid|Groups|Cap...|NoNewPrivs|Seccomp|Seccomp_filters|NSpid|Umask|Speculation_Store_Bypass):' "
+                "/proc/%s/status | sed 's/^NSpid.*/NSpid/'",
+                "cat /proc/%s/limits",
+                "cat /proc/%s/cgroup",
+                "cat /proc/%s/oom_score_adj",
                 "cd /proc/%s/ns; for i in cgroup ipc mnt net pid user uts; do readlink $i; done",
         };
 
@@ -155,10 +166,11 @@ static void test_limits(void **state)
         spec->pids = 50;
         spec->shm_size = 32 << 20;
         id = local_start(spec);
-        text = local_output(id, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; "
-                                "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max 2>/dev/null; "
-                                "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null; "
-                                "df -k /dev/shm | tail -1 | awk '{print $2}'; ulimit -n");
+        text = local_output(id,
+                            "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; "
+                            "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max 2>/dev/null; "
+                            "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null; "
+                            "df -k /dev/shm | tail -1 | awk '{print $2}'; ulimit -n");
         assert_non_null(strstr(text, "67108864\n50000"));
         assert_non_null(strstr(text, "\n50\n32768\n"));
         assert_true(setup.engine->operations->stats(setup.engine, id, &stats, NULL) >= 0);
@@ -207,7 +219,8 @@ static void test_init_and_names(void **state)
         spec->hostname = arena_strdup(spec->arena, "somewhere");
         spec->stop_grace_ns = 5 * INT64_C(1000000000);
         id = local_start(spec);
-        text = local_output(id, "hostname; tr '\\0' ' ' < /proc/1/cmdline; (sleep 0 & sleep 0.1); ls /proc | grep -c '^[0-9]'; echo $HOSTNAME");
+        text = local_output(id, "hostname; tr '\\0' ' ' < /proc/1/cmdline; (sleep 0 & sleep 0.1); ls /proc | grep -c "
+                                "'^[0-9]'; echo $HOSTNAME");
         assert_non_null(strstr(text, "somewhere\n/run/.berth-init -- sh -c"));
         assert_non_null(strstr(text, "\nsomewhere\n"));
         /* sh takes SIGTERM from the init, which as process 1 itself would not have got it. */
@@ -238,7 +251,8 @@ static void test_failing_commands(void **state)
 static void test_sysctls_and_ulimits(void **state)
 {
         char *sysctls[] = { (char *)"net.core.somaxconn=321", NULL };
-        ContainerSpec *spec = local_spec("sysctls", "cat /proc/sys/net/core/somaxconn; ulimit -Sn; ulimit -Hn; ulimit -c");
+        ContainerSpec *spec =
+                local_spec("sysctls", "cat /proc/sys/net/core/somaxconn; ulimit -Sn; ulimit -Hn; ulimit -c");
         SpecUlimit ulimits[] = { { (char *)"nofile", 256, 512 }, { (char *)"core", 0, 0 } };
         _cleanup_free_ char *id = NULL, *text = NULL;
 

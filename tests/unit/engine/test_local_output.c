@@ -19,8 +19,10 @@
 
 static void test_exec(void **state)
 {
-        char *const environment[] = { (char *)"A=1", NULL }, *const failing[] = { (char *)"sh", (char *)"-c", (char *)"exit 42", NULL };
-        char *const missing[] = { (char *)"nosuchprogram", NULL }, *const unrunnable[] = { (char *)"/etc/passwd", NULL };
+        char *const environment[] = { (char *)"A=1", NULL }, *const failing[] = { (char *)"sh", (char *)"-c",
+                                                                                  (char *)"exit 42", NULL };
+        char *const missing[] = { (char *)"nosuchprogram", NULL }, *const unrunnable[] = { (char *)"/etc/passwd",
+                                                                                           NULL };
         char *const show[] = { (char *)"sh", (char *)"-c", (char *)"echo $A; id -u; pwd; echo err >&2", NULL };
         _cleanup_free_ char *id = local_start(local_spec("exec", "sleep 1000"));
         ExecResult result;
@@ -32,10 +34,16 @@ static void test_exec(void **state)
         assert_int_equal(result.exit_code, 127);
         assert_string_equal(result.output, "exec: \"nosuchprogram\": executable file not found in $PATH\n");
         free(result.output);
-        assert_true(OPS->exec(setup.engine, id, &(ExecSpec){ .argv = unrunnable, .timeout_ms = -1 }, &result, NULL) >= 0);
+        assert_true(OPS->exec(setup.engine, id, &(ExecSpec){ .argv = unrunnable, .timeout_ms = -1 }, &result, NULL) >=
+                    0);
         assert_int_equal(result.exit_code, 126);
         free(result.output);
-        assert_true(OPS->exec(setup.engine, id, &(ExecSpec){ .argv = show, .environment = environment, .user = "postgres", .working_dir = "/tmp", .timeout_ms = -1 },
+        assert_true(OPS->exec(setup.engine, id,
+                              &(ExecSpec){ .argv = show,
+                                           .environment = environment,
+                                           .user = "postgres",
+                                           .working_dir = "/tmp",
+                                           .timeout_ms = -1 },
                               &result, NULL) >= 0);
         assert_non_null(strstr(result.output, "1\n999\n")); /* the runtime may mix the two streams */
         assert_non_null(strstr(result.output, "/tmp\n"));
@@ -69,7 +77,8 @@ static void test_exec_needs_a_running_one(void **state)
         ExecResult result;
 
         local_wait(id);
-        assert_int_equal(OPS->exec(setup.engine, id, &(ExecSpec){ .argv = argv, .timeout_ms = -1 }, &result, &error), -ERROR_CONFLICT);
+        assert_int_equal(OPS->exec(setup.engine, id, &(ExecSpec){ .argv = argv, .timeout_ms = -1 }, &result, &error),
+                         -ERROR_CONFLICT);
         assert_string_equal(error->message, "container stopped is not running");
         local_end(id);
 }
@@ -94,7 +103,8 @@ static int collect(void *context, int stream, int64_t time_ns, const char *text,
 
 static void test_logs(void **state)
 {
-        _cleanup_free_ char *id = local_start(local_spec("logs", "i=0; while [ $i -lt 100 ]; do echo line $i; i=$((i+1)); done; echo e >&2; printf 'no end'"));
+        _cleanup_free_ char *id = local_start(local_spec(
+                "logs", "i=0; while [ $i -lt 100 ]; do echo line $i; i=$((i+1)); done; echo e >&2; printf 'no end'"));
         Collected all = { .ordered = true }, tail = { .ordered = true }, none = { 0 };
 
         local_wait(id);
@@ -107,7 +117,9 @@ static void test_logs(void **state)
         assert_true(tail.lines >= 5 && tail.lines <= 6);
         assert_non_null(strstr(tail.text.data, "line 99"));
         assert_null(strstr(tail.text.data, "line 90"));
-        assert_true(OPS->logs(setup.engine, id, &(LogQuery){ .tail = -1, .since_ns = clock_realtime_ns(), .cancel_fd = -1 }, collect, &none, NULL) >= 0);
+        assert_true(OPS->logs(setup.engine, id,
+                              &(LogQuery){ .tail = -1, .since_ns = clock_realtime_ns(), .cancel_fd = -1 }, collect,
+                              &none, NULL) >= 0);
         assert_int_equal(none.lines, 0);
         strbuf_done(&all.text);
         strbuf_done(&tail.text);
@@ -119,14 +131,17 @@ static void *follow_to_the_end(void *id)
         Collected *collected = xnew(Collected);
 
         collected->ordered = true;
-        OPS->logs(setup.engine, id, &(LogQuery){ .tail = -1, .follow = true, .cancel_fd = -1 }, collect, collected, NULL);
+        OPS->logs(setup.engine, id, &(LogQuery){ .tail = -1, .follow = true, .cancel_fd = -1 }, collect, collected,
+                  NULL);
         return collected;
 }
 
 /* Rotated again and again while lines come: a follower gets every line once, in order. */
 static void test_rotation_loses_nothing(void **state)
 {
-        ContainerSpec *spec = local_spec("rotated", "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); [ $((i % 1000)) = 0 ] && sleep 0.02; done");
+        ContainerSpec *spec = local_spec(
+                "rotated",
+                "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); [ $((i % 1000)) = 0 ] && sleep 0.02; done");
         _cleanup_free_ char *id = NULL, *first = NULL, *beyond = NULL;
         Collected *followed, kept = { .ordered = true };
         pthread_t follower;
@@ -164,7 +179,8 @@ static void test_rotation_loses_nothing(void **state)
 /* A burst between two looks is cut into files of the size asked for; what is kept has no gap. */
 static void test_rotation_of_a_burst(void **state)
 {
-        ContainerSpec *spec = local_spec("burst", "i=0; while [ $i -lt 4000 ]; do echo line $i; i=$((i+1)); done; sleep 1000");
+        ContainerSpec *spec =
+                local_spec("burst", "i=0; while [ $i -lt 4000 ]; do echo line $i; i=$((i+1)); done; sleep 1000");
         _cleanup_free_ char *id = NULL, *folder = NULL;
         _cleanup_strv_ char **names = NULL;
         Collected kept = { .ordered = true };
@@ -208,7 +224,8 @@ static void *attach(void *id)
         if (write(input[1], "hello\n", 6) != 6)
                 abort();
         close(input[1]);
-        OPS->attach(setup.engine, id, &(ExecSpec){ .stdin_fd = input[0], .stdout_fd = output[1], .stderr_fd = output[1] }, &code, NULL);
+        OPS->attach(setup.engine, id,
+                    &(ExecSpec){ .stdin_fd = input[0], .stdout_fd = output[1], .stderr_fd = output[1] }, &code, NULL);
         close(output[1]);
         close(input[0]);
         fds[0] = output[0];
@@ -278,7 +295,8 @@ static void test_no_log(void **state)
         spec->log_driver = arena_strdup(spec->arena, "none");
         id = local_start(spec);
         assert_int_equal(local_wait(id), 0);
-        assert_int_equal(OPS->logs(setup.engine, id, &(LogQuery){ .tail = -1, .cancel_fd = -1 }, collect, NULL, NULL), -ERROR_UNSUPPORTED);
+        assert_int_equal(OPS->logs(setup.engine, id, &(LogQuery){ .tail = -1, .cancel_fd = -1 }, collect, NULL, NULL),
+                         -ERROR_UNSUPPORTED);
         local_end(id);
 }
 

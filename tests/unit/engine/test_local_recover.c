@@ -43,7 +43,8 @@ static ContainerInfo *inspect(const char *id)
 static void pretend_reboot(const char *id)
 {
         _cleanup_(container_info_freep) ContainerInfo *info = inspect(id);
-        _cleanup_free_ char *run = file_of("run", id, "run.json"), *merged = file_of("run", id, "merged"), *netns = file_of("run", id, "netns");
+        _cleanup_free_ char *run = file_of("run", id, "run.json"), *merged = file_of("run", id, "merged"),
+                            *netns = file_of("run", id, "netns");
         _cleanup_free_ char *monitor = file_of("run", id, "monitor.pid");
         _cleanup_json_ json_t *json = NULL;
 
@@ -85,7 +86,8 @@ static void test_reboot(void **state)
 
 static void test_damaged_record_is_rebuilt_from_what_runs(void **state)
 {
-        _cleanup_free_ char *id = local_start(local_spec("damaged", "sleep 1000")), *path = file_of("data", id, "container.json");
+        _cleanup_free_ char *id = local_start(local_spec("damaged", "sleep 1000")),
+                            *path = file_of("data", id, "container.json");
         _cleanup_free_ char *folder = file_of("data", id, ""), *text = NULL;
         _cleanup_strbuf_ Strbuf told = STRBUF_INIT;
         _cleanup_strv_ char **names = NULL;
@@ -96,7 +98,8 @@ static void test_damaged_record_is_rebuilt_from_what_runs(void **state)
         assert_true(fs_rewrite_in_place(AT_FDCWD, path, "{ \"format\": 1, rubbish", 22, 0600, NULL) >= 0);
         assert_int_equal(OPS->container_inspect(setup.engine, id, &info, &error), -ERROR_CORRUPT);
         assert_non_null(strstr(error->file ? error->file : error->message, "container.json"));
-        assert_true(OPS->recover(setup.engine, NULL, &(EngineProgress){ .context = &told, .warning = warn, .cancel_fd = -1 }, NULL) >= 0);
+        assert_true(OPS->recover(setup.engine, NULL,
+                                 &(EngineProgress){ .context = &told, .warning = warn, .cancel_fd = -1 }, NULL) >= 0);
         assert_non_null(strstr(told.data, "container.json"));
         assert_non_null(strstr(told.data, "rebuilt"));
         info = inspect("damaged");
@@ -166,7 +169,8 @@ static void test_no_runtime(void **state)
 
 static void test_images_of_the_network_mode_host(void **state)
 {
-        ContainerSpec *spec = local_spec("on-host", "hostname; cat /etc/hosts | grep -c localhost; readlink /proc/self/ns/net");
+        ContainerSpec *spec =
+                local_spec("on-host", "hostname; cat /etc/hosts | grep -c localhost; readlink /proc/self/ns/net");
         _cleanup_free_ char *id = NULL, *text = NULL, *ours = NULL;
 
         spec->network_mode = arena_strdup(spec->arena, "host");
@@ -180,7 +184,10 @@ static void test_images_of_the_network_mode_host(void **state)
 
 static void test_privileged(void **state)
 {
-        ContainerSpec *spec = local_spec("privileged", "grep -c . /proc/self/status > /dev/null; grep Seccomp: /proc/self/status | tr '\\t' ' '; mount -t tmpfs x /mnt && echo mounted; test -w /proc/sys/kernel/hostname && echo writable");
+        ContainerSpec *spec =
+                local_spec("privileged",
+                           "grep -c . /proc/self/status > /dev/null; grep Seccomp: /proc/self/status | tr '\\t' ' '; "
+                           "mount -t tmpfs x /mnt && echo mounted; test -w /proc/sys/kernel/hostname && echo writable");
         _cleanup_free_ char *id = NULL, *text = NULL;
 
         spec->privileged = true;

@@ -28,7 +28,8 @@ static void write_text(const char *path, const char *text, mode_t mode)
 
 static void test_volume_takes_the_images_content(void **state)
 {
-        ContainerSpec *spec = local_spec("copy-up", "stat -c '%U %a' /var/lib/postgresql/data; ls /etc/alternatives | head -1 >/dev/null; ls /etc | grep passwd; "
+        ContainerSpec *spec = local_spec("copy-up", "stat -c '%U %a' /var/lib/postgresql/data; ls /etc/alternatives | "
+                                                    "head -1 >/dev/null; ls /etc | grep passwd; "
                                                     "echo more > /etc/new");
         _cleanup_free_ char *id = NULL, *text = NULL;
         VolumeInfo *info = NULL;
@@ -70,7 +71,8 @@ static void test_trash(void **state)
         assert_true(OPS->volume_create(setup.engine, &volume, NULL) >= 0);
         write_text(file, "1", 0600);
         assert_true(OPS->volume_remove(setup.engine, "precious", false, NULL) >= 0);
-        assert_int_equal(OPS->volume_inspect(setup.engine, "precious", false, &(VolumeInfo *){ NULL }, NULL), -ERROR_NOT_FOUND);
+        assert_int_equal(OPS->volume_inspect(setup.engine, "precious", false, &(VolumeInfo *){ NULL }, NULL),
+                         -ERROR_NOT_FOUND);
         assert_true(volume_trash_list(setup.layout, &infos, &length, NULL) >= 0);
         assert_int_equal(length, 1);
         assert_string_equal(infos[0]->name, "precious");
@@ -103,8 +105,11 @@ static void test_names_stay_inside(void **state)
 
 static void test_binds(void **state)
 {
-        _cleanup_free_ char *source = in_folder("bound"), *file = in_folder("bound/file"), *made = in_folder("made/deep"), *id = NULL, *text = NULL;
-        ContainerSpec *spec = local_spec("binds", "cat /in/file; touch /in/x 2>&1; touch /made/y && echo made; cat /in/link/passwd 2>&1 | head -1");
+        _cleanup_free_ char *source = in_folder("bound"), *file = in_folder("bound/file"),
+                            *made = in_folder("made/deep"), *id = NULL, *text = NULL;
+        ContainerSpec *spec = local_spec(
+                "binds",
+                "cat /in/file; touch /in/x 2>&1; touch /made/y && echo made; cat /in/link/passwd 2>&1 | head -1");
         _cleanup_error_ Error *error = NULL;
         char *none = NULL;
 
@@ -134,7 +139,8 @@ static void test_binds(void **state)
 /* A link in the volume must not make a mount land outside the container's root. */
 static void test_hostile_links(void **state)
 {
-        _cleanup_free_ char *source = in_folder("evil"), *link = in_folder("evil/out"), *target = in_folder("target"), *id = NULL, *text = NULL;
+        _cleanup_free_ char *source = in_folder("evil"), *link = in_folder("evil/out"), *target = in_folder("target"),
+                            *id = NULL, *text = NULL;
         ContainerSpec *spec = local_spec("links", "ls -d /v/out; echo alive");
 
         assert_true(fs_make_directories(source, 0755, NULL) >= 0 && fs_make_directories(target, 0755, NULL) >= 0);
@@ -172,12 +178,26 @@ static void test_anonymous_volumes_go_with_their_container(void **state)
 
 static void test_secrets(void **state)
 {
-        _cleanup_free_ char *host = in_folder("secret.txt"), *config = in_folder("app.conf"), *id = NULL, *text = NULL, *copies = NULL;
-        ContainerSpec *spec = local_spec("secrets", "stat -c '%n %u %g %a' /run/secrets/*; cat /run/secrets/*; cat /etc/app.conf; stat -f -c %T /run/secrets/a");
+        _cleanup_free_ char *host = in_folder("secret.txt"), *config = in_folder("app.conf"), *id = NULL, *text = NULL,
+                            *copies = NULL;
+        ContainerSpec *spec = local_spec("secrets", "stat -c '%n %u %g %a' /run/secrets/*; cat /run/secrets/*; cat "
+                                                    "/etc/app.conf; stat -f -c %T /run/secrets/a");
         char content[] = "from-environment\n"; /* wiped with the specification */
         SpecFile files[] = {
-                { .target = (char *)"/run/secrets/a", .host_path = host, .uid = 999, .gid = 999, .mode = 0400, .secret = true, .in_memory = true },
-                { .target = (char *)"/run/secrets/b", .content = content, .content_size = 17, .uid = -1, .gid = -1, .mode = -1, .secret = true,
+                { .target = (char *)"/run/secrets/a",
+                  .host_path = host,
+                  .uid = 999,
+                  .gid = 999,
+                  .mode = 0400,
+                  .secret = true,
+                  .in_memory = true },
+                { .target = (char *)"/run/secrets/b",
+                  .content = content,
+                  .content_size = 17,
+                  .uid = -1,
+                  .gid = -1,
+                  .mode = -1,
+                  .secret = true,
                   .in_memory = true },
                 { .target = (char *)"/etc/app.conf", .host_path = config, .uid = -1, .gid = -1, .mode = -1 },
         };
@@ -191,7 +211,8 @@ static void test_secrets(void **state)
         id = local_start(spec);
         assert_int_equal(local_wait(id), 0);
         text = local_log(id);
-        assert_string_equal(text, "/run/secrets/a 999 999 400\n/run/secrets/b 0 0 444\nfrom-file\nfrom-environment\nkey = value\ntmpfs\n");
+        assert_string_equal(text, "/run/secrets/a 999 999 400\n/run/secrets/b 0 0 "
+                                  "444\nfrom-file\nfrom-environment\nkey = value\ntmpfs\n");
         /* Once more, by an engine that does not know the content any more, as after the keeper's death. */
         assert_true(OPS->container_start(setup.engine, id, NULL, NULL) >= 0);
         assert_int_equal(local_wait(id), 0);
@@ -205,7 +226,8 @@ static void test_secrets(void **state)
 
 static void test_tmpfs(void **state)
 {
-        ContainerSpec *spec = local_spec("tmpfs", "stat -c %a /t; df -k /t | tail -1 | awk '{print $2}'; mount | grep ' /t ' | grep -o noexec");
+        ContainerSpec *spec = local_spec(
+                "tmpfs", "stat -c %a /t; df -k /t | tail -1 | awk '{print $2}'; mount | grep ' /t ' | grep -o noexec");
         _cleanup_free_ char *id = NULL, *text = NULL;
         SpecMount *mount = local_add_mount(spec, SPEC_MOUNT_TMPFS, NULL, "/t");
 

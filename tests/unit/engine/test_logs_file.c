@@ -82,8 +82,12 @@ static void test_times(void **state)
 
 static void test_since_and_until(void **state)
 {
-        const char *text = "2026-11-21T12:00:00.0Z stdout F a\n2026-11-21T12:00:01.0Z stdout F b\n2026-11-21T12:00:02.0Z stdout F c\n";
-        LogQuery query = { .tail = -1, .since_ns = INT64_C(1795262401000000000), .until_ns = INT64_C(1795262401000000000), .cancel_fd = -1 };
+        const char *text = "2026-11-21T12:00:00.0Z stdout F a\n2026-11-21T12:00:01.0Z stdout F "
+                           "b\n2026-11-21T12:00:02.0Z stdout F c\n";
+        LogQuery query = { .tail = -1,
+                           .since_ns = INT64_C(1795262401000000000),
+                           .until_ns = INT64_C(1795262401000000000),
+                           .cancel_fd = -1 };
         _cleanup_free_ char *result = read_all(text, &query);
 
         assert_string_equal(result, "1[b]");

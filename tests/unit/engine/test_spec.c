@@ -20,8 +20,11 @@ static ContainerSpec *filled_spec(void)
         spec->number = 2;
         spec->mounts = arena_new_array(spec->arena, SpecMount, 2);
         spec->n_mounts = 2;
-        spec->mounts[0] = (SpecMount){ .kind = SPEC_MOUNT_VOLUME, .source = arena_strdup(spec->arena, "data"),
-                                       .target = arena_strdup(spec->arena, "/data"), .tmpfs_size = -1, .tmpfs_mode = -1 };
+        spec->mounts[0] = (SpecMount){ .kind = SPEC_MOUNT_VOLUME,
+                                       .source = arena_strdup(spec->arena, "data"),
+                                       .target = arena_strdup(spec->arena, "/data"),
+                                       .tmpfs_size = -1,
+                                       .tmpfs_mode = -1 };
         spec->mounts[1] = (SpecMount){ .kind = SPEC_MOUNT_TMPFS, .target = arena_strdup(spec->arena, "/tmp"),
                                        .tmpfs_size = 4096, .tmpfs_mode = 0700 };
         spec->files = arena_new_array(spec->arena, SpecFile, 3);
