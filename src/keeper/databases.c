@@ -36,20 +36,13 @@ static bool wants_template(const Preparation *preparation, const char *service)
         return true;
 }
 
-/* x-berth: {guards: {ID: off}} of the service and of the project. */
+/* x-berth: {silence: [ID, …]} of the service and of the project. */
 static char **silenced_guards(const Preparation *preparation, const char *service)
 {
-        const json_t *places[] = { preparation_x_berth(preparation, service), preparation_x_berth(preparation, NULL) };
-        char **silenced = NULL;
+        char **silenced = json_get_strv(preparation_x_berth(preparation, service), "silence");
+        _cleanup_strv_ char **general = json_get_strv(preparation_x_berth(preparation, NULL), "silence");
 
-        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-                const char *id;
-                json_t *word;
-
-                json_object_foreach(json_object_get(places[i], "guards"), id, word)
-                        if (json_is_false(word) || (json_is_string(word) && streq(json_string_value(word), "off")))
-                                strv_add(&silenced, id);
-        }
+        strv_add_all(&silenced, general);
         return silenced;
 }
 

@@ -82,6 +82,6 @@ def test_warnings_and_silence(project, free_port):
     ports = f"    ports: ['{free_port()}:5432']"
     loud = project(compose(extra=ports, password="secret"), name="loud")("up", "-d", "--no-start")
     assert "[published-to-all]" in loud.stderr and "[known-password]" in loud.stderr
-    quiet = project(compose(extra=ports, password="secret", x_berth=", guards: {published-to-all: off}"), name="quiet")
+    quiet = project(compose(extra=ports, password="secret", x_berth=", silence: [published-to-all]"), name="quiet")
     told = quiet("up", "-d", "--no-start")
     assert "[published-to-all]" not in told.stderr and "[known-password]" in told.stderr
