@@ -59,28 +59,38 @@ static bool has_work(const Keeper *keeper)
         return !keeper->ready || keeper->current || keeper->queue.length || thread_pool_pending(keeper->parts.pool);
 }
 
+static bool is_wanted(const Keeper *keeper)
+{
+        return watch_is_busy(keeper) || (keeper->server && channel_server_connections(keeper->server) > 0);
+}
+
+static void arm_idle(Keeper *keeper);
+
 static void on_idle(void *context)
 {
         Keeper *keeper = context;
 
         keeper->idle_timer = NULL;
-        if (!has_work(keeper))
+        if (has_work(keeper))
+                arm_idle(keeper); /* housekeeping, mostly: it does not look here again by itself */
+        else if (keeper->quitting || !is_wanted(keeper))
                 loop_quit(keeper->parts.loop);
+}
+
+static void arm_idle(Keeper *keeper)
+{
+        keeper->idle_timer = loop_add_timer(keeper->parts.loop, loop_now_ns(keeper->parts.loop) + IDLE_NS, on_idle, keeper);
 }
 
 void keeper_check_idle(Keeper *keeper)
 {
-        bool wanted = watch_is_busy(keeper) || (keeper->server && channel_server_connections(keeper->server) > 0);
-
         keeper->idle_timer = loop_timer_remove(keeper->idle_timer);
-        if (has_work(keeper))
-                return;
-        malloc_trim(0);
-        if (keeper->quitting)
+        if (!has_work(keeper))
+                malloc_trim(0);
+        if (keeper->quitting && !has_work(keeper))
                 loop_quit(keeper->parts.loop);
-        else if (!wanted)
-                keeper->idle_timer = loop_add_timer(keeper->parts.loop, loop_now_ns(keeper->parts.loop) + IDLE_NS, on_idle,
-                                                    keeper);
+        else if (!is_wanted(keeper) || keeper->quitting)
+                arm_idle(keeper);
 }
 
 /* ---- logs: looked at every few seconds where one has a limit ---- */

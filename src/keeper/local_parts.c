@@ -1,6 +1,13 @@
 #include "keeper/local_parts.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/fs.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "engine/local/lifecycle.h"
 #include "engine/local/local.h"
 #include "engine/local/network.h"
 #include "engine/local/ports.h"
@@ -11,6 +18,23 @@ static int check_ports(const Layout *layout, const char *container, const SpecPo
         _cleanup_held_ports_ HeldPorts held = { 0 };
 
         return ports_hold(layout, container, ports, n_ports, &held, err);
+}
+
+void local_parts_leave_monitors(const Layout *layout)
+{
+        _cleanup_free_ char *own = xasprintf("/berth-%s", layout->id), *pid = xasprintf("%d", (int)getpid());
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_strv_ char **roots = NULL;
+
+        if (fs_read_file(AT_FDCWD, "/proc/self/cgroup", 65536, &text, NULL) < 0 || !strstr(strbuf_text(&text), own))
+                return;
+        roots = cgroup_paths("");
+        STRV_FOREACH(root, roots) {
+                _cleanup_free_ char *path = path_join(*root, "cgroup.procs");
+                _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+                if (fd >= 0 && write(fd, pid, strlen(pid)) < 0)
+                        log_debug("cgroup %s cannot be entered", *root);
+        }
 }
 
 int local_parts_fill(KeeperParts *parts, Engine **ret_engine, Error **err)

@@ -192,6 +192,7 @@ static int run(const Layout *layout, const Arguments *arguments)
         }
         if (r >= 0) {
                 open_log(layout, arguments->project);
+                local_parts_leave_monitors(layout);
                 pid_text = xasprintf("%d\n", (int)getpid());
                 fs_rewrite_in_place(AT_FDCWD, pid_path, pid_text, strlen(pid_text), 0600, NULL);
                 r = serve(layout, arguments, &reexec, &error);
