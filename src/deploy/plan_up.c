@@ -148,21 +148,32 @@ static int build_spec(Planner *planner, ServicePlan *service, int number, const 
         return spec_build(&input, ret, err);
 }
 
+/* What Berth mounts for purposes of its own, which the model does not name. */
+static bool is_own_mount(const SpecMount *mount)
+{
+        return startswith(mount->target, "/run/berth/") != NULL;
+}
+
+static bool has_mount(const ContainerSpec *spec, const SpecMount *wanted)
+{
+        for (size_t i = 0; i < spec->n_mounts; i++)
+                if (streq(spec->mounts[i].target, wanted->target) && spec->mounts[i].kind == wanted->kind &&
+                    streq_ptr(spec->mounts[i].source, wanted->source))
+                        return true;
+        return false;
+}
+
+static bool lacks_mounts(const ContainerSpec *spec, const ContainerSpec *other)
+{
+        for (size_t i = 0; i < other->n_mounts; i++)
+                if (!is_own_mount(&other->mounts[i]) && !has_mount(spec, &other->mounts[i]))
+                        return true;
+        return false;
+}
+
 static bool mounts_differ(const ContainerSpec *wanted, const ContainerSpec *present)
 {
-        if (wanted->n_mounts != present->n_mounts)
-                return true;
-        for (size_t i = 0; i < wanted->n_mounts; i++) {
-                const SpecMount *mount = &wanted->mounts[i];
-                bool known = false;
-                for (size_t k = 0; k < present->n_mounts; k++)
-                        known |= streq(present->mounts[k].target, mount->target) &&
-                                 present->mounts[k].kind == mount->kind &&
-                                 streq_ptr(present->mounts[k].source, mount->source);
-                if (!known)
-                        return true;
-        }
-        return false;
+        return lacks_mounts(wanted, present) || lacks_mounts(present, wanted);
 }
 
 static bool networks_differ(const ContainerSpec *wanted, const ContainerSpec *present)

@@ -78,6 +78,29 @@ static void test_a_stop_that_was_begun_is_finished(void **state)
         model_done(&model);
 }
 
+/* Berth mounted something for itself when it made the container. */
+static void test_mounts_of_our_own_are_no_reason(void **state)
+{
+        SpecMount own = { .kind = SPEC_MOUNT_BIND, .source = (char *)"/x", .target = (char *)"/run/berth/templates" };
+        Model model;
+        ContainerSpec *spec;
+        Plan *plan;
+
+        model_init(&model);
+        spec = model_find(&model, model_add(&model, "db"), 1)->spec;
+        spec->mounts = &own;
+        spec->n_mounts = 1;
+        model_find_network(&model);
+        plan = model_plan(&model, plan_up);
+        assert_int_equal(plan->actions.length, 0);
+        plan_free(plan);
+        own.target = (char *)"/data";
+        plan = model_plan(&model, plan_up);
+        assert_int_not_equal(find_action(plan, PLAN_CONTAINER_CREATE, "demo-db-1"), PLAN_NONE);
+        plan_free(plan);
+        model_done(&model);
+}
+
 static const char *recreate_reason_of(Model *model)
 {
         static char reason[100];
@@ -495,6 +518,7 @@ int main(void)
                 cmocka_unit_test(test_nothing_to_do),
                 cmocka_unit_test(test_stopped_is_started),
                 cmocka_unit_test(test_a_stop_that_was_begun_is_finished),
+                cmocka_unit_test(test_mounts_of_our_own_are_no_reason),
                 cmocka_unit_test(test_reasons_to_recreate),
                 cmocka_unit_test(test_a_changed_network_is_replaced_between_stop_and_create),
                 cmocka_unit_test(test_replacing_keeps_the_old_one_until_the_new_exists),
