@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -149,9 +151,46 @@ int fs_make_directories(const char *path, mode_t mode, Error **err)
         return 0;
 }
 
-static int remove_children(int fd, dev_t device, Error **err);
+#define REMOVE_DEPTH 64 /* each level holds a descriptor open */
 
-static int remove_entry(int dir_fd, const char *name, dev_t device, Error **err)
+/* A tree may be deeper than a process may have files open: what lies too deep is moved up to the top, and removed in the
+ * next round. */
+typedef struct Removal {
+        dev_t device;
+        int top_fd;
+        unsigned moved;
+} Removal;
+
+static int remove_children(Removal *removal, int fd, unsigned depth, Error **err);
+
+static int move_up(Removal *removal, int dir_fd, const char *name, Error **err)
+{
+        for (unsigned tries = 0; tries < 1000; tries++) {
+                _cleanup_free_ char *moved = xasprintf(".removed-%u", removal->moved++);
+
+                if (renameat(dir_fd, name, removal->top_fd, moved) == 0)
+                        return 0;
+                if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
+                        break;
+        }
+        return error_set_errno(err, errno, "move \"%s\"", name);
+}
+
+/* EXDEV where name is a mount point, also a bind mount of the same file system, which st_dev would not tell. */
+static int open_same_mount(int dir_fd, const char *name)
+{
+        struct open_how how = {
+                .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+                .resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
+        };
+        int fd = (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+
+        if (fd >= 0 || errno != ENOSYS)
+                return fd;
+        return openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int remove_entry(Removal *removal, int dir_fd, const char *name, unsigned depth, Error **err)
 {
         _cleanup_close_ int fd = -1;
         struct stat status;
@@ -161,14 +200,16 @@ static int remove_entry(int dir_fd, const char *name, dev_t device, Error **err)
                 return 0;
         if (errno != EISDIR && errno != EPERM)
                 return error_set_errno(err, errno, "remove \"%s\"", name);
-        fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
+        fd = open_same_mount(dir_fd, name);
+        if (fd < 0 && errno != EXDEV)
                 return error_set_errno(err, errno, "open \"%s\"", name);
-        if (fstat(fd, &status) < 0)
+        if (fd >= 0 && fstat(fd, &status) < 0)
                 return error_set_errno(err, errno, "stat \"%s\"", name);
-        if (device && status.st_dev != device)
+        if (fd < 0 || status.st_dev != removal->device)
                 return error_set(err, ERROR_CONFLICT, "\"%s\" is a mount point", name);
-        r = remove_children(TAKE_FD(fd), status.st_dev, err);
+        if (depth >= REMOVE_DEPTH)
+                return move_up(removal, dir_fd, name, err);
+        r = remove_children(removal, TAKE_FD(fd), depth + 1, err);
         if (r < 0)
                 return error_prefix(err, r, "\"%s\"", name);
         if (unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
@@ -177,9 +218,9 @@ static int remove_entry(int dir_fd, const char *name, dev_t device, Error **err)
 }
 
 /* Takes fd. */
-static int remove_children(int fd, dev_t device, Error **err)
+static int remove_children(Removal *removal, int fd, unsigned depth, Error **err)
 {
-        DIR *folder = fdopendir(fd);
+        DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
         struct dirent *entry;
         int r = 0;
 
@@ -189,14 +230,42 @@ static int remove_children(int fd, dev_t device, Error **err)
         }
         while (r == 0 && (entry = readdir(folder)))
                 if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
-                        r = remove_entry(dirfd(folder), entry->d_name, device, err);
+                        r = remove_entry(removal, dirfd(folder), entry->d_name, depth, err);
         closedir(folder);
         return r;
 }
 
+static int remove_folder(int dir_fd, const char *path, Error **err)
+{
+        _cleanup_close_ int top_fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        Removal removal = { .top_fd = top_fd };
+        struct stat status;
+        unsigned before;
+        int r;
+
+        if (top_fd < 0)
+                return error_set_errno(err, errno, "open \"%s\"", path);
+        if (fstat(top_fd, &status) < 0)
+                return error_set_errno(err, errno, "stat \"%s\"", path);
+        removal.device = status.st_dev;
+        do {
+                before = removal.moved;
+                r = remove_children(&removal, openat(top_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0, err);
+                if (r < 0)
+                        return error_prefix(err, r, "\"%s\"", path);
+        } while (removal.moved != before);
+        if (unlinkat(dir_fd, path, AT_REMOVEDIR) < 0 && errno != ENOENT)
+                return error_set_errno(err, errno, "remove folder \"%s\"", path);
+        return 0;
+}
+
 int fs_remove_tree(int dir_fd, const char *path, Error **err)
 {
-        return remove_entry(dir_fd, path, 0, err);
+        if (unlinkat(dir_fd, path, 0) == 0 || errno == ENOENT)
+                return 0;
+        if (errno != EISDIR && errno != EPERM)
+                return error_set_errno(err, errno, "remove \"%s\"", path);
+        return remove_folder(dir_fd, path, err);
 }
 
 int fs_sync_directory(int dir_fd, const char *path, Error **err)
@@ -224,7 +293,9 @@ bool fs_is_directory(const char *path)
         return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-static uint64_t usage_of(int dir_fd, const char *name)
+#define USAGE_DEPTH 512 /* levels that are looked into: a tree may be deeper than the stack */
+
+static uint64_t usage_of(int dir_fd, const char *name, unsigned depth)
 {
         struct stat status;
         uint64_t total;
@@ -235,7 +306,7 @@ static uint64_t usage_of(int dir_fd, const char *name)
         if (fstatat(dir_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
                 return 0;
         total = (uint64_t)status.st_blocks * 512;
-        if (!S_ISDIR(status.st_mode))
+        if (!S_ISDIR(status.st_mode) || depth >= USAGE_DEPTH)
                 return total;
         fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         folder = fd >= 0 ? fdopendir(fd) : NULL;
@@ -245,14 +316,14 @@ static uint64_t usage_of(int dir_fd, const char *name)
         }
         while ((entry = readdir(folder)))
                 if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
-                        total += usage_of(dirfd(folder), entry->d_name);
+                        total += usage_of(dirfd(folder), entry->d_name, depth + 1);
         closedir(folder);
         return total;
 }
 
 uint64_t fs_disk_usage(const char *path)
 {
-        return usage_of(AT_FDCWD, path);
+        return usage_of(AT_FDCWD, path, 0);
 }
 
 int fs_list_directory(int dir_fd, const char *path, char ***ret, Error **err)

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -137,6 +138,51 @@ static void test_remove_tree_does_not_cross_mounts(void **state)
         assert_int_equal(fs_remove_tree(AT_FDCWD, tree, NULL), 0);
 }
 
+static void test_remove_tree_does_not_cross_bind_mounts(void **state)
+{
+        _cleanup_free_ char *tree = path_join(folder, "bound"), *point = path_join(tree, "volume");
+        _cleanup_free_ char *data = path_join(folder, "data"), *file = path_join(data, "file");
+
+        assert_int_equal(fs_make_directories(point, 0700, NULL), 0);
+        assert_int_equal(fs_make_directories(data, 0700, NULL), 0);
+        write_text(file, "x", 0600);
+        if (mount(data, point, NULL, MS_BIND, NULL) < 0)
+                skip();
+        assert_int_equal(fs_remove_tree(AT_FDCWD, tree, NULL), -ERROR_CONFLICT);
+        assert_true(fs_exists(file));
+        assert_int_equal(umount(point), 0);
+        assert_int_equal(fs_remove_tree(AT_FDCWD, tree, NULL), 0);
+        assert_true(fs_exists(file));
+}
+
+/* Deeper than files may be open, and than a path may be long. */
+static void test_remove_tree_of_any_depth(void **state)
+{
+        _cleanup_free_ char *tree = path_join(folder, "deep");
+        struct rlimit limit, low;
+        int fd;
+
+        assert_int_equal(mkdir(tree, 0700), 0);
+        fd = open(tree, O_RDONLY | O_DIRECTORY);
+        for (int level = 0; level < 3000; level++) {
+                int below;
+
+                assert_int_equal(mkdirat(fd, "d", 0700), 0);
+                below = openat(fd, "d", O_RDONLY | O_DIRECTORY);
+                close(openat(fd, "f", O_WRONLY | O_CREAT, 0600));
+                close(fd);
+                fd = below;
+        }
+        close(fd);
+        assert_true(fs_disk_usage(tree) > 0);
+        getrlimit(RLIMIT_NOFILE, &limit);
+        low = (struct rlimit){ 128, limit.rlim_max };
+        setrlimit(RLIMIT_NOFILE, &low);
+        assert_int_equal(fs_remove_tree(AT_FDCWD, tree, NULL), 0);
+        setrlimit(RLIMIT_NOFILE, &limit);
+        assert_false(fs_exists(tree));
+}
+
 static void test_locks_exclude_and_end_with_their_descriptor(void **state)
 {
         _cleanup_free_ char *path = path_join(folder, "lock");
@@ -188,6 +234,8 @@ int main(void)
                 IN_FOLDER(test_reading_is_bounded_and_says_what_is_absent),
                 IN_FOLDER(test_remove_tree_follows_no_links),
                 IN_FOLDER(test_remove_tree_does_not_cross_mounts),
+                IN_FOLDER(test_remove_tree_does_not_cross_bind_mounts),
+                IN_FOLDER(test_remove_tree_of_any_depth),
                 IN_FOLDER(test_locks_exclude_and_end_with_their_descriptor),
                 IN_FOLDER(test_paths),
         };
