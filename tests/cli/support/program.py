@@ -29,9 +29,9 @@ class Berth:
         self.environment = {name: os.environ[name] for name in ("PATH", "TERM", "TZ") if name in os.environ}
         self.environment.update(BERTH_DATA_DIR=str(self.data), BERTH_RUN_DIR=str(self.run), BERTH_CONFIG_DIR=str(self.config),
                                 HOME=str(self.root), LANG="C.UTF-8", **(environment or {}))
-        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
-            if name in os.environ:
-                self.environment[name] = os.environ[name]
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+            if name in os.environ:  # what runs in the background has nobody to tell: it writes a file, see clean
+                self.environment[name] = f"{os.environ[name]}:log_path={self.root}/sanitizer"
         if store:
             # Images are pulled and unpacked once in a run, not once in a test.
             self.data.mkdir(mode=0o711, exist_ok=True)
@@ -102,6 +102,8 @@ class Berth:
             if not kernel.processes(self.root):
                 break
             time.sleep(0.05)
+        for path in self.root.glob("sanitizer.*"):
+            trouble.append(f"{path.name}: {path.read_text(errors='replace')[:6000]}")
         return trouble + kernel.left(self.root, self.id, ignore_mounts=self._own_mounts())
 
     def _own_mounts(self):
