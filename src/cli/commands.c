@@ -34,6 +34,7 @@ const Command *const commands[] = {
         &command_create,
         &command_run,
         &command_exec,
+        &command_psql,
         &command_pull,
         &command_scale,
         &command_pause,

@@ -59,8 +59,8 @@ int preparation_guard(Preparation *preparation, Error **err)
                 if (action->verb != PLAN_CONTAINER_CREATE || action->oneoff || !image || !is_database(action->spec))
                         continue;
                 silenced = silenced_guards(preparation, action->service);
-                r = guards_run(preparation->parts.layout, preparation->parts.engine, image, action->spec, silenced, dry_run,
-                               &preparation->plan->warnings, err);
+                r = guards_run(preparation->parts.layout, preparation->parts.engine, image, action->spec, silenced,
+                               dry_run, &preparation->plan->warnings, err);
                 if (r < 0)
                         return r;
         }

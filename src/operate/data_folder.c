@@ -57,7 +57,8 @@ static char *source_of(Engine *engine, const SpecMount *mount, bool *ret_new)
                 *ret_new = true;
                 return NULL;
         }
-        *ret_new = engine->operations->volume_inspect(engine, mount->source, false, &volume, NULL) < 0 || volume->in_trash;
+        *ret_new =
+                engine->operations->volume_inspect(engine, mount->source, false, &volume, NULL) < 0 || volume->in_trash;
         if (*ret_new || !volume->path)
                 return NULL;
         return mount->subpath ? path_join(volume->path, mount->subpath) : xstrdup(volume->path);

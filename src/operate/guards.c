@@ -72,7 +72,8 @@ static void gather_environment(Gathering *gathering)
 
         gathering->user = variable(spec, "POSTGRES_USER", &from_file, &missing);
         gathering->database = variable(spec, "POSTGRES_DB", &from_file, &missing);
-        gathering->password = variable(spec, "POSTGRES_PASSWORD", &facts->password_from_file, &facts->password_file_is_missing);
+        gathering->password =
+                variable(spec, "POSTGRES_PASSWORD", &facts->password_from_file, &facts->password_file_is_missing);
         facts->user = gathering->user;
         facts->database = gathering->database;
         facts->password = gathering->password;
@@ -137,7 +138,8 @@ static void gather_ports(Gathering *gathering)
                 if (port->udp || port->container_port != POSTGRES_PORT ||
                     (!isempty(port->host_ip) && !streq(port->host_ip, "0.0.0.0") && !streq(port->host_ip, "::")))
                         continue;
-                snprintf(gathering->port, sizeof(gathering->port), "%u", port->host_port ? port->host_port : POSTGRES_PORT);
+                snprintf(gathering->port, sizeof(gathering->port), "%u",
+                         port->host_port ? port->host_port : POSTGRES_PORT);
                 gathering->facts.published_to_all = true;
                 gathering->facts.published_port = gathering->port;
         }
@@ -210,21 +212,24 @@ static int report(const ContainerSpec *spec, const GuardFindings *findings, char
                                   finding->hint ? "\n  " : "", finding->hint ? finding->hint : "");
                         continue;
                 }
-                r = error_set(err, ERROR_CONFLICT, "service \"%s\": %s [%s]", spec->service, finding->message, finding->id);
+                r = error_set(err, ERROR_CONFLICT, "service \"%s\": %s [%s]", spec->service, finding->message,
+                              finding->id);
                 return error_hint(err, r, "%s", finding->hint ? finding->hint : "");
         }
         return 0;
 }
 
-int guards_run(const Layout *layout, Engine *engine, const Image *image, const ContainerSpec *spec, char *const *silenced,
-               bool dry_run, char ***warnings, Error **err)
+int guards_run(const Layout *layout, Engine *engine, const Image *image, const ContainerSpec *spec,
+               char *const *silenced, bool dry_run, char ***warnings, Error **err)
 {
         _cleanup_(gathering_done) Gathering gathering = { .spec = spec };
         _cleanup_guard_findings_ GuardFindings findings = { 0 };
         bool is_new;
         int r;
 
-        gathering.facts = (GuardFacts){ .service = spec->service, .pgdata = data_folder_of_spec(spec), .image_libc = image->libc };
+        gathering.facts = (GuardFacts){ .service = spec->service,
+                                        .pgdata = data_folder_of_spec(spec),
+                                        .image_libc = image->libc };
         if (!gathering.facts.pgdata)
                 return 0;
         gathering.folder = data_folder_on_host(engine, spec, gathering.facts.pgdata, &gathering.mount, &is_new);

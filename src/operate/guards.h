@@ -1,15 +1,15 @@
-/* The guards of a database on what is really there: facts are gathered from the container's specification, its image and
- * its volume; postgres/guard.h judges them. */
+/* The guards of a database on what is really there: facts are gathered from the container's specification, its image
+ * and its volume; postgres/guard.h judges them. */
 #ifndef BERTH_OPERATE_GUARDS_H
 #define BERTH_OPERATE_GUARDS_H
 
 #include "engine/engine.h"
 #include "state/layout.h"
 
-/* Before a container of a database is made. Warnings are appended to *warnings (a strv); the first error is *err, with the
- * identifier in brackets. silenced: identifiers not to be told. A fresh volume's user, database and a mark of its password
- * are remembered, for later comparison, in <data>/databases/<volume>.json. */
-int guards_run(const Layout *layout, Engine *engine, const Image *image, const ContainerSpec *spec, char *const *silenced,
-               bool dry_run, char ***warnings, Error **err);
+/* Before a container of a database is made. Warnings are appended to *warnings (a strv); the first error is *err, with
+ * the identifier in brackets. silenced: identifiers not to be told. A fresh volume's user, database and a mark of its
+ * password are remembered, for later comparison, in <data>/databases/<volume>.json. */
+int guards_run(const Layout *layout, Engine *engine, const Image *image, const ContainerSpec *spec,
+               char *const *silenced, bool dry_run, char ***warnings, Error **err);
 
 #endif

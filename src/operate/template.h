@@ -1,5 +1,5 @@
-/* Template clusters, host side: where they lie, how a container gets to see them, and when one is made. A template serves
- * every later first start of the same image with the same arguments, locale, user and database, in any project.
+/* Template clusters, host side: where they lie, how a container gets to see them, and when one is made. A template
+ * serves every later first start of the same image with the same arguments, locale, user and database, in any project.
  * <data>/templates/<image>/<key>/; the key is the entrypoint's own affair (postgres/entrypoint/template.h). */
 #ifndef BERTH_OPERATE_TEMPLATE_H
 #define BERTH_OPERATE_TEMPLATE_H

@@ -1,6 +1,6 @@
 /* berth-template FOLDER layer=… [source=… target=…]…: makes the template cluster that the environment asks for, in the
- * root of an image that is put together in namespaces of this process alone: when it ends, however it ends, they are gone.
- * The environment is the container's. Links base only. */
+ * root of an image that is put together in namespaces of this process alone: when it ends, however it ends, they are
+ * gone. The environment is the container's. Links base only. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -31,7 +31,8 @@ static int put_folder(const char *path, mode_t mode, Error **err)
 static int put_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options,
                      Error **err)
 {
-        return mount(source, target, type, flags, options) < 0 ? error_set_errno(err, errno, "mount \"%s\"", target) : 0;
+        return mount(source, target, type, flags, options) < 0 ? error_set_errno(err, errno, "mount \"%s\"", target)
+                                                               : 0;
 }
 
 /* layer= arguments, topmost first, below a memory file system of our own. */
@@ -82,7 +83,8 @@ static int put_bind(const char *source, const char *inside, bool read_only, Erro
         if (r == 0)
                 r = put_mount(source, target, NULL, MS_BIND, NULL, err);
         if (r == 0)
-                r = put_mount(NULL, target, NULL, MS_BIND | MS_REMOUNT | MS_NOSUID | (read_only ? MS_RDONLY : 0), NULL, err);
+                r = put_mount(NULL, target, NULL, MS_BIND | MS_REMOUNT | MS_NOSUID | (read_only ? MS_RDONLY : 0), NULL,
+                              err);
         return r;
 }
 
@@ -151,7 +153,8 @@ static int enter(const char *folder, char *const *arguments, Error **err)
 /* PID 1 of the namespace: with it everything it started ends. */
 static _noreturn_ void run(const char *folder, char *const *arguments)
 {
-        char *const argv[] = { (char *)"berth-entrypoint", (char *)"--step", (char *)"template", (char *)TEMPLATES, NULL };
+        char *const argv[] = { (char *)"berth-entrypoint", (char *)"--step", (char *)"template", (char *)TEMPLATES,
+                               NULL };
         _cleanup_error_ Error *error = NULL;
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -13,9 +13,11 @@
 #define SHORTEST_PASSWORD 8
 
 /* Of the guides and of everyone's first try. */
-static const char *const known_passwords[] = { "AutoDeploy123", "backstage_secret", "postgres", "password", "secret", "admin",
-                                               "example", "changeme", "mysecretpassword", "123456", "12345678", "qwerty",
-                                               "root", "test", "pass", "postgrespw", "supersecret" };
+static const char *const known_passwords[] = {
+        "AutoDeploy123", "backstage_secret", "postgres",   "password", "secret", "admin", "example",
+        "changeme",      "mysecretpassword", "123456",     "12345678", "qwerty", "root",  "test",
+        "pass",          "postgrespw",       "supersecret"
+};
 
 typedef struct Report {
         const GuardFacts *facts;
@@ -51,7 +53,8 @@ static void check_major(const Report *report)
         add(report, "major-version", true,
             xasprintf("the data was written by PostgreSQL %d, and the image has PostgreSQL %d", facts->data_major,
                       facts->image_major),
-            xasprintf("Go back to postgres:%d, or upgrade the data: `berth upgrade %s --to %d`. Nothing has been changed.",
+            xasprintf("Go back to postgres:%d, or upgrade the data: `berth upgrade %s --to %d`. Nothing has been "
+                      "changed.",
                       facts->data_major, facts->service, facts->image_major));
 }
 
@@ -77,7 +80,8 @@ static void check_collation(const Report *report)
                 add(report, "collation-version", false,
                     xasprintf("the data was written under %.*s, and the image has %s: text may sort differently",
                               (int)strcspn(before, ","), before, now),
-                    xstrdup("Run REINDEX DATABASE and ALTER DATABASE … REFRESH COLLATION VERSION once, and check unique indexes."));
+                    xstrdup("Run REINDEX DATABASE and ALTER DATABASE … REFRESH COLLATION VERSION once, and check "
+                            "unique indexes."));
                 return;
         }
         add(report, "libc", true,
@@ -108,7 +112,8 @@ static void check_persistence(const Report *report)
         if (facts->shadowed_mount || (!facts->anonymous_volume && !facts->in_container))
                 return;
         add(report, "no-volume", false,
-            xasprintf("the data is in %s: nothing names it", facts->in_container ? "the container itself" : "an anonymous volume"),
+            xasprintf("the data is in %s: nothing names it",
+                      facts->in_container ? "the container itself" : "an anonymous volume"),
             xasprintf("Mount a named volume at %s.",
                       facts->image_major >= FIRST_MAJOR_WITH_NEW_LAYOUT ? "/var/lib/postgresql" : facts->pgdata));
 }
@@ -119,11 +124,13 @@ static void check_half(const Report *report)
 
         if (facts->unfinished)
                 add(report, "unfinished-first-start", false,
-                    xstrdup("an earlier first start of this volume did not finish: its remains are removed and it starts over"),
+                    xstrdup("an earlier first start of this volume did not finish: its remains are removed and it "
+                            "starts over"),
                     xstrdup("Look at the container's log for what stopped it: a failing init file fails again."));
         else if (facts->partial)
                 add(report, "half-initialised", true,
-                    xstrdup("the volume holds a PG_VERSION but no control file: it was never initialised to its end, or is damaged"),
+                    xstrdup("the volume holds a PG_VERSION but no control file: it was never initialised to its end, "
+                            "or is damaged"),
                     xstrdup("Restore a backup, or, where it never held data, remove the volume and start again."));
 }
 
@@ -141,19 +148,23 @@ static void check_drift(const Report *report)
                 return;
         if (facts->first_user && !streq(facts->first_user, user))
                 add(report, "user-drift", false,
-                    xasprintf("POSTGRES_USER is %s, but the volume was initialised with %s: the variable has no effect on it", user,
-                              facts->first_user),
+                    xasprintf("POSTGRES_USER is %s, but the volume was initialised with %s: the variable has no effect "
+                              "on it",
+                              user, facts->first_user),
                     xasprintf("Set POSTGRES_USER to %s, or run: CREATE ROLE \"%s\" SUPERUSER LOGIN PASSWORD '…'",
                               facts->first_user, user));
         if (facts->first_database && !streq(facts->first_database, database))
                 add(report, "database-drift", false,
-                    xasprintf("POSTGRES_DB is %s, but the volume was initialised with %s: the variable has no effect on it",
+                    xasprintf("POSTGRES_DB is %s, but the volume was initialised with %s: the variable has no effect "
+                              "on it",
                               database, facts->first_database),
-                    xasprintf("Set POSTGRES_DB to %s, or run: CREATE DATABASE \"%s\"", facts->first_database, database));
+                    xasprintf("Set POSTGRES_DB to %s, or run: CREATE DATABASE \"%s\"", facts->first_database,
+                              database));
         if (facts->first_password_mark && !isempty(facts->password) &&
             !guard_password_matches(facts->first_password_mark, facts->password))
                 add(report, "password-drift", false,
-                    xasprintf("POSTGRES_PASSWORD%s is not the one the volume was initialised with: the database keeps its own",
+                    xasprintf("POSTGRES_PASSWORD%s is not the one the volume was initialised with: the database keeps "
+                              "its own",
                               facts->password_from_file ? "_FILE" : ""),
                     xasprintf("Change it in the database: `berth secret rotate %s`, or ALTER ROLE \"%s\" PASSWORD '…'.",
                               facts->service, or_default(facts->first_user, user)));
@@ -173,7 +184,8 @@ static void check_password(const Report *report)
         const char *name = facts->password_from_file ? "the file of POSTGRES_PASSWORD_FILE" : "POSTGRES_PASSWORD";
 
         if (facts->password_file_is_missing)
-                add(report, "password-file", !facts->initialised, xstrdup("the file that POSTGRES_PASSWORD_FILE names is no secret, config or mount here"),
+                add(report, "password-file", !facts->initialised,
+                    xstrdup("the file that POSTGRES_PASSWORD_FILE names is no secret, config or mount here"),
                     xstrdup("Give the service the secret, or correct the path."));
         else if (isempty(facts->password) && facts->password_from_file && !facts->trust)
                 add(report, "empty-password", !facts->initialised, xasprintf("%s is empty", name),
@@ -193,7 +205,8 @@ static void check_reach(const Report *report)
 
         if (facts->trust && facts->published_to_all)
                 add(report, "trust-published", true,
-                    xasprintf("port %s is published to all addresses, and POSTGRES_HOST_AUTH_METHOD=trust asks nobody for a password",
+                    xasprintf("port %s is published to all addresses, and POSTGRES_HOST_AUTH_METHOD=trust asks nobody "
+                              "for a password",
                               or_default(facts->published_port, "5432")),
                     xasprintf("Publish it to this machine alone (127.0.0.1:%s:5432), or set a password.",
                               or_default(facts->published_port, "5432")));
@@ -211,8 +224,9 @@ static void check_resources(const Report *report)
 
         if (facts->stop_grace_ms >= 0 && facts->stop_grace_ms < CHECKPOINT_GRACE_MS)
                 add(report, "stop-grace", false,
-                    xasprintf("stop_grace_period is %lld s: a checkpoint may take longer, and then the server is killed",
-                              (long long)(facts->stop_grace_ms / 1000)),
+                    xasprintf(
+                            "stop_grace_period is %lld s: a checkpoint may take longer, and then the server is killed",
+                            (long long)(facts->stop_grace_ms / 1000)),
                     xstrdup("Leave it out (Berth waits 60 s), or give a minute or more."));
         if (facts->shm_bytes >= 0 && facts->shm_bytes < ENOUGH_SHM_BYTES)
                 add(report, "shm-size", false,
@@ -228,7 +242,8 @@ static bool sets(const char *text, const char *name)
 
         for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
                 const char *start = line + strspn(line, " \t");
-                if (strncasecmp(start, name, length) == 0 && (isspace((unsigned char)start[length]) || start[length] == '='))
+                if (strncasecmp(start, name, length) == 0 &&
+                    (isspace((unsigned char)start[length]) || start[length] == '='))
                         return true;
         }
         return false;
@@ -238,15 +253,17 @@ static void check_configuration(const Report *report)
 {
         const GuardFacts *facts = report->facts;
 
-        if (facts->config_file && !sets(facts->config_file, "listen_addresses") && !sets(facts->config_file, "include") &&
-            !sets(facts->config_file, "include_dir"))
+        if (facts->config_file && !sets(facts->config_file, "listen_addresses") &&
+            !sets(facts->config_file, "include") && !sets(facts->config_file, "include_dir"))
                 add(report, "listen-addresses", false,
-                    xasprintf("%s sets no listen_addresses: the server will be healthy on its socket and unreachable by TCP",
+                    xasprintf("%s sets no listen_addresses: the server will be healthy on its socket and unreachable "
+                              "by TCP",
                               or_default(facts->config_path, "the mounted configuration")),
                     xstrdup("Add the line listen_addresses = '*'."));
         if (facts->command_changes_key_owner)
                 add(report, "key-owner", false,
-                    xstrdup("the start command changes the owner of a file that is bound from this machine: it changes here too"),
+                    xstrdup("the start command changes the owner of a file that is bound from this machine: it changes "
+                            "here too"),
                     xstrdup("Use a secret with uid, gid and mode instead, or `berth secure`."));
 }
 
@@ -291,7 +308,8 @@ bool guard_password_matches(const char *mark, const char *password)
         _cleanup_free_ char *again = NULL;
         unsigned char salt[SCRAM_SALT_SIZE];
 
-        if (!scram_read_salt(mark, salt) || scram_build_verifier(password, salt, SCRAM_DEFAULT_ITERATIONS, &again, NULL) < 0)
+        if (!scram_read_salt(mark, salt) ||
+            scram_build_verifier(password, salt, SCRAM_DEFAULT_ITERATIONS, &again, NULL) < 0)
                 return true; /* not known to differ */
         return streq(mark, again);
 }

@@ -1,5 +1,5 @@
-/* What is checked of every database before anything starts: pure functions over facts. A guard is an error where data is
- * at risk and a warning elsewhere; each has an identifier, under which x-berth can silence it. */
+/* What is checked of every database before anything starts: pure functions over facts. A guard is an error where data
+ * is at risk and a warning elsewhere; each has an identifier, under which x-berth can silence it. */
 #ifndef BERTH_POSTGRES_GUARD_H
 #define BERTH_POSTGRES_GUARD_H
 
@@ -19,7 +19,8 @@ typedef struct GuardFacts {
         bool partial;               /* PG_VERSION without pg_control: somebody else's half */
         bool in_container;          /* no mount covers it: it goes with the container */
         bool anonymous_volume;      /* the mount that covers it is an anonymous volume */
-        const char *shadowed_mount; /* a named or bound mount of the user's that does not hold PGDATA although it is meant to
+        const char *shadowed_mount; /* a named or bound mount of the user's that does not hold PGDATA although it is
+                                     * meant to
                                      * (/var/lib/postgresql before 18, …/data from 18 on); NULL */
         const char *written_by;     /* what wrote the volume: "postgres 16.9, glibc 2.36"; NULL: unknown */
 
@@ -56,8 +57,8 @@ void guard_check(const GuardFacts *facts, char *const *silenced, GuardFindings *
 /* All identifiers, for documentation and for checking what x-berth names; ends with NULL. */
 const char *const *guard_identifiers(void);
 
-/* A mark by which a changed password is noticed, without giving the password away: "<salt>$<hash>" of many rounds, with a new
- * salt each. Owned by the caller; NULL for passwords beyond ASCII. */
+/* A mark by which a changed password is noticed, without giving the password away: "<salt>$<hash>" of many rounds, with
+ * a new salt each. Owned by the caller; NULL for passwords beyond ASCII. */
 char *guard_password_mark(const char *password);
 bool guard_password_matches(const char *mark, const char *password);
 

@@ -17,7 +17,13 @@
 #define STATE_SHUT_DOWN 1
 
 /* Of ControlFileData: the first members are the same in every major. */
-enum { CONTROL_IDENTIFIER = 0, CONTROL_VERSION = 8, CONTROL_CATALOG = 12, CONTROL_STATE = 16, CONTROL_FILE_SIZE = 8192 };
+enum {
+        CONTROL_IDENTIFIER = 0,
+        CONTROL_VERSION = 8,
+        CONTROL_CATALOG = 12,
+        CONTROL_STATE = 16,
+        CONTROL_FILE_SIZE = 8192
+};
 /* Where the checksum, which is the last member, may lie. */
 enum { CONTROL_CRC_FIRST = 200, CONTROL_CRC_LAST = 508 };
 /* Of XLogLongPageHeaderData. */
@@ -202,7 +208,8 @@ static bool patch_page(unsigned char *page, uint32_t block, const char *old, con
         size_t length = strlen(old);
         bool checked = page_stored_checksum(page) != 0, found = false;
 
-        for (unsigned char *at = page; (at = memmem(at, (size_t)(page + PAGE_SIZE_BYTES - at), old, length)); at += length) {
+        for (unsigned char *at = page; (at = memmem(at, (size_t)(page + PAGE_SIZE_BYTES - at), old, length));
+             at += length) {
                 memcpy(at, verifier, length);
                 found = true;
         }
@@ -231,12 +238,15 @@ int identity_replace_verifier(const char *data_dir, const char *old, const char 
                 return error_set_errno(err, errno, "stat " AUTHID_FILE);
         for (uint32_t block = 0; r == 0 && block < status.st_size / PAGE_SIZE_BYTES; block++) {
                 r = read_exactly(fd, page, sizeof(page), (off_t)block * PAGE_SIZE_BYTES, AUTHID_FILE, err);
-                if (r == 0 && page_stored_checksum(page) != 0 && page_stored_checksum(page) != page_checksum(page, block))
-                        r = error_set(err, ERROR_UNSUPPORTED, AUTHID_FILE ": the checksum of block %u is not as computed", block);
+                if (r == 0 && page_stored_checksum(page) != 0 &&
+                    page_stored_checksum(page) != page_checksum(page, block))
+                        r = error_set(err, ERROR_UNSUPPORTED,
+                                      AUTHID_FILE ": the checksum of block %u is not as computed", block);
                 if (r == 0 && patch_page(page, block, old, verifier)) {
                         found = true;
                         r = write_exactly(fd, page, sizeof(page), (off_t)block * PAGE_SIZE_BYTES, AUTHID_FILE, err);
                 }
         }
-        return r == 0 && !found ? error_set(err, ERROR_UNSUPPORTED, "the template's verifier is not in " AUTHID_FILE) : r;
+        return r == 0 && !found ? error_set(err, ERROR_UNSUPPORTED, "the template's verifier is not in " AUTHID_FILE)
+                                : r;
 }

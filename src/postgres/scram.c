@@ -74,7 +74,8 @@ static char *base64(const unsigned char *data, size_t size)
 
         for (size_t i = 0; i < size; i += 3) {
                 size_t n = MIN(size - i, (size_t)3);
-                unsigned bits = (unsigned)data[i] << 16 | (n > 1 ? (unsigned)data[i + 1] << 8 : 0) | (n > 2 ? data[i + 2] : 0);
+                unsigned bits =
+                        (unsigned)data[i] << 16 | (n > 1 ? (unsigned)data[i + 1] << 8 : 0) | (n > 2 ? data[i + 2] : 0);
                 *to++ = digits[bits >> 18];
                 *to++ = digits[bits >> 12 & 63];
                 *to++ = n > 1 ? digits[bits >> 6 & 63] : '=';

@@ -1,4 +1,5 @@
-/* SCRAM-SHA-256 verifiers as PostgreSQL stores them (RFC 5802, RFC 7677), so that a server never sees a plain password. */
+/* SCRAM-SHA-256 verifiers as PostgreSQL stores them (RFC 5802, RFC 7677), so that a server never sees a plain password.
+ */
 #ifndef BERTH_POSTGRES_SCRAM_H
 #define BERTH_POSTGRES_SCRAM_H
 

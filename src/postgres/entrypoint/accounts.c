@@ -68,7 +68,8 @@ static int find_user(const char *name, Account *account, Error **err)
         if (!fields && is_number)
                 fields = find_entry("/etc/passwd", NULL, uid, PASSWD_FIELDS);
         if (!fields && !is_number)
-                return error_set(err, ERROR_NOT_FOUND, "unable to find user %s: no matching entries in passwd file", name);
+                return error_set(err, ERROR_NOT_FOUND, "unable to find user %s: no matching entries in passwd file",
+                                 name);
         if (!fields) {
                 account->uid = uid;
                 account->gid = 0;
@@ -94,14 +95,16 @@ static int find_group(const char *name, gid_t *ret, Error **err)
         else if (parse_id(name, &gid))
                 *ret = gid;
         else
-                return error_set(err, ERROR_NOT_FOUND, "unable to find group %s: no matching entries in group file", name);
+                return error_set(err, ERROR_NOT_FOUND, "unable to find group %s: no matching entries in group file",
+                                 name);
         return 0;
 }
 
 int account_find(const char *specification, Account *ret, Error **err)
 {
         const char *colon = strchr(specification, ':');
-        _cleanup_free_ char *user = colon ? xstrndup(specification, (size_t)(colon - specification)) : xstrdup(specification);
+        _cleanup_free_ char *user =
+                colon ? xstrndup(specification, (size_t)(colon - specification)) : xstrdup(specification);
         _cleanup_account_ Account account = { 0 };
         int r;
 

@@ -1,4 +1,5 @@
-/* passwd and group read from their files: a static program must not enter NSS (its modules are dynamic and crash it). */
+/* passwd and group read from their files: a static program must not enter NSS (its modules are dynamic and crash it).
+ */
 #ifndef BERTH_POSTGRES_ENTRYPOINT_ACCOUNTS_H
 #define BERTH_POSTGRES_ENTRYPOINT_ACCOUNTS_H
 
@@ -20,7 +21,8 @@ void account_done(Account *account);
 int account_find(const char *specification, Account *ret, Error **err);
 /* True where a passwd entry has this number. */
 bool account_exists(uid_t uid);
-/* Becomes the account for good: supplementary groups (none where the specification named a group), gid, uid; sets HOME. */
+/* Becomes the account for good: supplementary groups (none where the specification named a group), gid, uid; sets HOME.
+ */
 int account_become(const Account *account, bool with_groups, Error **err);
 
 #endif

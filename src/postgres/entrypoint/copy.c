@@ -26,8 +26,8 @@ typedef struct Copier {
 } Copier;
 
 /* Folders at once, files noted for later. */
-static int make_folders(int source_fd, int target_fd, const char *path, char ***files, size_t *n_files, size_t *capacity,
-                        Error **err)
+static int make_folders(int source_fd, int target_fd, const char *path, char ***files, size_t *n_files,
+                        size_t *capacity, Error **err)
 {
         _cleanup_strv_ char **names = NULL;
         int r = fs_list_directory(source_fd, *path ? path : ".", &names, err);
@@ -121,8 +121,8 @@ static void *work(void *argument)
                 if (i >= copier->n_files || __atomic_load_n(&copier->failed_errno, __ATOMIC_RELAXED))
                         return NULL;
                 if (!copy_file(copier, copier->files[i], buffer) &&
-                    __atomic_compare_exchange_n(&copier->failed_errno, &none, errno ? errno : EIO, false, __ATOMIC_RELAXED,
-                                                __ATOMIC_RELAXED))
+                    __atomic_compare_exchange_n(&copier->failed_errno, &none, errno ? errno : EIO, false,
+                                                __ATOMIC_RELAXED, __ATOMIC_RELAXED))
                         copier->failed_file = copier->files[i];
         }
 }

@@ -38,7 +38,8 @@ static int give_children(int fd, uid_t owner, Error **err)
                         continue;
                 r = give_entry(dirfd(folder), entry->d_name, &status, owner, err);
                 if (r == 0 && S_ISDIR(status.st_mode)) {
-                        int child = openat(dirfd(folder), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                        int child =
+                                openat(dirfd(folder), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
                         if (child >= 0)
                                 r = give_children(child, owner, err);
                 }

@@ -131,7 +131,8 @@ int first_start(const Settings *settings, const char *name, char *const *server_
                 return r;
         }
         if (stage_is_unfinished(settings->data_dir)) {
-                say("An earlier first start of this cluster did not finish; its remains are removed and it starts over.\n");
+                say("An earlier first start of this cluster did not finish; its remains are removed and it starts "
+                    "over.\n");
                 r = stage_clear(settings->data_dir, err);
                 if (r < 0)
                         return r;

@@ -64,12 +64,14 @@ static int password_line(const Settings *settings, char *const *args, char **ret
         bool odd = strchr(password, '\n') ||
                    (settings->major < 14 && strlen(password) > OLD_INITDB_PASSWORD_LIMIT);
 
-        if (!*password || startswith(password, "SCRAM-SHA-256$") || (!odd && wants_md5(settings, args)) || (!odd && !scram_is_plain_ascii(password))) {
+        if (!*password || startswith(password, "SCRAM-SHA-256$") || (!odd && wants_md5(settings, args)) ||
+            (!odd && !scram_is_plain_ascii(password))) {
                 *ret = xstrdup(password);
                 return 0;
         }
         if (!scram_is_plain_ascii(password)) {
-                int r = error_set(err, ERROR_UNSUPPORTED, "the password holds both a newline and characters beyond ASCII");
+                int r = error_set(err, ERROR_UNSUPPORTED,
+                                  "the password holds both a newline and characters beyond ASCII");
                 return error_hint(err, r, "Remove the newline: clients cannot be relied upon to send it.");
         }
         return scram_build_verifier(password, NULL, SCRAM_DEFAULT_ITERATIONS, ret, err);
@@ -126,7 +128,8 @@ static int build_argv(const Settings *settings, const char *build_dir, char ***r
 /* initdb insists on a passwd entry for its user; libnss_wrapper can pretend one, as in the official image. */
 static char **environment_for_unknown_user(const Settings *settings, int *ret_passwd_fd, int *ret_group_fd)
 {
-        static const char *const places[] = { "/usr/lib/libnss_wrapper.so", "/usr/lib/x86_64-linux-gnu/libnss_wrapper.so",
+        static const char *const places[] = { "/usr/lib/libnss_wrapper.so",
+                                              "/usr/lib/x86_64-linux-gnu/libnss_wrapper.so",
                                               "/usr/lib/aarch64-linux-gnu/libnss_wrapper.so",
                                               "/usr/lib64/libnss_wrapper.so" };
         _cleanup_free_ char *passwd = NULL, *group = NULL;
@@ -176,7 +179,8 @@ static void show_output(Strbuf *buffer, bool all, const char *build_dir, const c
 {
         char *newline;
 
-        while (buffer->length > 0 && ((newline = strchr(buffer->data, '\n')) || all || endswith(buffer->data, "... "))) {
+        while (buffer->length > 0 &&
+               ((newline = strchr(buffer->data, '\n')) || all || endswith(buffer->data, "... "))) {
                 size_t length = newline ? (size_t)(newline - buffer->data) + 1 : buffer->length;
                 _cleanup_free_ char *line = xstrndup(buffer->data, length);
 

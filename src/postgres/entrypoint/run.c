@@ -66,7 +66,8 @@ static int fail(const Error *error, int status)
         int signal_number = child_stop_signal();
 
         if (signal_number) {
-                fprintf(stderr, "stopped by signal %d during initialisation: the next start begins anew\n", signal_number);
+                fprintf(stderr, "stopped by signal %d during initialisation: the next start begins anew\n",
+                        signal_number);
                 return 128 + signal_number;
         }
         say_error(error);

@@ -74,8 +74,8 @@ bool scripts_do_nothing(char *const *files)
 
 static char **psql_argv(const Settings *settings, const char *database)
 {
-        char **argv = strv_new("psql", "-v", "ON_ERROR_STOP=1", "--username", settings->user, "--no-password", "--no-psqlrc",
-                               NULL);
+        char **argv = strv_new("psql", "-v", "ON_ERROR_STOP=1", "--username", settings->user, "--no-password",
+                               "--no-psqlrc", NULL);
 
         if (!isempty(database)) {
                 strv_add(&argv, "--dbname");

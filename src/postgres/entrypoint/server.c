@@ -32,7 +32,8 @@ static int make_socket_dir(char **ret, Error **err)
         if (mkdir(path, 0700) < 0 && errno != EEXIST) {
                 free_and_replace(&path, xasprintf("/tmp/.init-%d", (int)getpid()));
                 if (mkdir(path, 0700) < 0 && errno != EEXIST)
-                        return error_set_errno(err, errno, "make a folder for the temporary server's socket in %s or /tmp",
+                        return error_set_errno(err, errno,
+                                               "make a folder for the temporary server's socket in %s or /tmp",
                                                SOCKET_DIR);
         }
         *ret = TAKE_PTR(path);
@@ -105,8 +106,8 @@ static int wait_until_ready(TemporaryServer *server, int *ret_status, Error **er
 
 static char **build_argv(const Settings *settings, char *const *server_args, const char *socket_dir)
 {
-        /* Until the first start is complete a crash throws everything away, and at its end everything is synced at once:
-         * no single write need be waited for before. */
+        /* Until the first start is complete a crash throws everything away, and at its end everything is synced at
+         * once: no single write need be waited for before. */
         static const char *const settings_of_ours[] = { "fsync=off", "synchronous_commit=off", "full_page_writes=off" };
         char **argv = strv_new("postgres", "-D", settings->data_dir, NULL);
 

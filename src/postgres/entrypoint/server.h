@@ -15,7 +15,8 @@ typedef struct TemporaryServer {
 } TemporaryServer;
 
 /* Returns when it accepts connections. server_args are the user's, without "postgres". */
-int server_start(const Settings *settings, char *const *server_args, TemporaryServer *ret, int *ret_status, Error **err);
+int server_start(const Settings *settings, char *const *server_args, TemporaryServer *ret, int *ret_status,
+                 Error **err);
 /* Fast shutdown, also of a server that a script started in its place. */
 int server_stop(TemporaryServer *server, Error **err);
 /* Ends it at once (what it wrote will be thrown away). */

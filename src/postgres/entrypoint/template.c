@@ -54,15 +54,16 @@ static void add_build_id(Strbuf *text, const char *name)
 
 char *template_key(const Settings *settings)
 {
-        static const char *const variables[] = { "LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY",
-                                                 "LC_NUMERIC", "LC_TIME", "TZ" };
+        static const char *const variables[] = { "LANG",        "LC_ALL",     "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES",
+                                                 "LC_MONETARY", "LC_NUMERIC", "LC_TIME",    "TZ" };
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
         char *key;
 
         strbuf_addf(&text, "format %d\nmajor %d\n", KEY_FORMAT, settings->major);
         add_build_id(&text, "postgres");
         add_build_id(&text, "initdb");
-        strbuf_addf(&text, "arguments %s\nuser %s\ndatabase %s\n", settings->initdb_args, settings->user, settings->database);
+        strbuf_addf(&text, "arguments %s\nuser %s\ndatabase %s\n", settings->initdb_args, settings->user,
+                    settings->database);
         for (size_t i = 0; i < ARRAY_SIZE(variables); i++)
                 strbuf_addf(&text, "%s %s\n", variables[i], getenv(variables[i]) ? getenv(variables[i]) : "");
         key = sha256_hex(text.data, text.length);
@@ -78,8 +79,8 @@ static bool is_verifier(const char *password)
 
 static bool fits(const Settings *settings)
 {
-        return !settings->waldir && !is_verifier(settings->password) && scram_is_plain_ascii(settings->password) && *settings->password &&
-               !initdb_wants_md5(settings);
+        return !settings->waldir && !is_verifier(settings->password) && scram_is_plain_ascii(settings->password) &&
+               *settings->password && !initdb_wants_md5(settings);
 }
 
 char *template_find(const Settings *settings)
@@ -145,7 +146,8 @@ static void punch_tail(const char *path)
                     memcmp(block, zeros, sizeof(block)) != 0)
                         break;
         /* Where the file system has no holes it stays as it is. */
-        _unused_ int ignored = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end, lseek(fd, 0, SEEK_END) - end);
+        _unused_ int ignored =
+                fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, end, lseek(fd, 0, SEEK_END) - end);
 }
 
 static void punch_log(const char *data_dir)

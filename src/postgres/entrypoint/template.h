@@ -9,7 +9,8 @@
 /* The folder of the template that fits, or NULL: none here, or the settings ask for what a template cannot give (a WAL
  * folder elsewhere, md5 passwords, a password that only a server can prepare). *ret is the caller's. */
 char *template_find(const Settings *settings);
-/* Everything a template depends on, as 32 hexadecimal digits: build of the server, arguments, locale, user, database. */
+/* Everything a template depends on, as 32 hexadecimal digits: build of the server, arguments, locale, user, database.
+ */
 char *template_key(const Settings *settings);
 /* Copies the template to build_dir and gives it an identity and the password of its own. On failure build_dir holds
  * something incomplete. */

@@ -59,15 +59,17 @@ bool words_split(const char *text, char ***ret)
 static int split_by_shell(const char *text, char ***ret, Error **err)
 {
         _cleanup_free_ char *bash = process_find("bash");
-        _cleanup_strv_ char **argv = strv_new(bash ? "bash" : "sh", "-c",
-                                              "eval \"set -- $1\" && printf '%s\\001' \"$@\" && printf '\\002'", "initdb", text, NULL);
+        _cleanup_strv_ char **argv =
+                strv_new(bash ? "bash" : "sh", "-c", "eval \"set -- $1\" && printf '%s\\001' \"$@\" && printf '\\002'",
+                         "initdb", text, NULL);
         _cleanup_strbuf_ Strbuf output = STRBUF_INIT;
         int status = 0, r;
 
         r = child_capture(argv, &output, &status, err);
         if (r < 0)
                 return r;
-        /* The 2 at the end tells an end from a cut, the 1 closes each word; none at all is one empty word of printf's. */
+        /* The 2 at the end tells an end from a cut, the 1 closes each word; none at all is one empty word of printf's.
+         */
         if (output.length == 0 || output.data[output.length - 1] != 2)
                 return error_set(err, ERROR_INVALID, "cannot be split into words: %s", text);
         strbuf_truncate(&output, output.length - 1);

@@ -18,9 +18,9 @@
 static const struct {
         const char *go, *strftime;
 } layouts[] = {
-        { "2006", "%Y" }, { "January", "%B" }, { "Jan", "%b" }, { "Monday", "%A" }, { "Mon", "%a" }, { "MST", "%Z" },
-        { "-0700", "%z" }, { "01", "%m" }, { "02", "%d" }, { "15", "%H" }, { "03", "%I" }, { "04", "%M" }, { "05", "%S" },
-        { "06", "%y" }, { "PM", "%p" },
+        { "2006", "%Y" }, { "January", "%B" }, { "Jan", "%b" }, { "Monday", "%A" }, { "Mon", "%a" },
+        { "MST", "%Z" },  { "-0700", "%z" },   { "01", "%m" },  { "02", "%d" },     { "15", "%H" },
+        { "03", "%I" },   { "04", "%M" },      { "05", "%S" },  { "06", "%y" },     { "PM", "%p" },
 };
 
 static char *format_time(const char *format, const struct tm *time)
@@ -50,7 +50,8 @@ static int zone_exists(const char *zone, Error **err)
 {
         _cleanup_free_ char *path = xasprintf("/usr/share/zoneinfo/%s", zone);
 
-        if (streq(zone, "UTC") || streq(zone, "") || streq(zone, "Local") || (!strstr(zone, "..") && access(path, R_OK) == 0))
+        if (streq(zone, "UTC") || streq(zone, "") || streq(zone, "Local") ||
+            (!strstr(zone, "..") && access(path, R_OK) == 0))
                 return 0;
         return error_set(err, ERROR_NOT_FOUND, "unknown time zone %s", zone);
 }
@@ -92,12 +93,14 @@ static int next_version(const MigrateCreate *create, char *const *files, const c
                 if (!strchr(last, '_') || !*digits)
                         return error_set(err, ERROR_INVALID, "malformed migration filename: %s", last);
                 if (!parse_int64(digits, 0, INT64_MAX - 1, &number))
-                        return error_set(err, ERROR_INVALID, "strconv.ParseUint: parsing \"%s\": invalid syntax", digits);
+                        return error_set(err, ERROR_INVALID, "strconv.ParseUint: parsing \"%s\": invalid syntax",
+                                         digits);
         }
         *ret = xasprintf("%0*" PRId64, create->digits, number + 1);
         if (strlen(*ret) <= (size_t)create->digits)
                 return 0;
-        error_set(err, ERROR_INVALID, "next sequence number %s too large, at most %d digits are allowed", *ret, create->digits);
+        error_set(err, ERROR_INVALID, "next sequence number %s too large, at most %d digits are allowed", *ret,
+                  create->digits);
         free_and_replace(ret, NULL);
         return -ERROR_INVALID;
 }
@@ -135,7 +138,8 @@ int migrate_create(const MigrateCreate *create, char ***ret_paths, Error **err)
 {
         const char *extension_name = create->extension[0] == '.' ? create->extension + 1 : create->extension;
         _cleanup_free_ char *extension = xasprintf(".%s", extension_name), *version = NULL, *working = getcwd(NULL, 0);
-        _cleanup_free_ char *folder = path_clean(working ? working : "/", isempty(create->folder) ? "." : create->folder);
+        _cleanup_free_ char *folder =
+                path_clean(working ? working : "/", isempty(create->folder) ? "." : create->folder);
         _cleanup_strv_ char **files = NULL;
         int r;
 
@@ -145,7 +149,8 @@ int migrate_create(const MigrateCreate *create, char ***ret_paths, Error **err)
         if (r < 0)
                 return r;
         fs_list_directory(AT_FDCWD, folder, &files, NULL);
-        r = create->sequential ? next_version(create, files, extension, &version, err) : time_version(create, &version, err);
+        r = create->sequential ? next_version(create, files, extension, &version, err)
+                               : time_version(create, &version, err);
         if (r < 0)
                 return r;
         if (version_is_taken(files, version, extension))

@@ -99,5 +99,6 @@ void flags_print_usage(const char *command, const Flag *flags, size_t n_flags)
 {
         fprintf(stderr, "Usage of %s:\n", command);
         for (size_t i = 0; i < n_flags; i++)
-                fprintf(stderr, "  -%s%s\n    \t%s\n", flags[i].name, flags[i].kind == FLAG_BOOL ? "" : " value", flags[i].help);
+                fprintf(stderr, "  -%s%s\n    \t%s\n", flags[i].name, flags[i].kind == FLAG_BOOL ? "" : " value",
+                        flags[i].help);
 }

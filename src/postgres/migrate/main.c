@@ -44,7 +44,8 @@ static void print_line(void *context, const char *text)
         time_t now = time(NULL);
         struct tm parts;
 
-        if (options->verbose && localtime_r(&now, &parts) && strftime(stamp, sizeof(stamp), "%Y/%m/%d %H:%M:%S", &parts))
+        if (options->verbose && localtime_r(&now, &parts) &&
+            strftime(stamp, sizeof(stamp), "%Y/%m/%d %H:%M:%S", &parts))
                 fprintf(stderr, "%s ", stamp);
         fprintf(stderr, "%s\n", text);
 }
@@ -194,17 +195,24 @@ static void parse_flags(const char *command, const Flag *flags, size_t n_flags, 
 
 static void command_create(const Options *options, char **args)
 {
-        MigrateCreate create = { .folder = "", .extension = "", .digits = 6, .format = MIGRATE_DEFAULT_FORMAT, .zone = "UTC",
+        MigrateCreate create = { .folder = "",
+                                 .extension = "",
+                                 .digits = 6,
+                                 .format = MIGRATE_DEFAULT_FORMAT,
+                                 .zone = "UTC",
                                  .now_ns = clock_realtime_ns() };
         _cleanup_strv_ char **paths = NULL;
         _cleanup_error_ Error *error = NULL;
         int64_t digits = 6;
         const Flag flags[] = {
                 { "ext", FLAG_STRING, &create.extension, "File extension" },
-                { "dir", FLAG_STRING, &create.folder, "Directory to place file in (default: current working directory)" },
-                { "seq", FLAG_BOOL, &create.sequential, "Use sequential numbers instead of timestamps (default: false)" },
+                { "dir", FLAG_STRING, &create.folder,
+                  "Directory to place file in (default: current working directory)" },
+                { "seq", FLAG_BOOL, &create.sequential,
+                  "Use sequential numbers instead of timestamps (default: false)" },
                 { "digits", FLAG_INT, &digits, "The number of digits to use in sequences (default: 6)" },
-                { "format", FLAG_STRING, &create.format, "The Go time format of the version, \"unix\" or \"unixNano\"" },
+                { "format", FLAG_STRING, &create.format,
+                  "The Go time format of the version, \"unix\" or \"unixNano\"" },
                 { "tz", FLAG_STRING, &create.zone, "The timezone of the version's time (default: utc)" },
         };
         int r;
@@ -281,7 +289,8 @@ static void command_drop(const Options *options, char **args)
         _cleanup_(migrater_done) Migrater migrater = { 0 };
         _cleanup_error_ Error *error = NULL;
         bool force = false;
-        const Flag flags[] = { { "f", FLAG_BOOL, &force, "Force the drop command by bypassing the confirmation prompt" } };
+        const Flag flags[] = { { "f", FLAG_BOOL, &force,
+                                 "Force the drop command by bypassing the confirmation prompt" } };
 
         parse_flags("drop", flags, ARRAY_SIZE(flags), &args);
         if (!force) {
@@ -333,8 +342,9 @@ static const struct {
         const char *name;
         void (*run)(const Options *options, char **args);
 } commands[] = {
-        { "create", command_create }, { "goto", command_goto },   { "up", command_up },           { "down", command_down },
-        { "drop", command_drop },     { "force", command_force }, { "version", command_version },
+        { "create", command_create },   { "goto", command_goto }, { "up", command_up },
+        { "down", command_down },       { "drop", command_drop }, { "force", command_force },
+        { "version", command_version },
 };
 
 int main(int argc, char **argv)

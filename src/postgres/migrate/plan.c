@@ -31,7 +31,10 @@ static void add_step(MigratePlan *plan, const Migration *migration, bool up, int
 {
         const MigrationFile *half = up ? &migration->up : &migration->down;
 
-        vector_add(&plan->steps, (MigrateStep){ .version = migration->version, .target = target, .up = up, .file = half->file,
+        vector_add(&plan->steps, (MigrateStep){ .version = migration->version,
+                                                .target = target,
+                                                .up = up,
+                                                .file = half->file,
                                                 .name = half->file ? half->name : "<empty>" });
 }
 

@@ -50,7 +50,8 @@ static size_t failing_offset(const Failure *failure, const Statements *statement
         *ret_exact = position && parse_int64(position, 1, INT64_MAX, &number);
         if (*ret_exact)
                 return failure->base + statements_offset_of_position(failure->sql, (size_t)number);
-        return failure->n_completed < statements->length ? statements->items[failure->n_completed].start : failure->base;
+        return failure->n_completed < statements->length ? statements->items[failure->n_completed].start
+                                                         : failure->base;
 }
 
 static void add_hint(const Failure *failure, size_t offset, const char *message, int r, Error **err)
@@ -58,7 +59,8 @@ static void add_hint(const Failure *failure, size_t offset, const char *message,
         const char *hint = PQresultErrorField(failure->result, PG_DIAG_MESSAGE_HINT);
 
         if (failure->whole[offset] == '\\')
-                error_hint(err, r, "Commands of psql that begin with a backslash are not SQL: a migration holds SQL only.");
+                error_hint(err, r,
+                           "Commands of psql that begin with a backslash are not SQL: a migration holds SQL only.");
         else if (strstr(message, "cannot run inside a transaction block") ||
                  strstr(message, "cannot be executed from a function or multi-command"))
                 error_hint(err, r, "Such a statement must be alone in its file: several statements in one file are one "
@@ -68,8 +70,8 @@ static void add_hint(const Failure *failure, size_t offset, const char *message,
 }
 
 /* What the server refused, at its place in the file: message, detail, line and column, and the statement alone. */
-static int located_error(const MigrationSource *source, const MigrateStep *step, const Failure *failure, const Error *cause,
-                         Error **err)
+static int located_error(const MigrationSource *source, const MigrateStep *step, const Failure *failure,
+                         const Error *cause, Error **err)
 {
         const char *message = failure->result ? PQresultErrorField(failure->result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
         const char *detail = failure->result ? PQresultErrorField(failure->result, PG_DIAG_MESSAGE_DETAIL) : NULL;
@@ -81,7 +83,8 @@ static int located_error(const MigrationSource *source, const MigrateStep *step,
         bool exact;
 
         if (!message)
-                return error_set(err, ERROR_UNAVAILABLE, "migration failed: %s in line 0: %s", cause->message, step->file);
+                return error_set(err, ERROR_UNAVAILABLE, "migration failed: %s in line 0: %s", cause->message,
+                                 step->file);
         statements_split(failure->whole, &statements);
         offset = failing_offset(failure, &statements, &exact);
         statement = statements_find(&statements, offset);
@@ -89,8 +92,9 @@ static int located_error(const MigrationSource *source, const MigrateStep *step,
         excerpt = statement ? statements_excerpt(failure->whole, statement, EXCERPT_LIMIT) : xstrdup("");
         column_text = exact ? xasprintf(" (column %d)", column) : xstrdup("");
         vector_done(&statements);
-        r = error_set_at(err, ERROR_FAILED, path, line, column, "migration failed: %s%s%s%s in line %d: %s (details: pq: %s)",
-                         message, column_text, detail ? ", " : "", detail ? detail : "", line, excerpt, message);
+        r = error_set_at(err, ERROR_FAILED, path, line, column,
+                         "migration failed: %s%s%s%s in line %d: %s (details: pq: %s)", message, column_text,
+                         detail ? ", " : "", detail ? detail : "", line, excerpt, message);
         if (err && *err)
                 snprintf((*err)->sqlstate, sizeof((*err)->sqlstate), "%s",
                          PQresultErrorField(failure->result, PG_DIAG_SQLSTATE));
@@ -117,7 +121,8 @@ static int run_text(MigrateState *state, const MigrationSource *source, const Mi
 }
 
 /* x-multi-statement: each by itself. */
-static int run_each(MigrateState *state, const MigrationSource *source, const MigrateStep *step, const char *sql, Error **err)
+static int run_each(MigrateState *state, const MigrationSource *source, const MigrateStep *step, const char *sql,
+                    Error **err)
 {
         Statements statements = { 0 };
         int r = 0;
@@ -155,7 +160,8 @@ static int run_file(MigrateState *state, const MigrationSource *source, const Mi
                 migrate_state_execute(state, "ROLLBACK", NULL, NULL, NULL);
                 r = error_set_at(err, ERROR_FAILED, path, 0, 0,
                                  "migration failed: %s begins a transaction and does not end it", step->file);
-                error_hint(err, r, "It was rolled back. Add COMMIT, or leave BEGIN out: a file is one transaction by itself.");
+                error_hint(err, r,
+                           "It was rolled back. Add COMMIT, or leave BEGIN out: a file is one transaction by itself.");
         }
         return r;
 }
@@ -174,7 +180,8 @@ static void tell_done(const MigrateLog *log, const MigrateStep *step, int64_t du
  * the same log. So each is durable when it is told, for one wait. */
 static int relax_commits(MigrateState *state, bool relax, Error **err)
 {
-        return migrate_state_execute(state, relax ? "SET synchronous_commit = off" : "RESET synchronous_commit", NULL, NULL, err);
+        return migrate_state_execute(state, relax ? "SET synchronous_commit = off" : "RESET synchronous_commit", NULL,
+                                     NULL, err);
 }
 
 static bool must_stop(const MigrateState *state)
@@ -182,8 +189,8 @@ static bool must_stop(const MigrateState *state)
         return state->stop && *state->stop;
 }
 
-static int carry_out(MigrateState *state, const MigrationSource *source, const MigratePlan *plan, const MigrateRequest *request,
-                     const MigrateLog *log, Error **err)
+static int carry_out(MigrateState *state, const MigrationSource *source, const MigratePlan *plan,
+                     const MigrateRequest *request, const MigrateLog *log, Error **err)
 {
         bool marked = false;
         int r = 0;
@@ -211,7 +218,8 @@ static int carry_out(MigrateState *state, const MigrationSource *source, const M
         return must_stop(state) || !plan->failure ? 0 : error_set(err, ERROR_NOT_FOUND, "%s", plan->failure);
 }
 
-static int make_plan(const MigrationSource *source, const MigrateRequest *request, int64_t current, MigratePlan *ret, Error **err)
+static int make_plan(const MigrationSource *source, const MigrateRequest *request, int64_t current, MigratePlan *ret,
+                     Error **err)
 {
         switch (request->command) {
         case MIGRATE_UP:
@@ -234,8 +242,8 @@ static void tell_plan(const MigrateLog *log, const MigratePlan *plan)
                 tell(log, "then: error: %s", plan->failure);
 }
 
-static int run_locked(MigrateState *state, const MigrationSource *source, const MigrateRequest *request, const MigrateLog *log,
-                      Error **err)
+static int run_locked(MigrateState *state, const MigrationSource *source, const MigrateRequest *request,
+                      const MigrateLog *log, Error **err)
 {
         _cleanup_migrate_plan_ MigratePlan plan = { 0 };
         int64_t current;
@@ -246,7 +254,8 @@ static int run_locked(MigrateState *state, const MigrationSource *source, const 
         if (r < 0)
                 return r;
         if (dirty)
-                return error_set(err, ERROR_CONFLICT, "Dirty database version %" PRId64 ". Fix and force version.", current);
+                return error_set(err, ERROR_CONFLICT, "Dirty database version %" PRId64 ". Fix and force version.",
+                                 current);
         r = make_plan(source, request, current, &plan, err);
         if (r < 0)
                 return r;
@@ -263,8 +272,8 @@ static int run_locked(MigrateState *state, const MigrationSource *source, const 
         return r;
 }
 
-int migrate_run(MigrateState *state, const MigrationSource *source, const MigrateRequest *request, const MigrateLog *log,
-                Error **err)
+int migrate_run(MigrateState *state, const MigrationSource *source, const MigrateRequest *request,
+                const MigrateLog *log, Error **err)
 {
         int r;
 

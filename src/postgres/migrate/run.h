@@ -25,8 +25,8 @@ typedef struct MigrateRequest {
 
 /* Locks, plans, runs and unlocks. "no change" is told and is success. A dirty database is refused. The failing
  * statement of a migration is in the message, its place in the error's file, line and column. */
-int migrate_run(MigrateState *state, const MigrationSource *source, const MigrateRequest *request, const MigrateLog *log,
-                Error **err);
+int migrate_run(MigrateState *state, const MigrationSource *source, const MigrateRequest *request,
+                const MigrateLog *log, Error **err);
 /* Sets the version without running anything. */
 int migrate_force(MigrateState *state, int64_t version, int lock_timeout_ms, Error **err);
 int migrate_drop(MigrateState *state, int lock_timeout_ms, Error **err);

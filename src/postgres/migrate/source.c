@@ -138,9 +138,10 @@ int migration_source_folder_of_url(const char *url, char **ret_folder, Error **e
         if (r < 0)
                 return error_prefix(err, r, "failed to parse scheme from source URL");
         if (!streq(scheme, "file"))
-                return error_set(err, ERROR_UNSUPPORTED,
-                                 "failed to open source, \"%s\": source driver: unknown driver '%s' (forgotten import?)", url,
-                                 scheme);
+                return error_set(
+                        err, ERROR_UNSUPPORTED,
+                        "failed to open source, \"%s\": source driver: unknown driver '%s' (forgotten import?)", url,
+                        scheme);
         path = url + strlen("file:");
         path = startswith(path, "//") ? path + 2 : path;
         working = getcwd(NULL, 0);
@@ -170,6 +171,7 @@ int migration_source_read(const MigrationSource *source, const char *file, Strbu
         if (ret->length >= 3 && memcmp(ret->data, "\xef\xbb\xbf", 3) == 0)
                 strbuf_consume(ret, 3);
         if (ret->length && memchr(ret->data, '\0', ret->length))
-                return error_set_at(err, ERROR_INVALID, path, 0, 0, "%s holds NUL bytes: it is not a text in UTF-8", file);
+                return error_set_at(err, ERROR_INVALID, path, 0, 0, "%s holds NUL bytes: it is not a text in UTF-8",
+                                    file);
         return 0;
 }

@@ -76,8 +76,9 @@ static int connection_error(PGconn *connection, const DatabaseUrl *url, Error **
         if (strstr(reason, "SSL is not enabled"))
                 error_hint(err, r, "Add sslmode=disable to the database URL, or switch TLS on in the server.");
         else if (url->password_was_decoded && strstr(reason, "authentication failed"))
-                error_hint(err, r, "The password in the URL holds a %%: it was decoded as a URL demands. A plain %% must be "
-                                   "written as %%25 there.");
+                error_hint(err, r,
+                           "The password in the URL holds a %%: it was decoded as a URL demands. A plain %% must be "
+                           "written as %%25 there.");
         return r;
 }
 
@@ -160,7 +161,8 @@ static bool is_failure(const PGresult *result)
         return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE || status == PGRES_NONFATAL_ERROR;
 }
 
-int migrate_state_execute(MigrateState *state, const char *sql, size_t *ret_completed, PGresult **ret_result, Error **err)
+int migrate_state_execute(MigrateState *state, const char *sql, size_t *ret_completed, PGresult **ret_result,
+                          Error **err)
 {
         PGresult *last = NULL, *result;
         size_t completed = 0;
@@ -250,9 +252,10 @@ static int take_quoted_table(MigrateState *state, const char *table, Error **err
 static int find_table(MigrateState *state, Error **err)
 {
         _cleanup_free_ char *schema = quote_literal(state, state->schema), *table = quote_literal(state, state->table);
-        _cleanup_free_ char *sql = xasprintf("SELECT COUNT(1) FROM information_schema.tables WHERE table_schema = %s AND "
-                                             "table_name = %s LIMIT 1",
-                                             schema, table);
+        _cleanup_free_ char *sql =
+                xasprintf("SELECT COUNT(1) FROM information_schema.tables WHERE table_schema = %s AND "
+                          "table_name = %s LIMIT 1",
+                          schema, table);
         PGresult *result = NULL;
         int r = migrate_state_execute(state, sql, NULL, &result, err);
 
@@ -350,8 +353,9 @@ static int wait_for_lock(MigrateState *state, int timeout_ms, Error **err)
                         return error_set(err, ERROR_CANCELLED, "stopped while waiting for the database lock");
                 if (clock_monotonic_ns() >= deadline) {
                         r = error_set(err, ERROR_TIMEOUT, "timeout: can't acquire database lock");
-                        return error_hint(err, r, "Another migration is running, or one hangs: see pg_locks for advisory "
-                                                  "locks and pg_stat_activity for their sessions.");
+                        return error_hint(err, r,
+                                          "Another migration is running, or one hangs: see pg_locks for advisory "
+                                          "locks and pg_stat_activity for their sessions.");
                 }
                 poll(NULL, 0, wait_ms);
                 wait_ms = MIN(wait_ms * 2, LONGEST_LOCK_WAIT_MS);
@@ -363,8 +367,10 @@ int migrate_state_lock(MigrateState *state, int timeout_ms, Error **err)
         int r = wait_for_lock(state, timeout_ms, err);
 
         if (r == 0 && !state->table_exists) {
-                r = execute(state, err, "CREATE TABLE IF NOT EXISTS %s (version bigint not null primary key, dirty boolean "
-                                        "not null)", state->quoted);
+                r = execute(state, err,
+                            "CREATE TABLE IF NOT EXISTS %s (version bigint not null primary key, dirty boolean "
+                            "not null)",
+                            state->quoted);
                 state->table_exists = r == 0;
         }
         return r;

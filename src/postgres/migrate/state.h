@@ -29,7 +29,8 @@ uint32_t migrate_lock_number(const char *schema, const char *table, const char *
 
 /* Connects and finds the schema and the table; makes nothing yet. Messages start with "failed to open database". */
 int migrate_state_open(const DatabaseUrl *url, MigrateState *ret, Error **err);
-/* Polls for the lock up to timeout_ms ("timeout: can't acquire database lock") and makes the table where it is absent. */
+/* Polls for the lock up to timeout_ms ("timeout: can't acquire database lock") and makes the table where it is absent.
+ */
 int migrate_state_lock(MigrateState *state, int timeout_ms, Error **err);
 int migrate_state_unlock(MigrateState *state, Error **err);
 /* -1 where nothing has been applied. */
@@ -44,6 +45,7 @@ int migrate_state_drop(MigrateState *state, Error **err);
 
 /* Runs SQL to its end, or to its first error. *ret_completed (may be NULL) counts the statements that were completed.
  * *ret_result is the last result or the failed one, the caller's; NULL where ret_result is NULL. */
-int migrate_state_execute(MigrateState *state, const char *sql, size_t *ret_completed, PGresult **ret_result, Error **err);
+int migrate_state_execute(MigrateState *state, const char *sql, size_t *ret_completed, PGresult **ret_result,
+                          Error **err);
 
 #endif

@@ -64,7 +64,8 @@ static void skip_dollar(Scanner *scanner)
         const char *start = scanner->text + scanner->position, *end;
         size_t length = 1;
 
-        while (is_word_char(start[length]) && start[length] != '$' && !(length == 1 && isdigit((unsigned char)start[length])))
+        while (is_word_char(start[length]) && start[length] != '$' &&
+               !(length == 1 && isdigit((unsigned char)start[length])))
                 length++;
         if (start[length] != '$') {
                 scanner->position++;
@@ -93,7 +94,8 @@ static void note_word(Scanner *scanner, const char *word, size_t length)
                 to[n] = '\0';
                 unsigned kind = word_is(scanner, 1, "or") ? 3 : 1;
                 if (scanner->n_words == kind + 1 && word_is(scanner, 0, "create"))
-                        scanner->creates_routine = word_is(scanner, kind, "function") || word_is(scanner, kind, "procedure");
+                        scanner->creates_routine =
+                                word_is(scanner, kind, "function") || word_is(scanner, kind, "procedure");
         }
         if (!scanner->creates_routine || scanner->parentheses > 0)
                 return;

@@ -66,8 +66,9 @@ static int not_encoded(Error **err)
         int r = error_set(err, ERROR_INVALID,
                           "the password in the database URL holds characters that must be percent-encoded there");
 
-        return error_hint(err, r, "In a URL write @ as %%40, : as %%3A, / as %%2F, %% as %%25, # as %%23, ? as %%3F and a "
-                                  "space as %%20.");
+        return error_hint(err, r,
+                          "In a URL write @ as %%40, : as %%3A, / as %%2F, %% as %%25, # as %%23, ? as %%3F and a "
+                          "space as %%20.");
 }
 
 static void set(DatabaseUrl *url, const char *keyword, const char *value)
@@ -151,7 +152,8 @@ static int parse_option(const char *key, const char *value, DatabaseUrl *url, Er
                 free_and_replace(&url->table, *value ? xstrdup(value) : NULL);
         } else if (streq(key, "x-migrations-table-quoted")) {
                 if (*value && !parse_bool(value, &url->table_quoted))
-                        return error_set(err, ERROR_INVALID, "unable to parse option x-migrations-table-quoted: %s", value);
+                        return error_set(err, ERROR_INVALID, "unable to parse option x-migrations-table-quoted: %s",
+                                         value);
         } else if (streq(key, "x-multi-statement")) {
                 if (*value && !parse_bool(value, &url->multi_statement))
                         return error_set(err, ERROR_INVALID, "unable to parse option x-multi-statement: %s", value);
@@ -160,7 +162,8 @@ static int parse_option(const char *key, const char *value, DatabaseUrl *url, Er
                         return error_set(err, ERROR_INVALID, "unable to parse option x-statement-timeout: %s", value);
         } else if (streq(key, "x-multi-statement-max-size")) {
                 if (*value && !parse_int64(value, INT32_MIN, INT32_MAX, &number))
-                        return error_set(err, ERROR_INVALID, "unable to parse option x-multi-statement-max-size: %s", value);
+                        return error_set(err, ERROR_INVALID, "unable to parse option x-multi-statement-max-size: %s",
+                                         value);
         } else if (!startswith(key, "x-"))
                 set(url, key, value);
         return 0;
@@ -263,7 +266,8 @@ int database_url_parse(const char *text, DatabaseUrl *ret, Error **err)
                 return error_prefix(err, r, "failed to parse scheme from database URL");
         if (!streq(scheme, "postgres") && !streq(scheme, "postgresql"))
                 return error_set(err, ERROR_UNSUPPORTED,
-                                 "failed to open database: database driver: unknown driver %s (forgotten import?)", scheme);
+                                 "failed to open database: database driver: unknown driver %s (forgotten import?)",
+                                 scheme);
         rest = text + strlen(scheme) + 1;
         r = startswith(rest, "//") ? parse_parts(rest + 2, &url, err)
                                    : error_set(err, ERROR_INVALID, "the database URL has no // after its scheme");

@@ -1,0 +1,109 @@
+/* psql: the database's own client, inside its container, with the names and the password that the container was given.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/strv.h"
+#include "cli/scope.h"
+#include "cli/verbs.h"
+#include "deploy/spec.h"
+
+/* Defaults only: what the arguments say wins. The files of secrets are read inside, where they are. */
+static const char script[] =
+        "value() { eval \"v=\\${$1:-}\"; eval \"f=\\${$1_FILE:-}\"; [ -n \"$v\" ] || [ -z \"$f\" ] || v=$(cat \"$f\"); "
+        "printf %s \"$v\"; }\n"
+        "PGUSER=$(value POSTGRES_USER) PGPASSWORD=$(value POSTGRES_PASSWORD) PGDATABASE=$(value POSTGRES_DB)\n"
+        "PGUSER=${PGUSER:-postgres}\n"
+        "PGDATABASE=${PGDATABASE:-$PGUSER}\n"
+        "export PGUSER PGPASSWORD PGDATABASE\n"
+        "exec psql \"$@\"\n";
+
+static bool is_database(const ContainerInfo *info)
+{
+        const char *word = info->spec ? strv_env_get(info->spec->annotations, ANNOTATION_DATABASE) : NULL;
+
+        return word && streq(word, "true");
+}
+
+/* The one database of the project. */
+static int find_database(const Scope *scope, char **ret, Error **err)
+{
+        _cleanup_container_list_ ContainerList list = { 0 };
+        const char *found = NULL;
+        int r;
+
+        r = scope_containers(scope, false, &list, err);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < list.length; i++) {
+                const ContainerInfo *info = list.items[i];
+                if (!is_database(info) || streq_ptr(found, info->service))
+                        continue;
+                if (found) {
+                        r = error_set(err, ERROR_USAGE, "project \"%s\" has several databases: %s, %s", scope->name,
+                                      found, info->service);
+                        return error_hint(err, r, "Name one: berth psql %s.", found);
+                }
+                found = info->service;
+        }
+        if (!found)
+                return error_set(err, ERROR_NOT_FOUND, "project \"%s\" has no database that was brought up",
+                                 scope->name);
+        *ret = xstrdup(found);
+        return 0;
+}
+
+static int run_psql(Invocation *invocation, Error **err)
+{
+        char **arguments = invocation->arguments;
+        bool named = arguments[0] && arguments[0][0] != '-';
+        char *names[] = { named ? arguments[0] : NULL, NULL };
+        _cleanup_strv_ char **argv = strv_new("sh", "-c", script, "psql", NULL);
+        _cleanup_(container_info_freep) ContainerInfo *info = NULL;
+        ExecSpec spec = { .stdin_fd = 0, .stdout_fd = 1, .stderr_fd = 2, .timeout_ms = -1 };
+        _cleanup_scope_ Scope scope = { 0 };
+        _cleanup_free_ char *service = NULL;
+        int code = 0, r;
+
+        r = scope_open(invocation, names, SCOPE_FORGIVES_MODEL, &scope, err);
+        if (r == 0 && named)
+                service = xstrdup(names[0]);
+        else if (r == 0)
+                r = find_database(&scope, &service, err);
+        if (r == 0)
+                r = scope_container(&scope, service, 0, true, &info, err);
+        if (r < 0)
+                return r;
+        strv_add_all(&argv, arguments + named);
+        spec.argv = argv;
+        spec.tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+        fflush(stdout);
+        /* Ctrl-C cancels a query, and is psql's. */
+        signal(SIGINT, SIG_IGN);
+        signal(SIGQUIT, SIG_IGN);
+        r = scope.engine->operations->exec_stdio(scope.engine, info->id, &spec, &code, err);
+        signal(SIGINT, SIG_DFL);
+        signal(SIGQUIT, SIG_DFL);
+        return r < 0 ? r : code;
+}
+
+const Command command_psql = {
+        .name = "psql",
+        .summary = "Open psql in a database's container",
+        .arguments = "[SERVICE] [ARGS...]",
+        .details = "User, database and password are the ones that the container was given (POSTGRES_USER, POSTGRES_DB, "
+                   "their _FILE "
+                   "forms), so none is asked for. SERVICE can be left out where the project has one database. What "
+                   "follows goes to "
+                   "psql; without SERVICE it begins with an option, after --.",
+        .examples = "berth psql\nberth psql db -c 'SELECT version()'\nberth psql -- -c 'SELECT 1'\nberth psql db < "
+                    "dump.sql",
+        .group = GROUP_RUN,
+        .flags = COMMAND_NEEDS_ROOT | COMMAND_STOP_AT_ARGUMENT,
+        .min_arguments = 0,
+        .max_arguments = -1,
+        .function = run_psql,
+        .complete = COMPLETE_SERVICES,
+};
