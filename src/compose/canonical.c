@@ -366,7 +366,7 @@ static void drop_empty_dns(Node *root)
                 return;
         NODE_FOREACH_ENTRY(service, services) {
                 Node *dns = node_get(service->value, "dns");
-                size_t n = 0;
+                uint32_t n = 0;
 
                 if (!node_is(dns, NODE_LIST))
                         continue;

@@ -37,7 +37,7 @@ static int fail_missing(const Node *node, const char *path, const char *rest, Er
                 NODE_FOREACH_ENTRY(entry, node)
                         strbuf_addf(&keys, "%s%s", keys.length ? ", " : "", entry->key);
         else if (node->kind == NODE_LIST)
-                strbuf_addf(&keys, "%zu items, from [0]", node->n_items);
+                strbuf_addf(&keys, "%u items, from [0]", node->n_items);
         if (keys.length == 0)
                 return r;
         if (rest > path)

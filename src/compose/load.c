@@ -366,6 +366,7 @@ static void loader_done(Loader *loader)
         error_free(loader->errors);
         strmap_done(&loader->warnings);
         strmap_done(&loader->documents);
+        strmap_done(&loader->extended);
         variables_done(&loader->variables);
 }
 

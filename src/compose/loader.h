@@ -31,7 +31,8 @@ typedef struct Loader {
         const char *project_name;
         bool name_given;
         bool quiet;           /* no warnings: the second pass over the same text */
-        Strmap documents;     /* path → YamlDocuments of it, so that each file is read once; copied before use */
+        Strmap documents;     /* path → YamlDocuments of it, read and not yet used */
+        Strmap extended;      /* what was made of files that are extended */
 } Loader;
 
 /* Puts an error on the list: at is the node it is about (or NULL), path its place in the model (or NULL). */

@@ -176,7 +176,9 @@ static Node *build_text(const Builder *builder, const Node *node, const NodePath
                 text = "";
         if (!text)
                 return fail(builder, node, path, "a string");
-        return *text || always ? node_new_string(builder->arena, text, node) : NULL;
+        if (!*text && !always)
+                return NULL;
+        return text == node_text(node) ? (Node *) node : node_new_string(builder->arena, text, node);
 }
 
 static bool to_int(const Node *node, int64_t *ret)
@@ -288,15 +290,20 @@ static Node *build_texts(const Builder *builder, const Field *field, const Node 
                         fail(builder, item, NODE_PATH_ITEM(path, i), "a string");
                         continue;
                 }
-                node_add(builder->arena, list, node_new_string(builder->arena, node_scalar_text(builder->arena, item), item));
+                node_add(builder->arena, list,
+                         item->kind == NODE_STRING ? (Node *) item
+                                                   : node_new_string(builder->arena, node_scalar_text(builder->arena, item), item));
         }
         return list->n_items ? list : NULL;
 }
 
 static void add_pair(const Builder *builder, Node *map, const char *key, const char *value, const Node *at)
 {
-        node_set(builder->arena, map, key,
-                 value ? node_new_string(builder->arena, value, at) : node_new(builder->arena, NODE_NULL, at));
+        if (value && value == node_text(at))
+                node_set_at(builder->arena, map, key, at->line, at->column, (Node *) at);
+        else
+                node_set(builder->arena, map, key,
+                         value ? node_new_string(builder->arena, value, at) : node_new(builder->arena, NODE_NULL, at));
 }
 
 static bool add_listed_pair(const Builder *builder, Node *map, const Node *item, const NodePath *path, bool keep_null)
@@ -318,6 +325,7 @@ static Node *build_pairs(const Builder *builder, const Node *node, const NodePat
 
         if (node->kind == NODE_NULL)
                 return NULL;
+        node_reserve(builder->arena, map, node->kind == NODE_MAP ? node->n_entries : node->kind == NODE_LIST ? node->n_items : 0);
         if (node->kind == NODE_MAP)
                 NODE_FOREACH_ENTRY(entry, node)
                         add_pair(builder, map, entry->key,
@@ -440,7 +448,7 @@ static Node *copy_texts(const Builder *builder, const Node *node, const NodePath
         for (size_t i = 0; i < node->n_items; i++) {
                 if (node->items[i]->kind != NODE_STRING)
                         return fail(builder, node->items[i], NODE_PATH_ITEM(path, i), "a string");
-                node_add(builder->arena, list, node_new_string(builder->arena, node->items[i]->text, node->items[i]));
+                node_add(builder->arena, list, node->items[i]);
         }
         return list;
 }
@@ -614,6 +622,7 @@ static Node *build_map(const Builder *builder, const Type *type, const Node *nod
 
         if (node->kind != NODE_MAP)
                 return node->kind == NODE_NULL ? NULL : fail(builder, node, path, "a mapping");
+        node_reserve(builder->arena, map, node->n_entries);
         NODE_FOREACH_ENTRY(entry, node) {
                 Node *value;
 
@@ -735,6 +744,7 @@ static Node *build_struct(const Builder *builder, const Type *type, const Node *
 {
         Node *map = node_new_map(builder->arena, node);
 
+        node_reserve(builder->arena, map, node->n_entries + (type == &type_service ? 2 : 0));
         for (const Field *field = type->fields; field->name; field++) {
                 const NodeEntry *entry = node_find(node, field->name);
                 Node *value = entry ? build_field(builder, field, entry->value, NODE_PATH_KEY(path, field->name)) : NULL;

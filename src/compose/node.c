@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-#define SMALL_MAP 12 /* entries up to which a map is searched one by one */
+#define SMALL_MAP 16 /* entries up to which, about, a map is searched one by one */
 
 char *node_path_text(Arena *arena, const NodePath *path)
 {
@@ -61,9 +61,15 @@ bool node_path_matches(const NodePath *path, const char *pattern)
         return false;
 }
 
+/* Scalars, which are most of a tree, do without the room of lists and maps. */
+static size_t node_size(NodeKind kind)
+{
+        return kind == NODE_LIST || kind == NODE_MAP ? sizeof(Node) : offsetof(Node, entries) + sizeof(NodeEntry *);
+}
+
 Node *node_new(Arena *arena, NodeKind kind, const Node *at)
 {
-        Node *node = arena_new(arena, Node);
+        Node *node = arena_alloc(arena, node_size(kind));
 
         node->kind = kind;
         if (at) {
@@ -118,7 +124,7 @@ Node *node_new_list(Arena *arena, const Node *at)
 void node_add(Arena *arena, Node *list, Node *item)
 {
         if (list->n_items == list->items_capacity) {
-                size_t capacity = list->items_capacity ? 2 * list->items_capacity : 4;
+                uint32_t capacity = list->items_capacity ? 2 * list->items_capacity : 4;
                 Node **items = arena_new_array(arena, Node *, capacity);
 
                 if (list->n_items > 0)
@@ -138,38 +144,47 @@ static uint32_t key_hash(const char *key)
         return hash;
 }
 
-static void map_index(Node *map, size_t i)
+void node_reserve(Arena *arena, Node *map, size_t n_entries)
 {
-        size_t slot = key_hash(map->entries[i].key) & (map->n_slots - 1);
+        if (map->entries_capacity > 0 || n_entries > SMALL_MAP + 8 || n_entries == 0)
+                return;
+        map->entries = arena_new_array(arena, NodeEntry, n_entries);
+        map->entries_capacity = (uint32_t) n_entries;
+}
 
-        while (map->slots[slot])
-                slot = (slot + 1) & (map->n_slots - 1);
-        map->slots[slot] = (uint32_t) (i + 1);
+/* Slots are a power of two, at most half full. */
+static void map_index(Node *map, uint32_t i)
+{
+        uint32_t mask = map->slots[0] - 1, slot = key_hash(map->entries[i].key) & mask;
+
+        while (map->slots[1 + slot])
+                slot = (slot + 1) & mask;
+        map->slots[1 + slot] = i + 1;
 }
 
 static void map_rebuild(Node *map)
 {
-        memset(map->slots, 0, map->n_slots * sizeof(uint32_t));
-        for (size_t i = 0; i < map->n_entries; i++)
+        memset(map->slots + 1, 0, map->slots[0] * sizeof(uint32_t));
+        for (uint32_t i = 0; i < map->n_entries; i++)
                 map_index(map, i);
 }
 
 static void map_grow(Arena *arena, Node *map)
 {
-        size_t capacity = map->entries_capacity ? 2 * map->entries_capacity : 4;
+        uint32_t capacity = map->entries_capacity ? 2 * map->entries_capacity : 4, n_slots = 2;
         NodeEntry *entries = arena_new_array(arena, NodeEntry, capacity);
 
         if (map->n_entries > 0)
                 memcpy(entries, map->entries, map->n_entries * sizeof(NodeEntry));
         map->entries = entries;
         map->entries_capacity = capacity;
-        if (capacity > SMALL_MAP) {
-                map->n_slots = 2;
-                while (map->n_slots < 2 * capacity)
-                        map->n_slots *= 2;
-                map->slots = arena_new_array(arena, uint32_t, map->n_slots);
-                map_rebuild(map);
-        }
+        if (capacity <= SMALL_MAP + 8)
+                return;
+        while (n_slots < 2 * capacity)
+                n_slots *= 2;
+        map->slots = arena_new_array(arena, uint32_t, n_slots + 1);
+        map->slots[0] = n_slots;
+        map_rebuild(map);
 }
 
 NodeEntry *node_find(const Node *map, const char *key)
@@ -182,8 +197,9 @@ NodeEntry *node_find(const Node *map, const char *key)
                                 return entry;
                 return NULL;
         }
-        for (size_t slot = key_hash(key) & (map->n_slots - 1); map->slots[slot]; slot = (slot + 1) & (map->n_slots - 1)) {
-                NodeEntry *entry = &map->entries[map->slots[slot] - 1];
+        for (uint32_t mask = map->slots[0] - 1, slot = key_hash(key) & mask; map->slots[1 + slot]; slot = (slot + 1) & mask) {
+                NodeEntry *entry = &map->entries[map->slots[1 + slot] - 1];
+
                 if (streq(entry->key, key))
                         return entry;
         }
@@ -257,8 +273,8 @@ bool node_copy_bounded(Arena *arena, const Node *node, size_t *budget, Node **re
         if (*budget == 0)
                 return false;
         --*budget;
-        copy = arena_new(arena, Node);
-        *copy = *node;
+        copy = arena_alloc(arena, node_size(node->kind));
+        memcpy(copy, node, node_size(node->kind));
         if (node->kind == NODE_LIST) {
                 copy->items = node->n_items ? arena_new_array(arena, Node *, node->n_items) : NULL;
                 copy->items_capacity = node->n_items;
@@ -274,8 +290,8 @@ bool node_copy_bounded(Arena *arena, const Node *node, size_t *budget, Node **re
                                 return false;
                 }
                 if (node->slots) {
-                        copy->slots = arena_new_array(arena, uint32_t, node->n_slots);
-                        memcpy(copy->slots, node->slots, node->n_slots * sizeof(uint32_t));
+                        copy->slots = arena_new_array(arena, uint32_t, node->slots[0] + 1);
+                        memcpy(copy->slots, node->slots, (node->slots[0] + 1) * sizeof(uint32_t));
                 }
         }
         *ret = copy;

@@ -53,13 +53,12 @@ struct Node {
                 const char *text;
                 struct {
                         Node **items;
-                        size_t n_items, items_capacity;
+                        uint32_t n_items, items_capacity;
                 };
                 struct {
                         NodeEntry *entries;
-                        size_t n_entries, entries_capacity;
-                        uint32_t *slots; /* index + 1 into entries; only in large maps */
-                        size_t n_slots;
+                        uint32_t n_entries, entries_capacity;
+                        uint32_t *slots; /* only in large maps: their number, then index + 1 into entries of each */
                 };
         };
 };
@@ -80,7 +79,7 @@ char *node_path_text(Arena *arena, const NodePath *path);
 bool node_path_matches(const NodePath *path, const char *pattern);
 size_t node_path_depth(const NodePath *path);
 
-/* New nodes. `at` lends its place (file, line, column, note); NULL: none. Strings are not copied. */
+/* New nodes. A scalar cannot become a list or map later: it has less room. `at` lends its place (file, line, column, note); NULL: none. Strings are not copied. */
 Node *node_new(Arena *arena, NodeKind kind, const Node *at);
 Node *node_new_string(Arena *arena, const char *text, const Node *at);
 Node *node_new_int(Arena *arena, int64_t value, const Node *at);
@@ -88,6 +87,9 @@ Node *node_new_float(Arena *arena, double value, const Node *at);
 Node *node_new_bool(Arena *arena, bool value, const Node *at);
 Node *node_new_map(Arena *arena, const Node *at);
 Node *node_new_list(Arena *arena, const Node *at);
+
+/* Room for as many entries, where it is known beforehand; a larger or used map stays as it is. */
+void node_reserve(Arena *arena, Node *map, size_t n_entries);
 
 /* Lists. */
 void node_add(Arena *arena, Node *list, Node *item);

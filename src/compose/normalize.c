@@ -51,7 +51,7 @@ static void normalize_networks(Loader *loader, Node *root)
 static void resolve_pairs(Loader *loader, Node *map, const char *key, const Variables *variables, bool keep)
 {
         Node *pairs = node_get(map, key);
-        size_t n = 0;
+        uint32_t n = 0;
 
         if (node_is(pairs, NODE_MAP)) {
                 Node *kept = node_new_map(loader->arena, pairs);

@@ -22,7 +22,7 @@ char **typed_texts(Arena *arena, const Node *list)
         texts = arena_new_array(arena, char *, list->n_items + 1);
         NODE_FOREACH_ITEM(item, list)
                 if (node_text(*item))
-                        texts[n++] = arena_strdup(arena, (*item)->text);
+                        texts[n++] = (char *) (*item)->text;
         return texts;
 }
 
@@ -34,7 +34,7 @@ KeyValues typed_pairs(Arena *arena, const Node *map)
                 return values;
         values.items = arena_new_array(arena, KeyValue, map->n_entries);
         NODE_FOREACH_ENTRY(entry, map)
-                values.items[values.length++] = (KeyValue){ arena_strdup(arena, entry->key), arena_strdup(arena, node_text(entry->value)) };
+                values.items[values.length++] = (KeyValue){ (char *) entry->key, (char *) node_text(entry->value) };
         return values;
 }
 
@@ -81,7 +81,7 @@ static void fill_networks(Project *project, const Node *section)
                 const NodeEntry *entry = &section->entries[i];
                 Network *network = &project->networks[project->n_networks++];
 
-                network->key = arena_strdup(arena, entry->key);
+                network->key = (char *) entry->key;
                 network->name = resource_name(project, entry);
                 network->driver = typed_text(arena, entry->value, "driver");
                 network->driver_opts = typed_pairs(arena, node_get(entry->value, "driver_opts"));
@@ -104,7 +104,7 @@ static void fill_volumes(Project *project, const Node *section)
                 const NodeEntry *entry = &section->entries[i];
 
                 project->volumes[project->n_volumes++] = (Volume){
-                        .key = arena_strdup(arena, entry->key),
+                        .key = (char *) entry->key,
                         .name = resource_name(project, entry),
                         .driver = typed_text(arena, entry->value, "driver"),
                         .driver_opts = typed_pairs(arena, node_get(entry->value, "driver_opts")),
@@ -124,7 +124,7 @@ static FileSource *fill_files(Project *project, const Node *section, size_t *ret
                 const NodeEntry *entry = &section->entries[i];
 
                 files[(*ret_length)++] = (FileSource){
-                        .key = arena_strdup(arena, entry->key),
+                        .key = (char *) entry->key,
                         .name = resource_name(project, entry),
                         .external = typed_bool(entry->value, "external"),
                         .file = typed_text(arena, entry->value, "file"),

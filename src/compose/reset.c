@@ -20,7 +20,7 @@ static void add_path(Loader *loader, const NodePath *path, Paths *paths)
 
 static void collect(Loader *loader, Node *node, const NodePath *path, Paths *paths)
 {
-        size_t n = 0;
+        uint32_t n = 0;
 
         if (node->kind == NODE_MAP) {
                 for (size_t i = 0; i < node->n_entries;) {

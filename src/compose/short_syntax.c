@@ -128,6 +128,7 @@ static Node *port_node(Arena *arena, const Node *at, const PortParts *parts, uns
 {
         Node *port = node_new_map(arena, at);
 
+        node_reserve(arena, port, 5);
         node_set(arena, port, "mode", node_new_string(arena, "ingress", at));
         if (*parts->ip)
                 node_set(arena, port, "host_ip", node_new_string(arena, parts->ip, at));

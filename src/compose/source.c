@@ -126,8 +126,14 @@ static bool chain_has_cycle(Loader *loader, const ExtendsChain *chain, const cha
         return false;
 }
 
+/* What was read for one file that is extended: many services often extend the same one. */
+typedef struct ExtendedFile {
+        Node *services;
+        ResetPaths resets;
+} ExtendedFile;
+
 /* The services of the file that is extended, with its paths seen from the main project. */
-static Node *load_extended(const Source *source, const char *name, const char *wanted, const Node *at, const char *file,
+static Node *load_extended(const Source *source, const char *name, const Node *at, const char *file,
                            ResetPaths *resets)
 {
         Loader *loader = source->loader;
@@ -136,10 +142,19 @@ static Node *load_extended(const Source *source, const char *name, const char *w
         SourceOptions options = *source->options;
         Source extended = { .loader = loader, .options = &options, .file = path, .files = source->files, .extended = true };
         const YamlDocuments *documents;
+        const ExtendedFile *known;
+        ExtendedFile *kept;
         Node *dict, *services;
+        const char *key;
 
         options.working_dir = relative_to(loader, source->options->project_dir, folder);
         options.project_dir = folder;
+        key = arena_printf(loader->arena, "%s\n%s\n%p", path, options.working_dir, (const void *) options.variables);
+        known = strmap_get(&loader->extended, key);
+        if (known) {
+                *resets = known->resets;
+                return known->services;
+        }
         documents = source_documents(loader, path);
         if (!documents)
                 return NULL;
@@ -155,12 +170,10 @@ static Node *load_extended(const Source *source, const char *name, const char *w
                 loader_fail(loader, at, NULL, "cannot extend service \"%s\" in %s: no services section", name, path);
                 return NULL;
         }
-        if (!node_find(services, wanted)) {
-                loader_fail(loader, at, NULL, "cannot extend service \"%s\" in %s: service \"%s\" not found in %s", name, source->file,
-                            wanted, file);
-                return NULL;
-        }
         canonical_resolve_paths(loader, dict, options.working_dir);
+        kept = arena_new(loader->arena, ExtendedFile);
+        *kept = (ExtendedFile){ services, *resets };
+        strmap_set(&loader->extended, key, kept);
         return services;
 }
 
@@ -206,8 +219,13 @@ static Node *extend_service(const Source *source, Node *services, const char *na
         if (!read_extends(loader, extends, name, &target))
                 return NULL;
         if (target.file) {
-                base_services = load_extended(source, name, target.service, extends, target.file, &base_resets);
+                base_services = load_extended(source, name, extends, target.file, &base_resets);
                 link.file = target.file;
+                if (base_services && !node_find(base_services, target.service)) {
+                        loader_fail(loader, extends, NULL, "cannot extend service \"%s\" in %s: service \"%s\" not found in %s", name, file,
+                                    target.service, target.file);
+                        return NULL;
+                }
         } else if (!node_find(services, target.service)) {
                 loader_fail(loader, extends, NULL, "cannot extend service \"%s\" in %s: service \"%s\" not found", name, file, target.service);
                 return NULL;
@@ -482,10 +500,12 @@ static Node *load_documents(const Source *source, Node *dict)
         const YamlDocuments *documents = source_documents(source->loader, source->file);
         bool failed = !documents;
 
+        /* The trees are changed from here on: who needs this file again reads it again. Standard input is there once. */
+        if (documents && !streq(source->file, "-"))
+                strmap_remove(&source->loader->documents, source->file);
         for (size_t i = 0; documents && i < documents->length; i++) {
-                Node *root = node_copy(source->loader->arena, documents->roots[i]), *result;
+                Node *result = load_document(source, documents->roots[i], dict);
 
-                result = load_document(source, root, dict);
                 if (result)
                         dict = result;
                 failed |= !result;

@@ -43,7 +43,7 @@ static void read_mount(Arena *arena, const Node *node, Mount *mount)
                       : streq(type, "tmpfs")  ? MOUNT_TYPE_TMPFS
                                               : MOUNT_TYPE_OTHER;
         if (mount->type == MOUNT_TYPE_OTHER)
-                mount->other_type = arena_strdup(arena, type);
+                mount->other_type = (char *) type;
         mount->source = typed_text(arena, node, "source");
         mount->target = typed_text(arena, node, "target");
         mount->read_only = typed_bool(node, "read_only");
@@ -74,7 +74,7 @@ static void read_networks(Arena *arena, const Node *map, Service *service)
         NODE_FOREACH_ENTRY(entry, map) {
                 ServiceNetwork *network = &service->networks[service->n_networks++];
 
-                network->network = arena_strdup(arena, entry->key);
+                network->network = (char *) entry->key;
                 network->aliases = typed_texts(arena, node_get(entry->value, "aliases"));
                 network->ipv4_address = typed_text(arena, entry->value, "ipv4_address");
                 network->ipv6_address = typed_text(arena, entry->value, "ipv6_address");
@@ -107,7 +107,7 @@ static void read_files(Arena *arena, const Node *list, const char *folder, FileR
                 file->source = typed_text(arena, *item, "source");
                 if (!target)
                         target = file->source;
-                file->target = *target == '/' ? arena_strdup(arena, target) : arena_printf(arena, "%s/%s", folder, target);
+                file->target = *target == '/' ? (char *) target : arena_printf(arena, "%s/%s", folder, target);
                 file->uid = read_number(*item, "uid", 10);
                 file->gid = read_number(*item, "gid", 10);
                 file->mode = read_number(*item, "mode", 8);
@@ -140,7 +140,7 @@ static void read_dependencies(Arena *arena, const Node *map, Service *service)
                 const char *condition = node_text(node_get(entry->value, "condition"));
                 const Node *required = node_get(entry->value, "required");
 
-                dependency->service = arena_strdup(arena, entry->key);
+                dependency->service = (char *) entry->key;
                 dependency->condition = !condition || streq(condition, "service_started") ? DEPENDENCY_STARTED
                                         : streq(condition, "service_healthy")             ? DEPENDENCY_HEALTHY
                                                                                           : DEPENDENCY_COMPLETED;
@@ -189,7 +189,7 @@ static void read_ulimits(Arena *arena, const Node *map, Service *service)
         NODE_FOREACH_ENTRY(entry, map) {
                 Ulimit *ulimit = &service->ulimits[service->n_ulimits++];
 
-                ulimit->name = arena_strdup(arena, entry->key);
+                ulimit->name = (char *) entry->key;
                 if (entry->value->kind == NODE_INT)
                         ulimit->soft = ulimit->hard = entry->value->integer;
                 else {
@@ -318,7 +318,7 @@ void typed_service(Arena *arena, const char *name, const Node *node, Service *se
 {
         const Node *logging = node_get(node, "logging");
 
-        service->name = arena_strdup(arena, name);
+        service->name = (char *) name;
         service->node = node;
         service->x_berth = node_get(node, "x-berth");
         service->has_build = node_is(node_get(node, "build"), NODE_MAP);

@@ -1,4 +1,5 @@
-/* Reads of the canonical tree. Absent or of another kind: NULL, false, or the fallback. Copies live in the arena. */
+/* Reads of the canonical tree. Absent or of another kind: NULL, false, or the fallback. Texts are borrowed
+ * from the tree, which lives in the project's arena. */
 #ifndef BERTH_COMPOSE_TYPED_VALUES_H
 #define BERTH_COMPOSE_TYPED_VALUES_H
 
@@ -9,7 +10,7 @@
 
 static inline char *typed_text(Arena *arena, const Node *map, const char *key)
 {
-        return arena_strdup(arena, node_text(node_get(map, key)));
+        return (char *) node_text(node_get(map, key));
 }
 
 static inline bool typed_bool(const Node *map, const char *key)

@@ -159,7 +159,7 @@ static const struct {
 static void enforce_list(Loader *loader, Node *list, Identity identify, const NodePath *path)
 {
         _cleanup_strmap_ Strmap places = STRMAP_INIT; /* identity → index + 1 */
-        size_t n = 0;
+        uint32_t n = 0;
 
         for (size_t i = 0; i < list->n_items; i++) {
                 const char *error = NULL;
@@ -178,7 +178,7 @@ static void enforce_list(Loader *loader, Node *list, Identity identify, const No
                         continue;
                 }
                 list->items[n++] = list->items[i];
-                strmap_set(&places, identity, (void *) n);
+                strmap_set(&places, identity, (void *) (size_t) n);
         }
         list->n_items = n;
 }

@@ -18,6 +18,7 @@ typedef struct Parser {
         Arena *arena;
         const char *file;
         Strmap anchors;      /* name → Anchor */
+        Strmap keys;         /* the keys so far: most come again and again */
         size_t alias_budget;
         unsigned depth;
         Error **err;
@@ -27,6 +28,7 @@ static void parser_done(Parser *parser)
 {
         yaml_parser_delete(&parser->yaml);
         strmap_done(&parser->anchors);
+        strmap_done(&parser->keys);
 }
 
 static int fail_at(Parser *parser, const yaml_mark_t *mark, const char *text)
@@ -181,6 +183,28 @@ static int collect_merge(Parser *parser, Node *value, NodeVector *merges)
                             "map merge requires a mapping or a list of mappings as the value");
 }
 
+static int parse_text_key(Parser *parser, const yaml_event_t *event, const char **ret_key)
+{
+        Node *node = NULL;
+        int r;
+
+        *ret_key = event->data.scalar.anchor || event->data.scalar.tag ? NULL
+                                                                       : strmap_get(&parser->keys, (const char *) event->data.scalar.value);
+        if (*ret_key)
+                return 0;
+        r = parse_scalar(parser, event, &node);
+        if (r < 0)
+                return r;
+        if (node->kind != NODE_STRING)
+                return fail_at(parser, &event->start_mark,
+                               arena_printf(parser->arena, "non-string key: %s is a %s, put it in quotes", event->data.scalar.value,
+                                            node_kind_name(node->kind)));
+        *ret_key = node->text;
+        if (!event->data.scalar.tag && event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
+                strmap_set(&parser->keys, node->text, (void *) node->text);
+        return 0;
+}
+
 static int parse_key(Parser *parser, yaml_event_t *event, const char **ret_key, bool *ret_merge)
 {
         _cleanup_(yaml_event_delete) yaml_event_t key = *event;
@@ -202,19 +226,7 @@ static int parse_key(Parser *parser, yaml_event_t *event, const char **ret_key, 
                 *ret_key = "<<";
                 return 0;
         }
-        {
-                Node *node = NULL;
-                int r = parse_scalar(parser, &key, &node);
-
-                if (r < 0)
-                        return r;
-                if (node->kind != NODE_STRING)
-                        return fail_at(parser, &key.start_mark,
-                                       arena_printf(parser->arena, "non-string key: %s is a %s, put it in quotes",
-                                                    key.data.scalar.value, node_kind_name(node->kind)));
-                *ret_key = node->text;
-        }
-        return 0;
+        return parse_text_key(parser, &key, ret_key);
 }
 
 static int fail_duplicate(Parser *parser, const yaml_mark_t *mark, const char *key, unsigned first)
