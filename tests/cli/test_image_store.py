@@ -11,6 +11,7 @@ import tarfile
 import pytest
 
 from support import network, worker
+from support.program import wait_until
 import oci
 
 pytestmark = pytest.mark.own_store
@@ -381,3 +382,36 @@ def test_killed_load_is_made_up_for(berth, layout, image_store):
     assert len(image_store.layers()) == 1 and image_store.leftovers() == []
     (layer,) = image_store.layers()
     assert len(list((image_store.folder / "layers" / layer).iterdir())) == 300
+
+
+@pytest.fixture
+def stopped_registry(registry):
+    """It has taken the name's request and says nothing more: a transfer that hangs."""
+    registry.process.send_signal(signal.SIGSTOP)
+    yield registry
+    registry.process.send_signal(signal.SIGCONT)
+
+
+def wait_for_staging(image_store):
+    wait_until(lambda: image_store.leftovers() != [], timeout=60)
+
+
+def test_interrupted_pull_leaves_nothing(berth, stopped_registry, image_store):
+    command = berth.start("image", "pull", "hangs:1", start_new_session=True)
+    wait_for_staging(image_store)
+    os.killpg(command.pid, signal.SIGINT)  # as a terminal does
+    command.communicate(timeout=60)
+    assert command.returncode in (130, -signal.SIGINT)
+    wait_until(lambda: image_store.leftovers() == [], timeout=60)
+    image_store.assert_empty()
+
+
+def test_interrupted_up_gives_the_pull_up(berth, project, stopped_registry, image_store):
+    one = project("services: {box: {image: 'hangs:1'}}")
+    command = berth.start("up", "-d", cwd=one.folder, start_new_session=True)
+    wait_for_staging(image_store)
+    os.killpg(command.pid, signal.SIGINT)
+    command.communicate(timeout=60)
+    assert command.returncode in (130, -signal.SIGINT)
+    wait_until(lambda: image_store.leftovers() == [], timeout=60)
+    image_store.assert_empty()
