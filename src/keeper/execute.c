@@ -1,11 +1,15 @@
 #include "keeper/execute.h"
 
+#include <unistd.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strv.h"
 #include "keeper/step.h"
 #include "keeper/watch.h"
+
+#define HEAVY_PER_PROCESSOR 8
 
 typedef enum StepState { STEP_PENDING, STEP_RUNNING, STEP_DONE, STEP_FAILED } StepState;
 
@@ -23,6 +27,7 @@ struct Execution {
         void *context;
         StepRecord *records;    /* parallel to the plan's actions */
         size_t n_running;       /* on the pool */
+        size_t n_heavy, max_heavy; /* of these: makings and starts, which keep the processors busy */
         Error *error;           /* the first */
         bool advancing, again, timed_out;
         LoopTimer *wait_timer;
@@ -124,6 +129,12 @@ static void take_result(Execution *execution, Step *step)
              step_state_after(action), NULL);
 }
 
+/* More of these at once than the processors can serve only get in each other's way; stops mostly wait. */
+static bool is_heavy(const PlanAction *action)
+{
+        return action->verb == PLAN_CONTAINER_CREATE || action->verb == PLAN_CONTAINER_START;
+}
+
 static void step_done(void *context, int result, Error *error)
 {
         Step *step = context;
@@ -131,6 +142,7 @@ static void step_done(void *context, int result, Error *error)
         Unit *unit = step->id ? watch_find(execution->keeper, step->id) : NULL;
 
         execution->n_running--;
+        execution->n_heavy -= is_heavy(step->action);
         if (unit && step->action->verb == PLAN_CONTAINER_STOP && result < 0)
                 unit->stopping = false; /* otherwise only a start ends it: news of its end may still be on the way */
         if (result < 0)
@@ -172,6 +184,7 @@ static void begin_step(Execution *execution, size_t index)
                 watch_expect_nothing(unit);
         execution->records[index].state = STEP_RUNNING;
         execution->n_running++;
+        execution->n_heavy += is_heavy(action);
         tell(execution, action, step->id, step_state_before(action), NULL);
         thread_pool_post(keeper->parts.pool, step_work, step_done, step);
 }
@@ -279,6 +292,8 @@ static bool advance_one(Execution *execution, size_t index)
         if (before == STEP_PENDING) {
                 if (execution->error || execution->request->cancelled || readiness(execution, index) <= 0)
                         return false;
+                if (is_heavy(action) && execution->n_heavy >= execution->max_heavy)
+                        return false;
                 if (action->verb != PLAN_WAIT && is_busy_elsewhere(execution, action))
                         return false; /* the end of that restart looks here again */
                 if (action->verb != PLAN_WAIT) {
@@ -342,6 +357,7 @@ void execution_begin(Request *request, Plan *plan, const ExecutionOptions *optio
                 .done = done,
                 .context = context,
                 .records = xnew_array(StepRecord, plan->actions.length + 1),
+                .max_heavy = HEAVY_PER_PROCESSOR * (size_t)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L),
         };
         request->keeper->execution = execution;
         STRV_FOREACH(warning, plan->warnings)

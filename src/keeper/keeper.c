@@ -95,8 +95,6 @@ void keeper_check_idle(Keeper *keeper)
 
 /* ---- logs: looked at every few seconds where one has a limit ---- */
 
-static void schedule_rotation(Keeper *keeper);
-
 typedef struct Rotation {
         Keeper *keeper;
         char **ids;             /* of running containers with a limit */
@@ -122,7 +120,7 @@ static void rotate_done(void *context, int result, Error *error)
         rotation->keeper->rotating = false;
         if (result < 0)
                 log_failure(LOG_LEVEL_WARNING, error, "rotate logs");
-        schedule_rotation(rotation->keeper);
+        keeper_schedule_rotation(rotation->keeper);
         strv_free(rotation->ids);
         free(rotation);
 }
@@ -146,21 +144,30 @@ static void on_rotation(void *context)
         Rotation *rotation;
 
         keeper->rotation_timer = NULL;
-        if (!ids) {
-                schedule_rotation(keeper);
+        if (!ids)
                 return;
-        }
         keeper->rotating = true;
         rotation = xnew(Rotation);
         *rotation = (Rotation){ keeper, ids };
         thread_pool_post(keeper->parts.pool, rotate_work, rotate_done, rotation);
 }
 
-static void schedule_rotation(Keeper *keeper)
+static bool has_limited_logs(const Keeper *keeper)
+{
+        STRMAP_FOREACH(entry, &keeper->units) {
+                const Unit *unit = entry->value;
+                if (unit->state == CONTAINER_RUNNING && unit->log_max_size > 0)
+                        return true;
+        }
+        return false;
+}
+
+void keeper_schedule_rotation(Keeper *keeper)
 {
         Loop *loop = keeper->parts.loop;
 
-        if (keeper->parts.engine->operations->container_rotate_logs && !keeper->rotation_timer && !keeper->rotating)
+        if (keeper->parts.engine->operations->container_rotate_logs && !keeper->rotation_timer && !keeper->rotating &&
+            has_limited_logs(keeper))
                 keeper->rotation_timer = loop_add_timer(loop, loop_now_ns(loop) + ROTATION_NS, on_rotation, keeper);
 }
 
@@ -322,7 +329,6 @@ void keeper_begin(Keeper *keeper, bool at_boot)
         keeper->at_boot = at_boot;
         takeover->keeper = keeper;
         thread_pool_post(keeper->parts.pool, takeover_work, takeover_done, takeover);
-        schedule_rotation(keeper);
         if (keeper->parts.watch_fd >= 0 && loop_add_io(keeper->parts.loop, keeper->parts.watch_fd, EPOLLIN, on_watch_fd,
                                                        keeper, &keeper->watch_io, NULL) < 0)
                 log_warning("changes of firewall rules cannot be watched");

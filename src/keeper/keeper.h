@@ -26,6 +26,8 @@ typedef struct KeeperParts {
         int watch_fd;
         bool (*watch_read)(const Layout *layout, int fd);
         int (*watch_repair)(const Layout *layout, Error **err);
+        /* `down --rmi`; ERROR_CONFLICT where a container uses it. NULL: this engine keeps no images of its own */
+        int (*remove_image)(const Layout *layout, Engine *engine, const char *reference, Error **err);
         /* Can these ports be had now? For a check before anything changes; NULL */
         int (*check_ports)(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, Error **err);
 } KeeperParts;
@@ -56,6 +58,8 @@ DEFINE_CLEANUP(Keeper, keeper_free);
 
 /* Takes over what runs and begins with the queued requests; at_boot: starts what policies say. */
 void keeper_begin(Keeper *keeper, bool at_boot);
+/* Where a running container's log has a limit: looks at it every few seconds from now on. */
+void keeper_schedule_rotation(Keeper *keeper);
 /* Looks whether there is anything left to do, and ends the loop a moment later where there is not. */
 void keeper_check_idle(Keeper *keeper);
 

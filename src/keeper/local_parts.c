@@ -11,6 +11,7 @@
 #include "engine/local/local.h"
 #include "engine/local/network.h"
 #include "engine/local/ports.h"
+#include "image/remove.h"
 
 /* Takes the ports and gives them back: whoever has one of them is named by the error. */
 static int check_ports(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, Error **err)
@@ -18,6 +19,19 @@ static int check_ports(const Layout *layout, const char *container, const SpecPo
         _cleanup_held_ports_ HeldPorts held = { 0 };
 
         return ports_hold(layout, container, ports, n_ports, &held, err);
+}
+
+static int remove_image(const Layout *layout, Engine *engine, const char *reference, Error **err)
+{
+        _cleanup_container_list_ ContainerList list = { 0 };
+        _cleanup_image_removal_ ImageRemoval removal = { 0 };
+        _cleanup_strv_ char **used = NULL;
+        int r = engine->operations->container_list(engine, NULL, &list, err);
+
+        for (size_t i = 0; r >= 0 && i < list.length; i++)
+                if (list.items[i]->image_id)
+                        strv_add(&used, list.items[i]->image_id);
+        return r < 0 ? r : image_remove(layout, reference, false, used, &removal, err);
 }
 
 void local_parts_leave_monitors(const Layout *layout)
@@ -46,6 +60,7 @@ int local_parts_fill(KeeperParts *parts, Engine **ret_engine, Error **err)
                 return r;
         parts->engine = *ret_engine;
         parts->check_ports = check_ports;
+        parts->remove_image = remove_image;
         parts->watch_fd = -1;
         parts->watch_read = local_network_watch_read;
         parts->watch_repair = local_network_refresh;

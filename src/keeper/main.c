@@ -22,7 +22,7 @@
 #include "keeper/start.h"
 #include "state/document.h"
 
-#define MAX_THREADS 32
+#define MAX_THREADS 96 /* probes that hang must not keep commands from their work */
 #define MAX_LOG_BYTES (1024 * 1024)
 
 typedef struct Arguments {

@@ -25,6 +25,9 @@ typedef struct Operation {
         Found found;
         Plan *plan;
         bool wait;                      /* start, restart: until healthy */
+        char **images;                  /* down: to be removed when all is down */
+        char **kept;                    /* why some of them stay */
+        json_t *result;
 } Operation;
 
 static void operation_free(Operation *operation)
@@ -33,6 +36,9 @@ static void operation_free(Operation *operation)
         found_done(&operation->found);
         project_free(operation->project);
         strv_free(operation->services);
+        strv_free(operation->images);
+        strv_free(operation->kept);
+        json_decref(operation->result);
         free(operation->model);
         free(operation->working_dir);
         free(operation);
@@ -52,6 +58,42 @@ static void add_waits(Operation *operation)
                 plan_at(operation->plan, wait)->running_is_enough = true;
                 plan_after(operation->plan, wait, i);
         }
+}
+
+/* `down --rmi all`. Nothing is built here, so `local` means none. */
+static void collect_images(Operation *operation)
+{
+        for (size_t i = 0; i < operation->found.containers.length; i++) {
+                const ContainerInfo *container = operation->found.containers.items[i];
+                bool named = !operation->services ||
+                             (container->service && strv_contains(operation->services, container->service));
+                if (named && container->image && !strv_contains(operation->images, container->image))
+                        strv_add(&operation->images, container->image);
+        }
+}
+
+static int images_work(void *context, Error **err)
+{
+        Operation *operation = context;
+        const KeeperParts *parts = &operation->request->keeper->parts;
+
+        STRV_FOREACH(image, operation->images) {
+                _cleanup_error_ Error *reason = NULL;
+                if (parts->remove_image(parts->layout, parts->engine, *image, &reason) < 0)
+                        strv_addf(&operation->kept, "image %s stays: %s", *image, reason->message);
+        }
+        return 0;
+}
+
+static void on_images_removed(void *context, int result, Error *error)
+{
+        Operation *operation = context;
+        Request *request = operation->request;
+
+        STRV_FOREACH(text, operation->kept)
+                request_warning(request, "%s", *text);
+        request_finish(request, TAKE_PTR(operation->result));
+        operation_free(operation);
 }
 
 static int operation_work(void *context, Error **err)
@@ -78,6 +120,8 @@ static int operation_work(void *context, Error **err)
         if (r < 0)
                 return r;
         input.project = operation->project;
+        if (operation->planner == plan_down && streq(json_get_string(params, "remove_images", ""), "all"))
+                collect_images(operation);
         r = operation->planner(&input, &operation->plan, err);
         if (r >= 0)
                 add_waits(operation);
@@ -106,6 +150,11 @@ static void on_executed(void *context, Execution *execution, const Error *error)
         }
         if (!error && operation->planner == plan_down && project_is_gone(keeper))
                 project_state_remove(&keeper->state, NULL); /* a leftover file claims a name; the next `up` tells why */
+        if (!error && operation->images && keeper->parts.remove_image) {
+                operation->result = json_pack("{s:o}", "started", execution_started(execution));
+                thread_pool_post(keeper->parts.pool, images_work, on_images_removed, operation);
+                return;
+        }
         operation_free(operation);
         if (error)
                 request_fail(request, error);

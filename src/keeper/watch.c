@@ -394,6 +394,7 @@ Unit *watch_update(Keeper *keeper, UnitNews *news, bool fresh)
                                                       &unit->exit_io, NULL) < 0)
                         log_warning("container %s: its end cannot be watched", unit->name);
                 begin_run(unit, info, fresh);
+                keeper_schedule_rotation(keeper);
         } else if (!runs) {
                 stop_watching_exit(unit);
                 probe_end(unit);
