@@ -16,8 +16,9 @@
 #include "image/index.h"
 #include "state/document.h"
 
-#define RECIPE_NUMBER 3 /* a change of what host_root_make makes is a new image */
+#define RECIPE_NUMBER 4 /* a change of what host_root_make makes is a new image */
 #define IMAGE_FORMAT 1
+#define LOCALE_SOURCE "locale:"
 
 char *host_file_key(const char *path)
 {
@@ -31,12 +32,15 @@ char *host_file_key(const char *path)
 
 /* ---- reading ---- */
 
-/* "libexec:NAME" is below a folder that may move; what is absent gives NULL. */
+/* "libexec:NAME" is below a folder that may move, "locale:" is made where it is missing; what is absent gives NULL. */
 static char *resolve_source(const Layout *layout, const char *source)
 {
         const char *libexec = startswith(source, "libexec:");
-        _cleanup_free_ char *path = libexec ? layout_libexec(layout, libexec) : xstrdup(source);
+        _cleanup_free_ char *path = NULL;
 
+        if (streq(source, LOCALE_SOURCE))
+                return host_locale_folder(layout);
+        path = libexec ? layout_libexec(layout, libexec) : xstrdup(source);
         return fs_exists(path) ? TAKE_PTR(path) : NULL;
 }
 
@@ -118,8 +122,7 @@ static json_t *all_binds(const HostRecipe *recipe)
         json_t *binds = host_usr_binds();
 
         if (recipe->locale_folder)
-                json_array_append_new(binds, json_pack("{s:s, s:s}", "source", recipe->locale_folder, "target",
-                                                       "/usr/lib/locale"));
+                json_array_append_new(binds, json_pack("{s:s, s:s}", "source", LOCALE_SOURCE, "target", "/usr/lib/locale"));
         for (size_t i = 0; i < ARRAY_SIZE(live); i++)
                 json_array_append_new(binds, json_pack("{s:s, s:s}", "source", live[i], "target", live[i]));
         json_array_extend(binds, recipe->binds);

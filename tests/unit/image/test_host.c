@@ -107,6 +107,28 @@ static void test_postgres(void **state)
         assert_string_equal(by_id->id, image->id);
 }
 
+/* The folder of our programs, the locale among them, may be another one the next time: installed, or moved. */
+static void test_programs_moved(void **state)
+{
+        _cleanup_free_ char *name = NULL, *other = path_join(folder, "other"), *locale = NULL;
+        _cleanup_(layout_freep) Layout *moved = NULL;
+        _cleanup_image_ Image *image = NULL;
+        bool found = false;
+
+        if (!major || geteuid() != 0 || fs_exists("/usr/lib/locale/en_US.utf8") || fs_exists("/usr/lib/locale/locale-archive"))
+                skip();
+        name = xasprintf("postgres:%s", major);
+        locale = xasprintf("%s/locale-%s/en_US.utf8", other, gnu_get_libc_version());
+        fs_make_directories(locale, 0755, NULL);
+        setenv("BERTH_LIBEXEC_DIR", other, 1);
+        moved = layout_create();
+        assert_int_equal(image_find(moved, name, IMAGES_AUTO, &image, NULL), 0);
+        for (size_t i = 0; i < image->n_binds; i++)
+                if (streq(image->binds[i].target, "/usr/lib/locale"))
+                        found = startswith(image->binds[i].source, other) != NULL;
+        assert_true(found);
+}
+
 static void test_variants_only_when_asked_for(void **state)
 {
         _cleanup_free_ char *name = NULL;
@@ -159,6 +181,7 @@ int main(void)
                 cmocka_unit_test(test_registry_policy_takes_no_host_image),
                 cmocka_unit_test(test_missing_major_names_those_there_are),
                 cmocka_unit_test(test_postgres),
+                cmocka_unit_test(test_programs_moved),
                 cmocka_unit_test(test_variants_only_when_asked_for),
                 cmocka_unit_test(test_list),
         };
