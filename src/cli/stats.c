@@ -36,6 +36,18 @@ static char *pair(uint64_t one, uint64_t other)
         return xasprintf("%s / %s", first, second);
 }
 
+/* As docker writes memory: four digits, binary units. */
+static char *binary_size(uint64_t bytes)
+{
+        static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+        double value = (double)bytes;
+        size_t unit = 0;
+
+        for (; value >= 1024 && unit + 1 < ARRAY_SIZE(units); unit++)
+                value /= 1024;
+        return xasprintf("%.4g%s", value, units[unit]);
+}
+
 /* Share of one processor since the sample before, which is replaced. */
 static double cpu_percent(Strmap *samples, const char *id, uint64_t cpu_ns)
 {
@@ -56,7 +68,8 @@ static double cpu_percent(Strmap *samples, const char *id, uint64_t cpu_ns)
 static json_t *describe_stats(const ContainerInfo *info, const ContainerStats *stats, double percent)
 {
         _cleanup_free_ char *id = xstrndup(info->id, 12), *cpu = xasprintf("%.2f%%", percent);
-        _cleanup_free_ char *memory = pair(stats->memory_bytes, stats->memory_limit_bytes);
+        _cleanup_free_ char *used = binary_size(stats->memory_bytes), *limit = binary_size(stats->memory_limit_bytes);
+        _cleanup_free_ char *memory = xasprintf("%s / %s", used, limit);
         _cleanup_free_ char *network = pair(stats->net_rx_bytes, stats->net_tx_bytes);
         _cleanup_free_ char *block = pair(stats->block_read_bytes, stats->block_write_bytes);
         _cleanup_free_ char *pids = xasprintf("%llu", (unsigned long long)stats->pids);
