@@ -122,7 +122,8 @@ static json_t *all_binds(const HostRecipe *recipe)
         json_t *binds = host_usr_binds();
 
         if (recipe->locale_folder)
-                json_array_append_new(binds, json_pack("{s:s, s:s}", "source", LOCALE_SOURCE, "target", "/usr/lib/locale"));
+                json_array_append_new(binds,
+                                      json_pack("{s:s, s:s}", "source", LOCALE_SOURCE, "target", "/usr/lib/locale"));
         for (size_t i = 0; i < ARRAY_SIZE(live); i++)
                 json_array_append_new(binds, json_pack("{s:s, s:s}", "source", live[i], "target", live[i]));
         json_array_extend(binds, recipe->binds);

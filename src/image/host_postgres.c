@@ -67,10 +67,11 @@ static int missing_major(const char *major, Error **err)
                               "image \"postgres:%s\" is not in the store, and this machine's packages have PostgreSQL "
                               "%s only",
                               major, list);
-        return error_hint(err, r,
-                          "Install the package postgresql-%s (apt.postgresql.org has every major; this machine has %s), or "
-                          "take the image from a registry.",
-                          major, majors ? list : "none");
+        return error_hint(
+                err, r,
+                "Install the package postgresql-%s (apt.postgresql.org has every major; this machine has %s), or "
+                "take the image from a registry.",
+                major, majors ? list : "none");
 }
 
 int host_postgres_match(const Reference *reference, ImagePolicy policy, HostRecipe *recipe, Error **err)

@@ -70,8 +70,8 @@ static int find_on_host(const Layout *layout, const char *reference, ImagePolicy
 static void add_advice(Error *error, const Error *host_error)
 {
         if (error && host_error && host_error->hint)
-                free_and_replace(&error->hint, xasprintf("%s%s%s", error->hint ? error->hint : "", error->hint ? " " : "",
-                                                         host_error->hint));
+                free_and_replace(&error->hint, xasprintf("%s%s%s", error->hint ? error->hint : "",
+                                                         error->hint ? " " : "", host_error->hint));
 }
 
 int image_pull(const Layout *layout, const char *reference, ImagePolicy policy, const char *platform,
