@@ -78,6 +78,8 @@ static void take_image(ContainerRecord *record, const Image *image)
         Arena *arena = record->arena;
 
         record->layers = arena_strv(arena, image->layers);
+        record->origin = arena_printf(arena, "%s%s%s", image->source_line ? image->source_line : image->reference,
+                                      image->libc ? ", " : "", image->libc ? image->libc : "");
         record->n_binds = image->n_binds;
         record->binds = arena_new_array(arena, ImageBind, image->n_binds + 1);
         for (size_t i = 0; i < image->n_binds; i++) {

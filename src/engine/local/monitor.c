@@ -161,7 +161,7 @@ static char *monitors_cgroup(const Layout *layout)
 
 static int prepare_folders(const ContainerRecord *record, Error **err)
 {
-        const char *const stale[] = { "exit", "oom", "bundle/oom", "pid", "monitor.pid" };
+        const char *const stale[] = { "exit", "oom", "bundle/oom", "pid", ".pid", "monitor.pid" };
         _cleanup_free_ char *logs = path_join(record->data_path, "logs"),
                             *bundle = path_join(record->run_path, "bundle");
         int r = fs_make_directories(logs, 0700, err);

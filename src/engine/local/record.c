@@ -74,6 +74,7 @@ static const Field record_fields[] = {
         FIELD(ContainerRecord, FIELD_STRING, id),
         FIELD(ContainerRecord, FIELD_INT64, created_ns),
         FIELD(ContainerRecord, FIELD_STRV, layers),
+        FIELD(ContainerRecord, FIELD_STRING, origin),
         FIELD_ITEMS(ContainerRecord, binds, n_binds, &bind_table),
 };
 static const FieldTable record_table = FIELD_TABLE(ContainerRecord, record_fields);

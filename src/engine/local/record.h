@@ -48,6 +48,7 @@ typedef struct ContainerRecord {
         int64_t created_ns;
         ContainerSpec *spec;
         char **layers;          /* of the image, topmost first */
+        char *origin;           /* where the image came from, for volumes it writes: "postgres:15 from …, glibc 2.36" */
         ImageBind *binds;
         size_t n_binds;
         ContainerPast past;

@@ -29,6 +29,15 @@ static int open_origin(const ContainerRecord *record, const char *rootfs, const 
         return root < 0 ? -1 : open_in_root(root, clean, O_RDONLY | O_DIRECTORY, NULL);
 }
 
+/* An empty volume is about to be written by this image. Whoever knows more (the postgres room) replaces it later. */
+static int remember_writer(VolumeRecord *volume, const ContainerRecord *record, const SpecMount *mount, Error **err)
+{
+        if (mount->read_only || !record->origin || streq_ptr(volume->written_by, record->origin))
+                return 0;
+        volume->written_by = arena_strdup(volume->arena, record->origin);
+        return volume_record_save(volume, err);
+}
+
 /* Docker's rule: an empty volume takes the content, owner and mode of the image's folder. The state in volume.json
  * makes an interrupted copy be done again instead of being taken for content. */
 static int fill(VolumeRecord *volume, int origin, int data, Error **err)
@@ -67,10 +76,7 @@ static int fill_if_empty(const Layout *layout, const ContainerRecord *record, co
         data = open(data_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (data < 0)
                 return error_set_errno(err, errno, "open volume \"%s\"", name);
-        if (mount->nocopy || ((*volume)->fill != VOLUME_FILLING && !folder_is_empty(data)))
-                return 0;
-        origin = open_origin(record, rootfs, mount->target);
-        if (origin < 0)
+        if ((*volume)->fill != VOLUME_FILLING && !folder_is_empty(data))
                 return 0;
         r = lock_file(lock_path, -1, &lock, err);
         if (r < 0)
@@ -80,7 +86,11 @@ static int fill_if_empty(const Layout *layout, const ContainerRecord *record, co
         r = volume_record_load(layout, name, volume, err);
         if (r < 0 || ((*volume)->fill != VOLUME_FILLING && !folder_is_empty(data)))
                 return r;
-        return fill(*volume, origin, data, err);
+        r = remember_writer(*volume, record, mount, err);
+        if (r < 0 || mount->nocopy)
+                return r;
+        origin = open_origin(record, rootfs, mount->target);
+        return origin < 0 ? 0 : fill(*volume, origin, data, err);
 }
 
 /* A folder below the volume's root that no link leads out of. */

@@ -44,6 +44,7 @@ static void test_volume_takes_the_images_content(void **state)
         assert_true(OPS->volume_inspect(setup.engine, "vol-etc", true, &info, NULL) >= 0);
         assert_true(info->used_ns > 0 && info->size_bytes > 0);
         assert_null(info->used_by);
+        assert_ptr_equal(strstr(info->written_by, setup.image), info->written_by);
         volume_info_free(info);
 
         /* Not again: what the container wrote stays, what it removed stays away. */
