@@ -45,6 +45,14 @@ RestartVerdict restart_decide(const RestartPolicy *policy, const RestartEnd *end
         return verdict;
 }
 
+bool restart_is_due(const char *policy, int exit_code, bool manually_stopped, int64_t restart_count)
+{
+        const RestartEnd end = { .exit_code = exit_code, .manual = manually_stopped, .attempts = restart_count };
+        RestartPolicy parsed;
+
+        return restart_policy_from_text(policy, &parsed) && restart_decide(&parsed, &end).restart;
+}
+
 bool restart_at_boot(const RestartPolicy *policy, bool manually_stopped, int exit_code, bool ran)
 {
         if (manually_stopped)

@@ -22,6 +22,9 @@ RestartVerdict restart_decide(const RestartPolicy *policy, const RestartEnd *end
 /* "no", "always", "unless-stopped", "on-failure[:N]", and back; the text is owned by the caller. */
 char *restart_policy_to_text(const RestartPolicy *policy);
 bool restart_policy_from_text(const char *text, RestartPolicy *ret); /* NULL is "no" */
+/* A container that has ended so (its record's words) is between two runs: what `ps` calls "restarting", while a keeper
+ * lives. policy as in ContainerSpec.restart. */
+bool restart_is_due(const char *policy, int exit_code, bool manually_stopped, int64_t restart_count);
 /* A boot starts it again, as it was running when the machine went down (ran) or by its policy alone. */
 bool restart_at_boot(const RestartPolicy *policy, bool manually_stopped, int exit_code, bool ran);
 

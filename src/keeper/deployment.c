@@ -211,13 +211,29 @@ static void begin_pulls(Deployment *deployment)
         }
 }
 
+/* --dry-run where images are missing: what they say about entrypoints and volumes is not known yet. */
+static void tell_missing(Deployment *deployment)
+{
+        json_t *plan = json_array();
+
+        VECTOR_FOREACH(image, &deployment->preparation.missing)
+                json_array_append_new(plan, json_pack("{s:s, s:s, s:s, s:s, s:s}", "action", "pull", "kind", "image", "name",
+                                                      image->reference, "service", image->service, "reason",
+                                                      "it is not here yet"));
+        request_note(deployment->request, "the rest of the plan depends on images that are not here yet");
+        request_finish(deployment->request, json_pack("{s:[], s:[], s:o}", "containers", "started", "plan", plan));
+        deployment_free(deployment);
+}
+
 static void on_loaded(void *context, int result, Error *error)
 {
         Deployment *deployment = context;
 
         if (result < 0)
                 deployment_fail(deployment, error);
-        else if (deployment->preparation.missing.length && !deployment->dry_run)
+        else if (deployment->preparation.missing.length && deployment->dry_run)
+                tell_missing(deployment);
+        else if (deployment->preparation.missing.length)
                 begin_pulls(deployment);
         else if (deployment->preparation.plan)
                 on_planned(deployment, 0, NULL);

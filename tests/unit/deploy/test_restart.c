@@ -75,6 +75,16 @@ static void test_a_given_delay_and_window(void **state)
         assert_false(restart_decide(&policy, &end).restart);
 }
 
+static void test_due(void **state)
+{
+        assert_true(restart_is_due("always", 0, false, 100));
+        assert_true(restart_is_due("on-failure:3", 1, false, 2));
+        assert_false(restart_is_due("on-failure:3", 1, false, 3));
+        assert_false(restart_is_due("on-failure", 0, false, 0));
+        assert_false(restart_is_due("always", 1, true, 0));
+        assert_false(restart_is_due(NULL, 1, false, 0));
+}
+
 static void test_boot(void **state)
 {
         RestartPolicy always = policy_of("always"), unless = policy_of("unless-stopped"), failure = policy_of("on-failure");
@@ -110,6 +120,7 @@ int main(void)
                 cmocka_unit_test(test_pauses_double_up_to_a_minute),
                 cmocka_unit_test(test_a_steady_run_forgets),
                 cmocka_unit_test(test_a_given_delay_and_window),
+                cmocka_unit_test(test_due),
                 cmocka_unit_test(test_boot),
                 cmocka_unit_test(test_text),
         };

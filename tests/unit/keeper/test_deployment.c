@@ -299,6 +299,19 @@ static void test_dry_run_changes_nothing(void **state)
         asked_done(&asked);
 }
 
+static void test_dry_run_without_the_image(void **state)
+{
+        World *world = *state;
+        Asked asked;
+
+        fake_engine_forget_image(world->engine, "postgres:16");
+        up(world, &asked, "{" DB "}", "'dry_run': true");
+        assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(asked.result, "plan"), 0),
+                                                              "action")), "pull");
+        assert_int_equal(journal_length(world), 0);
+        asked_done(&asked);
+}
+
 static void test_recreate_keeps_the_old_one_first(void **state)
 {
         World *world = *state;
@@ -384,6 +397,7 @@ int main(void)
                 TEST(test_images),
                 TEST(test_another_folder),
                 TEST(test_dry_run_changes_nothing),
+                TEST(test_dry_run_without_the_image),
                 TEST(test_recreate_keeps_the_old_one_first),
                 TEST(test_down),
                 TEST(test_run_removes_its_container),
