@@ -31,18 +31,17 @@ static int local_image_pull(Engine *engine, const char *reference, const char *p
                             const EngineProgress *progress, Error **err)
 {
         ImageProgress told = { .cancel_fd = -1 };
+        ImagePolicy chosen = IMAGES_AUTO;
 
+        if (policy && !image_policy_from_name(policy, &chosen))
+                return error_set(err, ERROR_INVALID, "there is no image policy \"%s\"", policy);
         if (progress)
                 told = (ImageProgress){ .context = progress->context,
                                         .status = progress->status,
                                         .bytes = progress->bytes,
                                         .warning = progress->warning,
                                         .cancel_fd = progress->cancel_fd };
-        return image_pull(engine_layout(engine), reference,
-                          policy && streq(policy, "host")       ? IMAGES_HOST
-                          : policy && streq(policy, "registry") ? IMAGES_REGISTRY
-                                                                : IMAGES_AUTO,
-                          platform, &told, err);
+        return image_pull(engine_layout(engine), reference, chosen, platform, &told, err);
 }
 
 static int create_network(Engine *engine, const NetworkSpec *spec, Error **err)

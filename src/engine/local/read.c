@@ -124,16 +124,13 @@ static int read_exit_fd(Engine *engine, const char *id, int *ret_fd, Error **err
         return 0;
 }
 
-static ImagePolicy policy_of(const char *name)
-{
-        if (name && streq(name, "host"))
-                return IMAGES_HOST;
-        return name && streq(name, "registry") ? IMAGES_REGISTRY : IMAGES_AUTO;
-}
-
 static int read_image_find(Engine *engine, const char *reference, const char *policy, Image **ret, Error **err)
 {
-        return image_find(engine_layout(engine), reference, policy_of(policy), ret, err);
+        ImagePolicy chosen = IMAGES_AUTO;
+
+        if (policy && !image_policy_from_name(policy, &chosen))
+                return error_set(err, ERROR_INVALID, "there is no image policy \"%s\"", policy);
+        return image_find(engine_layout(engine), reference, chosen, ret, err);
 }
 
 static int read_network_inspect(Engine *engine, const char *name, NetworkInfo **ret, Error **err)
