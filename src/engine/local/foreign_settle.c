@@ -10,7 +10,7 @@
 #include "engine/local/foreign.h"
 #include "state/document.h"
 
-#define TIMEOUT_MS 20000
+#define TIMEOUT_MS 120000
 #define OUTPUT_LIMIT ((size_t)64 * 1024 * 1024)
 
 static int run(char **argv, const char *input, ProcessResult *ret, Error **err)

@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "base/process.h"
 
-#define NFT_TIMEOUT_MS 20000
+#define NFT_TIMEOUT_MS 120000 /* the first call may load the kernel's modules on a slow machine */
 #define REAPER_STACK (64 * 1024)
 #define NEW_GENERATION (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN)
 

@@ -14,7 +14,7 @@
 #include "state/document.h"
 
 #define RUNTIME_FORMAT 1
-#define TRY_TIMEOUT_MS 20000
+#define TRY_TIMEOUT_MS 60000
 
 char *runtime_state_path(const Layout *layout)
 {
