@@ -293,7 +293,7 @@ static void shorten_env_files(Node *service)
 
         if (files)
                 NODE_FOREACH_ITEM(item, files)
-                        if (node_get(*item, "required")->boolean && !node_find(*item, "format"))
+                        if (node_get(*item, "required")->boolean)
                                 *item = node_get(*item, "path");
 }
 
