@@ -17,7 +17,7 @@ static int print_lines(char **lines, bool sort)
         if (sort)
                 strv_sort(lines);
         STRV_FOREACH(line, lines)
-                puts(*line);
+        puts(*line);
         return 0;
 }
 
@@ -28,7 +28,7 @@ static int print_keys(const Project *project, const char *section, Error **err)
 
         if (node_is(map, NODE_MAP))
                 NODE_FOREACH_ENTRY(entry, map)
-                        strv_add(&lines, entry->key);
+        strv_add(&lines, entry->key);
         return print_lines(lines, true);
 }
 
@@ -67,11 +67,12 @@ static int print_profiles(const Project *project, Error **err)
         _cleanup_strv_ char **lines = NULL;
 
         for (size_t i = 0; i < project->n_services + project->n_disabled_services; i++) {
-                const Service *service = i < project->n_services ? &project->services[i] : &project->disabled_services[i - project->n_services];
+                const Service *service = i < project->n_services ? &project->services[i]
+                                                                 : &project->disabled_services[i - project->n_services];
 
                 STRV_FOREACH(profile, service->profiles)
-                        if (!strv_contains(lines, *profile))
-                                strv_add(&lines, *profile);
+                if (!strv_contains(lines, *profile))
+                        strv_add(&lines, *profile);
         }
         return print_lines(lines, true);
 }
@@ -99,7 +100,8 @@ static int print_hashes(const Project *project, const char *wanted, Error **err)
         else
                 names = strv_split(wanted, ',');
         strv_sort(names);
-        STRV_FOREACH(name, names) {
+        STRV_FOREACH(name, names)
+        {
                 const Service *service = project_find_service(project, *name);
                 _cleanup_free_ char *hash = NULL;
 
@@ -139,8 +141,8 @@ static const struct {
         const char *flag;
         int (*print)(const Project *project, Error **err);
 } parts[] = {
-        { "services", print_services }, { "volumes", print_volumes },   { "networks", print_networks },
-        { "profiles", print_profiles }, { "images", print_images },     { "environment", print_environment },
+        { "services", print_services }, { "volumes", print_volumes }, { "networks", print_networks },
+        { "profiles", print_profiles }, { "images", print_images },   { "environment", print_environment },
 };
 
 static int print_config(const Invocation *invocation, const Project *project, Error **err)
@@ -169,7 +171,8 @@ static int run_config(Invocation *invocation, Error **err)
                 return error_set(err, ERROR_UNSUPPORTED, "config: digests of images are not looked up yet");
         if (!hash)
                 options.services = invocation->arguments;
-        options.no_interpolate = invocation_flag(invocation, "no-interpolate") || invocation_flag(invocation, "variables");
+        options.no_interpolate =
+                invocation_flag(invocation, "no-interpolate") || invocation_flag(invocation, "variables");
         options.no_normalize = invocation_flag(invocation, "no-normalize");
         options.no_path_resolution = invocation_flag(invocation, "no-path-resolution");
         options.no_consistency = invocation_flag(invocation, "no-consistency");
@@ -193,7 +196,8 @@ static const Option config_options[] = {
         { "variables", 0, OPTION_FLAG, NULL, "Print the variables that the files use, with their defaults" },
         { "environment", 0, OPTION_FLAG, NULL, "Print what the variables are" },
         { "hash", 0, OPTION_TEXT, "SERVICES", "Print the hash of services, \"*\" of all" },
-        { "explain", 0, OPTION_TEXT, "PATH", "Tell where a value came from, for example services.db.environment.PGDATA" },
+        { "explain", 0, OPTION_TEXT, "PATH",
+          "Tell where a value came from, for example services.db.environment.PGDATA" },
         { "no-interpolate", 0, OPTION_FLAG, NULL, "Leave variables as they are" },
         { "no-normalize", 0, OPTION_FLAG, NULL, "Leave out what the files do not say" },
         { "no-path-resolution", 0, OPTION_FLAG, NULL, "Leave relative paths as they are" },
@@ -208,9 +212,12 @@ const Command command_config = {
         .name = "config",
         .summary = "Check the compose files and print what they come to",
         .arguments = "[SERVICE...]",
-        .details = "All files merged, variables filled in, short forms written out, in the form that docker compose prints. With services, only they "
-                   "and what they depend on.\n\nNothing of Berth's own shows: what it does by default beside the files is not part of the model.",
-        .examples = "berth config --format json\nberth config -q && echo fine\n# where a value came from: file and line, override, .env, default\n"
+        .details = "All files merged, variables filled in, short forms written out, in the form that docker compose "
+                   "prints. With services, only they "
+                   "and what they depend on.\n\nNothing of Berth's own shows: what it does by default beside the files "
+                   "is not part of the model.",
+        .examples = "berth config --format json\nberth config -q && echo fine\n# where a value came from: file and "
+                    "line, override, .env, default\n"
                     "berth config --explain services.db.environment.PGDATA",
         .group = GROUP_LOOK,
         .flags = COMMAND_JSON,

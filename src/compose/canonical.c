@@ -23,7 +23,7 @@ static Node *fail_kind(const Transform *transform, Node *node, const NodePath *p
 static Node *transform_members(const Transform *transform, Node *map, const NodePath *path)
 {
         NODE_FOREACH_ENTRY(entry, map)
-                entry->value = transform_node(transform, entry->value, NODE_PATH_KEY(path, entry->key));
+        entry->value = transform_node(transform, entry->value, NODE_PATH_KEY(path, entry->key));
         return map;
 }
 
@@ -39,7 +39,8 @@ static Node *to_build(const Transform *transform, Node *node, const NodePath *pa
 {
         if (node->kind == NODE_STRING)
                 return single_map(transform, node, "context");
-        return node->kind == NODE_MAP ? transform_members(transform, node, path) : fail_kind(transform, node, path, "a string or a mapping");
+        return node->kind == NODE_MAP ? transform_members(transform, node, path)
+                                      : fail_kind(transform, node, path, "a string or a mapping");
 }
 
 static Node *to_text(const Transform *transform, Node *node, const NodePath *path)
@@ -68,7 +69,7 @@ static Node *to_pairs(const Transform *transform, Node *node, const NodePath *pa
                                 loader_fail(transform->loader, item, NODE_PATH_ITEM(path, i), "expected key=value");
                         return node;
                 }
-                node_set(arena, map, arena_strndup(arena, item->text, (size_t) (equals - item->text)),
+                node_set(arena, map, arena_strndup(arena, item->text, (size_t)(equals - item->text)),
                          node_new_string(arena, equals + 1, item));
         }
         return map;
@@ -90,11 +91,13 @@ static Node *to_dependencies(const Transform *transform, Node *node, const NodeP
         Node *map;
 
         if (node->kind == NODE_MAP) {
-                NODE_FOREACH_ENTRY(entry, node) {
+                NODE_FOREACH_ENTRY(entry, node)
+                {
                         if (entry->value->kind != NODE_MAP)
                                 return fail_kind(transform, entry->value, NODE_PATH_KEY(path, entry->key), "a mapping");
                         if (!node_find(entry->value, "condition"))
-                                node_set(arena, entry->value, "condition", node_new_string(arena, "service_started", entry->value));
+                                node_set(arena, entry->value, "condition",
+                                         node_new_string(arena, "service_started", entry->value));
                         if (!node_find(entry->value, "required"))
                                 node_set(arena, entry->value, "required", node_new_bool(arena, true, entry->value));
                 }
@@ -104,8 +107,8 @@ static Node *to_dependencies(const Transform *transform, Node *node, const NodeP
                 return fail_kind(transform, node, path, "a list or a mapping");
         map = node_new_map(arena, node);
         NODE_FOREACH_ITEM(item, node)
-                if ((*item)->kind == NODE_STRING)
-                        node_set(arena, map, (*item)->text, new_dependency(transform->loader, *item));
+        if ((*item)->kind == NODE_STRING)
+                node_set(arena, map, (*item)->text, new_dependency(transform->loader, *item));
         return map;
 }
 
@@ -132,7 +135,7 @@ static Node *to_env_files(const Transform *transform, Node *node, const NodePath
         if (list->kind != NODE_LIST)
                 return fail_kind(transform, node, path, "a string or a list");
         NODE_FOREACH_ITEM(item, list)
-                *item = to_env_file(transform, *item);
+        *item = to_env_file(transform, *item);
         return list;
 }
 
@@ -174,8 +177,9 @@ static Node *to_names(const Transform *transform, Node *node, const NodePath *pa
                 return node;
         map = node_new_map(transform->loader->arena, node);
         NODE_FOREACH_ITEM(item, node)
-                if ((*item)->kind == NODE_STRING)
-                        node_set(transform->loader->arena, map, (*item)->text, node_new(transform->loader->arena, NODE_NULL, *item));
+        if ((*item)->kind == NODE_STRING)
+                node_set(transform->loader->arena, map, (*item)->text,
+                         node_new(transform->loader->arena, NODE_NULL, *item));
         return map;
 }
 
@@ -232,11 +236,9 @@ static bool add_ports(const Transform *transform, Node *list, Node *entry, const
         ports = short_port(transform->loader->arena, entry, node_scalar_text(transform->loader->arena, entry), &error);
         if (ports)
                 NODE_FOREACH_ITEM(port, ports)
-                        node_add(transform->loader->arena, list, *port);
-        else if (transform->lenient)
-                return false;
-        else
-                loader_fail(transform->loader, entry, path, "%s", error);
+        node_add(transform->loader->arena, list, *port);
+        else if (transform->lenient) return false;
+        else loader_fail(transform->loader, entry, path, "%s", error);
         return true;
 }
 
@@ -268,12 +270,13 @@ static Node *to_ssh(const Transform *transform, Node *node, const NodePath *path
                 const char *equals = item->kind == NODE_STRING ? strchr(item->text, '=') : NULL;
 
                 if (equals)
-                        node_set(arena, map, arena_strndup(arena, item->text, (size_t) (equals - item->text)),
+                        node_set(arena, map, arena_strndup(arena, item->text, (size_t)(equals - item->text)),
                                  node_new_string(arena, equals + 1, item));
                 else if (item->kind == NODE_STRING && streq(item->text, "default"))
                         node_set(arena, map, "default", node_new(arena, NODE_NULL, item));
                 else
-                        loader_fail(transform->loader, item, NODE_PATH_ITEM(path, i), "expected \"default\" or id=path");
+                        loader_fail(transform->loader, item, NODE_PATH_ITEM(path, i),
+                                    "expected \"default\" or id=path");
         }
         return map;
 }
@@ -302,7 +305,8 @@ static Node *to_maybe_external(const Transform *transform, Node *node, const Nod
         node_set(arena, node, "external", node_new_bool(arena, true, external));
         if (!name)
                 return node;
-        loader_warn(transform->loader, "%s: external.name is deprecated. Please set name and external: true", node_path_text(arena, path));
+        loader_warn(transform->loader, "%s: external.name is deprecated. Please set name and external: true",
+                    node_path_text(arena, path));
         if (own && !node_equal(own, name))
                 loader_fail(transform->loader, name, path, "name and external.name conflict; only use name");
         else if (!own)
@@ -364,15 +368,16 @@ static void drop_empty_dns(Node *root)
 
         if (!node_is(services, NODE_MAP))
                 return;
-        NODE_FOREACH_ENTRY(service, services) {
+        NODE_FOREACH_ENTRY(service, services)
+        {
                 Node *dns = node_get(service->value, "dns");
                 uint32_t n = 0;
 
                 if (!node_is(dns, NODE_LIST))
                         continue;
                 NODE_FOREACH_ITEM(item, dns)
-                        if ((*item)->kind != NODE_NULL && !((*item)->kind == NODE_STRING && !*(*item)->text))
-                                dns->items[n++] = *item;
+                if ((*item)->kind != NODE_NULL && !((*item)->kind == NODE_STRING && !*(*item)->text))
+                        dns->items[n++] = *item;
                 dns->n_items = n;
         }
 }

@@ -1,11 +1,13 @@
 /* The steps between merged files and the typed model, each in place on the tree:
- * short forms become long ones, defaults, checks of values, absolute paths, variables without a value, normalisation. */
+ * short forms become long ones, defaults, checks of values, absolute paths, variables without a value, normalisation.
+ */
 #ifndef BERTH_COMPOSE_CANONICAL_H
 #define BERTH_COMPOSE_CANONICAL_H
 
 #include "compose/loader.h"
 
-/* Short forms to long ones. lenient: what cannot be parsed stays as it is (without interpolation it may be a variable). */
+/* Short forms to long ones. lenient: what cannot be parsed stays as it is (without interpolation it may be a variable).
+ */
 void canonical_transform(Loader *loader, Node *root, bool lenient);
 void canonical_set_defaults(Loader *loader, Node *root);
 /* Values that contradict each other or are out of range. */

@@ -8,7 +8,7 @@
 typedef struct Check {
         Loader *loader;
         const Node *model, *services, *disabled;
-        const char *name;       /* the service's */
+        const char *name; /* the service's */
         const Node *service;
 } Check;
 
@@ -18,8 +18,8 @@ static void fail_nearest(const Check *check, const Node *at, const Node *section
 
         if (node_is(section, NODE_MAP))
                 NODE_FOREACH_ENTRY(entry, section)
-                        if (strlen(wanted) > 2 && (strstr(entry->key, wanted) || strstr(wanted, entry->key)))
-                                hint = arena_printf(check->loader->arena, "There is \"%s\".", entry->key);
+        if (strlen(wanted) > 2 && (strstr(entry->key, wanted) || strstr(wanted, entry->key)))
+                hint = arena_printf(check->loader->arena, "There is \"%s\".", entry->key);
         loader_fail_hint(check->loader, at, hint, NULL, "%s", text);
 }
 
@@ -31,7 +31,8 @@ static void check_reference(const Check *check, const Node *at, const char *sect
         if (!name || node_find(known, name))
                 return;
         fail_nearest(check, at, known, name,
-                     arena_printf(check->loader->arena, "service \"%s\" refers to undefined %s %s", check->name, what, name));
+                     arena_printf(check->loader->arena, "service \"%s\" refers to undefined %s %s", check->name, what,
+                                  name));
 }
 
 static void check_build(const Check *check)
@@ -42,35 +43,41 @@ static void check_build(const Check *check)
 
         if (!build) {
                 if (!node_get(check->service, "image") && !node_get(check->service, "provider"))
-                        loader_fail(check->loader, check->service, NULL, "service \"%s\" has neither an image nor a build context specified",
-                                    check->name);
+                        loader_fail(check->loader, check->service, NULL,
+                                    "service \"%s\" has neither an image nor a build context specified", check->name);
                 return;
         }
         if (node_get(build, "dockerfile_inline") && node_get(build, "dockerfile"))
-                loader_fail(check->loader, build, NULL, "service \"%s\" declares mutually exclusive dockerfile and dockerfile_inline", check->name);
+                loader_fail(check->loader, build, NULL,
+                            "service \"%s\" declares mutually exclusive dockerfile and dockerfile_inline", check->name);
         if (contexts)
-                NODE_FOREACH_ENTRY(entry, contexts) {
+                NODE_FOREACH_ENTRY(entry, contexts)
+                {
                         const char *other = node_text(entry->value) ? startswith(entry->value->text, "service:") : NULL;
 
                         if (other && !node_find(check->services, other))
-                                loader_fail(check->loader, entry->value, NULL, "service \"%s\" declares unknown service \"%s\" as additional contexts %s",
+                                loader_fail(check->loader, entry->value, NULL,
+                                            "service \"%s\" declares unknown service \"%s\" as additional contexts %s",
                                             check->name, other, entry->key);
                         else if (other && !node_get(node_get(check->services, other), "build"))
                                 loader_fail(check->loader, entry->value, NULL,
-                                            "service \"%s\" declares non-buildable service \"%s\" as additional contexts %s", check->name, other, entry->key);
+                                            "service \"%s\" declares non-buildable service \"%s\" as additional "
+                                            "contexts %s",
+                                            check->name, other, entry->key);
                 }
         if (platforms && platform) {
                 bool found = false;
 
                 NODE_FOREACH_ITEM(item, platforms)
-                        found |= streq((*item)->text, platform->text);
+                found |= streq((*item)->text, platform->text);
                 if (!found)
-                        loader_fail(check->loader, platform, NULL, "services.%s.build.platforms must include the service's platform \"%s\"",
+                        loader_fail(check->loader, platform, NULL,
+                                    "services.%s.build.platforms must include the service's platform \"%s\"",
                                     check->name, platform->text);
         }
         if (secrets)
                 NODE_FOREACH_ITEM(secret, secrets)
-                        check_reference(check, *secret, "secrets", node_text(node_get(*secret, "source")), "build secret");
+        check_reference(check, *secret, "secrets", node_text(node_get(*secret, "source")), "build secret");
 }
 
 static void check_networks(const Check *check)
@@ -79,12 +86,14 @@ static void check_networks(const Check *check)
         const char *other = mode ? startswith(mode->text, "service:") : NULL;
 
         if (mode && networks)
-                loader_fail(check->loader, mode, NULL, "service %s declares mutually exclusive `network_mode` and `networks`", check->name);
+                loader_fail(check->loader, mode, NULL,
+                            "service %s declares mutually exclusive `network_mode` and `networks`", check->name);
         if (networks)
                 NODE_FOREACH_ENTRY(entry, networks)
-                        check_reference(check, entry->value->line ? entry->value : networks, "networks", entry->key, "network");
+        check_reference(check, entry->value->line ? entry->value : networks, "networks", entry->key, "network");
         if (other && !node_find(check->services, other))
-                loader_fail(check->loader, mode, NULL, "service \"%s\" not found for network_mode 'service:%s'", other, other);
+                loader_fail(check->loader, mode, NULL, "service \"%s\" not found for network_mode 'service:%s'", other,
+                            other);
 }
 
 static void check_healthcheck(const Check *check)
@@ -93,7 +102,8 @@ static void check_healthcheck(const Check *check)
         const char *first = test && test->n_items ? node_text(test->items[0]) : NULL;
 
         if (first && !streq(first, "CMD") && !streq(first, "CMD-SHELL") && !streq(first, "NONE"))
-                loader_fail(check->loader, test, NULL, "services.%s.healthcheck.test must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"",
+                loader_fail(check->loader, test, NULL,
+                            "services.%s.healthcheck.test must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"",
                             check->name);
 }
 
@@ -103,7 +113,8 @@ static void check_dependencies(const Check *check)
 
         if (!dependencies)
                 return;
-        NODE_FOREACH_ENTRY(entry, dependencies) {
+        NODE_FOREACH_ENTRY(entry, dependencies)
+        {
                 const Node *required = node_get(entry->value, "required");
 
                 if (node_find(check->services, entry->key))
@@ -111,12 +122,15 @@ static void check_dependencies(const Check *check)
                 if (node_find(check->disabled, entry->key)) {
                         if (required && !required->boolean)
                                 continue;
-                        loader_fail_hint(check->loader, entry->value, "A profile enables it: add --profile, or required: false.", NULL,
-                                         "service \"%s\" depends on service \"%s\", which no active profile enables", check->name, entry->key);
+                        loader_fail_hint(check->loader, entry->value,
+                                         "A profile enables it: add --profile, or required: false.", NULL,
+                                         "service \"%s\" depends on service \"%s\", which no active profile enables",
+                                         check->name, entry->key);
                         continue;
                 }
                 fail_nearest(check, entry->value, check->services, entry->key,
-                             arena_printf(check->loader->arena, "service \"%s\" depends on undefined service \"%s\"", check->name, entry->key));
+                             arena_printf(check->loader->arena, "service \"%s\" depends on undefined service \"%s\"",
+                                          check->name, entry->key));
         }
 }
 
@@ -128,17 +142,20 @@ static void check_sources(const Check *check)
         const Node *volumes = node_get(check->service, "volumes"), *models = node_get(check->service, "models");
 
         if (volumes)
-                NODE_FOREACH_ITEM(volume, volumes) {
+                NODE_FOREACH_ITEM(volume, volumes)
+                {
                         const char *type = node_text(node_get(*volume, "type"));
 
                         if (type && streq(type, "volume"))
-                                check_reference(check, *volume, "volumes", node_text(node_get(*volume, "source")), "volume");
+                                check_reference(check, *volume, "volumes", node_text(node_get(*volume, "source")),
+                                                "volume");
                 }
         for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
                 const Node *list = node_get(check->service, lists[i].key);
 
                 if (list)
-                        NODE_FOREACH_ITEM(item, list) {
+                        NODE_FOREACH_ITEM(item, list)
+                        {
                                 const char *source = node_text(node_get(*item, "source"));
 
                                 check_reference(check, *item, lists[i].section, source ? source : "", lists[i].what);
@@ -146,7 +163,7 @@ static void check_sources(const Check *check)
         }
         if (models)
                 NODE_FOREACH_ENTRY(entry, models)
-                        check_reference(check, entry->value, "models", entry->key, "model");
+        check_reference(check, entry->value, "models", entry->key, "model");
 }
 
 /* Two ways to say the same must say the same. */
@@ -157,8 +174,9 @@ static void check_same(const Check *check, const char *key, const char *where, c
         const Node *other = node_get(limits, member);
 
         if (own && limits && !(other && node_equal(own, other)))
-                loader_fail(check->loader, own, NULL, "services.%s: can't set distinct values on '%s' and 'deploy.resources.%s.%s'", check->name, key,
-                            where, member);
+                loader_fail(check->loader, own, NULL,
+                            "services.%s: can't set distinct values on '%s' and 'deploy.resources.%s.%s'", check->name,
+                            key, where, member);
 }
 
 static int64_t int_value(const Node *node, int64_t fallback)
@@ -168,17 +186,22 @@ static int64_t int_value(const Node *node, int64_t fallback)
 
 static void check_scale(const Check *check)
 {
-        const Node *scale = node_get(check->service, "scale"), *replicas = node_get(node_get(check->service, "deploy"), "replicas");
+        const Node *scale = node_get(check->service, "scale"),
+                   *replicas = node_get(node_get(check->service, "deploy"), "replicas");
         const Node *container = node_get(check->service, "container_name");
 
         if (scale && replicas && scale->integer != replicas->integer)
-                loader_fail(check->loader, scale, NULL, "services.%s: can't set distinct values on 'scale' and 'deploy.replicas'", check->name);
+                loader_fail(check->loader, scale, NULL,
+                            "services.%s: can't set distinct values on 'scale' and 'deploy.replicas'", check->name);
         if (int_value(scale, 0) < 0)
-                loader_fail(check->loader, scale, NULL, "services.%s.scale: must be greater than or equal to 0", check->name);
+                loader_fail(check->loader, scale, NULL, "services.%s.scale: must be greater than or equal to 0",
+                            check->name);
         if (int_value(replicas, 0) < 0)
-                loader_fail(check->loader, replicas, NULL, "services.%s.deploy.replicas: must be greater than or equal to 0", check->name);
+                loader_fail(check->loader, replicas, NULL,
+                            "services.%s.deploy.replicas: must be greater than or equal to 0", check->name);
         if (container && int_value(scale, int_value(replicas, 1)) > 1)
-                loader_fail(check->loader, container, NULL, "services.%s: can't set container_name and %s as container name must be unique",
+                loader_fail(check->loader, container, NULL,
+                            "services.%s: can't set container_name and %s as container name must be unique",
                             check->name, scale ? "scale" : "deploy.replicas");
 }
 
@@ -188,11 +211,14 @@ static void check_watch(const Check *check)
 
         if (!watch)
                 return;
-        NODE_FOREACH_ITEM(item, watch) {
+        NODE_FOREACH_ITEM(item, watch)
+        {
                 const char *action = node_text(node_get(*item, "action"));
 
                 if (!node_get(*item, "target") && action && !streq(action, "rebuild") && !streq(action, "restart"))
-                        loader_fail(check->loader, *item, NULL, "services.%s.develop.watch: target is required for non-rebuild actions", check->name);
+                        loader_fail(check->loader, *item, NULL,
+                                    "services.%s.develop.watch: target is required for non-rebuild actions",
+                                    check->name);
         }
 }
 
@@ -207,8 +233,8 @@ static void check_targets(const Check *check)
                 char *place = arena_printf(arena, "services.%s.tmpfs[%zu]", check->name, i);
 
                 if (strmap_has(&seen, path))
-                        loader_fail(check->loader, tmpfs->items[i], NULL, "%s: target %s already mounted as %s", place, path,
-                                    (char *) strmap_get(&seen, path));
+                        loader_fail(check->loader, tmpfs->items[i], NULL, "%s: target %s already mounted as %s", place,
+                                    path, (char *)strmap_get(&seen, path));
                 strmap_set(&seen, path, place);
         }
         for (size_t i = 0; volumes && i < volumes->n_items; i++) {
@@ -218,8 +244,8 @@ static void check_targets(const Check *check)
                 if (!target)
                         target = "";
                 if (strmap_has(&seen, target))
-                        loader_fail(check->loader, volumes->items[i], NULL, "%s: target %s already mounted as %s", place, target,
-                                    (char *) strmap_get(&seen, target));
+                        loader_fail(check->loader, volumes->items[i], NULL, "%s: target %s already mounted as %s",
+                                    place, target, (char *)strmap_get(&seen, target));
                 strmap_set(&seen, target, place);
         }
 }
@@ -247,15 +273,17 @@ static void check_secrets(Loader *loader, const Node *model)
         if (!secrets)
                 return;
         NODE_FOREACH_ENTRY(entry, secrets)
-                if (!node_get(entry->value, "external") && !node_get(entry->value, "file") && !node_get(entry->value, "environment"))
-                        loader_fail(loader, entry->value, NULL, "secret \"%s\" must declare either `file` or `environment`", entry->key);
+        if (!node_get(entry->value, "external") && !node_get(entry->value, "file") &&
+            !node_get(entry->value, "environment"))
+                loader_fail(loader, entry->value, NULL, "secret \"%s\" must declare either `file` or `environment`",
+                            entry->key);
 }
 
 /* Cycles of depends_on: depth first, each service once. */
 typedef struct Walk {
         Loader *loader;
         const Node *services;
-        Strmap done;            /* name → itself */
+        Strmap done; /* name → itself */
         const char **path;
         size_t depth;
         bool found;
@@ -279,7 +307,8 @@ static void walk_service(Walk *walk, const char *name, const Node *service)
                 return;
         walk->path[walk->depth++] = name;
         if (dependencies)
-                NODE_FOREACH_ENTRY(entry, dependencies) {
+                NODE_FOREACH_ENTRY(entry, dependencies)
+                {
                         const Node *next = node_get(walk->services, entry->key);
                         size_t i = 0;
 
@@ -291,7 +320,7 @@ static void walk_service(Walk *walk, const char *name, const Node *service)
                                 walk_service(walk, entry->key, next);
                 }
         walk->depth--;
-        strmap_set(&walk->done, name, (void *) name);
+        strmap_set(&walk->done, name, (void *)name);
 }
 
 static void check_cycles(Loader *loader, const Node *services)
@@ -300,16 +329,19 @@ static void check_cycles(Loader *loader, const Node *services)
 
         walk.path = arena_new_array(loader->arena, const char *, services->n_entries + 1);
         NODE_FOREACH_ENTRY(entry, services)
-                if (!walk.found)
-                        walk_service(&walk, entry->key, entry->value);
+        if (!walk.found)
+                walk_service(&walk, entry->key, entry->value);
         strmap_done(&walk.done);
 }
 
 void consistency_check(Loader *loader, const Node *model, const Node *disabled)
 {
-        Check check = { .loader = loader, .model = model, .services = node_get(model, "services"), .disabled = disabled };
+        Check check = {
+                .loader = loader, .model = model, .services = node_get(model, "services"), .disabled = disabled
+        };
 
-        NODE_FOREACH_ENTRY(entry, check.services) {
+        NODE_FOREACH_ENTRY(entry, check.services)
+        {
                 check.name = entry->key;
                 check.service = entry->value;
                 check_service(&check);
@@ -323,14 +355,16 @@ void consistency_check_container_names(Loader *loader, const Node *model)
         const Node *services = node_get(model, "services");
         _cleanup_strmap_ Strmap owners = STRMAP_INIT;
 
-        NODE_FOREACH_ENTRY(entry, services) {
+        NODE_FOREACH_ENTRY(entry, services)
+        {
                 const Node *name = node_get(entry->value, "container_name");
 
                 if (!node_text(name))
                         continue;
                 if (strmap_has(&owners, name->text))
-                        loader_fail(loader, name, NULL, "services.%s: container name \"%s\" is already in use by service %s", entry->key, name->text,
-                                    (char *) strmap_get(&owners, name->text));
-                strmap_set(&owners, name->text, (void *) entry->key);
+                        loader_fail(loader, name, NULL,
+                                    "services.%s: container name \"%s\" is already in use by service %s", entry->key,
+                                    name->text, (char *)strmap_get(&owners, name->text));
+                strmap_set(&owners, name->text, (void *)entry->key);
         }
 }

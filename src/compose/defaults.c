@@ -21,8 +21,8 @@ static void default_devices(Loader *loader, Node *requests)
         if (!node_is(requests, NODE_LIST))
                 return;
         NODE_FOREACH_ITEM(request, requests)
-                if ((*request)->kind == NODE_MAP && !node_find(*request, "count") && !node_find(*request, "device_ids"))
-                        set_text(loader, *request, "count", "all");
+        if ((*request)->kind == NODE_MAP && !node_find(*request, "count") && !node_find(*request, "device_ids"))
+                set_text(loader, *request, "count", "all");
 }
 
 static Node *reserved_devices(const Node *service)
@@ -32,12 +32,14 @@ static Node *reserved_devices(const Node *service)
 
 static void default_service(Loader *loader, Node *service)
 {
-        Node *build = node_get(service, "build"), *secrets = node_get(service, "secrets"), *ports = node_get(service, "ports");
+        Node *build = node_get(service, "build"), *secrets = node_get(service, "secrets"),
+             *ports = node_get(service, "ports");
 
         if (node_is(build, NODE_MAP))
                 set_text(loader, build, "context", ".");
         if (node_is(secrets, NODE_LIST))
-                NODE_FOREACH_ITEM(secret, secrets) {
+                NODE_FOREACH_ITEM(secret, secrets)
+                {
                         const char *source = node_text(node_get(*secret, "source"));
 
                         if ((*secret)->kind == NODE_MAP && !node_find(*secret, "target"))
@@ -46,10 +48,10 @@ static void default_service(Loader *loader, Node *service)
                 }
         if (node_is(ports, NODE_LIST))
                 NODE_FOREACH_ITEM(port, ports)
-                        if ((*port)->kind == NODE_MAP) {
-                                set_text(loader, *port, "protocol", "tcp");
-                                set_text(loader, *port, "mode", "ingress");
-                        }
+        if ((*port)->kind == NODE_MAP) {
+                set_text(loader, *port, "protocol", "tcp");
+                set_text(loader, *port, "mode", "ingress");
+        }
         default_devices(loader, node_get(service, "gpus"));
         default_devices(loader, reserved_devices(service));
 }
@@ -60,7 +62,7 @@ void canonical_set_defaults(Loader *loader, Node *root)
 
         if (node_is(services, NODE_MAP))
                 NODE_FOREACH_ENTRY(entry, services)
-                        default_service(loader, entry->value);
+        default_service(loader, entry->value);
 }
 
 static void check_external(Loader *loader, const Node *volume, const NodePath *path)
@@ -70,8 +72,9 @@ static void check_external(Loader *loader, const Node *volume, const NodePath *p
         if (!external || external->kind != NODE_BOOL || !external->boolean)
                 return;
         NODE_FOREACH_ENTRY(entry, volume)
-                if (!streq(entry->key, "name") && !streq(entry->key, "external") && !startswith(entry->key, "x-"))
-                        loader_fail(loader, entry->value, path, "conflicting parameters \"external\" and \"%s\" specified", entry->key);
+        if (!streq(entry->key, "name") && !streq(entry->key, "external") && !startswith(entry->key, "x-"))
+                loader_fail(loader, entry->value, path, "conflicting parameters \"external\" and \"%s\" specified",
+                            entry->key);
 }
 
 static void check_file_source(Loader *loader, const Node *object, const NodePath *path, const char *const *keys)
@@ -97,7 +100,8 @@ static void check_devices(Loader *loader, const Node *requests, const NodePath *
                 return;
         for (size_t i = 0; i < requests->n_items; i++)
                 if (node_find(requests->items[i], "count") && node_find(requests->items[i], "device_ids"))
-                        loader_fail(loader, requests->items[i], NODE_PATH_ITEM(path, i), "\"count\" and \"device_ids\" attributes are exclusive");
+                        loader_fail(loader, requests->items[i], NODE_PATH_ITEM(path, i),
+                                    "\"count\" and \"device_ids\" attributes are exclusive");
 }
 
 static void check_service(Loader *loader, const Node *service, const NodePath *path)
@@ -116,11 +120,14 @@ static void check_service(Loader *loader, const Node *service, const NodePath *p
                 const Node *at = node_get(watch->items[i], "path");
 
                 if (node_text(at) && !*at->text)
-                        loader_fail(loader, at, NODE_PATH_KEY(NODE_PATH_ITEM(watch_path, i), "path"), "value can't be blank");
+                        loader_fail(loader, at, NODE_PATH_KEY(NODE_PATH_ITEM(watch_path, i), "path"),
+                                    "value can't be blank");
         }
         check_devices(loader, node_get(service, "gpus"), NODE_PATH_KEY(path, "gpus"));
-        check_devices(loader, reserved_devices(service),
-                      NODE_PATH_KEY(NODE_PATH_KEY(NODE_PATH_KEY(NODE_PATH_KEY(path, "deploy"), "resources"), "reservations"), "devices"));
+        check_devices(
+                loader, reserved_devices(service),
+                NODE_PATH_KEY(NODE_PATH_KEY(NODE_PATH_KEY(NODE_PATH_KEY(path, "deploy"), "resources"), "reservations"),
+                              "devices"));
 }
 
 void canonical_check(Loader *loader, Node *root)
@@ -135,7 +142,8 @@ void canonical_check(Loader *loader, Node *root)
 
                 if (!node_is(section, NODE_MAP))
                         continue;
-                NODE_FOREACH_ENTRY(entry, section) {
+                NODE_FOREACH_ENTRY(entry, section)
+                {
                         const NodePath *path = NODE_PATH_KEY(&top, entry->key);
 
                         if (i == 0)

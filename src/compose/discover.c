@@ -14,9 +14,14 @@
 #include "compose/source.h"
 #include "compose/yaml_tree.h"
 
-static const char *const file_names[] = { "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml", NULL };
+static const char *const file_names[] = { "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml",
+                                          NULL };
 static const char *const override_names[] = {
-        "compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml", NULL,
+        "compose.override.yml",
+        "compose.override.yaml",
+        "docker-compose.override.yml",
+        "docker-compose.override.yaml",
+        NULL,
 };
 
 void discovered_done(Discovered *discovered)
@@ -35,9 +40,10 @@ static const char *variable_value(const Loader *loader, const char *name)
 
 static void load_environment(Loader *loader)
 {
-        STRV_FOREACH(pair, loader->options->environment) {
+        STRV_FOREACH(pair, loader->options->environment)
+        {
                 const char *equals = strchr(*pair, '=');
-                _cleanup_free_ char *name = equals ? xstrndup(*pair, (size_t) (equals - *pair)) : NULL;
+                _cleanup_free_ char *name = equals ? xstrndup(*pair, (size_t)(equals - *pair)) : NULL;
 
                 if (name)
                         variables_set(loader, &loader->variables, name, equals + 1, "the environment");
@@ -52,7 +58,8 @@ static char *project_folder(const Loader *loader, char *const *files)
 {
         if (!isempty(loader->options->project_dir))
                 return path_clean(loader->working_dir, loader->options->project_dir);
-        STRV_FOREACH(file, files) {
+        STRV_FOREACH(file, files)
+        {
                 _cleanup_free_ char *path = NULL;
 
                 if (streq(*file, "-"))
@@ -84,8 +91,8 @@ static int load_env_files(Loader *loader, char *const *files, Error **err)
                 _cleanup_strv_ char **parts = strv_split(listed, ',');
 
                 STRV_FOREACH(part, parts)
-                        if (**part)
-                                strv_add(&env_files, *part);
+                if (**part)
+                        strv_add(&env_files, *part);
         }
         if (!env_files && !default_env_file_disabled(loader)) {
                 _cleanup_free_ char *folder = project_folder(loader, files);
@@ -100,14 +107,15 @@ static int load_env_files(Loader *loader, char *const *files, Error **err)
         if (r < 0)
                 return r;
         STRMAP_FOREACH(entry, &read.map)
-                if (!strmap_has(&loader->variables.map, entry->key))
-                        strmap_set(&loader->variables.map, entry->key, entry->value);
+        if (!strmap_has(&loader->variables.map, entry->key))
+                strmap_set(&loader->variables.map, entry->key, entry->value);
         return 0;
 }
 
 static int files_from_variable(Loader *loader, char ***files, Error **err)
 {
-        const char *value = variable_value(loader, "COMPOSE_FILE"), *separator = variable_value(loader, "COMPOSE_PATH_SEPARATOR");
+        const char *value = variable_value(loader, "COMPOSE_FILE"),
+                   *separator = variable_value(loader, "COMPOSE_PATH_SEPARATOR");
         size_t length;
 
         if (*files || !value)
@@ -117,7 +125,7 @@ static int files_from_variable(Loader *loader, char ***files, Error **err)
         length = strlen(separator);
         for (;;) {
                 const char *end = strstr(value, separator);
-                _cleanup_free_ char *part = end ? xstrndup(value, (size_t) (end - value)) : xstrdup(value);
+                _cleanup_free_ char *part = end ? xstrndup(value, (size_t)(end - value)) : xstrdup(value);
                 char *path = streq(part, "-") ? xstrdup(part) : path_clean(loader->working_dir, part);
 
                 if (!streq(path, "-") && access(path, F_OK) < 0) {
@@ -193,7 +201,7 @@ static void find_profiles(const Loader *loader, Discovered *discovered)
                 size_t length = strcspn(listed, ","), start = strspn(listed, " \t\n");
                 size_t end = length;
 
-                while (end > start && isspace((unsigned char) listed[end - 1]))
+                while (end > start && isspace((unsigned char)listed[end - 1]))
                         end--;
                 if (start < end)
                         strv_take(&discovered->profiles, xstrndup(listed + start, end - start));
@@ -209,7 +217,8 @@ int discover(Loader *loader, Discovered *ret, Error **err)
         int r;
 
         load_environment(loader);
-        STRV_FOREACH(file, loader->options->files) {
+        STRV_FOREACH(file, loader->options->files)
+        {
                 if (streq(*file, "-"))
                         strv_add(&files, "-");
                 else
@@ -241,7 +250,7 @@ static char *normalize_name(const char *name)
         Strbuf out = STRBUF_INIT;
 
         for (; *name; name++) {
-                char c = (char) tolower((unsigned char) *name);
+                char c = (char)tolower((unsigned char)*name);
 
                 if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || ((c == '_' || c == '-') && out.length > 0))
                         strbuf_addc(&out, c);
@@ -255,7 +264,8 @@ static int set_name_exactly(Loader *loader, const char *name, Error **err)
 
         if (!streq(normal, name))
                 return error_set(err, ERROR_INVALID,
-                                 "invalid project name \"%s\": must consist only of lowercase alphanumeric characters, hyphens, and underscores as "
+                                 "invalid project name \"%s\": must consist only of lowercase alphanumeric characters, "
+                                 "hyphens, and underscores as "
                                  "well as start with a letter or number",
                                  name);
         loader->project_name = arena_strdup(loader->arena, name);
@@ -268,13 +278,15 @@ static const char *name_in_files(Loader *loader, char *const *files, bool *ret_n
 {
         const char *name = "";
 
-        STRV_FOREACH(file, files) {
+        STRV_FOREACH(file, files)
+        {
                 const YamlDocuments *documents = source_documents(loader, *file);
 
                 for (size_t i = 0; documents && i < documents->length; i++) {
                         const Node *node = node_get(documents->roots[i], "name");
-                        const char *text = node && node->kind <= NODE_STRING && node->kind != NODE_NULL ? node_scalar_text(loader->arena, node)
-                                                                                                         : NULL;
+                        const char *text = node && node->kind <= NODE_STRING && node->kind != NODE_NULL
+                                                   ? node_scalar_text(loader->arena, node)
+                                                   : NULL;
 
                         if (isempty(text))
                                 continue;

@@ -5,9 +5,9 @@
 #include "compose/loader.h"
 
 typedef struct Discovered {
-        char **files;       /* absolute, "-" for standard input */
+        char **files; /* absolute, "-" for standard input */
         char **profiles;
-        char *working_dir;  /* absolute */
+        char *working_dir; /* absolute */
 } Discovered;
 
 void discovered_done(Discovered *discovered);

@@ -46,7 +46,7 @@ static size_t blank_length(const char *c)
 {
         if (*c == '\t' || *c == '\v' || *c == '\f' || *c == '\r' || *c == ' ')
                 return 1;
-        return (unsigned char) c[0] == 0xc2 && ((unsigned char) c[1] == 0x85 || (unsigned char) c[1] == 0xa0) ? 2 : 0;
+        return (unsigned char)c[0] == 0xc2 && ((unsigned char)c[1] == 0x85 || (unsigned char)c[1] == 0xa0) ? 2 : 0;
 }
 
 static const char *skip_blanks(const char *c)
@@ -73,8 +73,9 @@ static const char *skip_to_statement(Parser *parser, const char *c)
 
 static size_t trimmed_length(const char *text, size_t length)
 {
-        while (length > 0 && (isspace((unsigned char) text[length - 1]) ||
-                              (length > 1 && (unsigned char) text[length - 2] == 0xc2 && blank_length(text + length - 2) == 2)))
+        while (length > 0 &&
+               (isspace((unsigned char)text[length - 1]) ||
+                (length > 1 && (unsigned char)text[length - 2] == 0xc2 && blank_length(text + length - 2) == 2)))
                 length -= blank_length(text + length - 1) || text[length - 1] == '\n' ? 1 : 2;
         return length;
 }
@@ -86,7 +87,7 @@ static int parse_key(Parser *parser, const char **at, char **ret, bool *ret_alon
         const char *after = startswith(start, "export");
         size_t length;
 
-        if (after && (isspace((unsigned char) *after)))
+        if (after && (isspace((unsigned char)*after)))
                 start = skip_blanks(after);
         *ret_alone = false;
         for (c = start; *c; c++) {
@@ -98,11 +99,12 @@ static int parse_key(Parser *parser, const char **at, char **ret, bool *ret_alon
                 }
                 if (*c == '=' || *c == ':' || *c == '\n')
                         break;
-                if (strchr("_.-[]", *c) || isalnum((unsigned char) *c) || (unsigned char) *c >= 0x80)
+                if (strchr("_.-[]", *c) || isalnum((unsigned char)*c) || (unsigned char)*c >= 0x80)
                         continue;
-                return fail_line(parser, "unexpected character \"%c\" in variable name \"%.*s\"", *c, (int) strcspn(start, "\n"), start);
+                return fail_line(parser, "unexpected character \"%c\" in variable name \"%.*s\"", *c,
+                                 (int)strcspn(start, "\n"), start);
         }
-        length = trimmed_length(start, (size_t) (c - start));
+        length = trimmed_length(start, (size_t)(c - start));
         if (!*c) {
                 /* The last line without an end: the reference takes no name from it, and reads it again as nothing. */
                 *ret = xstrdup("");
@@ -141,10 +143,10 @@ static int expand(Parser *parser, const char *text, const char **ret)
 static void add_utf8(Strbuf *out, unsigned code)
 {
         if (code < 0x80) {
-                strbuf_addc(out, (char) code);
+                strbuf_addc(out, (char)code);
         } else {
-                strbuf_addc(out, (char) (0xc0 | code >> 6));
-                strbuf_addc(out, (char) (0x80 | (code & 0x3f)));
+                strbuf_addc(out, (char)(0xc0 | code >> 6));
+                strbuf_addc(out, (char)(0x80 | (code & 0x3f)));
         }
 }
 
@@ -164,7 +166,7 @@ static char *expand_escapes(const char *text)
                         strbuf_adds(&out, "$$");
                         text += 2;
                 } else if (text[0] == '\\' && text[1] == '0' && strspn(text + 2, "01234567") >= 3) {
-                        unsigned code = (unsigned) ((text[2] - '0') * 64 + (text[3] - '0') * 8 + (text[4] - '0'));
+                        unsigned code = (unsigned)((text[2] - '0') * 64 + (text[3] - '0') * 8 + (text[4] - '0'));
 
                         if (code == 0 || code > 255)
                                 strbuf_add(&out, text, 5);
@@ -187,7 +189,7 @@ static int parse_unquoted(Parser *parser, const char **at, const char **ret)
 
         comment = memmem(line, length, " #", 2);
         if (comment)
-                length = (size_t) (comment - line);
+                length = (size_t)(comment - line);
         text = xstrndup(line, trimmed_length(line, length));
         r = expand(parser, text, ret);
         parser->line++;
@@ -215,7 +217,7 @@ static int parse_quoted(Parser *parser, const char **at, const char **ret)
         }
         if (!*c) {
                 parser->line = first;
-                return fail_line(parser, "unterminated quoted value %.*s", (int) strcspn(start, "\n"), start);
+                return fail_line(parser, "unterminated quoted value %.*s", (int)strcspn(start, "\n"), start);
         }
         *at = c + 1;
         if (quote == '\'') {
@@ -250,8 +252,8 @@ static int parse_statement(Parser *parser, const char **at)
         return 0;
 }
 
-int dotenv_parse(Loader *loader, const char *file, const char *data, TemplateLookup lookup, const void *context, Variables *out,
-                 Error **err)
+int dotenv_parse(Loader *loader, const char *file, const char *data, TemplateLookup lookup, const void *context,
+                 Variables *out, Error **err)
 {
         Parser parser = { loader, file, lookup, context, out, 1, err };
         const char *after_mark = startswith(data, "\xef\xbb\xbf");
@@ -269,8 +271,8 @@ int dotenv_parse(Loader *loader, const char *file, const char *data, TemplateLoo
         }
 }
 
-int dotenv_parse_raw(Loader *loader, const char *file, const char *data, TemplateLookup lookup, const void *context, Variables *out,
-                     Error **err)
+int dotenv_parse_raw(Loader *loader, const char *file, const char *data, TemplateLookup lookup, const void *context,
+                     Variables *out, Error **err)
 {
         Parser parser = { loader, file, lookup, context, out, 0, err };
         const char *after_mark = startswith(data, "\xef\xbb\xbf");
@@ -284,20 +286,20 @@ int dotenv_parse_raw(Loader *loader, const char *file, const char *data, Templat
                 at += length + (at[length] == '\n');
                 if (kept > 0 && line[kept - 1] == '\r')
                         kept--;
-                while (kept > 0 && isspace((unsigned char) *line)) {
+                while (kept > 0 && isspace((unsigned char)*line)) {
                         line++;
                         kept--;
                 }
                 if (kept == 0 || *line == '#')
                         continue;
                 equals = memchr(line, '=', kept);
-                key = xstrndup(line, equals ? (size_t) (equals - line) : kept);
+                key = xstrndup(line, equals ? (size_t)(equals - line) : kept);
                 if (!*key)
                         return fail_line(&parser, "no variable name");
                 if (strpbrk(key, " \t"))
                         return fail_line(&parser, "variable \"%s\" contains white space", key);
                 if (equals) {
-                        _cleanup_free_ char *value = xstrndup(equals + 1, kept - (size_t) (equals + 1 - line));
+                        _cleanup_free_ char *value = xstrndup(equals + 1, kept - (size_t)(equals + 1 - line));
                         variables_set(loader, out, key, value, file);
                 } else {
                         const Variable *variable = lookup ? lookup(context, key) : NULL;
@@ -315,7 +317,8 @@ static const Variable *lookup_in(const void *context, const char *name)
 
 int dotenv_read_files(Loader *loader, char *const *files, const Variables *current, Variables *out, Error **err)
 {
-        STRV_FOREACH(file, files) {
+        STRV_FOREACH(file, files)
+        {
                 _cleanup_free_ char *path = path_clean(loader->working_dir, *file);
                 _cleanup_strbuf_ Strbuf data = STRBUF_INIT;
                 struct stat st;
@@ -328,7 +331,8 @@ int dotenv_read_files(Loader *loader, char *const *files, const Variables *curre
                 r = fs_read_file(AT_FDCWD, path, LOADER_FILE_LIMIT, &data, err);
                 if (r < 0)
                         return error_prefix(err, r, "env file %s", path);
-                r = dotenv_parse(loader, arena_strdup(loader->arena, path), strbuf_text(&data), lookup_in, current, out, err);
+                r = dotenv_parse(loader, arena_strdup(loader->arena, path), strbuf_text(&data), lookup_in, current, out,
+                                 err);
                 if (r < 0)
                         return r;
         }

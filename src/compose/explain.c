@@ -16,7 +16,8 @@ static const NodeEntry *longest_key(const Node *map, const char *path)
         const NodeEntry *best = NULL;
         size_t best_length = 0;
 
-        NODE_FOREACH_ENTRY(entry, map) {
+        NODE_FOREACH_ENTRY(entry, map)
+        {
                 size_t length = strlen(entry->key);
                 const char *rest = startswith(path, entry->key);
 
@@ -35,17 +36,18 @@ static int fail_missing(const Node *node, const char *path, const char *rest, Er
 
         if (node->kind == NODE_MAP)
                 NODE_FOREACH_ENTRY(entry, node)
-                        strbuf_addf(&keys, "%s%s", keys.length ? ", " : "", entry->key);
-        else if (node->kind == NODE_LIST)
-                strbuf_addf(&keys, "%u items, from [0]", node->n_items);
+        strbuf_addf(&keys, "%s%s", keys.length ? ", " : "", entry->key);
+        else if (node->kind == NODE_LIST) strbuf_addf(&keys, "%u items, from [0]", node->n_items);
         if (keys.length == 0)
                 return r;
         if (rest > path)
-                return error_hint(err, r, "There, %.*s holds: %s.", (int) (rest - path - (rest[-1] == '.')), path, strbuf_text(&keys));
+                return error_hint(err, r, "There, %.*s holds: %s.", (int)(rest - path - (rest[-1] == '.')), path,
+                                  strbuf_text(&keys));
         return error_hint(err, r, "The top level holds: %s.", strbuf_text(&keys));
 }
 
-static int find_value(const Project *project, const char *path, const Node **ret, const NodeEntry **ret_entry, Error **err)
+static int find_value(const Project *project, const char *path, const Node **ret, const NodeEntry **ret_entry,
+                      Error **err)
 {
         const Node *node = project->model;
         const char *rest = path;
@@ -146,10 +148,8 @@ static void collect_variables(Collection *collection, const Node *node)
                 template_variables(collection->arena, node->text, collect_variable, collection);
         else if (node->kind == NODE_LIST)
                 NODE_FOREACH_ITEM(item, node)
-                        collect_variables(collection, *item);
-        else if (node->kind == NODE_MAP)
-                NODE_FOREACH_ENTRY(entry, node)
-                        collect_variables(collection, entry->value);
+        collect_variables(collection, *item);
+        else if (node->kind == NODE_MAP) NODE_FOREACH_ENTRY(entry, node) collect_variables(collection, entry->value);
 }
 
 static void collection_done(Collection *collection)
@@ -172,21 +172,24 @@ char *explain_variables(const Project *project)
         Strbuf out = STRBUF_INIT;
 
         collect(project, &collection);
-        STRMAP_FOREACH(entry, &collection.variables) {
+        STRMAP_FOREACH(entry, &collection.variables)
+        {
                 const TemplateVariable *variable = entry->value;
 
-                if ((int) strlen(entry->key) > name_width)
-                        name_width = (int) strlen(entry->key);
-                if ((int) strlen(variable->default_value) > default_width)
-                        default_width = (int) strlen(variable->default_value);
+                if ((int)strlen(entry->key) > name_width)
+                        name_width = (int)strlen(entry->key);
+                if ((int)strlen(variable->default_value) > default_width)
+                        default_width = (int)strlen(variable->default_value);
         }
-        strbuf_addf(&out, "%-*s  REQUIRED  %-*s  ALTERNATE VALUE\n", name_width, "NAME", default_width, "DEFAULT VALUE");
-        STRMAP_FOREACH(entry, &collection.variables) {
+        strbuf_addf(&out, "%-*s  REQUIRED  %-*s  ALTERNATE VALUE\n", name_width, "NAME", default_width,
+                    "DEFAULT VALUE");
+        STRMAP_FOREACH(entry, &collection.variables)
+        {
                 const TemplateVariable *variable = entry->value;
                 size_t start = out.length;
 
-                strbuf_addf(&out, "%-*s  %-8s  %-*s  %s", name_width, entry->key, variable->required ? "true" : "false", default_width,
-                            variable->default_value, variable->alternate);
+                strbuf_addf(&out, "%-*s  %-8s  %-*s  %s", name_width, entry->key, variable->required ? "true" : "false",
+                            default_width, variable->default_value, variable->alternate);
                 while (out.length > start && out.data[out.length - 1] == ' ')
                         strbuf_truncate(&out, out.length - 1);
                 strbuf_addc(&out, '\n');
@@ -202,14 +205,18 @@ char *explain_variables_json(const Project *project)
 
         collect(project, &collection);
         map = node_new_map(collection.arena, NULL);
-        STRMAP_FOREACH(entry, &collection.variables) {
+        STRMAP_FOREACH(entry, &collection.variables)
+        {
                 const TemplateVariable *variable = entry->value;
                 Node *value = node_new_map(collection.arena, NULL);
 
                 node_set(collection.arena, value, "Name", node_new_string(collection.arena, variable->name, NULL));
-                node_set(collection.arena, value, "DefaultValue", node_new_string(collection.arena, variable->default_value, NULL));
-                node_set(collection.arena, value, "PresenceValue", node_new_string(collection.arena, variable->alternate, NULL));
-                node_set(collection.arena, value, "Required", node_new_bool(collection.arena, variable->required, NULL));
+                node_set(collection.arena, value, "DefaultValue",
+                         node_new_string(collection.arena, variable->default_value, NULL));
+                node_set(collection.arena, value, "PresenceValue",
+                         node_new_string(collection.arena, variable->alternate, NULL));
+                node_set(collection.arena, value, "Required",
+                         node_new_bool(collection.arena, variable->required, NULL));
                 node_set(collection.arena, map, entry->key, value);
         }
         output_json(&out, map, JSON_COMPACT);

@@ -68,7 +68,7 @@ bool cast_boolean(Loader *loader, const char *text, bool *ret)
         static const char *const yes[] = { "y", "yes", "on" }, *const no[] = { "n", "no", "off" };
 
         if (strcasecmp(text, "true") == 0 || strcasecmp(text, "false") == 0) {
-                *ret = tolower((unsigned char) *text) == 't';
+                *ret = tolower((unsigned char)*text) == 't';
                 return true;
         }
         for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
@@ -77,7 +77,8 @@ bool cast_boolean(Loader *loader, const char *text, bool *ret)
                 if (!value && strcasecmp(text, no[i]) != 0)
                         continue;
                 *ret = value;
-                loader_warn(loader, "\"%s\" for boolean is not supported by YAML 1.2, please use `%s`", text, value ? "true" : "false");
+                loader_warn(loader, "\"%s\" for boolean is not supported by YAML 1.2, please use `%s`", text,
+                            value ? "true" : "false");
                 return true;
         }
         return false;
@@ -89,7 +90,7 @@ bool cast_int(const char *text, int64_t *ret)
         char *end;
         long long value;
 
-        if (!isdigit((unsigned char) *digits))
+        if (!isdigit((unsigned char)*digits))
                 return false;
         errno = 0;
         value = strtoll(text, &end, 10);
@@ -104,7 +105,7 @@ bool cast_float(const char *text, double *ret)
         char *end;
         double value;
 
-        if (!*text || isspace((unsigned char) *text))
+        if (!*text || isspace((unsigned char)*text))
                 return false;
         value = strtod(text, &end);
         if (*end)
@@ -142,7 +143,7 @@ static void cast_node(Loader *loader, Node *node, const NodePath *path, Cast cas
                 node->kind = NODE_FLOAT;
                 node->number = number;
                 if (cast == CAST_SINGLE) {
-                        node->number = (double) (float) number;
+                        node->number = (double)(float)number;
                         node->flags |= NODE_SINGLE;
                 }
         }
@@ -178,7 +179,7 @@ static void interpolate_node(Loader *loader, Node *node, const Variables *variab
                 break;
         case NODE_MAP:
                 NODE_FOREACH_ENTRY(entry, node)
-                        interpolate_node(loader, entry->value, variables, NODE_PATH_KEY(path, entry->key));
+                interpolate_node(loader, entry->value, variables, NODE_PATH_KEY(path, entry->key));
                 break;
         case NODE_NULL:
         case NODE_BOOL:
@@ -194,7 +195,8 @@ void interpolate_tree(Loader *loader, Node *root, const Variables *variables)
         interpolate_node(loader, root, variables, NULL);
 }
 
-bool interpolate_text(Loader *loader, const char *text, const Variables *variables, const char **ret, const char **ret_error)
+bool interpolate_text(Loader *loader, const char *text, const Variables *variables, const char **ret,
+                      const char **ret_error)
 {
         TemplateResult result;
 

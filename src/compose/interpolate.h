@@ -7,7 +7,8 @@
 
 void interpolate_tree(Loader *loader, Node *root, const Variables *variables);
 /* One text outside a tree (the project's name). */
-bool interpolate_text(Loader *loader, const char *text, const Variables *variables, const char **ret, const char **ret_error);
+bool interpolate_text(Loader *loader, const char *text, const Variables *variables, const char **ret,
+                      const char **ret_error);
 
 /* "true", and with a warning "yes", "on" and their likes. */
 bool cast_boolean(Loader *loader, const char *text, bool *ret);

@@ -11,160 +11,9 @@
 #include "compose/discover.h"
 #include "compose/dotenv.h"
 #include "compose/model.h"
+#include "compose/select.h"
 #include "compose/source.h"
 #include "compose/typed.h"
-
-static bool has_profile(const Node *service, char *const *profiles)
-{
-        const Node *own = node_get(service, "profiles");
-
-        if (!own)
-                return true;
-        STRV_FOREACH(profile, profiles) {
-                if (streq(*profile, "*"))
-                        return true;
-                NODE_FOREACH_ITEM(item, own)
-                        if (streq((*item)->text, *profile))
-                                return true;
-        }
-        return false;
-}
-
-/* Moves services between the enabled and the disabled ones by the profiles. */
-static void apply_profiles(Loader *loader, Node *model, Node *disabled, char *const *profiles)
-{
-        Node *services = node_get(model, "services"), *enabled = node_new_map(loader->arena, services);
-        Node *off = node_new_map(loader->arena, NULL);
-
-        NODE_FOREACH_ENTRY(entry, services)
-                node_set_at(loader->arena, has_profile(entry->value, profiles) ? enabled : off, entry->key, entry->line, entry->column, entry->value);
-        NODE_FOREACH_ENTRY(entry, disabled)
-                node_set_at(loader->arena, has_profile(entry->value, profiles) ? enabled : off, entry->key, entry->line, entry->column, entry->value);
-        node_sort(enabled);
-        *disabled = *off;
-        node_set(loader->arena, model, "services", enabled);
-}
-
-/* Services that were named on the command line bring their profiles. */
-static void enable_named(Loader *loader, Node *model, Node *disabled, char ***profiles)
-{
-        bool more = false;
-
-        STRV_FOREACH(name, loader->options->services) {
-                const Node *own = node_get(node_get(disabled, *name), "profiles");
-
-                if (node_find(node_get(model, "services"), *name) || !own)
-                        continue;
-                NODE_FOREACH_ITEM(item, own)
-                        strv_add(profiles, (*item)->text);
-                more = true;
-        }
-        if (more)
-                apply_profiles(loader, model, disabled, *profiles);
-}
-
-static void select_service(Loader *loader, const Node *services, const char *name, bool required, Strmap *selected)
-{
-        const Node *service = node_get(services, name), *dependencies = node_get(service, "depends_on");
-
-        if (strmap_has(selected, name))
-                return;
-        if (!service) {
-                if (required)
-                        loader_fail(loader, NULL, NULL, "no such service: %s", name);
-                return;
-        }
-        strmap_set(selected, name, (void *) service);
-        if (dependencies)
-                NODE_FOREACH_ENTRY(entry, dependencies) {
-                        const Node *needed = node_get(entry->value, "required");
-
-                        select_service(loader, services, entry->key, !needed || needed->boolean, selected);
-                }
-}
-
-/* Only the named services and what they depend on stay enabled. */
-static void select_named(Loader *loader, Node *model, Node *disabled)
-{
-        Node *services = node_get(model, "services"), *kept = node_new_map(loader->arena, services);
-        _cleanup_strmap_ Strmap selected = STRMAP_INIT;
-
-        if (!loader->options->services)
-                return;
-        STRV_FOREACH(name, loader->options->services)
-                select_service(loader, services, *name, true, &selected);
-        NODE_FOREACH_ENTRY(entry, services) {
-                Node *dependencies = node_get(entry->value, "depends_on");
-
-                if (!strmap_has(&selected, entry->key)) {
-                        node_set_at(loader->arena, disabled, entry->key, entry->line, entry->column, entry->value);
-                        continue;
-                }
-                for (size_t i = 0; dependencies && i < dependencies->n_entries;)
-                        if (strmap_has(&selected, dependencies->entries[i].key))
-                                i++;
-                        else
-                                node_remove(dependencies, dependencies->entries[i].key);
-                if (dependencies && dependencies->n_entries == 0)
-                        node_remove(entry->value, "depends_on");
-                node_set_at(loader->arena, kept, entry->key, entry->line, entry->column, entry->value);
-        }
-        node_set(loader->arena, model, "services", kept);
-}
-
-static void use_sources(const Node *list, Strmap *used)
-{
-        if (list)
-                NODE_FOREACH_ITEM(item, list) {
-                        const char *source = node_text(node_get(*item, "source")), *type = node_text(node_get(*item, "type"));
-
-                        if (source && (!type || streq(type, "volume")))
-                                strmap_set(used, source, (void *) source);
-                }
-}
-
-static void use_names(const Node *map, Strmap *used)
-{
-        if (map)
-                NODE_FOREACH_ENTRY(entry, map)
-                        strmap_set(used, entry->key, (void *) entry->key);
-}
-
-static void prune_section(Loader *loader, Node *model, const char *section, const Strmap *used)
-{
-        Node *all = node_get(model, section), *kept = node_new_map(loader->arena, all);
-
-        if (!all)
-                return;
-        NODE_FOREACH_ENTRY(entry, all)
-                if (strmap_has(used, entry->key))
-                        node_set_at(loader->arena, kept, entry->key, entry->line, entry->column, entry->value);
-        kept->flags |= all->flags;
-        if (kept->n_entries > 0)
-                node_set(loader->arena, model, section, kept);
-        else
-                node_remove(model, section);
-}
-
-/* Resources that no enabled service uses are left out. */
-static void prune(Loader *loader, Node *model)
-{
-        static const char *const sections[] = { "networks", "volumes", "secrets", "configs", "models" };
-        Strmap used[ARRAY_SIZE(sections)] = { 0 };
-
-        NODE_FOREACH_ENTRY(entry, node_get(model, "services")) {
-                use_names(node_get(entry->value, "networks"), &used[0]);
-                use_sources(node_get(entry->value, "volumes"), &used[1]);
-                use_sources(node_get(entry->value, "secrets"), &used[2]);
-                use_sources(node_get(node_get(entry->value, "build"), "secrets"), &used[2]);
-                use_sources(node_get(entry->value, "configs"), &used[3]);
-                use_names(node_get(entry->value, "models"), &used[4]);
-        }
-        for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
-                prune_section(loader, model, sections[i], &used[i]);
-                strmap_done(&used[i]);
-        }
-}
 
 /* Variables for the values in an env_file: those of the project, then the service's own. */
 typedef struct EnvironmentContext {
@@ -175,7 +24,7 @@ typedef struct EnvironmentContext {
 
 static const Variable *lookup_environment(const void *context, const char *name)
 {
-        EnvironmentContext *own = (EnvironmentContext *) context;
+        EnvironmentContext *own = (EnvironmentContext *)context;
         const Variable *variable = variables_get(&own->loader->variables, name);
         const char *text;
 
@@ -188,8 +37,8 @@ static const Variable *lookup_environment(const void *context, const char *name)
         return &own->own;
 }
 
-static bool read_variables_file(Loader *loader, const Node *at, const char *path, const char *format, bool required, const char *what,
-                                TemplateLookup lookup, const void *context, Variables *out)
+static bool read_variables_file(Loader *loader, const Node *at, const char *path, const char *format, bool required,
+                                const char *what, TemplateLookup lookup, const void *context, Variables *out)
 {
         _cleanup_strbuf_ Strbuf data = STRBUF_INIT;
         const char *name = arena_strdup(loader->arena, path);
@@ -215,7 +64,8 @@ static bool read_variables_file(Loader *loader, const Node *at, const char *path
 
 static void variables_into_map(Loader *loader, const Variables *variables, Node *map, const Node *at)
 {
-        STRMAP_FOREACH(entry, &variables->map) {
+        STRMAP_FOREACH(entry, &variables->map)
+        {
                 const Variable *variable = entry->value;
                 Node *node;
 
@@ -236,8 +86,10 @@ static void resolve_environment(Loader *loader, Node *service)
         _cleanup_(variables_done) Variables variables = { 0 };
 
         if (environment)
-                NODE_FOREACH_ENTRY(entry, environment) {
-                        const Variable *variable = entry->value->kind == NODE_NULL ? variables_get(&loader->variables, entry->key) : NULL;
+                NODE_FOREACH_ENTRY(entry, environment)
+                {
+                        const Variable *variable =
+                                entry->value->kind == NODE_NULL ? variables_get(&loader->variables, entry->key) : NULL;
 
                         if (!variable)
                                 continue;
@@ -250,11 +102,11 @@ static void resolve_environment(Loader *loader, Node *service)
                 environment = node_new_map(loader->arena, files);
         context.environment = environment;
         NODE_FOREACH_ENTRY(entry, environment)
-                if (node_text(entry->value))
-                        variables_set(loader, &variables, entry->key, entry->value->text, "environment");
+        if (node_text(entry->value))
+                variables_set(loader, &variables, entry->key, entry->value->text, "environment");
         NODE_FOREACH_ITEM(item, files)
-                read_variables_file(loader, *item, node_text(node_get(*item, "path")), node_text(node_get(*item, "format")),
-                                    node_get(*item, "required")->boolean, "env", lookup_environment, &context, &variables);
+        read_variables_file(loader, *item, node_text(node_get(*item, "path")), node_text(node_get(*item, "format")),
+                            node_get(*item, "required")->boolean, "env", lookup_environment, &context, &variables);
         variables_into_map(loader, &variables, environment, files);
         if (environment->n_entries > 0)
                 node_set(loader->arena, service, "environment", environment);
@@ -272,7 +124,8 @@ static void resolve_labels(Loader *loader, Node *service)
 
         if (!files)
                 return;
-        NODE_FOREACH_ITEM(item, files) {
+        NODE_FOREACH_ITEM(item, files)
+        {
                 _cleanup_(variables_done) Variables own = { 0 };
 
                 read_variables_file(loader, *item, (*item)->text, NULL, true, "label", lookup_labels, &all, &own);
@@ -293,13 +146,14 @@ static void shorten_env_files(Node *service)
 
         if (files)
                 NODE_FOREACH_ITEM(item, files)
-                        if (node_get(*item, "required")->boolean)
-                                *item = node_get(*item, "path");
+        if (node_get(*item, "required")->boolean)
+                *item = node_get(*item, "path");
 }
 
 static void resolve_services(Loader *loader, Node *model)
 {
-        NODE_FOREACH_ENTRY(entry, node_get(model, "services")) {
+        NODE_FOREACH_ENTRY(entry, node_get(model, "services"))
+        {
                 if (loader->options->no_env_resolution) {
                         shorten_env_files(entry->value);
                 } else {
@@ -316,16 +170,16 @@ static int typed_model(Loader *loader, Node *root, Discovered *discovered, Node 
 
         if (loader->n_errors > 0)
                 return -ERROR_INVALID;
-        apply_profiles(loader, model, disabled, discovered->profiles);
+        select_profiles(loader, model, disabled, discovered->profiles);
         if (!loader->options->no_consistency)
                 consistency_check(loader, model, disabled);
         if (loader->n_errors > 0)
                 return -ERROR_INVALID;
-        enable_named(loader, model, disabled, &discovered->profiles);
+        select_enable_named(loader, model, disabled, &discovered->profiles);
         resolve_services(loader, model);
-        select_named(loader, model, disabled);
+        select_only_named(loader, model, disabled);
         if (!loader->options->all_resources)
-                prune(loader, model);
+                select_prune(loader, model);
         if (!loader->options->no_consistency)
                 consistency_check_container_names(loader, model);
         *ret_model = model;
@@ -354,7 +208,8 @@ static Node *load_root(Loader *loader, const Discovered *discovered)
                 return NULL;
         }
         if (!loader->options->no_normalize) {
-                node_set(loader->arena, root, "name", node_new_string(loader->arena, loader->project_name, node_get(root, "name")));
+                node_set(loader->arena, root, "name",
+                         node_new_string(loader->arena, loader->project_name, node_get(root, "name")));
                 canonical_normalize(loader, root, &loader->variables);
         }
         return root;
@@ -375,9 +230,9 @@ static void keep_warnings(Loader *loader, Project *project)
         _cleanup_strv_ char **warnings = NULL, **variables = NULL;
 
         STRMAP_FOREACH(entry, &loader->warnings)
-                strv_add(&warnings, entry->key);
+        strv_add(&warnings, entry->key);
         STRMAP_FOREACH(entry, &loader->variables.map)
-                strv_addf(&variables, "%s=%s", entry->key, ((const Variable *) entry->value)->value);
+        strv_addf(&variables, "%s=%s", entry->key, ((const Variable *)entry->value)->value);
         strv_sort(variables);
         project->warnings = arena_strv(project->arena, warnings);
         project->variables = arena_strv(project->arena, variables);
@@ -388,12 +243,9 @@ static void null_empty_lists(Node *node)
 {
         if (node->kind == NODE_MAP)
                 NODE_FOREACH_ENTRY(entry, node)
-                        null_empty_lists(entry->value);
-        else if (node->kind == NODE_LIST && node->n_items > 0)
-                NODE_FOREACH_ITEM(item, node)
-                        null_empty_lists(*item);
-        else if (node->kind == NODE_LIST)
-                node->flags |= NODE_NIL;
+        null_empty_lists(entry->value);
+        else if (node->kind == NODE_LIST && node->n_items > 0) NODE_FOREACH_ITEM(item, node) null_empty_lists(*item);
+        else if (node->kind == NODE_LIST) node->flags |= NODE_NIL;
 }
 
 static int load(Loader *loader, Discovered *discovered, Project **ret, Error **err)
@@ -439,7 +291,7 @@ int project_load(const LoadOptions *options, Project **ret, Error **err)
         if (loader.n_errors > 0) {
                 Error *errors = TAKE_PTR(loader.errors);
 
-                r = -(int) errors->kind;
+                r = -(int)errors->kind;
                 error_move(err, &errors, r);
                 return r;
         }

@@ -13,14 +13,15 @@ void loader_add_error(Loader *loader, Error **error)
         *error = NULL;
 }
 
-static void fail(Loader *loader, const Node *at, const char *path, const char *hint, const char *format, va_list arguments)
+static void fail(Loader *loader, const Node *at, const char *path, const char *hint, const char *format,
+                 va_list arguments)
 {
         _cleanup_free_ char *text = xvasprintf(format, arguments);
         Error *error = NULL;
 
         if (at && at->file && at->line)
-                error_set_at(&error, ERROR_INVALID, at->file, (int) at->line, (int) at->column, "%s%s%s", path ? path : "",
-                             path && *path ? ": " : "", text);
+                error_set_at(&error, ERROR_INVALID, at->file, (int)at->line, (int)at->column, "%s%s%s",
+                             path ? path : "", path && *path ? ": " : "", text);
         else
                 error_set(&error, ERROR_INVALID, "%s%s%s", path ? path : "", path && *path ? ": " : "", text);
         if (hint)
@@ -82,5 +83,5 @@ void variables_done(Variables *variables)
 void variables_copy(Variables *to, const Variables *from)
 {
         STRMAP_FOREACH(entry, &from->map)
-                strmap_set(&to->map, entry->key, entry->value);
+        strmap_set(&to->map, entry->key, entry->value);
 }

@@ -7,7 +7,7 @@
 #include "compose/node.h"
 #include "compose/project.h"
 
-#define LOADER_FILE_LIMIT ((size_t)64 * 1024 * 1024)
+#define LOADER_FILE_LIMIT  ((size_t)64 * 1024 * 1024)
 #define LOADER_ERROR_LIMIT 50 /* more are counted, not kept */
 
 typedef struct Variable {
@@ -23,22 +23,23 @@ typedef struct Variables {
 typedef struct Loader {
         Arena *arena;
         const LoadOptions *options;
-        Error *errors;        /* in order; moved to the caller's at the end */
+        Error *errors; /* in order; moved to the caller's at the end */
         size_t n_errors;
-        Strmap warnings;      /* text → itself, each once, in order */
-        Variables variables;  /* of the main project */
+        Strmap warnings;     /* text → itself, each once, in order */
+        Variables variables; /* of the main project */
         const char *working_dir, *home;
         const char *project_name;
         bool name_given;
-        bool quiet;           /* no warnings: the second pass over the same text */
-        Strmap documents;     /* path → YamlDocuments of it, read and not yet used */
-        Strmap extended;      /* what was made of files that are extended */
+        bool quiet;       /* no warnings: the second pass over the same text */
+        Strmap documents; /* path → YamlDocuments of it, read and not yet used */
+        Strmap extended;  /* what was made of files that are extended */
 } Loader;
 
 /* Puts an error on the list: at is the node it is about (or NULL), path its place in the model (or NULL). */
 void loader_fail(Loader *loader, const Node *at, const NodePath *path, const char *format, ...) _printf_(4, 5);
 /* The same with a hint, which may be NULL, for the user. */
-void loader_fail_hint(Loader *loader, const Node *at, const char *hint, const char *path, const char *format, ...) _printf_(5, 6);
+void loader_fail_hint(Loader *loader, const Node *at, const char *hint, const char *path, const char *format, ...)
+        _printf_(5, 6);
 void loader_add_error(Loader *loader, Error **error); /* takes it */
 void loader_warn(Loader *loader, const char *format, ...) _printf_(2, 3);
 

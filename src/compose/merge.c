@@ -9,20 +9,23 @@ static Node *merge_nodes(Loader *loader, Node *base, Node *over, const NodePath 
 
 static Node *merge_maps(Loader *loader, Node *base, Node *over, const NodePath *path)
 {
-        NODE_FOREACH_ENTRY(entry, over) {
+        NODE_FOREACH_ENTRY(entry, over)
+        {
                 NodeEntry *present = node_find(base, entry->key);
 
                 if (!present)
                         node_set_at(loader->arena, base, entry->key, entry->line, entry->column, entry->value);
                 else
-                        present->value = merge_nodes(loader, present->value, entry->value, NODE_PATH_KEY(path, entry->key));
+                        present->value =
+                                merge_nodes(loader, present->value, entry->value, NODE_PATH_KEY(path, entry->key));
         }
         return base;
 }
 
 static Node *fail_merge(Loader *loader, Node *base, Node *over, const NodePath *path)
 {
-        loader_fail(loader, over, path, "cannot override a %s with a %s", node_kind_name(base->kind), node_kind_name(over->kind));
+        loader_fail(loader, over, path, "cannot override a %s with a %s", node_kind_name(base->kind),
+                    node_kind_name(over->kind));
         return base;
 }
 
@@ -36,19 +39,20 @@ static Node *replace(Loader *loader, Node *base, Node *over, const NodePath *pat
 static Node *append(Loader *loader, Node *base, Node *over)
 {
         NODE_FOREACH_ITEM(item, over)
-                node_add(loader->arena, base, *item);
+        node_add(loader->arena, base, *item);
         return base;
 }
 
 static int compare_texts(const void *a, const void *b)
 {
-        return strcmp((*(Node *const *) a)->text, (*(Node *const *) b)->text);
+        return strcmp((*(Node *const *)a)->text, (*(Node *const *)b)->text);
 }
 
 static void add_pair(Loader *loader, Node *list, const char *key, Node *value)
 {
-        const char *text = node_is_null(value) ? key
-                                               : arena_printf(loader->arena, "%s=%s", key, node_scalar_text(loader->arena, value));
+        const char *text = node_is_null(value)
+                                   ? key
+                                   : arena_printf(loader->arena, "%s=%s", key, node_scalar_text(loader->arena, value));
 
         node_add(loader->arena, list, node_new_string(loader->arena, text, value));
 }
@@ -65,12 +69,12 @@ static Node *to_list(Loader *loader, Node *node)
                 node_add(loader->arena, list, node);
         if (node->kind != NODE_MAP)
                 return list;
-        NODE_FOREACH_ENTRY(entry, node) {
+        NODE_FOREACH_ENTRY(entry, node)
+        {
                 if (entry->value->kind == NODE_LIST)
                         NODE_FOREACH_ITEM(item, entry->value)
-                                add_pair(loader, list, entry->key, *item);
-                else
-                        add_pair(loader, list, entry->key, entry->value);
+                add_pair(loader, list, entry->key, *item);
+                else add_pair(loader, list, entry->key, entry->value);
         }
         if (list->n_items > 1)
                 qsort(list->items, list->n_items, sizeof(Node *), compare_texts);
@@ -87,7 +91,8 @@ static Node *merge_hosts(Loader *loader, Node *base, Node *over, const NodePath 
         Node *list = to_list(loader, base), *more = to_list(loader, over);
         size_t present = list->n_items;
 
-        NODE_FOREACH_ITEM(item, more) {
+        NODE_FOREACH_ITEM(item, more)
+        {
                 bool found = false;
 
                 for (size_t i = 0; i < present && !found; i++)
@@ -108,7 +113,8 @@ static Node *to_map(Loader *loader, Node *node, bool dependency)
         if (node->kind != NODE_LIST)
                 return NULL;
         map = node_new_map(loader->arena, node);
-        NODE_FOREACH_ITEM(item, node) {
+        NODE_FOREACH_ITEM(item, node)
+        {
                 Node *value;
 
                 if ((*item)->kind != NODE_STRING)
@@ -116,7 +122,8 @@ static Node *to_map(Loader *loader, Node *node, bool dependency)
                 value = node_new(loader->arena, dependency ? NODE_MAP : NODE_NULL, *item);
                 if (dependency) {
                         value->flags |= NODE_LIST_FORM;
-                        node_set(loader->arena, value, "condition", node_new_string(loader->arena, "service_started", *item));
+                        node_set(loader->arena, value, "condition",
+                                 node_new_string(loader->arena, "service_started", *item));
                         node_set(loader->arena, value, "required", node_new_bool(loader->arena, true, *item));
                 }
                 node_set(loader->arena, map, (*item)->text, value);
@@ -220,11 +227,12 @@ static Node *merge_ipam(Loader *loader, Node *base, Node *over, const NodePath *
                 return fail_merge(loader, base, over, path);
         result = node_new_list(loader->arena, over);
         NODE_FOREACH_ITEM(left, base)
-                NODE_FOREACH_ITEM(right, over) {
-                        if ((*left)->kind != NODE_MAP || (*right)->kind != NODE_MAP)
-                                return fail_merge(loader, base, over, path);
-                        merge_pool(loader, result, *left, *right, path);
-                }
+        NODE_FOREACH_ITEM(right, over)
+        {
+                if ((*left)->kind != NODE_MAP || (*right)->kind != NODE_MAP)
+                        return fail_merge(loader, base, over, path);
+                merge_pool(loader, result, *left, *right, path);
+        }
         return result;
 }
 
@@ -271,7 +279,8 @@ static Node *merge_nodes(Loader *loader, Node *base, Node *over, const NodePath 
         if (over->kind == NODE_NULL)
                 return base;
         if (base->kind == NODE_MAP)
-                return over->kind == NODE_MAP ? merge_maps(loader, base, over, path) : fail_merge(loader, base, over, path);
+                return over->kind == NODE_MAP ? merge_maps(loader, base, over, path)
+                                              : fail_merge(loader, base, over, path);
         if (base->kind == NODE_LIST)
                 return over->kind == NODE_LIST ? append(loader, base, over) : fail_merge(loader, base, over, path);
         return replace(loader, base, over, path);

@@ -70,7 +70,7 @@ typedef struct NodePath {
         size_t index;
 } NodePath;
 
-#define NODE_PATH_KEY(up, name) (&(NodePath){ .parent = (up), .key = (name) })
+#define NODE_PATH_KEY(up, name)    (&(NodePath){ .parent = (up), .key = (name) })
 #define NODE_PATH_ITEM(up, number) (&(NodePath){ .parent = (up), .index = (number) })
 
 /* "services.db.ports[0]"; the top is "". In the arena. */
@@ -79,7 +79,8 @@ char *node_path_text(Arena *arena, const NodePath *path);
 bool node_path_matches(const NodePath *path, const char *pattern);
 size_t node_path_depth(const NodePath *path);
 
-/* New nodes. A scalar cannot become a list or map later: it has less room. `at` lends its place (file, line, column, note); NULL: none. Strings are not copied. */
+/* New nodes. A scalar cannot become a list or map later: it has less room. `at` lends its place (file, line, column,
+ * note); NULL: none. Strings are not copied. */
 Node *node_new(Arena *arena, NodeKind kind, const Node *at);
 Node *node_new_string(Arena *arena, const char *text, const Node *at);
 Node *node_new_int(Arena *arena, int64_t value, const Node *at);
@@ -129,9 +130,8 @@ const char *node_scalar_text(Arena *arena, const Node *node);
 /* The shortest digits that read back as the same number; with an exponent below `low` and from `high` on. */
 void format_float(Strbuf *buffer, double value, bool single, int low, int high);
 
-#define NODE_FOREACH_ENTRY(entry, map) \
+#define NODE_FOREACH_ENTRY(entry, map)                                                                                 \
         for (NodeEntry *entry = (map)->entries; entry < (map)->entries + (map)->n_entries; entry++)
-#define NODE_FOREACH_ITEM(item, list) \
-        for (Node **item = (list)->items; item < (list)->items + (list)->n_items; item++)
+#define NODE_FOREACH_ITEM(item, list) for (Node **item = (list)->items; item < (list)->items + (list)->n_items; item++)
 
 #endif

@@ -29,7 +29,8 @@ static void normalize_networks(Loader *loader, Node *root)
         if (!node_is(networks, NODE_MAP))
                 networks = default_node(loader, NODE_MAP);
         if (node_is(services, NODE_MAP))
-                NODE_FOREACH_ENTRY(entry, services) {
+                NODE_FOREACH_ENTRY(entry, services)
+                {
                         Node *service = entry->value, *attached = node_get(service, "networks");
 
                         if (node_find(service, "provider") || node_find(service, "network_mode"))
@@ -56,8 +57,10 @@ static void resolve_pairs(Loader *loader, Node *map, const char *key, const Vari
         if (node_is(pairs, NODE_MAP)) {
                 Node *kept = node_new_map(loader->arena, pairs);
 
-                NODE_FOREACH_ENTRY(entry, pairs) {
-                        const Variable *variable = entry->value->kind == NODE_NULL ? variables_get(variables, entry->key) : NULL;
+                NODE_FOREACH_ENTRY(entry, pairs)
+                {
+                        const Variable *variable =
+                                entry->value->kind == NODE_NULL ? variables_get(variables, entry->key) : NULL;
                         Node *value = entry->value;
 
                         if (variable) {
@@ -70,13 +73,16 @@ static void resolve_pairs(Loader *loader, Node *map, const char *key, const Vari
                 }
                 node_set(loader->arena, map, key, kept);
         } else if (node_is(pairs, NODE_LIST)) {
-                NODE_FOREACH_ITEM(item, pairs) {
+                NODE_FOREACH_ITEM(item, pairs)
+                {
                         if (node_text(*item) && !strchr((*item)->text, '=')) {
                                 const Variable *variable = variables_get(variables, (*item)->text);
 
                                 if (variable) {
-                                        (*item)->note = arena_printf(loader->arena, "%s from %s", (*item)->text, variable->origin);
-                                        (*item)->text = arena_printf(loader->arena, "%s=%s", (*item)->text, variable->value);
+                                        (*item)->note = arena_printf(loader->arena, "%s from %s", (*item)->text,
+                                                                     variable->origin);
+                                        (*item)->text =
+                                                arena_printf(loader->arena, "%s=%s", (*item)->text, variable->value);
                                 } else if (!keep)
                                         continue;
                         }
@@ -105,13 +111,14 @@ static void imply_from_links(Loader *loader, const Node *service, Node *dependen
 
         if (!node_is(links, NODE_LIST))
                 return;
-        NODE_FOREACH_ITEM(link, links) {
+        NODE_FOREACH_ITEM(link, links)
+        {
                 const char *text = node_text(*link), *colon = text ? strchr(text, ':') : NULL;
 
                 if (!text)
                         continue;
                 if (colon && !strchr(colon + 1, ':'))
-                        text = arena_strndup(loader->arena, text, (size_t) (colon - text));
+                        text = arena_strndup(loader->arena, text, (size_t)(colon - text));
                 imply_dependency(loader, dependencies, text, *link, true);
         }
 }
@@ -135,11 +142,13 @@ static void imply_from_volumes(Loader *loader, const Node *service, Node *depend
 
         if (!node_is(from, NODE_LIST))
                 return;
-        NODE_FOREACH_ITEM(item, from) {
+        NODE_FOREACH_ITEM(item, from)
+        {
                 const char *text = node_text(*item);
 
                 if (text && !startswith(text, "container:"))
-                        imply_dependency(loader, dependencies, arena_strndup(loader->arena, text, strcspn(text, ":")), *item, false);
+                        imply_dependency(loader, dependencies, arena_strndup(loader->arena, text, strcspn(text, ":")),
+                                         *item, false);
         }
 }
 
@@ -163,7 +172,8 @@ static void normalize_service(Loader *loader, Node *service, const Variables *va
         imply_from_links(loader, service, dependencies);
         imply_from_namespaces(loader, service, dependencies);
         if (node_is(volumes, NODE_LIST))
-                NODE_FOREACH_ITEM(volume, volumes) {
+                NODE_FOREACH_ITEM(volume, volumes)
+                {
                         Node *target = node_get(*volume, "target");
 
                         if (node_text(target))
@@ -183,15 +193,16 @@ static bool is_true(const Node *node)
         if (node->kind == NODE_BOOL)
                 return node->boolean;
         text = node_text(node);
-        return text && (streq(text, "true") || streq(text, "True") || streq(text, "TRUE") || streq(text, "t") || streq(text, "T") ||
-                        streq(text, "1"));
+        return text && (streq(text, "true") || streq(text, "True") || streq(text, "TRUE") || streq(text, "t") ||
+                        streq(text, "T") || streq(text, "1"));
 }
 
 static void name_resources(Loader *loader, Node *section)
 {
         if (!node_is(section, NODE_MAP))
                 return;
-        NODE_FOREACH_ENTRY(entry, section) {
+        NODE_FOREACH_ENTRY(entry, section)
+        {
                 if (entry->value->kind == NODE_NULL) {
                         const Node *at = entry->value;
 
@@ -202,7 +213,8 @@ static void name_resources(Loader *loader, Node *section)
                 node_set(loader->arena, entry->value, "name",
                          default_text(loader, is_true(node_get(entry->value, "external"))
                                                       ? entry->key
-                                                      : arena_printf(loader->arena, "%s_%s", loader->project_name, entry->key)));
+                                                      : arena_printf(loader->arena, "%s_%s", loader->project_name,
+                                                                     entry->key)));
         }
 }
 
@@ -214,8 +226,8 @@ void canonical_normalize(Loader *loader, Node *root, const Variables *variables)
         normalize_networks(loader, root);
         if (node_is(services, NODE_MAP))
                 NODE_FOREACH_ENTRY(entry, services)
-                        if (entry->value->kind == NODE_MAP)
-                                normalize_service(loader, entry->value, variables);
+        if (entry->value->kind == NODE_MAP)
+                normalize_service(loader, entry->value, variables);
         for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
                 name_resources(loader, node_get(root, sections[i]));
 }

@@ -8,7 +8,7 @@
 static void add_string(Strbuf *out, const char *text)
 {
         strbuf_addc(out, '"');
-        for (const unsigned char *c = (const unsigned char *) text; *c; c++) {
+        for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
                 if (*c == '"' || *c == '\\')
                         strbuf_addf(out, "\\%c", *c);
                 else if (*c == '\n')
@@ -27,7 +27,7 @@ static void add_string(Strbuf *out, const char *text)
                         strbuf_addf(out, "\\u202%c", c[2] == 0xa8 ? '8' : '9');
                         c += 2;
                 } else
-                        strbuf_addc(out, (char) *c);
+                        strbuf_addc(out, (char)*c);
         }
         strbuf_addc(out, '"');
 }
@@ -67,7 +67,7 @@ static void add_node(Strbuf *out, const Node *node, JsonStyle style, unsigned de
 
 static int compare_entries(const void *a, const void *b)
 {
-        return strcmp((*(const NodeEntry *const *) a)->key, (*(const NodeEntry *const *) b)->key);
+        return strcmp((*(const NodeEntry *const *)a)->key, (*(const NodeEntry *const *)b)->key);
 }
 
 static void add_map(Strbuf *out, const Node *map, JsonStyle style, unsigned depth)
@@ -77,8 +77,8 @@ static void add_map(Strbuf *out, const Node *map, JsonStyle style, unsigned dept
         size_t n = 0;
 
         NODE_FOREACH_ENTRY(entry, map)
-                if (shown(entry->value, style))
-                        entries[n++] = entry;
+        if (shown(entry->value, style))
+                entries[n++] = entry;
         if (depth == 0 && style == JSON_INDENTED)
                 qsort(entries, n, sizeof entries[0], compare_entries);
         strbuf_addc(out, '{');
@@ -126,9 +126,9 @@ static void add_node(Strbuf *out, const Node *node, JsonStyle style, unsigned de
                 break;
         case NODE_INT:
                 if (node->flags & NODE_UNSIGNED)
-                        strbuf_addf(out, "%llu", (unsigned long long) node->integer);
+                        strbuf_addf(out, "%llu", (unsigned long long)node->integer);
                 else
-                        strbuf_addf(out, "%lld", (long long) node->integer);
+                        strbuf_addf(out, "%lld", (long long)node->integer);
                 break;
         case NODE_FLOAT:
                 add_float(out, node);

@@ -16,12 +16,13 @@ static bool is_plain(const char *text)
 {
         size_t length = strlen(text);
 
-        if (length == 0 || scalar_needs_quotes(text) || strchr("-?:,[]{}#&*!|>'\"%@` =~", *text) || text[length - 1] == ' ' ||
-            text[length - 1] == ':')
+        if (length == 0 || scalar_needs_quotes(text) || strchr("-?:,[]{}#&*!|>'\"%@` =~", *text) ||
+            text[length - 1] == ' ' || text[length - 1] == ':')
                 return *text == '-' && length > 1 && text[1] != ' ' && text[1] != '-' && !scalar_needs_quotes(text) &&
                        is_plain(text + 1);
-        for (const unsigned char *c = (const unsigned char *) text; *c; c++)
-                if (*c < 0x20 || *c == 0x7f || *c >= 0x80 || (*c == ':' && (c[1] == ' ' || !c[1])) || (*c == '#' && c > (const unsigned char *) text && c[-1] == ' '))
+        for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+                if (*c < 0x20 || *c == 0x7f || *c >= 0x80 || (*c == ':' && (c[1] == ' ' || !c[1])) ||
+                    (*c == '#' && c > (const unsigned char *)text && c[-1] == ' '))
                         return false;
         return true;
 }
@@ -30,7 +31,7 @@ static bool is_plain(const char *text)
 static void add_double_quoted(Strbuf *out, const char *text)
 {
         strbuf_addc(out, '"');
-        for (const unsigned char *c = (const unsigned char *) text; *c; c++) {
+        for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
                 if (*c == '"' || *c == '\\')
                         strbuf_addf(out, "\\%c", *c);
                 else if (*c == '\n')
@@ -51,7 +52,7 @@ static void add_double_quoted(Strbuf *out, const char *text)
                         strbuf_adds(out, "\\uFEFF");
                         c += 2;
                 } else
-                        strbuf_addc(out, (char) *c);
+                        strbuf_addc(out, (char)*c);
         }
         strbuf_addc(out, '"');
 }
@@ -63,10 +64,10 @@ static bool is_block(const char *text)
 
         if (!strchr(text, '\n') || *text == '\n' || *text == ' ')
                 return false;
-        for (const unsigned char *c = (const unsigned char *) text; *c; c++) {
+        for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
                 if ((*c < 0x20 && *c != '\n') || *c >= 0x7f)
                         return false;
-                if (line_start && *c == ' ' && strspn((const char *) c, " ") == strcspn((const char *) c, "\n"))
+                if (line_start && *c == ' ' && strspn((const char *)c, " ") == strcspn((const char *)c, "\n"))
                         return false;
                 line_start = *c == '\n';
         }
@@ -108,7 +109,7 @@ static void add_string(Strbuf *out, const char *text, unsigned depth)
 static void add_number(Strbuf *out, const Node *node)
 {
         if (node->kind == NODE_INT)
-                strbuf_addf(out, (node->flags & NODE_UNSIGNED) ? "%llu" : "%lld", (long long) node->integer);
+                strbuf_addf(out, (node->flags & NODE_UNSIGNED) ? "%llu" : "%lld", (long long)node->integer);
         else if (isnan(node->number))
                 strbuf_adds(out, ".nan");
         else if (isinf(node->number))
@@ -124,8 +125,8 @@ static bool is_empty(const Node *node)
         if (node->kind != NODE_MAP)
                 return false;
         NODE_FOREACH_ENTRY(entry, node)
-                if (!(entry->value->flags & NODE_JSON_ONLY))
-                        return false;
+        if (!(entry->value->flags & NODE_JSON_ONLY))
+                return false;
         return true;
 }
 
@@ -178,7 +179,8 @@ static void add_block_node(Strbuf *out, const Node *node, unsigned depth, bool i
         bool first = true;
 
         if (node->kind == NODE_LIST) {
-                NODE_FOREACH_ITEM(item, node) {
+                NODE_FOREACH_ITEM(item, node)
+                {
                         if (!(first && inside_list))
                                 add_indent(out, depth);
                         first = false;
@@ -187,7 +189,8 @@ static void add_block_node(Strbuf *out, const Node *node, unsigned depth, bool i
                 }
                 return;
         }
-        NODE_FOREACH_ENTRY(entry, node) {
+        NODE_FOREACH_ENTRY(entry, node)
+        {
                 if (entry->value->flags & NODE_JSON_ONLY)
                         continue;
                 if (!(first && inside_list))

@@ -21,8 +21,8 @@ char **typed_texts(Arena *arena, const Node *list)
                 return NULL;
         texts = arena_new_array(arena, char *, list->n_items + 1);
         NODE_FOREACH_ITEM(item, list)
-                if (node_text(*item))
-                        texts[n++] = (char *) (*item)->text;
+        if (node_text(*item))
+                texts[n++] = (char *)(*item)->text;
         return texts;
 }
 
@@ -34,7 +34,7 @@ KeyValues typed_pairs(Arena *arena, const Node *map)
                 return values;
         values.items = arena_new_array(arena, KeyValue, map->n_entries);
         NODE_FOREACH_ENTRY(entry, map)
-                values.items[values.length++] = (KeyValue){ (char *) entry->key, (char *) node_text(entry->value) };
+        values.items[values.length++] = (KeyValue){ (char *)entry->key, (char *)node_text(entry->value) };
         return values;
 }
 
@@ -57,12 +57,12 @@ static void fill_pools(Arena *arena, const Node *list, Network *network)
                 return;
         network->pools = arena_new_array(arena, IpamPool, list->n_items + 1);
         NODE_FOREACH_ITEM(item, list)
-                network->pools[network->n_pools++] = (IpamPool){
-                        .subnet = typed_text(arena, *item, "subnet"),
-                        .gateway = typed_text(arena, *item, "gateway"),
-                        .ip_range = typed_text(arena, *item, "ip_range"),
-                        .aux_addresses = typed_pairs(arena, node_get(*item, "aux_addresses")),
-                };
+        network->pools[network->n_pools++] = (IpamPool){
+                .subnet = typed_text(arena, *item, "subnet"),
+                .gateway = typed_text(arena, *item, "gateway"),
+                .ip_range = typed_text(arena, *item, "ip_range"),
+                .aux_addresses = typed_pairs(arena, node_get(*item, "aux_addresses")),
+        };
 }
 
 static char *resource_name(const Project *project, const NodeEntry *entry)
@@ -81,7 +81,7 @@ static void fill_networks(Project *project, const Node *section)
                 const NodeEntry *entry = &section->entries[i];
                 Network *network = &project->networks[project->n_networks++];
 
-                network->key = (char *) entry->key;
+                network->key = (char *)entry->key;
                 network->name = resource_name(project, entry);
                 network->driver = typed_text(arena, entry->value, "driver");
                 network->driver_opts = typed_pairs(arena, node_get(entry->value, "driver_opts"));
@@ -104,7 +104,7 @@ static void fill_volumes(Project *project, const Node *section)
                 const NodeEntry *entry = &section->entries[i];
 
                 project->volumes[project->n_volumes++] = (Volume){
-                        .key = (char *) entry->key,
+                        .key = (char *)entry->key,
                         .name = resource_name(project, entry),
                         .driver = typed_text(arena, entry->value, "driver"),
                         .driver_opts = typed_pairs(arena, node_get(entry->value, "driver_opts")),
@@ -124,7 +124,7 @@ static FileSource *fill_files(Project *project, const Node *section, size_t *ret
                 const NodeEntry *entry = &section->entries[i];
 
                 files[(*ret_length)++] = (FileSource){
-                        .key = (char *) entry->key,
+                        .key = (char *)entry->key,
                         .name = resource_name(project, entry),
                         .external = typed_bool(entry->value, "external"),
                         .file = typed_text(arena, entry->value, "file"),
@@ -164,17 +164,20 @@ static void fill_contents(Project *project, const Node *root)
         for (size_t i = 0; i < project->n_secrets; i++) {
                 FileSource *secret = &project->secrets[i];
 
-                secret->content = typed_text(project->arena, node_get(node_get(root, "secrets"), secret->key), SECRET_VALUE_KEY);
+                secret->content =
+                        typed_text(project->arena, node_get(node_get(root, "secrets"), secret->key), SECRET_VALUE_KEY);
         }
         for (size_t i = 0; i < project->n_configs; i++) {
                 FileSource *config = &project->configs[i];
 
                 if (!config->content)
-                        config->content = typed_text(project->arena, node_get(node_get(root, "configs"), config->key), "content");
+                        config->content =
+                                typed_text(project->arena, node_get(node_get(root, "configs"), config->key), "content");
         }
 }
 
-Project *typed_project(Loader *loader, const Node *root, const Node *model, const Node *disabled, const char *working_dir)
+Project *typed_project(Loader *loader, const Node *root, const Node *model, const Node *disabled,
+                       const char *working_dir)
 {
         Project *project = arena_new(loader->arena, Project);
 
@@ -333,13 +336,15 @@ char *service_config_hash(const Service *service)
         return sha256_hex(strbuf_text(&text), text.length);
 }
 
-static void add_contents(Strbuf *text, const FileReference *references, size_t length, const FileSource *sources, size_t n_sources)
+static void add_contents(Strbuf *text, const FileReference *references, size_t length, const FileSource *sources,
+                         size_t n_sources)
 {
         for (size_t i = 0; i < length; i++) {
                 const FileSource *source = find_file(sources, n_sources, references[i].source);
 
                 if (source)
-                        strbuf_addf(text, "\n%s=%s%s", source->key, source->file ? source->file : "", source->content ? source->content : "");
+                        strbuf_addf(text, "\n%s=%s%s", source->key, source->file ? source->file : "",
+                                    source->content ? source->content : "");
         }
 }
 

@@ -28,7 +28,7 @@ static const char *expand_home(Loader *loader, const char *path)
 
 static bool is_windows_path(const char *path)
 {
-        if (isalpha((unsigned char) path[0]) && path[1] == ':')
+        if (isalpha((unsigned char)path[0]) && path[1] == ':')
                 return path[2] == '\\' || path[2] == '/';
         return startswith(path, "\\\\");
 }
@@ -59,7 +59,8 @@ static void set_absolute_any(const Resolver *resolver, Node *node)
 
 static void set_context(const Resolver *resolver, Node *node)
 {
-        static const char *const remote[] = { "https://", "http://", "git://", "ssh://", "github.com/", "git@", "service:" };
+        static const char *const remote[] = { "https://",    "http://", "git://",  "ssh://",
+                                              "github.com/", "git@",    "service:" };
 
         if (!node_text(node) || strstr(node->text, "://"))
                 return;
@@ -73,10 +74,8 @@ static void each_member(const Resolver *resolver, Node *node, void (*set)(const 
 {
         if (node_is(node, NODE_MAP))
                 NODE_FOREACH_ENTRY(entry, node)
-                        set(resolver, entry->value);
-        else if (node_is(node, NODE_LIST))
-                NODE_FOREACH_ITEM(item, node)
-                        set(resolver, *item);
+        set(resolver, entry->value);
+        else if (node_is(node, NODE_LIST)) NODE_FOREACH_ITEM(item, node) set(resolver, *item);
 }
 
 static void set_env_file(const Resolver *resolver, Node *file)
@@ -102,7 +101,8 @@ static void set_watch_path(const Resolver *resolver, Node *watch)
                 kept = *slash;
                 *slash = 0;
                 if (lstat(copy, &st) == 0 && S_ISLNK(st.st_mode) && realpath(copy, real)) {
-                        node->text = arena_printf(resolver->loader->arena, "%s%s%s", real, kept ? "/" : "", kept ? slash + 1 : "");
+                        node->text = arena_printf(resolver->loader->arena, "%s%s%s", real, kept ? "/" : "",
+                                                  kept ? slash + 1 : "");
                         return;
                 }
                 *slash = kept;
@@ -117,7 +117,8 @@ static void set_mount(const Resolver *resolver, Node *mount)
         if (mount->kind != NODE_MAP || !type || !streq(type, "bind"))
                 return;
         if (!source)
-                loader_fail(resolver->loader, mount, NULL, "invalid mount config for type \"bind\": field source must not be empty");
+                loader_fail(resolver->loader, mount, NULL,
+                            "invalid mount config for type \"bind\": field source must not be empty");
         else
                 set_absolute_any(resolver, source);
 }
@@ -177,27 +178,32 @@ static void set_from_variable(Loader *loader, Node *object, const char *key, con
 
 void canonical_resolve_variables(Loader *loader, Node *root, const Variables *variables)
 {
-        Node *services = node_get(root, "services"), *secrets = node_get(root, "secrets"), *configs = node_get(root, "configs");
+        Node *services = node_get(root, "services"), *secrets = node_get(root, "secrets"),
+             *configs = node_get(root, "configs");
 
         if (node_is(services, NODE_MAP))
-                NODE_FOREACH_ENTRY(entry, services) {
+                NODE_FOREACH_ENTRY(entry, services)
+                {
                         Node *environment = node_get(entry->value, "environment");
 
                         if (!node_is(environment, NODE_LIST))
                                 continue;
-                        NODE_FOREACH_ITEM(item, environment) {
-                                const Variable *variable = node_text(*item) ? variables_get(variables, (*item)->text) : NULL;
+                        NODE_FOREACH_ITEM(item, environment)
+                        {
+                                const Variable *variable =
+                                        node_text(*item) ? variables_get(variables, (*item)->text) : NULL;
 
                                 if (!variable)
                                         continue;
-                                (*item)->note = arena_printf(loader->arena, "%s from %s", (*item)->text, variable->origin);
+                                (*item)->note =
+                                        arena_printf(loader->arena, "%s from %s", (*item)->text, variable->origin);
                                 (*item)->text = arena_printf(loader->arena, "%s=%s", (*item)->text, variable->value);
                         }
                 }
         if (node_is(secrets, NODE_MAP))
                 NODE_FOREACH_ENTRY(entry, secrets)
-                        set_from_variable(loader, entry->value, SECRET_VALUE_KEY, variables);
+        set_from_variable(loader, entry->value, SECRET_VALUE_KEY, variables);
         if (node_is(configs, NODE_MAP))
                 NODE_FOREACH_ENTRY(entry, configs)
-                        set_from_variable(loader, entry->value, "content", variables);
+        set_from_variable(loader, entry->value, "content", variables);
 }

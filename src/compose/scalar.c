@@ -48,7 +48,8 @@ static bool parse_time(const char *text, char *ret, size_t size)
 
         if (strspn(text, "0123456789") != 4 || text[4] != '-')
                 return false;
-        if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3 || month < 1 || month > 12 || day < 1 || day > 31)
+        if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3 || month < 1 || month > 12 || day < 1 ||
+            day > 31)
                 return false;
         if (!text[used]) {
                 snprintf(ret, size, "%04d-%02d-%02dT00:00:00Z", year, month, day);
@@ -57,11 +58,13 @@ static bool parse_time(const char *text, char *ret, size_t size)
         if (text[used] != 'T' && text[used] != 't' && text[used] != ' ')
                 return false;
         text += used + 1;
-        if (sscanf(text, "%2d:%2d:%lf%n", &hour, &minute, &second, &used) != 3 || hour > 23 || minute > 59 || second >= 60)
+        if (sscanf(text, "%2d:%2d:%lf%n", &hour, &minute, &second, &used) != 3 || hour > 23 || minute > 59 ||
+            second >= 60)
                 return false;
-        fraction = memchr(text, '.', (size_t) used);
-        snprintf(ret, size, "%04d-%02d-%02dT%02d:%02d:%02d%.*s%s", year, month, day, hour, minute, (int) second,
-                 fraction ? (int) (text + used - fraction) : 0, fraction ? fraction : "", text[used] ? text + used : "Z");
+        fraction = memchr(text, '.', (size_t)used);
+        snprintf(ret, size, "%04d-%02d-%02dT%02d:%02d:%02d%.*s%s", year, month, day, hour, minute, (int)second,
+                 fraction ? (int)(text + used - fraction) : 0, fraction ? fraction : "",
+                 text[used] ? text + used : "Z");
         text += used;
         return !*text || streq(text, "Z") || ((*text == '+' || *text == '-') && strlen(text) == 6);
 }
@@ -71,16 +74,16 @@ static bool parse_digits(const char *digits, int base, bool negative, Node *node
         unsigned long long value;
         char *end;
 
-        if (!isalnum((unsigned char) *digits))
+        if (!isalnum((unsigned char)*digits))
                 return false;
         errno = 0;
         value = strtoull(digits, &end, base);
         if (*end || errno)
                 return false;
-        if (negative && value > (unsigned long long) INT64_MAX + 1)
+        if (negative && value > (unsigned long long)INT64_MAX + 1)
                 return false;
         node->kind = NODE_INT;
-        node->integer = negative ? (int64_t) (0 - value) : (int64_t) value;
+        node->integer = negative ? (int64_t)(0 - value) : (int64_t)value;
         if (!negative && value > INT64_MAX)
                 node->flags |= NODE_UNSIGNED;
         return true;
@@ -164,7 +167,7 @@ static bool resolve_number(Node *node, const char *text)
 
 static bool resolve_plain(Arena *arena, Node *node, const char *text)
 {
-        unsigned char first = (unsigned char) *text;
+        unsigned char first = (unsigned char)*text;
         char time[64];
 
         if (first == 0 || strchr("yYnNtTfFoO~.+-", first))
@@ -183,7 +186,7 @@ static int base64_value(unsigned char c)
         static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         const char *at = c ? strchr(alphabet, c) : NULL;
 
-        return at ? (int) (at - alphabet) : -1;
+        return at ? (int)(at - alphabet) : -1;
 }
 
 static const char *decode_base64(Arena *arena, const char *text, size_t length)
@@ -193,17 +196,17 @@ static const char *decode_base64(Arena *arena, const char *text, size_t length)
         size_t n = 0;
 
         for (; *text; text++) {
-                int value = base64_value((unsigned char) *text);
+                int value = base64_value((unsigned char)*text);
 
-                if (*text == '=' || isspace((unsigned char) *text))
+                if (*text == '=' || isspace((unsigned char)*text))
                         continue;
                 if (value < 0)
                         return NULL;
-                bits = bits << 6 | (unsigned) value;
+                bits = bits << 6 | (unsigned)value;
                 n_bits += 6;
                 if (n_bits >= 8) {
                         n_bits -= 8;
-                        out[n++] = (char) (bits >> n_bits & 0xff);
+                        out[n++] = (char)(bits >> n_bits & 0xff);
                 }
         }
         return out;
@@ -233,7 +236,7 @@ static bool resolve_tagged(Arena *arena, Node *node, const char *text, size_t le
                 return true; /* a string, whatever the tag says */
         if (typed && guess.kind == NODE_INT && wanted == NODE_FLOAT) {
                 guess.kind = NODE_FLOAT;
-                guess.number = (double) guess.integer;
+                guess.number = (double)guess.integer;
         }
         if (!typed || guess.kind != wanted)
                 return false;
@@ -270,8 +273,8 @@ bool scalar_resolve(Arena *arena, Node *node, const char *text, size_t length, c
 
 bool scalar_needs_quotes(const char *text)
 {
-        static const char *const words[] = { "y",   "Y",  "yes", "Yes", "YES", "n",   "N",   "no",  "No", "NO", "on",
-                                             "On",  "ON", "off", "Off", "OFF", "<<",  "=",   NULL };
+        static const char *const words[] = { "y",  "Y",  "yes", "Yes", "YES", "n",   "N",  "no", "No", "NO",
+                                             "on", "On", "ON",  "off", "Off", "OFF", "<<", "=",  NULL };
         Node node = { 0 };
         char time[64];
 
@@ -279,5 +282,5 @@ bool scalar_needs_quotes(const char *text)
                 return true;
         if (parse_time(text, time, sizeof time))
                 return true;
-        return (isdigit((unsigned char) *text) || strchr("+-.", *text)) && resolve_number(&node, text);
+        return (isdigit((unsigned char)*text) || strchr("+-.", *text)) && resolve_number(&node, text);
 }

@@ -38,8 +38,8 @@ static const char *types_text(Arena *arena, unsigned types)
                 unsigned type;
                 const char *name;
         } names[] = {
-                { T_STRING, "a string" }, { T_INT, "an integer" },  { T_NUMBER, "a number" }, { T_BOOL, "a boolean" },
-                { T_LIST, "a list" },     { T_MAP, "a mapping" },   { T_NULL, "empty" },
+                { T_STRING, "a string" }, { T_INT, "an integer" }, { T_NUMBER, "a number" }, { T_BOOL, "a boolean" },
+                { T_LIST, "a list" },     { T_MAP, "a mapping" },  { T_NULL, "empty" },
         };
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
         unsigned left = types;
@@ -78,8 +78,8 @@ static void fail_type(Loader *loader, const Schema *schema, const Node *node, co
 {
         const char *hint = NULL;
 
-        if ((schema->types & T_STRING) && (node->kind == NODE_INT || node->kind == NODE_FLOAT || node->kind == NODE_BOOL ||
-                                           node->kind == NODE_TIME))
+        if ((schema->types & T_STRING) &&
+            (node->kind == NODE_INT || node->kind == NODE_FLOAT || node->kind == NODE_BOOL || node->kind == NODE_TIME))
                 hint = "Put the value in quotes.";
         else if ((schema->types & T_LIST) && node->kind == NODE_STRING)
                 hint = "Write it as a list: [\"…\"].";
@@ -101,7 +101,7 @@ static size_t edit_distance(const char *a, const char *b)
                 row[0] = i;
                 for (size_t j = 1; j <= n; j++) {
                         size_t above = row[j];
-                        size_t change = corner + (tolower((unsigned char) a[i - 1]) != tolower((unsigned char) b[j - 1]));
+                        size_t change = corner + (tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]));
 
                         size_t step = MIN(above, row[j - 1]) + 1;
 
@@ -115,7 +115,7 @@ static size_t edit_distance(const char *a, const char *b)
 static const char *nearest_key(const Schema *schema, const char *name)
 {
         const char *best = NULL;
-        size_t best_distance = MAX(strlen(name) / 3, (size_t) 1) + 1;
+        size_t best_distance = MAX(strlen(name) / 3, (size_t)1) + 1;
 
         for (const SchemaKey *key = schema->keys; key && key->name; key++) {
                 size_t distance = edit_distance(name, key->name);
@@ -128,16 +128,20 @@ static const char *nearest_key(const Schema *schema, const char *name)
         return best;
 }
 
-static void fail_key(Loader *loader, const Schema *schema, const Node *map, const NodeEntry *entry, const NodePath *path)
+static void fail_key(Loader *loader, const Schema *schema, const Node *map, const NodeEntry *entry,
+                     const NodePath *path)
 {
-        const Node place = { .file = entry->value->file ? entry->value->file : map->file, .line = entry->line, .column = entry->column };
+        const Node place = { .file = entry->value->file ? entry->value->file : map->file,
+                             .line = entry->line,
+                             .column = entry->column };
         const char *near = nearest_key(schema, entry->key), *hint = NULL;
 
         if (near)
                 hint = arena_printf(loader->arena, "Did you mean \"%s\"?", near);
         else if (schema->names == NAMES_RESOURCE)
                 hint = "Names consist of letters, digits, dots, dashes and underscores.";
-        loader_fail_hint(loader, &place, hint, node_path_text(loader->arena, path), "unknown key \"%s\" is not allowed here", entry->key);
+        loader_fail_hint(loader, &place, hint, node_path_text(loader->arena, path),
+                         "unknown key \"%s\" is not allowed here", entry->key);
 }
 
 static bool name_fits(NameRule rule, const char *name)
@@ -165,7 +169,8 @@ static const SchemaKey *find_key(const Schema *schema, const char *name)
 
 static void validate_map(Loader *loader, const Schema *schema, const Node *map, const NodePath *path)
 {
-        NODE_FOREACH_ENTRY(entry, map) {
+        NODE_FOREACH_ENTRY(entry, map)
+        {
                 const SchemaKey *key = find_key(schema, entry->key);
 
                 if (key)
@@ -213,20 +218,21 @@ static void validate_string(Loader *loader, const Schema *schema, const Node *no
                                 return;
                         strbuf_addf(&words, "%s%s", words.length ? ", " : "", *word);
                 }
-                loader_fail(loader, node, path, "\"%s\" is not valid, expected one of: %s", node->text, strbuf_text(&words));
+                loader_fail(loader, node, path, "\"%s\" is not valid, expected one of: %s", node->text,
+                            strbuf_text(&words));
         }
 }
 
 static void validate_number(Loader *loader, const Schema *schema, const Node *node, const NodePath *path)
 {
-        double value = node->kind == NODE_INT ? (double) node->integer : node->number;
+        double value = node->kind == NODE_INT ? (double)node->integer : node->number;
 
         if (!schema->bounded)
                 return;
-        if (value < (double) schema->low)
-                loader_fail(loader, node, path, "must be greater than or equal to %lld", (long long) schema->low);
-        if (value > (double) schema->high)
-                loader_fail(loader, node, path, "must be less than or equal to %lld", (long long) schema->high);
+        if (value < (double)schema->low)
+                loader_fail(loader, node, path, "must be greater than or equal to %lld", (long long)schema->low);
+        if (value > (double)schema->high)
+                loader_fail(loader, node, path, "must be less than or equal to %lld", (long long)schema->high);
 }
 
 void schema_validate(Loader *loader, const Schema *schema, const Node *node, const NodePath *path)

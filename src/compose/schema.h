@@ -17,10 +17,10 @@ enum {
 };
 
 typedef enum NameRule {
-        NAMES_NONE,      /* only the listed keys */
+        NAMES_NONE, /* only the listed keys */
         NAMES_ANY,
-        NAMES_RESOURCE,  /* [a-zA-Z0-9._-]+ */
-        NAMES_LOWER,     /* [a-z]+ */
+        NAMES_RESOURCE, /* [a-zA-Z0-9._-]+ */
+        NAMES_LOWER,    /* [a-z]+ */
 } NameRule;
 
 typedef struct Schema Schema;
@@ -43,15 +43,15 @@ struct Schema {
         const Schema *items;
         bool unique;
         /* strings */
-        const char *const *words;    /* the only ones; ends with NULL */
+        const char *const *words; /* the only ones; ends with NULL */
         bool (*check)(const char *text);
-        const char *expected;        /* what check wants */
+        const char *expected; /* what check wants */
         /* numbers */
         bool bounded;
         int64_t low, high;
 };
 
-extern const Schema schema_compose;  /* a whole file */
+extern const Schema schema_compose; /* a whole file */
 extern const Schema schema_x_berth_top, schema_x_berth_service;
 
 /* Puts every violation on the loader's list. */

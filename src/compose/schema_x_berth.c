@@ -2,7 +2,7 @@
 #include "base/parse.h"
 #include "compose/schema.h"
 
-#define KEYS(...) ((const SchemaKey[]){ __VA_ARGS__, { NULL, NULL } })
+#define KEYS(...)  ((const SchemaKey[]){ __VA_ARGS__, { NULL, NULL } })
 #define WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 static bool check_duration(const char *text)
@@ -30,11 +30,12 @@ static const Schema migrations = {
 
 const Schema schema_x_berth_top = {
         .types = T_NULL | T_MAP,
-        .keys = KEYS({ "images", &images }, { "template", &on_off }, { "migrations", &migrations }, { "silence", &silence }),
+        .keys = KEYS({ "images", &images }, { "template", &on_off }, { "migrations", &migrations },
+                     { "silence", &silence }),
 };
 
 const Schema schema_x_berth_service = {
         .types = T_NULL | T_MAP,
-        .keys = KEYS({ "postgres", &flag }, { "images", &images }, { "template", &on_off }, { "migrations", &migrations },
-                     { "silence", &silence }),
+        .keys = KEYS({ "postgres", &flag }, { "images", &images }, { "template", &on_off },
+                     { "migrations", &migrations }, { "silence", &silence }),
 };

@@ -18,7 +18,8 @@ char *short_clean_path(Arena *arena, const char *path)
         VECTOR(const char *) kept = { 0 };
         _cleanup_strbuf_ Strbuf out = STRBUF_INIT;
 
-        STRV_FOREACH(part, parts) {
+        STRV_FOREACH(part, parts)
+        {
                 if (isempty(*part) || streq(*part, "."))
                         continue;
                 if (!streq(*part, ".."))
@@ -53,7 +54,7 @@ static bool parse_port_number(const char *text, unsigned *ret)
         if (length == 0 || length > 9 || strspn(text, "0123456789") != length)
                 return false;
         value = strtoul(text, NULL, 10);
-        *ret = (unsigned) value;
+        *ret = (unsigned)value;
         return value <= 65535;
 }
 
@@ -106,7 +107,8 @@ static bool split_port(Arena *arena, const char *text, PortParts *ret, const cha
                 }
         }
         if (!strip_brackets(&ret->ip)) {
-                *ret_error = arena_printf(arena, "invalid ip address in \"%s\": an IPv6 address stands in brackets", text);
+                *ret_error =
+                        arena_printf(arena, "invalid ip address in \"%s\": an IPv6 address stands in brackets", text);
                 return false;
         }
         ret->protocol = arena_strdup(arena, "tcp");
@@ -120,7 +122,7 @@ static bool split_port(Arena *arena, const char *text, PortParts *ret, const cha
                         ret->protocol = slash + 1;
         }
         for (char *c = ret->protocol; *c; c++)
-                *c = (char) tolower((unsigned char) *c);
+                *c = (char)tolower((unsigned char)*c);
         return true;
 }
 
@@ -144,8 +146,8 @@ static int compare_targets(const void *a, const void *b)
         char text_a[16], text_b[16];
 
         /* The order of the reference: of the numbers as text. */
-        snprintf(text_a, sizeof text_a, "%lld/", (long long) node_get(*(Node *const *) a, "target")->integer);
-        snprintf(text_b, sizeof text_b, "%lld/", (long long) node_get(*(Node *const *) b, "target")->integer);
+        snprintf(text_a, sizeof text_a, "%lld/", (long long)node_get(*(Node *const *)a, "target")->integer);
+        snprintf(text_b, sizeof text_b, "%lld/", (long long)node_get(*(Node *const *)b, "target")->integer);
         return strcmp(text_a, text_b);
 }
 
@@ -166,8 +168,8 @@ Node *short_port(Arena *arena, const Node *at, const char *text, const char **re
         else if (*parts.host && !parse_port_range(parts.host, &host_first, &host_last))
                 *ret_error = arena_printf(arena, "invalid host port: %s", parts.host);
         else if (*parts.host && last - first != host_last - host_first && first != last)
-                *ret_error = arena_printf(arena, "invalid ranges specified for container and host ports: %s and %s", parts.container,
-                                          parts.host);
+                *ret_error = arena_printf(arena, "invalid ranges specified for container and host ports: %s and %s",
+                                          parts.container, parts.host);
         else if (!streq(parts.protocol, "tcp") && !streq(parts.protocol, "udp") && !streq(parts.protocol, "sctp"))
                 *ret_error = arena_printf(arena, "invalid protocol: %s, expected tcp, udp or sctp", parts.protocol);
         if (*ret_error)
@@ -216,7 +218,7 @@ static bool split_volume(Arena *arena, const char *text, VolumeParts *ret, const
 
         *ret = (VolumeParts){ 0 };
         for (char *c = section;; c++) {
-                bool drive = c == section + 1 && isalpha((unsigned char) *section);
+                bool drive = c == section + 1 && isalpha((unsigned char)*section);
 
                 if (*c == '$' && c[1] == '{') {
                         substitution++;
@@ -243,7 +245,7 @@ static bool is_host_path(const char *source)
                 return false;
         if (strchr("./~", *source) || startswith(source, "\\\\"))
                 return true;
-        return isalpha((unsigned char) source[0]) && source[1] == ':';
+        return isalpha((unsigned char)source[0]) && source[1] == ':';
 }
 
 static void set_option(Arena *arena, const Node *at, Node *volume, const char *option, Node **bind, Node **options)
@@ -293,7 +295,7 @@ Node *short_volume(Arena *arena, const Node *at, const char *text, const char **
                 _cleanup_strv_ char **words = strv_split(parts.options, ',');
 
                 STRV_FOREACH(word, words)
-                        set_option(arena, at, volume, *word, &bind, &options);
+                set_option(arena, at, volume, *word, &bind, &options);
         }
         if (host_path) {
                 if (!bind)
@@ -343,135 +345,7 @@ Node *short_device(Arena *arena, const Node *at, const char *text, const char **
         return device;
 }
 
-/* Commands */
-
-typedef struct Words {
-        Arena *arena;
-        const Node *at;
-        Node *list;
-        Strbuf word;
-        bool any, escaped, single_quoted, double_quoted, back_quoted, dollar_quoted;
-} Words;
-
-static void words_end(Words *words)
-{
-        if (words->any)
-                node_add(words->arena, words->list,
-                         node_new_string(words->arena, arena_strdup(words->arena, strbuf_text(&words->word)), words->at));
-        strbuf_truncate(&words->word, 0);
-        words->any = false;
-}
-
-typedef enum WordStep { WORD_KEEP, WORD_DROP, WORD_STOP, WORD_BAD } WordStep;
-
-static bool words_quoted(const Words *words)
-{
-        return words->single_quoted || words->double_quoted || words->back_quoted || words->dollar_quoted;
-}
-
-static WordStep words_quote(Words *words, char c)
-{
-        if (c == '"' && !words->single_quoted && !words->dollar_quoted) {
-                words->any |= words->double_quoted;
-                words->double_quoted = !words->double_quoted;
-                return WORD_DROP;
-        }
-        if (c == '\'' && !words->double_quoted && !words->dollar_quoted) {
-                words->any |= words->single_quoted;
-                words->single_quoted = !words->single_quoted;
-                return WORD_DROP;
-        }
-        return WORD_KEEP;
-}
-
-/* What the next character does; quotes and parentheses are only counted, never run. */
-static WordStep words_step(Words *words, char c)
-{
-        bool open = !words->single_quoted && !words->double_quoted;
-
-        switch (c) {
-        case '`':
-                if (open && !words->dollar_quoted)
-                        words->back_quoted = !words->back_quoted;
-                return WORD_KEEP;
-        case ')':
-                if (open && !words->back_quoted)
-                        words->dollar_quoted = !words->dollar_quoted;
-                return WORD_KEEP;
-        case '(':
-                if (!open || words->back_quoted)
-                        return WORD_KEEP;
-                if (words->dollar_quoted || words->word.length == 0 || words->word.data[words->word.length - 1] != '$')
-                        return WORD_BAD;
-                words->dollar_quoted = true;
-                strbuf_addc(&words->word, '(');
-                return WORD_DROP;
-        case '"':
-        case '\'':
-                return words_quote(words, c);
-        case ';':
-        case '&':
-        case '|':
-        case '<':
-        case '>':
-                if (words_quoted(words))
-                        return WORD_KEEP;
-                if (c == '>' && words->word.length > 0 && isdigit((unsigned char) words->word.data[0]))
-                        words->any = false; /* the number of a descriptor: 2> */
-                return WORD_STOP;
-        default:
-                return WORD_KEEP;
-        }
-}
-
-/* false: not a command line. */
-static bool words_split(Words *words, const char *text)
-{
-        for (const char *c = text; *c; c++) {
-                WordStep step;
-
-                if (words->escaped) {
-                        strbuf_addc(&words->word, *c);
-                        words->escaped = false;
-                        words->any = true;
-                        continue;
-                }
-                if (*c == '\\' && !words->single_quoted) {
-                        words->escaped = true;
-                        continue;
-                }
-                if (*c == ' ' || *c == '\t' || *c == '\r' || *c == '\n') {
-                        if (words_quoted(words))
-                                strbuf_addc(&words->word, *c);
-                        else if (words->any)
-                                words_end(words);
-                        continue;
-                }
-                step = *c == '\\' ? WORD_KEEP : words_step(words, *c);
-                if (step == WORD_BAD)
-                        return false;
-                if (step == WORD_STOP)
-                        break;
-                if (step == WORD_DROP)
-                        continue;
-                words->any = *c != '\\' || words->any;
-                strbuf_addc(&words->word, *c);
-        }
-        return !words->escaped && !words_quoted(words);
-}
-
-Node *short_command(Arena *arena, const Node *at, const char *text, const char **ret_error)
-{
-        Words words = { .arena = arena, .at = at, .list = node_new_list(arena, at) };
-        bool good = words_split(&words, text);
-
-        if (good)
-                words_end(&words);
-        else
-                *ret_error = "invalid command line string: a quote or parenthesis is not closed, or a parenthesis stands bare";
-        strbuf_done(&words.word);
-        return good ? words.list : NULL;
-}
+/* Sizes */
 
 bool short_size(Arena *arena, const char *text, int64_t *ret, const char **ret_error)
 {
@@ -489,16 +363,16 @@ bool short_size(Arena *arena, const char *text, int64_t *ret, const char **ret_e
                 return false;
         unit = text + number;
         digits = xstrndup(text, text[number - 1] == ' ' ? number - 1 : number);
-        if (!*digits || isspace((unsigned char) *digits))
+        if (!*digits || isspace((unsigned char)*digits))
                 return false;
         value = strtod(digits, &end);
         if (*end || value < 0)
                 return false;
-        if (*unit && tolower((unsigned char) *unit) == 'b') {
+        if (*unit && tolower((unsigned char)*unit) == 'b') {
                 if (unit[1])
                         return false;
         } else if (*unit) {
-                at = strchr(units, tolower((unsigned char) *unit));
+                at = strchr(units, tolower((unsigned char)*unit));
                 if (!at || (unit[1] && strcasecmp(unit + 1, "b") != 0 && strcasecmp(unit + 1, "ib") != 0))
                         return false;
                 for (int i = 0; i <= at - units; i++)
@@ -507,6 +381,6 @@ bool short_size(Arena *arena, const char *text, int64_t *ret, const char **ret_e
         if (value >= 9223372036854775807.0)
                 return false;
         *ret_error = NULL;
-        *ret = (int64_t) value;
+        *ret = (int64_t)value;
         return true;
 }

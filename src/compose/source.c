@@ -1,4 +1,4 @@
-#include "compose/source.h"
+#include "compose/source_private.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -8,7 +8,6 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "compose/canonical.h"
-#include "compose/dotenv.h"
 #include "compose/interpolate.h"
 #include "compose/merge.h"
 #include "compose/schema.h"
@@ -20,15 +19,6 @@ typedef struct ExtendsChain {
         const struct ExtendsChain *parent;
         const char *file, *service;
 } ExtendsChain;
-
-/* One file in work. */
-typedef struct Source {
-        Loader *loader;
-        const SourceOptions *options;
-        const char *file;
-        const SourceFiles *files;
-        bool extended; /* read for a service to extend: no extends, includes and validation of its own */
-} Source;
 
 static bool read_input(Loader *loader, const char *file, Strbuf *data)
 {
@@ -62,7 +52,8 @@ const YamlDocuments *source_documents(Loader *loader, const char *file)
         if (!read_input(loader, file, &data))
                 return NULL;
         documents = arena_new(loader->arena, YamlDocuments);
-        if (yaml_parse(loader->arena, arena_strdup(loader->arena, file), strbuf_text(&data), data.length, documents, &error) < 0) {
+        if (yaml_parse(loader->arena, arena_strdup(loader->arena, file), strbuf_text(&data), data.length, documents,
+                       &error) < 0) {
                 loader_add_error(loader, &error);
                 return NULL;
         }
@@ -73,7 +64,7 @@ const YamlDocuments *source_documents(Loader *loader, const char *file)
 static Node *load_documents(const Source *source, Node *dict);
 
 /* The folder of path seen from base: "sub" for ("/a", "/a/sub"). Both absolute and clean. */
-static const char *relative_to(Loader *loader, const char *base, const char *path)
+const char *source_relative_to(Loader *loader, const char *base, const char *path)
 {
         _cleanup_strbuf_ Strbuf out = STRBUF_INIT;
         size_t common = 0, i = 0;
@@ -91,14 +82,14 @@ static const char *relative_to(Loader *loader, const char *base, const char *pat
         return arena_strdup(loader->arena, out.length ? strbuf_text(&out) : ".");
 }
 
-static const char *absolute_path(Loader *loader, const char *base, const char *path)
+const char *source_absolute_path(Loader *loader, const char *base, const char *path)
 {
         if (*path == '/')
                 return path;
         return short_clean_path(loader->arena, arena_printf(loader->arena, "%s/%s", base, path));
 }
 
-static const char *folder_of(Loader *loader, const char *path)
+const char *source_folder_of(Loader *loader, const char *path)
 {
         _cleanup_free_ char *folder = path_dirname(path);
 
@@ -107,10 +98,11 @@ static const char *folder_of(Loader *loader, const char *path)
 
 /* extends */
 
-static Node *extend_service(const Source *source, Node *services, const char *name, const ExtendsChain *chain, const char *file,
-                            const ResetPaths *resets);
+static Node *extend_service(const Source *source, Node *services, const char *name, const ExtendsChain *chain,
+                            const char *file, const ResetPaths *resets);
 
-static bool chain_has_cycle(Loader *loader, const ExtendsChain *chain, const char *file, const char *service, const Node *at)
+static bool chain_has_cycle(Loader *loader, const ExtendsChain *chain, const char *file, const char *service,
+                            const Node *at)
 {
         for (const ExtendsChain *link = chain; link; link = link->parent) {
                 _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
@@ -119,8 +111,8 @@ static bool chain_has_cycle(Loader *loader, const ExtendsChain *chain, const cha
                         continue;
                 for (const ExtendsChain *step = chain; step; step = step->parent)
                         strbuf_addf(&text, "%s%s", step == chain ? "" : " <- ", step->service);
-                loader_fail(loader, at, NULL, "circular reference in extends: service \"%s\" extends itself (%s)", service,
-                            strbuf_text(&text));
+                loader_fail(loader, at, NULL, "circular reference in extends: service \"%s\" extends itself (%s)",
+                            service, strbuf_text(&text));
                 return true;
         }
         return false;
@@ -133,23 +125,24 @@ typedef struct ExtendedFile {
 } ExtendedFile;
 
 /* The services of the file that is extended, with its paths seen from the main project. */
-static Node *load_extended(const Source *source, const char *name, const Node *at, const char *file,
-                           ResetPaths *resets)
+static Node *load_extended(const Source *source, const char *name, const Node *at, const char *file, ResetPaths *resets)
 {
         Loader *loader = source->loader;
-        const char *path = absolute_path(loader, source->options->project_dir, file);
-        const char *folder = folder_of(loader, path);
+        const char *path = source_absolute_path(loader, source->options->project_dir, file);
+        const char *folder = source_folder_of(loader, path);
         SourceOptions options = *source->options;
-        Source extended = { .loader = loader, .options = &options, .file = path, .files = source->files, .extended = true };
+        Source extended = {
+                .loader = loader, .options = &options, .file = path, .files = source->files, .extended = true
+        };
         const YamlDocuments *documents;
         const ExtendedFile *known;
         ExtendedFile *kept;
         Node *dict, *services;
         const char *key;
 
-        options.working_dir = relative_to(loader, source->options->project_dir, folder);
+        options.working_dir = source_relative_to(loader, source->options->project_dir, folder);
         options.project_dir = folder;
-        key = arena_printf(loader->arena, "%s\n%s\n%p", path, options.working_dir, (const void *) options.variables);
+        key = arena_printf(loader->arena, "%s\n%s\n%p", path, options.working_dir, (const void *)options.variables);
         known = strmap_get(&loader->extended, key);
         if (known) {
                 *resets = known->resets;
@@ -185,7 +178,8 @@ static bool read_extends(Loader *loader, const Node *extends, const char *name, 
 {
         const Node *file = node_get(extends, "file");
 
-        *ret = (ExtendsTarget){ .service = extends->kind == NODE_STRING ? extends->text : node_text(node_get(extends, "service")) };
+        *ret = (ExtendsTarget){ .service = extends->kind == NODE_STRING ? extends->text
+                                                                        : node_text(node_get(extends, "service")) };
         if (!ret->service) {
                 loader_fail(loader, extends, NULL, "services.%s.extends: \"service\" is missing", name);
                 return false;
@@ -198,8 +192,8 @@ static bool read_extends(Loader *loader, const Node *extends, const char *name, 
         return ret->file;
 }
 
-static Node *extend_service(const Source *source, Node *services, const char *name, const ExtendsChain *chain, const char *file,
-                            const ResetPaths *resets)
+static Node *extend_service(const Source *source, Node *services, const char *name, const ExtendsChain *chain,
+                            const char *file, const ResetPaths *resets)
 {
         Loader *loader = source->loader;
         Node *service = node_get(services, name), *base, *base_services = services;
@@ -211,7 +205,8 @@ static Node *extend_service(const Source *source, Node *services, const char *na
         if (node_is_null(service))
                 return service;
         if (service->kind != NODE_MAP) {
-                loader_fail(loader, service, NULL, "services.%s: must be a mapping, is a %s", name, node_kind_name(service->kind));
+                loader_fail(loader, service, NULL, "services.%s: must be a mapping, is a %s", name,
+                            node_kind_name(service->kind));
                 return NULL;
         }
         if (!extends)
@@ -222,12 +217,14 @@ static Node *extend_service(const Source *source, Node *services, const char *na
                 base_services = load_extended(source, name, extends, target.file, &base_resets);
                 link.file = target.file;
                 if (base_services && !node_find(base_services, target.service)) {
-                        loader_fail(loader, extends, NULL, "cannot extend service \"%s\" in %s: service \"%s\" not found in %s", name, file,
+                        loader_fail(loader, extends, NULL,
+                                    "cannot extend service \"%s\" in %s: service \"%s\" not found in %s", name, file,
                                     target.service, target.file);
                         return NULL;
                 }
         } else if (!node_find(services, target.service)) {
-                loader_fail(loader, extends, NULL, "cannot extend service \"%s\" in %s: service \"%s\" not found", name, file, target.service);
+                loader_fail(loader, extends, NULL, "cannot extend service \"%s\" in %s: service \"%s\" not found", name,
+                            file, target.service);
                 return NULL;
         }
         if (!base_services || chain_has_cycle(loader, chain, link.file, name, extends))
@@ -251,200 +248,12 @@ static void apply_extends(const Source *source, Node *dict, const ResetPaths *re
         if (!entry)
                 return;
         if (entry->value->kind != NODE_MAP) {
-                loader_fail(source->loader, entry->value, NULL, "services: must be a mapping, is a %s", node_kind_name(entry->value->kind));
+                loader_fail(source->loader, entry->value, NULL, "services: must be a mapping, is a %s",
+                            node_kind_name(entry->value->kind));
                 return;
         }
         for (size_t i = 0; i < entry->value->n_entries; i++)
                 extend_service(source, entry->value, entry->value->entries[i].key, NULL, source->file, resets);
-}
-
-/* include */
-
-typedef struct Include {
-        char **paths;     /* as written */
-        char **env_files;
-        const char *project_dir;
-        const Node *at;
-} Include;
-
-static bool read_texts(Loader *loader, const Node *node, const char *what, char ***ret)
-{
-        if (!node || node->kind == NODE_NULL)
-                return true;
-        if (node->kind == NODE_STRING) {
-                strv_add(ret, node->text);
-                return true;
-        }
-        if (node->kind == NODE_LIST) {
-                NODE_FOREACH_ITEM(item, node) {
-                        if ((*item)->kind != NODE_STRING) {
-                                loader_fail(loader, *item, NULL, "include.%s: must be a string, is a %s", what, node_kind_name((*item)->kind));
-                                return false;
-                        }
-                        strv_add(ret, (*item)->text);
-                }
-                return true;
-        }
-        loader_fail(loader, node, NULL, "include.%s: must be a string or a list, is a %s", what, node_kind_name(node->kind));
-        return false;
-}
-
-static void include_done(Include *include)
-{
-        strv_free(include->paths);
-        strv_free(include->env_files);
-}
-
-static bool read_include(Loader *loader, const Node *item, Include *ret)
-{
-        const Node *project_dir = node_get(item, "project_directory");
-
-        *ret = (Include){ .at = item };
-        if (item->kind == NODE_STRING) {
-                strv_add(&ret->paths, item->text);
-                return true;
-        }
-        if (item->kind != NODE_MAP) {
-                loader_fail(loader, item, NULL, "include: must be a string or a mapping, is a %s", node_kind_name(item->kind));
-                return false;
-        }
-        if (!node_is_null(project_dir) && project_dir->kind != NODE_STRING) {
-                loader_fail(loader, project_dir, NULL, "include.project_directory: must be a string");
-                return false;
-        }
-        ret->project_dir = node_text(project_dir);
-        return read_texts(loader, node_get(item, "path"), "path", &ret->paths) &&
-               read_texts(loader, node_get(item, "env_file"), "env_file", &ret->env_files);
-}
-
-static bool include_has_cycle(const Source *source, const Include *include, const char *path)
-{
-        for (const SourceFiles *files = source->files; files; files = files->parent) {
-                _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
-
-                if (!streq(files->file, path))
-                        continue;
-                for (const SourceFiles *step = source->files; step; step = step->parent)
-                        strbuf_addf(&text, "%s%s", step == source->files ? "" : ", included by ", step->file);
-                loader_fail(source->loader, include->at, NULL, "include cycle detected: %s, included by %s", path, strbuf_text(&text));
-                return true;
-        }
-        return false;
-}
-
-/* The variables of an included project: those of the including one, then its own .env or env_file. */
-static bool include_variables(const Source *source, const Include *include, const char *project_dir, Variables *ret)
-{
-        Loader *loader = source->loader;
-        _cleanup_(variables_done) Variables own = { 0 };
-        _cleanup_strv_ char **files = NULL;
-        Error *error = NULL;
-
-        variables_copy(ret, source->options->variables);
-        if (!include->env_files) {
-                const char *file = arena_printf(loader->arena, "%s/.env", project_dir);
-
-                if (access(file, F_OK) == 0 && !fs_is_directory(file))
-                        strv_add(&files, file);
-        }
-        STRV_FOREACH(file, include->env_files)
-                strv_add(&files, absolute_path(loader, source->options->project_dir, *file));
-        if (dotenv_read_files(loader, files, source->options->variables, &own, &error) < 0) {
-                loader_add_error(loader, &error);
-                return false;
-        }
-        STRMAP_FOREACH(entry, &own.map)
-                if (!strmap_has(&ret->map, entry->key))
-                        strmap_set(&ret->map, entry->key, entry->value);
-        return true;
-}
-
-static const char *include_folder(Loader *loader, const char *base, const char *folder)
-{
-        const char *path = absolute_path(loader, base, folder);
-
-        return fs_is_directory(path) ? path : folder_of(loader, path);
-}
-
-static Node *load_include(const Source *source, const Include *include)
-{
-        Loader *loader = source->loader;
-        const SourceOptions *parent = source->options;
-        _cleanup_(variables_done) Variables variables = { 0 };
-        _cleanup_strv_ char **files = NULL;
-        const char *project_dir, *first;
-        SourceOptions options;
-
-        STRV_FOREACH(path, include->paths)
-                strv_add(&files, absolute_path(loader, parent->project_dir, *path));
-        if (!files)
-                return NULL;
-        first = arena_strdup(loader->arena, files[0]);
-        if (include_has_cycle(source, include, first))
-                return NULL;
-        project_dir = isempty(include->project_dir) ? folder_of(loader, first)
-                                                    : absolute_path(loader, parent->project_dir, include->project_dir);
-        if (!include_variables(source, include, project_dir, &variables))
-                return NULL;
-        options = (SourceOptions){
-                .working_dir = !isempty(include->project_dir) && *include->project_dir == '/'
-                                       ? include->project_dir
-                                       : relative_to(loader, parent->project_dir,
-                                                     isempty(include->project_dir)
-                                                             ? folder_of(loader, first)
-                                                             : include_folder(loader, parent->project_dir, include->project_dir)),
-                .project_dir = project_dir,
-                .variables = &variables,
-                .resolve_paths = true,
-                .including = source->files,
-        };
-        return source_load(loader, files, &options);
-}
-
-static void import_section(const Source *source, const Node *from, Node *to, const char *section)
-{
-        Loader *loader = source->loader;
-        const Node *theirs = node_get(from, section);
-        Node *ours = node_get(to, section);
-
-        if (!node_is(theirs, NODE_MAP))
-                return;
-        if (node_is_null(ours)) {
-                ours = node_new_map(loader->arena, theirs);
-                node_set(loader->arena, to, section, ours);
-        }
-        if (ours->kind != NODE_MAP)
-                return; /* validation will say so */
-        NODE_FOREACH_ENTRY(entry, theirs) {
-                const NodeEntry *present = node_find(ours, entry->key);
-
-                if (!present)
-                        node_set_at(loader->arena, ours, entry->key, entry->line, entry->column, entry->value);
-                else if (!node_equal(present->value, entry->value))
-                        loader_fail(loader, present->value, NULL, "%s.%s conflicts with imported resource of %s:%u", section, entry->key,
-                                    entry->value->file ? entry->value->file : "an included file", entry->value->line);
-        }
-}
-
-static void apply_includes(const Source *source, Node *dict)
-{
-        static const char *const sections[] = { "services", "volumes", "networks", "secrets", "configs", "models" };
-        const Node *includes = node_get(dict, "include");
-
-        if (node_is(includes, NODE_LIST))
-                NODE_FOREACH_ITEM(item, includes) {
-                        _cleanup_(include_done) Include include = { 0 };
-                        Node *imported;
-
-                        if (!read_include(source->loader, *item, &include))
-                                continue;
-                        imported = load_include(source, &include);
-                        for (size_t i = 0; imported && i < ARRAY_SIZE(sections); i++)
-                                import_section(source, imported, dict, sections[i]);
-                }
-        else if (!node_is_null(includes))
-                loader_fail(source->loader, includes, NULL, "include: must be a list, is a %s", node_kind_name(includes->kind));
-        node_remove(dict, "include");
 }
 
 /* Documents and files */
@@ -456,7 +265,9 @@ static void validate(const Source *source, Node *dict)
         schema_validate(source->loader, &schema_compose, dict, NULL);
         if (!version)
                 return;
-        loader_warn(source->loader, "%s: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion",
+        loader_warn(source->loader,
+                    "%s: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential "
+                    "confusion",
                     source->file);
         node_remove(dict, "version");
 }
@@ -469,7 +280,8 @@ static Node *load_document(const Source *source, Node *root, Node *dict)
         ResetPaths resets;
 
         if (root->kind != NODE_MAP) {
-                loader_fail(loader, root, NULL, "top-level object must be a mapping, is a %s", node_kind_name(root->kind));
+                loader_fail(loader, root, NULL, "top-level object must be a mapping, is a %s",
+                            node_kind_name(root->kind));
                 return NULL;
         }
         reset_collect(loader, root, &resets);
@@ -480,7 +292,7 @@ static Node *load_document(const Source *source, Node *root, Node *dict)
         if (dict)
                 reset_apply(&resets, dict);
         if (loader->n_errors == errors && !source->extended)
-                apply_includes(source, root);
+                source_apply_includes(source, root);
         if (loader->n_errors > errors)
                 return NULL;
         dict = dict ? merge_trees(loader, dict, root) : root;
@@ -500,7 +312,8 @@ static Node *load_documents(const Source *source, Node *dict)
         const YamlDocuments *documents = source_documents(source->loader, source->file);
         bool failed = !documents;
 
-        /* The trees are changed from here on: who needs this file again reads it again. Standard input is there once. */
+        /* The trees are changed from here on: who needs this file again reads it again. Standard input is there once.
+         */
         if (documents && !streq(source->file, "-"))
                 strmap_remove(&source->loader->documents, source->file);
         for (size_t i = 0; documents && i < documents->length; i++) {
@@ -520,9 +333,12 @@ Node *source_load(Loader *loader, char *const *files, const SourceOptions *optio
         size_t errors = loader->n_errors;
         Node *dict = NULL;
 
-        STRV_FOREACH(file, files) {
+        STRV_FOREACH(file, files)
+        {
                 const SourceFiles own = { .parent = options->including, .file = *file };
-                Source source = { .loader = loader, .options = options, .file = arena_strdup(loader->arena, *file), .files = &own };
+                Source source = {
+                        .loader = loader, .options = options, .file = arena_strdup(loader->arena, *file), .files = &own
+                };
                 Node *result = load_documents(&source, dict);
 
                 if (result)

@@ -6,8 +6,8 @@
 #include "compose/yaml_tree.h"
 
 typedef struct SourceOptions {
-        const char *working_dir;      /* base of relative paths in results; may be relative to that of the including file */
-        const char *project_dir;      /* absolute: where `include` and `extends` look for files */
+        const char *working_dir; /* base of relative paths in results; may be relative to that of the including file */
+        const char *project_dir; /* absolute: where `include` and `extends` look for files */
         const Variables *variables;
         bool resolve_paths;
         const struct SourceFiles *including; /* files on the way here, to find cycles */

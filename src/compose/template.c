@@ -18,7 +18,7 @@ typedef struct Substitution {
 
 static bool is_name_start(char c)
 {
-        return isalpha((unsigned char) c) || c == '_';
+        return isalpha((unsigned char)c) || c == '_';
 }
 
 static size_t name_length(const char *text)
@@ -26,7 +26,7 @@ static size_t name_length(const char *text)
         size_t n = 0;
 
         if (is_name_start(*text))
-                while (isalnum((unsigned char) text[n]) || text[n] == '_')
+                while (isalnum((unsigned char)text[n]) || text[n] == '_')
                         n++;
         return n;
 }
@@ -35,11 +35,11 @@ static size_t name_length(const char *text)
 typedef struct Braced {
         const char *name;
         size_t name_length;
-        char operator;      /* '-', '?', '+', or 0 */
+        char operator; /* '-', '?', '+', or 0 */
         bool colon;
         const char *word;
         size_t word_length;
-        const char *end;    /* behind the closing brace */
+        const char *end; /* behind the closing brace */
 } Braced;
 
 /* The brace that closes the first one of text; a brace hides the character behind it. NULL: none before end. */
@@ -78,7 +78,7 @@ static bool braced_parse(const char *text, Braced *ret)
         }
         if (*c != '-' && *c != '?' && *c != '+')
                 return false;
-        ret->operator = *c++;
+        ret->operator= * c++;
         ret->word = c;
         line = strcspn(c, "\n");
         for (const char *at = c; at < c + line; at++)
@@ -89,7 +89,7 @@ static bool braced_parse(const char *text, Braced *ret)
         close = closing_brace(text, last + 1);
         if (!close || close < c)
                 close = last;
-        ret->word_length = (size_t) (close - c);
+        ret->word_length = (size_t)(close - c);
         ret->end = close + 1;
         return true;
 }
@@ -105,8 +105,9 @@ static void substitute(Substitution *substitution, const char *text, size_t leng
 static void fail_required(Substitution *substitution, const char *name, const char *reason)
 {
         if (!substitution->error)
-                substitution->error = arena_printf(substitution->loader->arena, "required variable %s is missing a value%s%s", name,
-                                                   *reason ? ": " : "", reason);
+                substitution->error =
+                        arena_printf(substitution->loader->arena, "required variable %s is missing a value%s%s", name,
+                                     *reason ? ": " : "", reason);
 }
 
 static void substitute_braced(Substitution *substitution, const Braced *braced, Strbuf *out)
@@ -138,7 +139,8 @@ static void substitute_braced(Substitution *substitution, const Braced *braced, 
                 if (variable)
                         strbuf_adds(out, variable->value);
                 else
-                        loader_warn(substitution->loader, "The \"%s\" variable is not set. Defaulting to a blank string.", name);
+                        loader_warn(substitution->loader,
+                                    "The \"%s\" variable is not set. Defaulting to a blank string.", name);
         }
 }
 
@@ -151,9 +153,10 @@ static void substitute_named(Substitution *substitution, const char *text, size_
 static void fail_format(Substitution *substitution, const char *text, size_t length)
 {
         if (!substitution->error)
-                substitution->error = arena_printf(substitution->loader->arena,
-                                                   "invalid interpolation format in \"%.*s\", a literal $ is written $$",
-                                                   (int) MIN(length, (size_t) 200), text);
+                substitution->error =
+                        arena_printf(substitution->loader->arena,
+                                     "invalid interpolation format in \"%.*s\", a literal $ is written $$",
+                                     (int)MIN(length, (size_t)200), text);
 }
 
 static void substitute(Substitution *substitution, const char *text, size_t length, Strbuf *out)
@@ -195,8 +198,8 @@ static void substitute(Substitution *substitution, const char *text, size_t leng
         substitution->depth--;
 }
 
-bool template_substitute(Loader *loader, const char *text, TemplateLookup lookup, const void *context, TemplateResult *ret,
-                         const char **ret_error)
+bool template_substitute(Loader *loader, const char *text, TemplateLookup lookup, const void *context,
+                         TemplateResult *ret, const char **ret_error)
 {
         _cleanup_strbuf_ Strbuf out = STRBUF_INIT;
         Substitution substitution = { .loader = loader, .lookup = lookup, .context = context };
@@ -237,10 +240,10 @@ void template_variables(Arena *arena, const char *text, TemplateVisitor visit, v
                         continue;
                 }
                 variable.name = arena_strndup(arena, braced.name, braced.name_length);
-                variable.required = braced.operator == '?';
-                if (braced.operator == '-')
+                variable.required = braced.operator== '?';
+                if (braced.operator== '-')
                         variable.default_value = arena_strndup(arena, braced.word, braced.word_length);
-                if (braced.operator == '+')
+                if (braced.operator== '+')
                         variable.alternate = arena_strndup(arena, braced.word, braced.word_length);
                 visit(context, &variable);
                 template_variables(arena, variable.default_value, visit, context);

@@ -20,12 +20,13 @@ static void read_ports(Arena *arena, const Node *list, Service *service)
         if (!node_is(list, NODE_LIST))
                 return;
         service->ports = arena_new_array(arena, Port, list->n_items + 1);
-        NODE_FOREACH_ITEM(item, list) {
+        NODE_FOREACH_ITEM(item, list)
+        {
                 Port *port = &service->ports[service->n_ports++];
 
                 port->host_ip = typed_text(arena, *item, "host_ip");
                 port->published = typed_text(arena, *item, "published");
-                port->target = (uint16_t) typed_int(*item, "target", 0);
+                port->target = (uint16_t)typed_int(*item, "target", 0);
                 port->protocol = typed_text(arena, *item, "protocol");
                 port->mode = typed_text(arena, *item, "mode");
         }
@@ -43,11 +44,12 @@ static void read_mount(Arena *arena, const Node *node, Mount *mount)
                       : streq(type, "tmpfs")  ? MOUNT_TYPE_TMPFS
                                               : MOUNT_TYPE_OTHER;
         if (mount->type == MOUNT_TYPE_OTHER)
-                mount->other_type = (char *) type;
+                mount->other_type = (char *)type;
         mount->source = typed_text(arena, node, "source");
         mount->target = typed_text(arena, node, "target");
         mount->read_only = typed_bool(node, "read_only");
-        /* A long form that says nothing makes the folder; an explicit false is dropped from the model, its map stays. */
+        /* A long form that says nothing makes the folder; an explicit false is dropped from the model, its map stays.
+         */
         mount->create_host_path = !bind || typed_bool(bind, "create_host_path") || !node_find(bind, "x-#no-create");
         mount->propagation = typed_text(arena, bind, "propagation");
         mount->selinux = typed_text(arena, bind, "selinux");
@@ -63,7 +65,7 @@ static void read_mounts(Arena *arena, const Node *list, Service *service)
                 return;
         service->mounts = arena_new_array(arena, Mount, list->n_items + 1);
         NODE_FOREACH_ITEM(item, list)
-                read_mount(arena, *item, &service->mounts[service->n_mounts++]);
+        read_mount(arena, *item, &service->mounts[service->n_mounts++]);
 }
 
 static void read_networks(Arena *arena, const Node *map, Service *service)
@@ -71,10 +73,11 @@ static void read_networks(Arena *arena, const Node *map, Service *service)
         if (!node_is(map, NODE_MAP))
                 return;
         service->networks = arena_new_array(arena, ServiceNetwork, map->n_entries + 1);
-        NODE_FOREACH_ENTRY(entry, map) {
+        NODE_FOREACH_ENTRY(entry, map)
+        {
                 ServiceNetwork *network = &service->networks[service->n_networks++];
 
-                network->network = (char *) entry->key;
+                network->network = (char *)entry->key;
                 network->aliases = typed_texts(arena, node_get(entry->value, "aliases"));
                 network->ipv4_address = typed_text(arena, entry->value, "ipv4_address");
                 network->ipv6_address = typed_text(arena, entry->value, "ipv6_address");
@@ -100,14 +103,15 @@ static void read_files(Arena *arena, const Node *list, const char *folder, FileR
         if (!node_is(list, NODE_LIST))
                 return;
         *ret = arena_new_array(arena, FileReference, list->n_items + 1);
-        NODE_FOREACH_ITEM(item, list) {
+        NODE_FOREACH_ITEM(item, list)
+        {
                 FileReference *file = &(*ret)[(*ret_length)++];
                 const char *target = node_text(node_get(*item, "target"));
 
                 file->source = typed_text(arena, *item, "source");
                 if (!target)
                         target = file->source;
-                file->target = *target == '/' ? (char *) target : arena_printf(arena, "%s/%s", folder, target);
+                file->target = *target == '/' ? (char *)target : arena_printf(arena, "%s/%s", folder, target);
                 file->uid = read_number(*item, "uid", 10);
                 file->gid = read_number(*item, "gid", 10);
                 file->mode = read_number(*item, "mode", 8);
@@ -135,12 +139,13 @@ static void read_dependencies(Arena *arena, const Node *map, Service *service)
         if (!node_is(map, NODE_MAP))
                 return;
         service->depends_on = arena_new_array(arena, Dependency, map->n_entries + 1);
-        NODE_FOREACH_ENTRY(entry, map) {
+        NODE_FOREACH_ENTRY(entry, map)
+        {
                 Dependency *dependency = &service->depends_on[service->n_depends_on++];
                 const char *condition = node_text(node_get(entry->value, "condition"));
                 const Node *required = node_get(entry->value, "required");
 
-                dependency->service = (char *) entry->key;
+                dependency->service = (char *)entry->key;
                 dependency->condition = !condition || streq(condition, "service_started") ? DEPENDENCY_STARTED
                                         : streq(condition, "service_healthy")             ? DEPENDENCY_HEALTHY
                                                                                           : DEPENDENCY_COMPLETED;
@@ -186,10 +191,11 @@ static void read_ulimits(Arena *arena, const Node *map, Service *service)
         if (!node_is(map, NODE_MAP))
                 return;
         service->ulimits = arena_new_array(arena, Ulimit, map->n_entries + 1);
-        NODE_FOREACH_ENTRY(entry, map) {
+        NODE_FOREACH_ENTRY(entry, map)
+        {
                 Ulimit *ulimit = &service->ulimits[service->n_ulimits++];
 
-                ulimit->name = (char *) entry->key;
+                ulimit->name = (char *)entry->key;
                 if (entry->value->kind == NODE_INT)
                         ulimit->soft = ulimit->hard = entry->value->integer;
                 else {
@@ -204,12 +210,13 @@ static void read_hosts(Arena *arena, const Node *list, Service *service)
         if (!node_is(list, NODE_LIST))
                 return;
         service->extra_hosts = arena_new_array(arena, ExtraHost, list->n_items + 1);
-        NODE_FOREACH_ITEM(item, list) {
+        NODE_FOREACH_ITEM(item, list)
+        {
                 const char *text = node_text(*item), *equals = text ? strchr(text, '=') : NULL;
 
                 if (equals)
                         service->extra_hosts[service->n_extra_hosts++] = (ExtraHost){
-                                arena_strndup(arena, text, (size_t) (equals - text)),
+                                arena_strndup(arena, text, (size_t)(equals - text)),
                                 arena_strdup(arena, equals + 1),
                         };
         }
@@ -220,12 +227,16 @@ static void read_devices(Arena *arena, const Node *list, Service *service)
         if (!node_is(list, NODE_LIST))
                 return;
         service->devices = arena_new_array(arena, Device, list->n_items + 1);
-        NODE_FOREACH_ITEM(item, list) {
-                char *target = typed_text(arena, *item, "target"), *permissions = typed_text(arena, *item, "permissions");
+        NODE_FOREACH_ITEM(item, list)
+        {
+                char *target = typed_text(arena, *item, "target"),
+                     *permissions = typed_text(arena, *item, "permissions");
                 char *source = typed_text(arena, *item, "source");
 
                 service->devices[service->n_devices++] = (Device){
-                        source, target ? target : source, permissions ? permissions : arena_strdup(arena, "rwm"),
+                        source,
+                        target ? target : source,
+                        permissions ? permissions : arena_strdup(arena, "rwm"),
                 };
         }
 }
@@ -256,7 +267,8 @@ static void read_hooks(Arena *arena, const Node *list, Hook **ret, size_t *ret_l
         if (!node_is(list, NODE_LIST))
                 return;
         *ret = arena_new_array(arena, Hook, list->n_items + 1);
-        NODE_FOREACH_ITEM(item, list) {
+        NODE_FOREACH_ITEM(item, list)
+        {
                 Hook *hook = &(*ret)[(*ret_length)++];
 
                 hook->command = typed_texts(arena, node_get(*item, "command"));
@@ -294,9 +306,9 @@ static void read_plain(Arena *arena, const Node *node, Service *service)
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-                *(char **) ((char *) service + texts[i].offset) = typed_text(arena, node, texts[i].key);
+                *(char **)((char *)service + texts[i].offset) = typed_text(arena, node, texts[i].key);
         for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-                *(char ***) ((char *) service + lists[i].offset) = typed_texts(arena, node_get(node, lists[i].key));
+                *(char ***)((char *)service + lists[i].offset) = typed_texts(arena, node_get(node, lists[i].key));
         service->environment = typed_pairs(arena, node_get(node, "environment"));
         service->labels = typed_pairs(arena, node_get(node, "labels"));
         service->annotations = typed_pairs(arena, node_get(node, "annotations"));
@@ -318,7 +330,7 @@ void typed_service(Arena *arena, const char *name, const Node *node, Service *se
 {
         const Node *logging = node_get(node, "logging");
 
-        service->name = (char *) name;
+        service->name = (char *)name;
         service->node = node;
         service->x_berth = node_get(node, "x-berth");
         service->has_build = node_is(node_get(node, "build"), NODE_MAP);

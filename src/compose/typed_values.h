@@ -10,7 +10,7 @@
 
 static inline char *typed_text(Arena *arena, const Node *map, const char *key)
 {
-        return (char *) node_text(node_get(map, key));
+        return (char *)node_text(node_get(map, key));
 }
 
 static inline bool typed_bool(const Node *map, const char *key)
@@ -38,7 +38,7 @@ static inline double typed_float(const Node *map, const char *key, double fallba
                 format_float(&text, node->number, node->flags & NODE_SINGLE, -30, 30);
                 return strtod(strbuf_text(&text), NULL);
         }
-        return node->kind == NODE_INT ? (double) node->integer : fallback;
+        return node->kind == NODE_INT ? (double)node->integer : fallback;
 }
 
 /* A decimal string of bytes; -1 where it is absent. */

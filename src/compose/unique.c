@@ -91,7 +91,7 @@ static const char *published_text(Arena *arena, const Node *port)
 
         if (!published)
                 return "-";
-        return published->kind == NODE_INT ? arena_printf(arena, "int %lld", (long long) published->integer)
+        return published->kind == NODE_INT ? arena_printf(arena, "int %lld", (long long)published->integer)
                                            : node_scalar_text(arena, published);
 }
 
@@ -105,9 +105,9 @@ static const char *identify_port(Arena *arena, const Node *item, const char **re
                 *ret_error = "the target port is missing";
                 return NULL;
         }
-        return arena_printf(arena, "%s:%s:%s%s/%s", member_text(arena, item, "host_ip", "0.0.0.0"), published_text(arena, item),
-                            node_text(node_get(item, "target")) ? "text " : "", member_text(arena, item, "target", ""),
-                            member_text(arena, item, "protocol", "tcp"));
+        return arena_printf(arena, "%s:%s:%s%s/%s", member_text(arena, item, "host_ip", "0.0.0.0"),
+                            published_text(arena, item), node_text(node_get(item, "target")) ? "text " : "",
+                            member_text(arena, item, "target", ""), member_text(arena, item, "protocol", "tcp"));
 }
 
 static const char *identify_env_file(Arena *arena, const Node *item, const char **ret_error)
@@ -170,7 +170,7 @@ static void enforce_list(Loader *loader, Node *list, Identity identify, const No
                         loader_fail(loader, list->items[i], NODE_PATH_ITEM(path, i), "%s", error);
                         return;
                 }
-                place = (size_t) strmap_get(&places, identity);
+                place = (size_t)strmap_get(&places, identity);
                 if (place > 0) {
                         if (!list->items[i]->previous)
                                 list->items[i]->previous = list->items[place - 1];
@@ -178,7 +178,7 @@ static void enforce_list(Loader *loader, Node *list, Identity identify, const No
                         continue;
                 }
                 list->items[n++] = list->items[i];
-                strmap_set(&places, identity, (void *) (size_t) n);
+                strmap_set(&places, identity, (void *)(size_t)n);
         }
         list->n_items = n;
 }
@@ -187,7 +187,7 @@ static void enforce_node(Loader *loader, Node *node, const NodePath *path)
 {
         if (node->kind == NODE_MAP) {
                 NODE_FOREACH_ENTRY(entry, node)
-                        enforce_node(loader, entry->value, NODE_PATH_KEY(path, entry->key));
+                enforce_node(loader, entry->value, NODE_PATH_KEY(path, entry->key));
         } else if (node->kind == NODE_LIST) {
                 for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
                         if (node_path_matches(path, lists[i].pattern)) {

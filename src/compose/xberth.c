@@ -11,7 +11,9 @@ static void read_level(const Project *project, const Node *node, XBerth *ret, ch
         char *text;
 
         if (images)
-                ret->images = streq(images, "host") ? IMAGES_HOST : streq(images, "registry") ? IMAGES_REGISTRY : IMAGES_AUTO;
+                ret->images = streq(images, "host")       ? IMAGES_HOST
+                              : streq(images, "registry") ? IMAGES_REGISTRY
+                                                          : IMAGES_AUTO;
         if (node_is(template, NODE_BOOL))
                 ret->use_template = template->boolean;
         else if (node_text(template))
@@ -29,8 +31,8 @@ static void read_level(const Project *project, const Node *node, XBerth *ret, ch
         if (node_find(migrations, "on_up"))
                 ret->migrations_on_up = typed_bool(migrations, "on_up");
         STRV_FOREACH(item, typed_texts(project->arena, node_get(node, "silence")))
-                if (!strv_contains(*silence, *item))
-                        strv_add(silence, *item);
+        if (!strv_contains(*silence, *item))
+                strv_add(silence, *item);
 }
 
 void x_berth_read(const Project *project, const Service *service, XBerth *ret)

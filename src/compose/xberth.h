@@ -7,14 +7,14 @@
 typedef enum ImageChoice { IMAGES_AUTO, IMAGES_HOST, IMAGES_REGISTRY } ImageChoice;
 
 typedef struct XBerth {
-        int postgres;                 /* 1, 0, or -1: not said (of services only) */
+        int postgres; /* 1, 0, or -1: not said (of services only) */
         ImageChoice images;
-        bool use_template;            /* default true: a new cluster is copied from a template */
-        char *migrations_path;        /* as written; NULL */
-        char *migrations_table;       /* NULL */
+        bool use_template;                  /* default true: a new cluster is copied from a template */
+        char *migrations_path;              /* as written; NULL */
+        char *migrations_table;             /* NULL */
         int64_t migrations_lock_timeout_ns; /* -1: not said */
         bool migrations_on_up;
-        char **silence;               /* identifiers of findings that are not to be told; both levels; NULL: none */
+        char **silence; /* identifiers of findings that are not to be told; both levels; NULL: none */
 } XBerth;
 
 /* service NULL: the top level alone. Strings live in the project's arena. */

@@ -17,8 +17,8 @@ typedef struct Parser {
         yaml_parser_t yaml;
         Arena *arena;
         const char *file;
-        Strmap anchors;      /* name → Anchor */
-        Strmap keys;         /* the keys so far: most come again and again */
+        Strmap anchors; /* name → Anchor */
+        Strmap keys;    /* the keys so far: most come again and again */
         size_t alias_budget;
         unsigned depth;
         Error **err;
@@ -33,7 +33,8 @@ static void parser_done(Parser *parser)
 
 static int fail_at(Parser *parser, const yaml_mark_t *mark, const char *text)
 {
-        return error_set_at(parser->err, ERROR_INVALID, parser->file, (int) mark->line + 1, (int) mark->column + 1, "%s", text);
+        return error_set_at(parser->err, ERROR_INVALID, parser->file, (int)mark->line + 1, (int)mark->column + 1, "%s",
+                            text);
 }
 
 static int fail_parse(Parser *parser)
@@ -47,14 +48,14 @@ static int fail_parse(Parser *parser)
 
                 /* libyaml tells the offset only. */
                 for (const unsigned char *c = yaml->input.string.start;
-                     c < yaml->input.string.end && (size_t) (c - yaml->input.string.start) < yaml->problem_offset; c++)
+                     c < yaml->input.string.end && (size_t)(c - yaml->input.string.start) < yaml->problem_offset; c++)
                         line += *c == '\n';
                 return error_set_at(parser->err, ERROR_INVALID, parser->file, line, 0, "yaml: %s", problem);
         }
         if (yaml->context)
-                return error_set_at(parser->err, ERROR_INVALID, parser->file, (int) mark->line + 1, (int) mark->column + 1,
-                                    "yaml: %s: %s", yaml->context, problem);
-        return error_set_at(parser->err, ERROR_INVALID, parser->file, (int) mark->line + 1, (int) mark->column + 1,
+                return error_set_at(parser->err, ERROR_INVALID, parser->file, (int)mark->line + 1,
+                                    (int)mark->column + 1, "yaml: %s: %s", yaml->context, problem);
+        return error_set_at(parser->err, ERROR_INVALID, parser->file, (int)mark->line + 1, (int)mark->column + 1,
                             "yaml: %s", problem);
 }
 
@@ -70,8 +71,8 @@ static Node *new_at(Parser *parser, NodeKind kind, const yaml_event_t *event)
         Node *node = node_new(parser->arena, kind, NULL);
 
         node->file = parser->file;
-        node->line = (unsigned) event->start_mark.line + 1;
-        node->column = (unsigned) event->start_mark.column + 1;
+        node->line = (unsigned)event->start_mark.line + 1;
+        node->column = (unsigned)event->start_mark.column + 1;
         return node;
 }
 
@@ -91,7 +92,7 @@ static Anchor *declare_anchor(Parser *parser, const yaml_char_t *name, Node *nod
         anchor = arena_new(parser->arena, Anchor);
         anchor->node = node;
         anchor->open = true;
-        strmap_set(&parser->anchors, (const char *) name, anchor);
+        strmap_set(&parser->anchors, (const char *)name, anchor);
         return anchor;
 }
 
@@ -99,8 +100,8 @@ static int parse_node(Parser *parser, yaml_event_t *event, Node **ret);
 
 static int parse_scalar(Parser *parser, const yaml_event_t *event, Node **ret)
 {
-        const char *tag = (const char *) event->data.scalar.tag;
-        const char *text = (const char *) event->data.scalar.value;
+        const char *tag = (const char *)event->data.scalar.tag;
+        const char *text = (const char *)event->data.scalar.value;
         bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
         Node *node = new_at(parser, NODE_STRING, event);
         Anchor *anchor = declare_anchor(parser, event->data.scalar.anchor, node);
@@ -109,7 +110,8 @@ static int parse_scalar(Parser *parser, const yaml_event_t *event, Node **ret)
                 return fail_at(parser, &event->start_mark, "a value holds a NUL character");
         node->flags = tag_flags(tag);
         if (!scalar_resolve(parser->arena, node, text, event->data.scalar.length, tag, plain))
-                return fail_at(parser, &event->start_mark, arena_printf(parser->arena, "cannot decode `%s` as a %s", text, tag));
+                return fail_at(parser, &event->start_mark,
+                               arena_printf(parser->arena, "cannot decode `%s` as a %s", text, tag));
         if (anchor)
                 anchor->open = false;
         *ret = node;
@@ -118,7 +120,7 @@ static int parse_scalar(Parser *parser, const yaml_event_t *event, Node **ret)
 
 static int parse_alias(Parser *parser, const yaml_event_t *event, Node **ret)
 {
-        const char *name = (const char *) event->data.alias.anchor;
+        const char *name = (const char *)event->data.alias.anchor;
         Anchor *anchor = strmap_get(&parser->anchors, name);
 
         if (!anchor)
@@ -138,7 +140,7 @@ static int parse_list(Parser *parser, const yaml_event_t *start, Node **ret)
         Anchor *anchor = declare_anchor(parser, start->data.sequence_start.anchor, list);
         int r;
 
-        list->flags = tag_flags((const char *) start->data.sequence_start.tag);
+        list->flags = tag_flags((const char *)start->data.sequence_start.tag);
         for (;;) {
                 yaml_event_t event;
                 Node *item = NULL;
@@ -171,15 +173,17 @@ static int collect_merge(Parser *parser, Node *value, NodeVector *merges)
                 return 0;
         }
         if (value->kind == NODE_LIST) {
-                NODE_FOREACH_ITEM(item, value) {
+                NODE_FOREACH_ITEM(item, value)
+                {
                         if ((*item)->kind != NODE_MAP)
-                                return error_set_at(parser->err, ERROR_INVALID, parser->file, (int) (*item)->line,
-                                                    (int) (*item)->column, "map merge requires a mapping or a list of mappings as the value");
+                                return error_set_at(parser->err, ERROR_INVALID, parser->file, (int)(*item)->line,
+                                                    (int)(*item)->column,
+                                                    "map merge requires a mapping or a list of mappings as the value");
                         vector_add(merges, *item);
                 }
                 return 0;
         }
-        return error_set_at(parser->err, ERROR_INVALID, parser->file, (int) value->line, (int) value->column,
+        return error_set_at(parser->err, ERROR_INVALID, parser->file, (int)value->line, (int)value->column,
                             "map merge requires a mapping or a list of mappings as the value");
 }
 
@@ -188,8 +192,9 @@ static int parse_text_key(Parser *parser, const yaml_event_t *event, const char 
         Node *node = NULL;
         int r;
 
-        *ret_key = event->data.scalar.anchor || event->data.scalar.tag ? NULL
-                                                                       : strmap_get(&parser->keys, (const char *) event->data.scalar.value);
+        *ret_key = event->data.scalar.anchor || event->data.scalar.tag
+                           ? NULL
+                           : strmap_get(&parser->keys, (const char *)event->data.scalar.value);
         if (*ret_key)
                 return 0;
         r = parse_scalar(parser, event, &node);
@@ -197,11 +202,11 @@ static int parse_text_key(Parser *parser, const yaml_event_t *event, const char 
                 return r;
         if (node->kind != NODE_STRING)
                 return fail_at(parser, &event->start_mark,
-                               arena_printf(parser->arena, "non-string key: %s is a %s, put it in quotes", event->data.scalar.value,
-                                            node_kind_name(node->kind)));
+                               arena_printf(parser->arena, "non-string key: %s is a %s, put it in quotes",
+                                            event->data.scalar.value, node_kind_name(node->kind)));
         *ret_key = node->text;
         if (!event->data.scalar.tag && event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
-                strmap_set(&parser->keys, node->text, (void *) node->text);
+                strmap_set(&parser->keys, node->text, (void *)node->text);
         return 0;
 }
 
@@ -211,7 +216,7 @@ static int parse_key(Parser *parser, yaml_event_t *event, const char **ret_key, 
 
         *ret_merge = false;
         if (key.type == YAML_ALIAS_EVENT) {
-                const Anchor *anchor = strmap_get(&parser->anchors, (const char *) key.data.alias.anchor);
+                const Anchor *anchor = strmap_get(&parser->anchors, (const char *)key.data.alias.anchor);
 
                 if (!anchor || anchor->open || anchor->node->kind != NODE_STRING)
                         return fail_at(parser, &key.start_mark, "a key must be a string");
@@ -221,7 +226,7 @@ static int parse_key(Parser *parser, yaml_event_t *event, const char **ret_key, 
         if (key.type != YAML_SCALAR_EVENT)
                 return fail_at(parser, &key.start_mark, "a key must be a string, not a mapping or a list");
         if (key.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !key.data.scalar.tag &&
-            streq((const char *) key.data.scalar.value, "<<")) {
+            streq((const char *)key.data.scalar.value, "<<")) {
                 *ret_merge = true;
                 *ret_key = "<<";
                 return 0;
@@ -231,15 +236,16 @@ static int parse_key(Parser *parser, yaml_event_t *event, const char **ret_key, 
 
 static int fail_duplicate(Parser *parser, const yaml_mark_t *mark, const char *key, unsigned first)
 {
-        return fail_at(parser, mark, arena_printf(parser->arena, "mapping key \"%s\" already defined at line %u", key, first));
+        return fail_at(parser, mark,
+                       arena_printf(parser->arena, "mapping key \"%s\" already defined at line %u", key, first));
 }
 
 static void apply_merges(Parser *parser, Node *map, NodeVector *merges)
 {
         VECTOR_FOREACH(from, merges)
-                NODE_FOREACH_ENTRY(entry, *from)
-                        if (!node_find(map, entry->key))
-                                node_set_at(parser->arena, map, entry->key, entry->line, entry->column, entry->value);
+        NODE_FOREACH_ENTRY(entry, *from)
+        if (!node_find(map, entry->key))
+                node_set_at(parser->arena, map, entry->key, entry->line, entry->column, entry->value);
 }
 
 static int parse_pairs(Parser *parser, Node *map, NodeVector *merges)
@@ -276,13 +282,13 @@ static int parse_pairs(Parser *parser, Node *map, NodeVector *merges)
                 if (r < 0)
                         return r;
                 if (merge) {
-                        merge_line = (unsigned) mark.line + 1;
+                        merge_line = (unsigned)mark.line + 1;
                         r = collect_merge(parser, value, merges);
                         if (r < 0)
                                 return r;
                         continue;
                 }
-                node_set_at(parser->arena, map, key, (unsigned) mark.line + 1, (unsigned) mark.column + 1, value);
+                node_set_at(parser->arena, map, key, (unsigned)mark.line + 1, (unsigned)mark.column + 1, value);
         }
 }
 
@@ -293,7 +299,7 @@ static int parse_map(Parser *parser, const yaml_event_t *start, Node **ret)
         NodeVector merges = { 0 };
         int r;
 
-        map->flags = tag_flags((const char *) start->data.mapping_start.tag);
+        map->flags = tag_flags((const char *)start->data.mapping_start.tag);
         r = parse_pairs(parser, map, &merges);
         if (r == 0)
                 apply_merges(parser, map, &merges);
@@ -340,7 +346,8 @@ static int parse_stream(Parser *parser, YamlDocuments *ret)
                 if (r < 0)
                         break;
                 type = event.type;
-                if (type == YAML_STREAM_START_EVENT || type == YAML_DOCUMENT_START_EVENT || type == YAML_DOCUMENT_END_EVENT) {
+                if (type == YAML_STREAM_START_EVENT || type == YAML_DOCUMENT_START_EVENT ||
+                    type == YAML_DOCUMENT_END_EVENT) {
                         yaml_event_delete(&event);
                         continue;
                 }
@@ -377,6 +384,6 @@ int yaml_parse(Arena *arena, const char *file, const char *data, size_t size, Ya
 
         if (!yaml_parser_initialize(&parser.yaml))
                 return error_set(err, ERROR_INTERNAL, "cannot start the yaml parser");
-        yaml_parser_set_input_string(&parser.yaml, (const unsigned char *) data, size);
+        yaml_parser_set_input_string(&parser.yaml, (const unsigned char *)data, size);
         return parse_stream(&parser, ret);
 }

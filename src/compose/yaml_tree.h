@@ -10,7 +10,7 @@
 #define YAML_ALIAS_LIMIT ((size_t)500 * 1000) /* nodes of one file that may come from aliases */
 
 typedef struct YamlDocuments {
-        Node **roots;    /* NULL-free; in the arena */
+        Node **roots; /* NULL-free; in the arena */
         size_t length;
 } YamlDocuments;
 

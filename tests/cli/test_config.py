@@ -93,6 +93,17 @@ def test_hash(folder):
     assert second["web"] == first["web"] and second["db"] != first["db"]
 
 
+@pytest.mark.parametrize("case, expected", [
+    ("deploy", "a620a839614358f05c65fc7285c9c6cb8607a06c2955cf0c9efa83323e92c074"),
+    ("devices", "810c232a573e27e107006f55fd75533e3417699187a9a01a2d33c79fb010a8ac"),
+])
+def test_hash_equals_that_of_docker_compose(case, expected):
+    files = [word for name in ("compose.yaml", "b.yaml", "c.yaml") for word in ("-f", name)]
+    result = subprocess.run([BERTH, *files, "config", "--hash", "a"], cwd=ROOT / "tests" / "data" / "compose" / "merge" / case,
+                            capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+    assert result.stdout == f"a {expected}\n"
+
+
 def test_without_interpolation_variables_stay(folder):
     model = json.loads(config(folder, "--no-interpolate", "--format", "json", env={"MODE": ""}).stdout)
     assert model["services"]["web"]["image"] == "web:${TAG:-1}"

@@ -52,7 +52,7 @@ static void use(const Project *project)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static bool ready;
-        _cleanup_free_ char *text = xstrndup((const char *) data, size), *path = NULL;
+        _cleanup_free_ char *text = xstrndup((const char *)data, size), *path = NULL;
         _cleanup_strv_ char **variables = variables_of(text), **files = NULL;
         LoadOptions options = { .environment = variables, .project_name = "fuzz", .working_dir = folder };
 

@@ -22,7 +22,7 @@ static void visit(void *context, const TemplateVariable *variable)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        _cleanup_free_ char *text = xstrndup((const char *) data, size);
+        _cleanup_free_ char *text = xstrndup((const char *)data, size);
         _cleanup_(variables_done) Variables variables = { 0 };
         LoadOptions options = { 0 };
         Loader loader = { .arena = arena_create(), .options = &options };

@@ -30,11 +30,26 @@ static const Variable *lookup(const void *context, const char *name)
 static void test_all_forms(void **state)
 {
         static const char *const forms[][2] = {
-                { "$A", "one" },           { "${A}", "one" },         { "${U:-d}", "d" },       { "${A:-d}", "one" },
-                { "${E:-d}", "d" },        { "${E-d}", "" },          { "${U-d}", "d" },        { "${A:+x}", "x" },
-                { "${E:+x}", "" },         { "${E+x}", "x" },         { "${U+x}", "" },         { "${A:?no}", "one" },
-                { "${E?no}", "" },         { "$$A", "$A" },           { "a $ b $1 $@", "a $ b $1 $@" }, { "${U:-${U:-${A}}}", "one" },
-                { "${U:-a-b:c?d}", "a-b:c?d" }, { "${U:-x} and ${A}", "x and one" }, { "$A-$A", "one-one" }, { "plain", "plain" },
+                { "$A", "one" },
+                { "${A}", "one" },
+                { "${U:-d}", "d" },
+                { "${A:-d}", "one" },
+                { "${E:-d}", "d" },
+                { "${E-d}", "" },
+                { "${U-d}", "d" },
+                { "${A:+x}", "x" },
+                { "${E:+x}", "" },
+                { "${E+x}", "x" },
+                { "${U+x}", "" },
+                { "${A:?no}", "one" },
+                { "${E?no}", "" },
+                { "$$A", "$A" },
+                { "a $ b $1 $@", "a $ b $1 $@" },
+                { "${U:-${U:-${A}}}", "one" },
+                { "${U:-a-b:c?d}", "a-b:c?d" },
+                { "${U:-x} and ${A}", "x and one" },
+                { "$A-$A", "one-one" },
+                { "plain", "plain" },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
@@ -49,9 +64,12 @@ static void test_all_forms(void **state)
 static void test_what_is_wrong_is_said(void **state)
 {
         static const char *const forms[][2] = {
-                { "${U:?needed}", "required variable U is missing a value: needed" }, { "${E:?}", "required variable E is missing a value" },
-                { "${A:-${U?inner}}", "required variable U is missing a value: inner" }, { "${", "invalid interpolation format" },
-                { "${1}", "invalid interpolation format" }, { "${A!b}", "invalid interpolation format" },
+                { "${U:?needed}", "required variable U is missing a value: needed" },
+                { "${E:?}", "required variable E is missing a value" },
+                { "${A:-${U?inner}}", "required variable U is missing a value: inner" },
+                { "${", "invalid interpolation format" },
+                { "${1}", "invalid interpolation format" },
+                { "${A!b}", "invalid interpolation format" },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
@@ -71,14 +89,15 @@ static void test_unset_variables_are_warned_of_once(void **state)
         assert_true(template_substitute(&loader, "$U${U}", lookup, NULL, &result, &error));
         assert_string_equal(result.text, "");
         assert_int_equal(loader.warnings.length, 1);
-        assert_string_equal(loader.warnings.entries[0].key, "The \"U\" variable is not set. Defaulting to a blank string.");
+        assert_string_equal(loader.warnings.entries[0].key,
+                            "The \"U\" variable is not set. Defaulting to a blank string.");
 }
 
 static void test_env_files(void **state)
 {
         static const char *const expected[][2] = {
-                { "A", "plain" }, { "B", "two words" }, { "C", "a $A \\n" }, { "D", "line\nnext\tA $A" }, { "F", "plainx" }, { "G", "a#b" },
-                { "H", "multi\nline" }, { "I", "one" },
+                { "A", "plain" },  { "B", "two words" }, { "C", "a $A \\n" },    { "D", "line\nnext\tA $A" },
+                { "F", "plainx" }, { "G", "a#b" },       { "H", "multi\nline" }, { "I", "one" },
         };
         _cleanup_(variables_done) Variables variables = { 0 };
         _cleanup_error_ Error *error = NULL;
@@ -105,7 +124,10 @@ static void test_env_file_errors_name_the_line(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                unit(test_all_forms), unit(test_what_is_wrong_is_said), unit(test_unset_variables_are_warned_of_once), unit(test_env_files),
+                unit(test_all_forms),
+                unit(test_what_is_wrong_is_said),
+                unit(test_unset_variables_are_warned_of_once),
+                unit(test_env_files),
                 unit(test_env_file_errors_name_the_line),
         };
 

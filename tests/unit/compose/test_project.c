@@ -31,7 +31,7 @@ static void write_file(const char *name, const char *text)
 
 static int load(Project **ret, Error **err)
 {
-        char *environment[] = { (char *) "HOME=/home/tester", (char *) "FROM=outside", NULL };
+        char *environment[] = { (char *)"HOME=/home/tester", (char *)"FROM=outside", NULL };
         const LoadOptions options = { .working_dir = folder, .project_name = "demo", .environment = environment };
 
         return project_load(&options, ret, err);
@@ -48,35 +48,35 @@ static Project *loaded(const char *text)
         return project;
 }
 
-static const char full[] =
-        "x-berth: {images: host, silence: [a]}\n"
-        "services:\n"
-        "  db:\n"
-        "    image: postgres:16\n"
-        "    command: -c 'shared_buffers=128 MB'\n"
-        "    environment: {POSTGRES_DB: '${FROM}', UNSET: }\n"
-        "    ports: ['127.0.0.1:5432:5432']\n"
-        "    volumes: ['data:/var/lib/postgresql/data', './conf:/conf:ro', {type: tmpfs, target: /t, tmpfs: {size: 1m}}]\n"
-        "    secrets: [{source: pw, uid: '999', mode: 0400}]\n"
-        "    healthcheck: {test: pg_isready, interval: 1m30s, retries: 3}\n"
-        "    restart: on-failure:5\n"
-        "    stop_grace_period: 2m\n"
-        "    shm_size: 1g\n"
-        "    ulimits: {nofile: {soft: 1, hard: 2}, nproc: 3}\n"
-        "    deploy: {resources: {limits: {cpus: '0.1', memory: 256m, pids: 50}}}\n"
-        "    extra_hosts: ['h:10.0.0.1']\n"
-        "    logging: {driver: json-file, options: {max-size: 10m}}\n"
-        "    x-berth: {postgres: true, template: off, silence: [b]}\n"
-        "  app:\n"
-        "    image: app\n"
-        "    depends_on: [db]\n"
-        "    scale: 2\n"
-        "    gpus: all\n"
-        "    networks: {front: {aliases: [www]}, default: }\n"
-        "  tool: {image: tool, profiles: [tools]}\n"
-        "networks: {front: {internal: true, ipam: {config: [{subnet: 10.9.0.0/24}]}}}\n"
-        "volumes: {data: , other: }\n"
-        "secrets: {pw: {environment: FROM}}\n";
+static const char full[] = "x-berth: {images: host, silence: [a]}\n"
+                           "services:\n"
+                           "  db:\n"
+                           "    image: postgres:16\n"
+                           "    command: -c 'shared_buffers=128 MB'\n"
+                           "    environment: {POSTGRES_DB: '${FROM}', UNSET: }\n"
+                           "    ports: ['127.0.0.1:5432:5432']\n"
+                           "    volumes: ['data:/var/lib/postgresql/data', './conf:/conf:ro', {type: tmpfs, target: "
+                           "/t, tmpfs: {size: 1m}}]\n"
+                           "    secrets: [{source: pw, uid: '999', mode: 0400}]\n"
+                           "    healthcheck: {test: pg_isready, interval: 1m30s, retries: 3}\n"
+                           "    restart: on-failure:5\n"
+                           "    stop_grace_period: 2m\n"
+                           "    shm_size: 1g\n"
+                           "    ulimits: {nofile: {soft: 1, hard: 2}, nproc: 3}\n"
+                           "    deploy: {resources: {limits: {cpus: '0.1', memory: 256m, pids: 50}}}\n"
+                           "    extra_hosts: ['h:10.0.0.1']\n"
+                           "    logging: {driver: json-file, options: {max-size: 10m}}\n"
+                           "    x-berth: {postgres: true, template: off, silence: [b]}\n"
+                           "  app:\n"
+                           "    image: app\n"
+                           "    depends_on: [db]\n"
+                           "    scale: 2\n"
+                           "    gpus: all\n"
+                           "    networks: {front: {aliases: [www]}, default: }\n"
+                           "  tool: {image: tool, profiles: [tools]}\n"
+                           "networks: {front: {internal: true, ipam: {config: [{subnet: 10.9.0.0/24}]}}}\n"
+                           "volumes: {data: , other: }\n"
+                           "secrets: {pw: {environment: FROM}}\n";
 
 static void check_full(const Project *project)
 {
@@ -148,8 +148,10 @@ static void test_the_hash_changes_with_the_service_alone(void **state)
 {
         _cleanup_(project_freep) Project *a = loaded("services: {s: {image: x, scale: 1}, t: {image: y}}"),
                                          *b = loaded("services: {s: {image: x, scale: 3}, t: {image: z}}");
-        _cleanup_free_ char *s1 = service_hash(a, project_find_service(a, "s")), *s2 = service_hash(b, project_find_service(b, "s"));
-        _cleanup_free_ char *t1 = service_hash(a, project_find_service(a, "t")), *t2 = service_hash(b, project_find_service(b, "t"));
+        _cleanup_free_ char *s1 = service_hash(a, project_find_service(a, "s")),
+                            *s2 = service_hash(b, project_find_service(b, "s"));
+        _cleanup_free_ char *t1 = service_hash(a, project_find_service(a, "t")),
+                            *t2 = service_hash(b, project_find_service(b, "t"));
 
         assert_string_equal(s1, s2);
         assert_string_not_equal(t1, t2);

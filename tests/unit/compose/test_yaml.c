@@ -118,9 +118,12 @@ static void test_large_maps_find_their_keys(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                unit(test_scalars_have_the_types_of_the_reference), unit(test_merge_keys),
-                unit(test_every_node_knows_its_place),              unit(test_mistakes_are_refused_with_their_line),
-                unit(test_explosions_are_bounded),                  unit(test_large_maps_find_their_keys),
+                unit(test_scalars_have_the_types_of_the_reference),
+                unit(test_merge_keys),
+                unit(test_every_node_knows_its_place),
+                unit(test_mistakes_are_refused_with_their_line),
+                unit(test_explosions_are_bounded),
+                unit(test_large_maps_find_their_keys),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
