@@ -125,14 +125,27 @@ static int attach_networks(Attachment *attachment, LocalNetworkResult *result, E
         return 0;
 }
 
+static void warn_unpublished(const Attachment *attachment)
+{
+        const EngineProgress *progress = attachment->progress;
+        _cleanup_free_ char *text = NULL;
+
+        if (attachment->spec->n_ports == 0 || !progress || !progress->warning)
+                return;
+        text = xasprintf("\"%s\" has no network of its own: its ports are not published", attachment->spec->name);
+        progress->warning(progress->context, text);
+}
+
 static int attach_alone(Attachment *attachment, LocalNetworkResult *result, Error **err)
 {
         int r = attachment_has_mode(attachment, "host") ? 0 : attachment_connect(attachment, err);
 
         if (r == 0)
                 r = attachment_write_files(attachment, err);
-        if (r == 0)
-                fill_ports(attachment, -1, result);
+        if (r < 0)
+                return r;
+        warn_unpublished(attachment);
+        fill_ports(attachment, -1, result);
         return r;
 }
 

@@ -44,7 +44,7 @@ static int connect_one(Attachment *attachment, size_t i, Error **err)
 
         if (!mac_parse(endpoint->mac, veth.peer_mac))
                 return error_set(err, ERROR_INVALID, "\"%s\" is not a MAC address", endpoint->mac);
-        r = bridge_ensure(attachment->outside, record, &veth.bridge_index, err);
+        r = bridge_ensure(attachment->layout, attachment->outside, record, &veth.bridge_index, err);
         if (r == 0)
                 r = netlink_veth(attachment->outside, &veth, err);
         (void)sysctl_write(no_ipv6, "1", NULL); /* a port of a bridge needs no address */

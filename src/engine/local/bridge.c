@@ -11,6 +11,7 @@
 #include "base/parse.h"
 #include "base/sha256.h"
 #include "base/strv.h"
+#include "engine/local/forwarding.h"
 #include "engine/local/sysctl.h"
 
 #define ETHERNET_MTU 1500
@@ -90,36 +91,15 @@ static int add_address(Netlink *netlink, int index, const char *subnet_text, con
         return netlink_add_address(netlink, index, gateway, subnet.prefix, err);
 }
 
-/* With forwarding on, router advertisements count no longer; a machine that lives by them must go on hearing them. */
-static int enable_ipv6_forwarding(Error **err)
-{
-        _cleanup_free_ char *present = sysctl_read("net/ipv6/conf/all/forwarding");
-        _cleanup_strv_ char **interfaces = NULL;
-
-        if (streq_ptr(present, "1"))
-                return 0;
-        (void)fs_list_directory(AT_FDCWD, "/proc/sys/net/ipv6/conf", &interfaces, NULL);
-        STRV_FOREACH(interface, interfaces) {
-                _cleanup_free_ char *name = xasprintf("net/ipv6/conf/%s/accept_ra", *interface);
-                _cleanup_free_ char *accepts = sysctl_read(name);
-
-                if (streq_ptr(accepts, "1") && !streq(*interface, "all"))
-                        (void)sysctl_write(name, "2", NULL);
-        }
-        return sysctl_write("net/ipv6/conf/all/forwarding", "1", err);
-}
-
 static int set_ipv6(const NetworkRecord *record, Error **err)
 {
         _cleanup_free_ char *disable = xasprintf("net/ipv6/conf/%s/disable_ipv6", record->bridge);
         int r = sysctl_ensure(disable, record->subnet6 ? "0" : "1", record->subnet6 ? err : NULL);
 
-        if (!record->subnet6)
-                return 0; /* a kernel without IPv6 has no such setting */
-        return r < 0 ? r : enable_ipv6_forwarding(err);
+        return record->subnet6 ? r : 0; /* a kernel without IPv6 has no such setting */
 }
 
-int bridge_ensure(Netlink *netlink, const NetworkRecord *record, int *ret_index, Error **err)
+int bridge_ensure(const Layout *layout, Netlink *netlink, const NetworkRecord *record, int *ret_index, Error **err)
 {
         _cleanup_free_ char *localnet = xasprintf("net/ipv4/conf/%s/route_localnet", record->bridge);
         uint8_t mac[MAC_SIZE];
@@ -136,6 +116,6 @@ int bridge_ensure(Netlink *netlink, const NetworkRecord *record, int *ret_index,
         if (r == 0)
                 r = sysctl_ensure(localnet, "1", err);
         if (r == 0)
-                r = sysctl_ensure("net/ipv4/ip_forward", "1", err);
+                r = forwarding_enable(layout, record->subnet6, err);
         return error_prefix(err, r, "bridge %s of network \"%s\"", record->bridge, record->name);
 }

@@ -8,7 +8,7 @@
 /* The name for attempt 0, 1, …: names are short, two networks could come to the same one. Owned by the caller. */
 char *bridge_name(const Layout *layout, const char *network, unsigned attempt);
 /* Makes or completes the bridge with its addresses and settings, and switches forwarding on. */
-int bridge_ensure(Netlink *netlink, const NetworkRecord *record, int *ret_index, Error **err);
+int bridge_ensure(const Layout *layout, Netlink *netlink, const NetworkRecord *record, int *ret_index, Error **err);
 /* The largest packet: as the network's options say, else that of the way out, at most 1500. */
 int bridge_mtu(const NetworkRecord *record);
 

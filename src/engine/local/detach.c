@@ -92,13 +92,13 @@ int local_network_detach(const Layout *layout, const ContainerSpec *spec, const 
         return r;
 }
 
-static int ensure_bridges(const NetworkState *state, Error **err)
+static int ensure_bridges(const Layout *layout, const NetworkState *state, Error **err)
 {
         _cleanup_(netlink_freep) Netlink *netlink = NULL;
         int r = netlink_open(&netlink, err), index;
 
         for (size_t i = 0; r == 0 && i < state->n_networks; i++)
-                r = bridge_ensure(netlink, state->networks[i], &index, err);
+                r = bridge_ensure(layout, netlink, state->networks[i], &index, err);
         return r;
 }
 
@@ -131,7 +131,7 @@ int local_network_recover(const Layout *layout, const char *project, char *const
         r = network_state_load(layout, &state, err);
         if (r < 0 || state.n_networks == 0)
                 return r;
-        r = ensure_bridges(&state, err);
+        r = ensure_bridges(layout, &state, err);
         if (r == 0)
                 r = remove_dead(layout, &state, project, live_ids, err);
         if (r == 0)

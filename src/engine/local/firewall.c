@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "engine/local/address.h"
+#include "engine/local/forwarding.h"
 #include "engine/local/netlink.h"
 
 #define RULES_LIMIT ((size_t)64 * 1024 * 1024)
@@ -181,7 +182,18 @@ static void add_internal(Strbuf *rules, const NetworkState *state, const char *d
                 strbuf_addf(rules, "\t\t%s %s %s\n", direction, strbuf_text(&set), verdict);
 }
 
-static void add_forward(Strbuf *rules, const NetworkState *state, const char *bridges, char *const *others)
+static void add_cards(Strbuf *rules, char *const *cards)
+{
+        _cleanup_free_ char *joined = strv_join(cards, "\", \"");
+
+        if (strv_length(cards) > 1)
+                strbuf_addf(rules, "\t\tiifname { \"%s\" } oifname { \"%s\" } ct status dnat accept\n"
+                                   "\t\tiifname { \"%s\" } oifname { \"%s\" } ct state new drop\n",
+                            joined, joined, joined, joined);
+}
+
+static void add_forward(Strbuf *rules, const NetworkState *state, const char *bridges,
+                        const FirewallSurroundings *surroundings)
 {
         static const char refuse[] = "reject with icmpx type admin-prohibited";
         _cleanup_strbuf_ Strbuf pairs = STRBUF_INIT;
@@ -194,7 +206,7 @@ static void add_forward(Strbuf *rules, const NetworkState *state, const char *br
         add_internal(rules, state, "oifname", refuse);
         strbuf_adds(rules, "\t\tct status dnat accept\n");
         strbuf_addf(rules, "\t\toifname \"%s*\" %s\n", bridges, refuse);
-        STRV_FOREACH(other, others)
+        STRV_FOREACH(other, surroundings->others)
                 strbuf_addf(rules, "\t\toifname \"%s\" %s\n", *other, refuse);
         strbuf_adds(rules, "\t\taccept\n\t}\n");
         /* To a container from elsewhere: published ports alone. */
@@ -204,8 +216,9 @@ static void add_forward(Strbuf *rules, const NetworkState *state, const char *br
         strbuf_addf(rules, "\tchain forward {\n"
                            "\t\ttype filter hook forward priority filter; policy accept;\n"
                            "\t\tiifname \"%s*\" jump from_container\n"
-                           "\t\toifname \"%s*\" jump to_container\n"
-                           "\t}\n", bridges, bridges);
+                           "\t\toifname \"%s*\" jump to_container\n", bridges, bridges);
+        add_cards(rules, surroundings->cards);
+        strbuf_adds(rules, "\t}\n");
 }
 
 static bool is_hex(const char *text, size_t length)
@@ -237,22 +250,30 @@ bool firewall_is_other_bridge(const char *installation_id, const char *name)
         return rest && strlen(rest) == 13 && is_hex(rest, 6) && rest[6] == 'b' && !startswith(rest, installation_id);
 }
 
-static char **find_others(const char *installation_id)
+static void surroundings_done(FirewallSurroundings *surroundings)
+{
+        strv_free(surroundings->others);
+        strv_free(surroundings->cards);
+}
+
+static void look_around(const Layout *layout, FirewallSurroundings *ret)
 {
         _cleanup_(netlink_freep) Netlink *netlink = NULL;
         _cleanup_strv_ char **bridges = NULL;
-        char **others = NULL;
 
-        if (netlink_open(&netlink, NULL) < 0 || netlink_list_bridges(netlink, &bridges, NULL) < 0)
-                return NULL;
-        strv_sort(bridges);
+        if (netlink_open(&netlink, NULL) < 0)
+                return;
+        (void)netlink_list_bridges(netlink, &bridges, NULL);
         STRV_FOREACH(bridge, bridges)
-                if (firewall_is_other_bridge(installation_id, *bridge))
-                        strv_add(&others, *bridge);
-        return others;
+                if (firewall_is_other_bridge(layout->id, *bridge))
+                        strv_add(&ret->others, *bridge);
+        if (forwarding_is_ours(layout))
+                (void)netlink_list_cards(netlink, &ret->cards, NULL);
+        strv_sort(ret->others);
+        strv_sort(ret->cards);
 }
 
-char *firewall_rules(const char *installation_id, const NetworkState *state, char *const *others)
+char *firewall_rules(const char *installation_id, const NetworkState *state, const FirewallSurroundings *surroundings)
 {
         _cleanup_free_ char *table = firewall_table(installation_id);
         _cleanup_free_ char *bridges = xasprintf(KERNEL_NAME_PREFIX "%sb", installation_id);
@@ -266,7 +287,7 @@ char *firewall_rules(const char *installation_id, const NetworkState *state, cha
         add_guard(&rules, bridges);
         add_published(&rules, state);
         add_postrouting(&rules, state, bridges);
-        add_forward(&rules, state, bridges, others);
+        add_forward(&rules, state, bridges, surroundings);
         strbuf_adds(&rules, "}\n");
         return strbuf_take(&rules);
 }
@@ -283,12 +304,15 @@ static char *applied_form(const char *rules)
 
 int firewall_begin(const Layout *layout, const NetworkState *state, bool force, FirewallChange *ret, Error **err)
 {
-        _cleanup_strv_ char **others = find_others(layout->id);
-        _cleanup_free_ char *rules = firewall_rules(layout->id, state, others), *form = applied_form(rules);
+        _cleanup_(surroundings_done) FirewallSurroundings surroundings = { 0 };
+        _cleanup_free_ char *rules = NULL, *form = NULL;
         _cleanup_free_ char *path = layout_run(layout, "firewall.nft");
         _cleanup_strbuf_ Strbuf applied = STRBUF_INIT;
         int r;
 
+        look_around(layout, &surroundings);
+        rules = firewall_rules(layout->id, state, &surroundings);
+        form = applied_form(rules);
         if (!force && fs_read_file(AT_FDCWD, path, RULES_LIMIT, &applied, NULL) == 0 &&
             streq(strbuf_text(&applied), form))
                 return 0;

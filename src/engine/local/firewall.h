@@ -6,9 +6,13 @@
 #include "engine/local/network_state.h"
 #include "engine/local/nft.h"
 
-/* The input of `nft -f` that makes the kernel's table agree with the state. others: bridges to which our containers must
- * not send (NULL: none). Pure; owned by the caller. */
-char *firewall_rules(const char *installation_id, const NetworkState *state, char *const *others);
+typedef struct FirewallSurroundings {
+        char **others; /* bridges to which our containers must not send */
+        char **cards;  /* network cards between which nothing may be forwarded: forwarding is on for our sake */
+} FirewallSurroundings;
+
+/* The input of `nft -f` that makes the kernel's table agree with the state. Pure; owned by the caller. */
+char *firewall_rules(const char *installation_id, const NetworkState *state, const FirewallSurroundings *surroundings);
 /* Whether a bridge of that name belongs to the containers or machines of another program: Docker's, Podman's, libvirt's,
  * LXC's, another Berth's. A bridge may be this machine's way out as well, so not every one does. */
 bool firewall_is_other_bridge(const char *installation_id, const char *name);

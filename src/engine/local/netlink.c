@@ -6,6 +6,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -139,20 +140,34 @@ static const char *extended_reason(const struct nlmsghdr *header)
 typedef struct FoundLink {
         const char *name;
         int index, master; /* master 0: none */
+        bool is_card;
 } FoundLink;
 
 typedef void (*LinkFound)(void *context, const FoundLink *link);
 
+static bool has_kind(const struct rtattr *link_info)
+{
+        const struct rtattr *attribute = RTA_DATA(link_info);
+        int length = (int)RTA_PAYLOAD(link_info);
+
+        for (; RTA_OK(attribute, length); attribute = RTA_NEXT(attribute, length))
+                if (attribute->rta_type == IFLA_INFO_KIND)
+                        return true;
+        return false;
+}
+
 static void report_link(const struct nlmsghdr *header, LinkFound found, void *context)
 {
         const struct ifinfomsg *body = NLMSG_DATA(header);
-        FoundLink link = { .name = "", .index = body->ifi_index };
+        FoundLink link = { .name = "", .index = body->ifi_index, .is_card = body->ifi_type == ARPHRD_ETHER };
         int length = (int)IFLA_PAYLOAD(header);
 
         for (const struct rtattr *attribute = IFLA_RTA(body); RTA_OK(attribute, length);
              attribute = RTA_NEXT(attribute, length)) {
                 if (attribute->rta_type == IFLA_IFNAME)
                         link.name = RTA_DATA(attribute);
+                if (attribute->rta_type == IFLA_LINKINFO && has_kind(attribute))
+                        link.is_card = false;
                 if (attribute->rta_type == IFLA_MASTER)
                         memcpy(&link.master, RTA_DATA(attribute), sizeof(link.master));
         }
@@ -394,6 +409,7 @@ int netlink_delete(Netlink *netlink, const char *name, Error **err)
 typedef struct Listing {
         const char *prefix;
         int bridge_index;
+        bool cards;
         char **names;
 } Listing;
 
@@ -401,6 +417,8 @@ static void keep_name(void *context, const FoundLink *link)
 {
         Listing *listing = context;
 
+        if (listing->cards && !link->is_card)
+                return;
         if (startswith(link->name, listing->prefix) && (!listing->bridge_index || listing->bridge_index == link->master))
                 strv_add(&listing->names, link->name);
 }
@@ -437,5 +455,14 @@ int netlink_list_bridges(Netlink *netlink, char ***ret, Error **err)
         nest = message_open_nest(&message, IFLA_LINKINFO);
         message_put_string(&message, IFLA_INFO_KIND, "bridge");
         message_close_nest(&message, nest);
+        return list_links(netlink, &message, &listing, ret, err);
+}
+
+int netlink_list_cards(Netlink *netlink, char ***ret, Error **err)
+{
+        Listing listing = { .prefix = "", .cards = true };
+        Message message;
+
+        message_begin_link(&message, RTM_GETLINK, NLM_F_DUMP);
         return list_links(netlink, &message, &listing, ret, err);
 }

@@ -44,5 +44,7 @@ int netlink_delete(Netlink *netlink, const char *name, Error **err);
 int netlink_list(Netlink *netlink, const char *prefix, int bridge_index, char ***ret, Error **err);
 /* The names of all bridges. */
 int netlink_list_bridges(Netlink *netlink, char ***ret, Error **err);
+/* The names of all network cards: interfaces of Ethernet that no driver of the kernel makes up. */
+int netlink_list_cards(Netlink *netlink, char ***ret, Error **err);
 
 #endif

@@ -209,7 +209,7 @@ int local_network_create(const Layout *layout, const NetworkSpec *spec, const En
                 return r;
         r = netlink_open(&netlink, err);
         if (r == 0)
-                r = bridge_ensure(netlink, record, &index, err);
+                r = bridge_ensure(layout, netlink, record, &index, err);
         if (r == 0)
                 r = network_commit(layout, change, err);
         return r < 0 ? r : local_network_refresh(layout, err);

@@ -96,9 +96,11 @@ static void has(const char *text, const char *part)
 
 static void test_rules(void **unused)
 {
-        char *others[] = { (char *)"docker0", NULL };
+        char *others[] = { (char *)"docker0", NULL }, *cards[] = { (char *)"eth0", (char *)"eth1", NULL };
+        FirewallSurroundings around = { others, cards };
         NetworkState state = make_state(), empty = { 0 };
-        _cleanup_free_ char *rules = firewall_rules("aaaaaa", &state, others), *none = firewall_rules("aaaaaa", &empty, others);
+        _cleanup_free_ char *rules = firewall_rules("aaaaaa", &state, &around);
+        _cleanup_free_ char *none = firewall_rules("aaaaaa", &empty, &around), *alone = NULL;
 
         has(rules, "add table inet berth_aaaaaa\ndelete table inet berth_aaaaaa\ntable inet berth_aaaaaa {");
         has(rules, "chain ports_demo {\n\t\ttcp dport 5432 dnat ip to 172.18.0.2:5432 comment \"db-1\"\n"
@@ -109,6 +111,10 @@ static void test_rules(void **unused)
         has(rules, "iifname { \"beaaaaaab000002\" } reject");
         has(rules, "oifname { \"beaaaaaab000002\" } drop");
         has(rules, "\t\toifname \"docker0\" reject with icmpx type admin-prohibited\n\t\taccept\n");
+        has(rules, "iifname { \"eth0\", \"eth1\" } oifname { \"eth0\", \"eth1\" } ct state new drop\n\t}\n}\n");
+        cards[1] = NULL;
+        alone = firewall_rules("aaaaaa", &state, &around);
+        assert_null(strstr(alone, "eth0"));
         assert_string_equal(none, "add table inet berth_aaaaaa\ndelete table inet berth_aaaaaa\n");
 }
 
@@ -116,13 +122,14 @@ static void test_names_cannot_become_rules(void **unused)
 {
         NetworkState state = make_state();
         Endpoint hostile = first, *endpoints[] = { &hostile };
+        FirewallSurroundings around = { 0 };
         _cleanup_free_ char *rules = NULL;
 
         hostile.container = (char *)"x\" ; flush ruleset\n";
         hostile.project = (char *)"a b}";
         state.endpoints = endpoints;
         state.n_endpoints = 1;
-        rules = firewall_rules("aaaaaa", &state, NULL);
+        rules = firewall_rules("aaaaaa", &state, &around);
         has(rules, "comment \"x____flush_ruleset_\"\n");
         has(rules, "chain ports_a_b_ {");
         assert_true(hosts_is_word("db.example"));
