@@ -396,7 +396,7 @@ int main(int argc, char **argv)
         }
         pid = fork();
         if (pid != 0)
-                return pid < 0;
+                _exit(pid < 0);
         null = open("/dev/null", O_RDWR | O_CLOEXEC);
         for (int fd = 0; fd < 3; fd++)
                 dup2(null, fd);
@@ -404,5 +404,5 @@ int main(int argc, char **argv)
         (void)!chdir("/");
         drop_rights();
         run(&relay);
-        return 0;
+        _exit(0); /* with all that it holds */
 }
