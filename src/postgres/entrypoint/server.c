@@ -108,7 +108,7 @@ static char **build_argv(const Settings *settings, char *const *server_args, con
 {
         /* Until the first start is complete a crash throws everything away, and at its end everything is synced at
          * once: no single write need be waited for before. */
-        static const char *const settings_of_ours[] = { "fsync=off", "synchronous_commit=off", "full_page_writes=off" };
+        static const char *const settings_of_ours[] = { "fsync=off", "synchronous_commit=off" };
         char **argv = strv_new("postgres", "-D", settings->data_dir, NULL);
 
         strv_add_all(&argv, server_args);

@@ -24,15 +24,10 @@
 #define KEY_FORMAT 1
 #define KEY_DIGITS 32
 
-/* The template's password: any salt will do, since it is replaced and never used. */
-static char *placeholder(void)
-{
-        static const unsigned char salt[SCRAM_SALT_SIZE] = "berth-template";
-        char *verifier = NULL;
-
-        scram_build_verifier("berth-template", salt, SCRAM_DEFAULT_ITERATIONS, &verifier, NULL);
-        return verifier;
-}
+/* The template's password ("berth-template"): a verifier like any other, since it is replaced and never used. */
+#define PLACEHOLDER                                                                                                    \
+        "SCRAM-SHA-256$4096:YmVydGgtdGVtcGxhdGUAAA==$"                                                                 \
+        "gpIiHErUofjljiidtaR75Bh2jLurKT1mV8Mll2bs+6c=:J+UIaQxJzix0p4qM0Akq31FgNS6Q18LC5yWyqoKEzxk="
 
 /* The linker's build id of a program: it changes when the program does. */
 static void add_build_id(Strbuf *text, const char *name)
@@ -102,7 +97,7 @@ char *template_find(const Settings *settings)
 
 int template_copy(const char *template_dir, const Settings *settings, const char *build_dir, Error **err)
 {
-        _cleanup_free_ char *old = placeholder(), *verifier = NULL;
+        _cleanup_free_ char *verifier = NULL;
         int r;
 
         r = scram_build_verifier(settings->password, NULL, SCRAM_DEFAULT_ITERATIONS, &verifier, err);
@@ -111,7 +106,7 @@ int template_copy(const char *template_dir, const Settings *settings, const char
         if (r == 0)
                 r = identity_renew(build_dir, identity_new_system_identifier(), err);
         if (r == 0)
-                r = identity_replace_verifier(build_dir, old, verifier, err);
+                r = identity_replace_verifier(build_dir, PLACEHOLDER, verifier, err);
         return error_prefix(err, r, "copy the template cluster");
 }
 
@@ -176,7 +171,7 @@ static int sync_folder(const char *path, Error **err)
 int template_make(const Settings *settings, const char *folder, int *ret_status, Error **err)
 {
         _cleanup_free_ char *key = template_key(settings), *path = path_join(folder, key);
-        _cleanup_free_ char *building = xasprintf("%s/.%s.tmp", folder, key), *password = placeholder();
+        _cleanup_free_ char *building = xasprintf("%s/.%s.tmp", folder, key);
         Settings changed = *settings;
         ControlFile control;
         int r;
@@ -187,7 +182,7 @@ int template_make(const Settings *settings, const char *folder, int *ret_status,
         if (r < 0)
                 return r;
         changed.data_dir = building;
-        changed.password = password;
+        changed.password = (char *)PLACEHOLDER;
         changed.waldir = NULL;
         if (initdb_wants_md5(&changed))
                 return error_set(err, ERROR_UNSUPPORTED, "clusters with md5 passwords have no template");
