@@ -56,6 +56,7 @@ const Command *const commands[] = {
         &command_ls,
         &command_tune,
         &command_image,
+        &command_migrate,
         &command_volume,
         &command_network,
         &command_system,

@@ -6,9 +6,8 @@
 
 #include "base/mem.h"
 #include "base/strv.h"
-#include "cli/scope.h"
+#include "cli/database.h"
 #include "cli/verbs.h"
-#include "deploy/spec.h"
 
 /* Defaults only: what the arguments say wins. The files of secrets are read inside, where they are. */
 static const char script[] =
@@ -20,41 +19,6 @@ static const char script[] =
         "export PGUSER PGPASSWORD PGDATABASE\n"
         "exec psql \"$@\"\n";
 
-static bool is_database(const ContainerInfo *info)
-{
-        const char *word = info->spec ? strv_env_get(info->spec->annotations, ANNOTATION_DATABASE) : NULL;
-
-        return word && streq(word, "true");
-}
-
-/* The one database of the project. */
-static int find_database(const Scope *scope, char **ret, Error **err)
-{
-        _cleanup_container_list_ ContainerList list = { 0 };
-        const char *found = NULL;
-        int r;
-
-        r = scope_containers(scope, false, &list, err);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < list.length; i++) {
-                const ContainerInfo *info = list.items[i];
-                if (!is_database(info) || streq_ptr(found, info->service))
-                        continue;
-                if (found) {
-                        r = error_set(err, ERROR_USAGE, "project \"%s\" has several databases: %s, %s", scope->name,
-                                      found, info->service);
-                        return error_hint(err, r, "Name one: berth psql %s.", found);
-                }
-                found = info->service;
-        }
-        if (!found)
-                return error_set(err, ERROR_NOT_FOUND, "project \"%s\" has no database that was brought up",
-                                 scope->name);
-        *ret = xstrdup(found);
-        return 0;
-}
-
 static int run_psql(Invocation *invocation, Error **err)
 {
         char **arguments = invocation->arguments;
@@ -64,16 +28,11 @@ static int run_psql(Invocation *invocation, Error **err)
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         ExecSpec spec = { .stdin_fd = 0, .stdout_fd = 1, .stderr_fd = 2, .timeout_ms = -1 };
         _cleanup_scope_ Scope scope = { 0 };
-        _cleanup_free_ char *service = NULL;
         int code = 0, r;
 
         r = scope_open(invocation, names, SCOPE_FORGIVES_MODEL, &scope, err);
-        if (r == 0 && named)
-                service = xstrdup(names[0]);
-        else if (r == 0)
-                r = find_database(&scope, &service, err);
         if (r == 0)
-                r = scope_container(&scope, service, 0, true, &info, err);
+                r = scope_database(&scope, names[0], &info, err);
         if (r < 0)
                 return r;
         strv_add_all(&argv, arguments + named);
