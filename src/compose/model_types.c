@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-#define FIELDS(...) ((const Field[]){ __VA_ARGS__, { NULL } })
+#define FIELDS(...)            ((const Field[]){ __VA_ARGS__, { NULL } })
 #define PUBLIC_TYPE(name, ...) const Type name = { FIELDS(__VA_ARGS__) }
 #define TYPE(name, ...)        static PUBLIC_TYPE(name, __VA_ARGS__)
 
@@ -58,8 +58,8 @@ TYPE(type_service_network, { "aliases", F_TEXTS }, { "driver_opts", F_PAIRS }, {
      { "link_local_ips", F_TEXTS }, { "mac_address", F_TEXT }, { "priority", F_INT });
 TYPE(type_port, { "name", F_TEXT }, { "mode", F_TEXT }, { "host_ip", F_TEXT }, { "target", F_INT },
      { "published", F_TEXT }, { "protocol", F_TEXT }, { "app_protocol", F_TEXT });
-TYPE(type_mount_bind, { "selinux", F_TEXT }, { "propagation", F_TEXT }, { "create_host_path", F_BOOL },
-     { "recursive", F_TEXT });
+TYPE(type_mount_bind, { "selinux", F_TEXT }, { "propagation", F_TEXT },
+     { "create_host_path", F_BOOL, NULL, KEEP_FALSE }, { "recursive", F_TEXT });
 TYPE(type_mount_volume, { "labels", F_PAIRS }, { "nocopy", F_BOOL }, { "subpath", F_TEXT });
 TYPE(type_mount_tmpfs, { "size", F_SIZE }, { "mode", F_INT });
 TYPE(type_mount_image, { "subpath", F_TEXT });

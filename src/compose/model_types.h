@@ -35,7 +35,8 @@ typedef enum FieldKind {
 } FieldKind;
 
 enum {
-        ALWAYS = 1 << 0, /* also where it is empty */
+        ALWAYS = 1 << 0,     /* also where it is empty */
+        KEEP_FALSE = 1 << 1, /* an explicit false stays in YAML: it is not the default */
 };
 
 typedef struct Type Type;

@@ -85,6 +85,7 @@ static Node *build_float(const Builder *builder, const Node *node, const NodePat
 static Node *build_bool(const Builder *builder, const Field *field, const Node *node, const NodePath *path)
 {
         bool value = false;
+        Node *result;
 
         if (node->kind == NODE_NULL)
                 return (field->flags & ALWAYS) ? node_new_bool(builder->arena, false, node) : NULL;
@@ -92,9 +93,12 @@ static Node *build_bool(const Builder *builder, const Field *field, const Node *
                 value = node->boolean;
         else if (node->kind != NODE_STRING || !cast_boolean(builder->loader, node->text, &value))
                 return model_fail(builder, node, path, "a boolean (true or false)");
-        return value || field->kind == F_SHOWN_BOOL || (field->flags & ALWAYS)
-                       ? node_new_bool(builder->arena, value, node)
-                       : NULL;
+        if (!value && field->kind == F_BOOL && !(field->flags & (ALWAYS | KEEP_FALSE)))
+                return NULL;
+        result = node_new_bool(builder->arena, value, node);
+        if (!value && (field->flags & KEEP_FALSE))
+                result->flags |= NODE_YAML_ONLY;
+        return result;
 }
 
 static Node *build_duration(const Builder *builder, const Field *field, const Node *node, const NodePath *path)

@@ -48,9 +48,8 @@ static void read_mount(Arena *arena, const Node *node, Mount *mount)
         mount->source = typed_text(arena, node, "source");
         mount->target = typed_text(arena, node, "target");
         mount->read_only = typed_bool(node, "read_only");
-        /* A long form that says nothing makes the folder; an explicit false is dropped from the model, its map stays.
-         */
-        mount->create_host_path = !bind || typed_bool(bind, "create_host_path") || !node_find(bind, "x-#no-create");
+        /* A long form that says nothing makes the folder. */
+        mount->create_host_path = !node_find(bind, "create_host_path") || typed_bool(bind, "create_host_path");
         mount->propagation = typed_text(arena, bind, "propagation");
         mount->selinux = typed_text(arena, bind, "selinux");
         mount->nocopy = typed_bool(volume, "nocopy");

@@ -210,6 +210,22 @@ static void test_x_berth_of_a_service_goes_before_that_of_the_project(void **sta
         assert_int_equal(strv_length(app.silence), 1);
 }
 
+static void test_an_explicit_false_for_the_host_path_travels(void **state)
+{
+        _cleanup_(project_freep) Project *again = NULL,
+                                         *project =
+                                                 loaded("services: {a: {image: x, volumes: [{type: bind, source: /x, "
+                                                        "target: /x, bind: {create_host_path: false}}, {type: bind, "
+                                                        "source: /y, target: /y}]}}");
+        _cleanup_free_ char *json = project_to_json(project), *shown = project_config_json(project);
+
+        assert_false(project->services[0].mounts[0].create_host_path);
+        assert_true(project->services[0].mounts[1].create_host_path);
+        assert_int_equal(project_from_json(json, strlen(json), folder, &again, NULL), 0);
+        assert_false(again->services[0].mounts[0].create_host_path);
+        assert_null(strstr(shown, "create_host_path"));
+}
+
 static void test_no_file_is_not_found(void **state)
 {
         const LoadOptions options = { .working_dir = folder };
@@ -231,6 +247,7 @@ int main(void)
                 unit(test_all_mistakes_are_told_at_once),
                 unit(test_explains_where_a_value_came_from),
                 unit(test_x_berth_of_a_service_goes_before_that_of_the_project),
+                unit(test_an_explicit_false_for_the_host_path_travels),
                 unit(test_no_file_is_not_found),
         };
 
