@@ -10,13 +10,13 @@
 
 #define RESTART_POLL_MS 100
 
-typedef struct Attached {       /* a container */
+typedef struct Attached { /* a container */
         char *id, *label, *service;
-        int64_t shown_from_ns;  /* start of the run whose output is (or was) shown */
+        int64_t shown_from_ns; /* start of the run whose output is (or was) shown */
         bool reading;
-        bool shown;             /* --attach and --no-attach choose */
-        bool ended;             /* for good */
-        int64_t restarts;       /* before the run whose output is shown; the keeper counts the next one as soon as it ends */
+        bool shown;       /* --attach and --no-attach choose */
+        bool ended;       /* for good */
+        int64_t restarts; /* before the run whose output is shown; the keeper counts the next one as soon as it ends */
         int exit_code;
 } Attached;
 
@@ -26,7 +26,7 @@ typedef struct Attachment {
         const AttachOptions *options;
         LogView *view;
         VECTOR(Attached) containers;
-        int first_exit_code;    /* -1: none ended */
+        int first_exit_code; /* -1: none ended */
 } Attachment;
 
 static void attachment_done(Attachment *attachment)
@@ -86,7 +86,8 @@ static int add_containers(Attachment *attachment, Error **err)
         _cleanup_container_list_ ContainerList list = { 0 };
         int r;
 
-        r = attachment->scope->engine->operations->container_list(attachment->scope->engine, attachment->scope->name, &list, err);
+        r = attachment->scope->engine->operations->container_list(attachment->scope->engine, attachment->scope->name,
+                                                                  &list, err);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < list.length; i++)
@@ -102,8 +103,10 @@ static int add_containers(Attachment *attachment, Error **err)
                 if (!runs(info) && info->finished_ns < attachment->options->since_ns)
                         continue;
                 container = vector_add_zero(&attachment->containers);
-                *container = (Attached){ .id = xstrdup(info->id), .label = xstrdup(container_short_name(info)),
-                                         .service = xstrdup(info->service ?: ""), .shown = is_shown(attachment->options, info) };
+                *container = (Attached){ .id = xstrdup(info->id),
+                                         .label = xstrdup(container_short_name(info)),
+                                         .service = xstrdup(info->service ?: ""),
+                                         .shown = is_shown(attachment->options, info) };
                 r = follow(attachment, container, info, MAX(attachment->options->since_ns, (int64_t)0), err);
                 if (r < 0)
                         return r;
@@ -132,7 +135,8 @@ static int container_ended(Attachment *attachment, Attached *container, const Co
                 log_view_note(attachment->view, container->id, note);
         if (counts && attachment->first_exit_code < 0)
                 attachment->first_exit_code = info->exit_code;
-        return (options->abort_on_exit && (!options->exit_code_from || counts)) || (options->abort_on_failure && info->exit_code != 0);
+        return (options->abort_on_exit && (!options->exit_code_from || counts)) ||
+               (options->abort_on_failure && info->exit_code != 0);
 }
 
 /* The state of a container whose output has ended or that waits to be started again. 1: everything ends. */
@@ -192,7 +196,8 @@ static int stop_or_kill(Attachment *attachment, Error **err)
         fprintf(stderr, "Gracefully stopping... (press Ctrl+C again to force)\n");
         r = stop_everything(attachment, err);
         if (r == -ERROR_CANCELLED)
-                r = client_request(attachment->invocation, attachment->scope->name, "kill", json_object(), "Killing", NULL, err);
+                r = client_request(attachment->invocation, attachment->scope->name, "kill", json_object(), "Killing",
+                                   NULL, err);
         return r;
 }
 
@@ -229,7 +234,10 @@ static int watch(Attachment *attachment, Error **err)
 int attach_to_project(const Invocation *invocation, const Scope *scope, const AttachOptions *options, Error **err)
 {
         _cleanup_(attachment_done) Attachment attachment = {
-                .invocation = invocation, .scope = scope, .options = options, .first_exit_code = -1,
+                .invocation = invocation,
+                .scope = scope,
+                .options = options,
+                .first_exit_code = -1,
                 .view = log_view_create(scope->engine, options->style),
         };
         int r, stopped;

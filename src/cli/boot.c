@@ -25,7 +25,9 @@ static int switch_unit(const char *verb, Error **err)
         _cleanup_free_ char *program = process_find("systemctl");
 
         if (!program)
-                return error_hint(err, error_set(err, ERROR_UNAVAILABLE, "%s the boot unit: there is no systemd on this machine", verb),
+                return error_hint(err,
+                                  error_set(err, ERROR_UNAVAILABLE,
+                                            "%s the boot unit: there is no systemd on this machine", verb),
                                   "Let your init system run \"berth-keeper boot\" once the network is up.");
         for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
                 _cleanup_free_ char *path = path_join(places[i], "berth.service");
@@ -33,7 +35,8 @@ static int switch_unit(const char *verb, Error **err)
                 if (fs_exists(path))
                         return systemctl(verb, err);
         }
-        return error_hint(err, error_set(err, ERROR_NOT_FOUND, "%s the boot unit: berth.service is not installed", verb),
+        return error_hint(err,
+                          error_set(err, ERROR_NOT_FOUND, "%s the boot unit: berth.service is not installed", verb),
                           "\"make install\" installs it.");
 }
 
@@ -58,7 +61,8 @@ static int run_disable(Invocation *invocation, Error **err)
 const Command command_enable = {
         .name = "enable",
         .summary = "Bring projects back after a reboot",
-        .details = "Switches the boot unit berth.service on. \"make install\" does so by itself. Containers whose restart policy is always "
+        .details = "Switches the boot unit berth.service on. \"make install\" does so by itself. Containers whose "
+                   "restart policy is always "
                    "or unless-stopped, and which were not stopped by hand, are started again.",
         .group = GROUP_MACHINE,
         .flags = COMMAND_NEEDS_ROOT,

@@ -6,14 +6,14 @@
 #include "keeper/start.h"
 #include "state/document.h"
 
-#define REDRAW_MS 100
+#define REDRAW_MS    100
 #define MAX_ATTEMPTS 3
 
 typedef struct Request {
         ChannelClient *client;
         json_t *message;
-        Progress *progress;     /* NULL: nothing is shown */
-        int interrupts;         /* how often Ctrl-C came */
+        Progress *progress; /* NULL: nothing is shown */
+        int interrupts;     /* how often Ctrl-C came */
 } Request;
 
 static int send_cancel(Request *request, Error **err)
@@ -52,7 +52,8 @@ static int next_line(Request *request, json_t **ret, Error **err)
         if (request->interrupts > 1)
                 return -ERROR_CANCELLED;
         if (request->progress)
-                progress_message(request->progress, "cancelling: what was begun is brought to a safe point; Ctrl-C again to not wait");
+                progress_message(request->progress,
+                                 "cancelling: what was begun is brought to a safe point; Ctrl-C again to not wait");
         return send_cancel(request, err);
 }
 
@@ -103,14 +104,15 @@ static int request_run(const Invocation *invocation, const char *project, Reques
                 int r = attempt(invocation, project, request, ret, &reason);
 
                 /* A keeper that died is started again; every request is safe to repeat. */
-                if (r != -ERROR_UNAVAILABLE || !endswith(reason->message, "the connection was closed by the other side") ||
+                if (r != -ERROR_UNAVAILABLE ||
+                    !endswith(reason->message, "the connection was closed by the other side") ||
                     count == MAX_ATTEMPTS || request->interrupts > 0)
                         return r < 0 ? error_move(err, &reason, r) : r;
         }
 }
 
-int client_request(const Invocation *invocation, const char *project, const char *method, json_t *params, const char *title,
-                   json_t **ret, Error **err)
+int client_request(const Invocation *invocation, const char *project, const char *method, json_t *params,
+                   const char *title, json_t **ret, Error **err)
 {
         _cleanup_json_ json_t *message = json_pack("{s:s, s:o*}", "method", method, "params", params);
         _cleanup_(progress_freep) Progress *progress = progress_create(invocation_progress_mode(invocation), title);
@@ -121,8 +123,8 @@ int client_request(const Invocation *invocation, const char *project, const char
         return r;
 }
 
-int client_request_quietly(const Invocation *invocation, const char *project, const char *method, json_t *params, json_t **ret,
-                           Error **err)
+int client_request_quietly(const Invocation *invocation, const char *project, const char *method, json_t *params,
+                           json_t **ret, Error **err)
 {
         _cleanup_json_ json_t *message = json_pack("{s:s, s:o*}", "method", method, "params", params);
         Request request = { .message = message };

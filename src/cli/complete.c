@@ -27,7 +27,8 @@ static void complete_services(const Invocation *invocation)
                 return;
         }
         /* Away from a compose file: the names of containers. */
-        if (invocation_open_engine(invocation, &engine, NULL) < 0 || engine->operations->container_list(engine, NULL, &list, NULL) < 0)
+        if (invocation_open_engine(invocation, &engine, NULL) < 0 ||
+            engine->operations->container_list(engine, NULL, &list, NULL) < 0)
                 return;
         for (size_t i = 0; i < list.length; i++)
                 printf("%s\n", list.items[i]->name);
@@ -39,7 +40,8 @@ static void complete_projects(const Invocation *invocation)
         _cleanup_container_list_ ContainerList list = { 0 };
         _cleanup_strv_ char **seen = NULL;
 
-        if (invocation_open_engine(invocation, &engine, NULL) < 0 || engine->operations->container_list(engine, NULL, &list, NULL) < 0)
+        if (invocation_open_engine(invocation, &engine, NULL) < 0 ||
+            engine->operations->container_list(engine, NULL, &list, NULL) < 0)
                 return;
         for (size_t i = 0; i < list.length; i++) {
                 const char *project = list.items[i]->project;

@@ -197,7 +197,8 @@ static char *bash_script(void)
                     "    files) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
                     "    folders) COMPREPLY=($(compgen -d -- \"$cur\")) ;;\n"
                     "    '') COMPREPLY=($(compgen -W \"$subcommands $choices\" -- \"$cur\")) ;;\n"
-                    "    *) COMPREPLY=($(compgen -W \"$(berth \"${context[@]}\" __complete $kind 2>/dev/null)\" -- \"$cur\")) ;;\n"
+                    "    *) COMPREPLY=($(compgen -W \"$(berth \"${context[@]}\" __complete $kind 2>/dev/null)\" -- "
+                    "\"$cur\")) ;;\n"
                     "    esac\n"
                     "}\n"
                     "complete -F _berth berth\n");
@@ -208,7 +209,8 @@ static char *zsh_script(void)
 {
         _cleanup_strbuf_ Strbuf script = STRBUF_INIT;
 
-        strbuf_adds(&script, "#compdef berth\n# zsh completion for berth: put it into a folder of $fpath as _berth\n\n");
+        strbuf_adds(&script,
+                    "#compdef berth\n# zsh completion for berth: put it into a folder of $fpath as _berth\n\n");
         add_tables(&script, true);
         strbuf_adds(&script,
                     "_berth() {\n"
@@ -300,13 +302,14 @@ static char *fish_script(void)
 {
         _cleanup_strbuf_ Strbuf script = STRBUF_INIT;
 
-        strbuf_adds(&script, "# fish completion for berth: berth completion fish > ~/.config/fish/completions/berth.fish\n\n"
-                             "function __berth_ask\n    berth __complete $argv[1] 2>/dev/null\nend\n\n"
-                             "# True where the words typed so far, options aside, are this command and no sub-command of it.\n"
-                             "function __berth_at\n    set -l typed\n    set -l skip 0\n"
-                             "    for word in (commandline -opc)[2..-1]\n"
-                             "        if test $skip = 1\n            set skip 0\n            continue\n        end\n"
-                             "        switch $word\n            case");
+        strbuf_adds(&script,
+                    "# fish completion for berth: berth completion fish > ~/.config/fish/completions/berth.fish\n\n"
+                    "function __berth_ask\n    berth __complete $argv[1] 2>/dev/null\nend\n\n"
+                    "# True where the words typed so far, options aside, are this command and no sub-command of it.\n"
+                    "function __berth_at\n    set -l typed\n    set -l skip 0\n"
+                    "    for word in (commandline -opc)[2..-1]\n"
+                    "        if test $skip = 1\n            set skip 0\n            continue\n        end\n"
+                    "        switch $word\n            case");
         for (const Option *option = global_options; option->name; option++) {
                 if (option_is_hidden(option) || option->type == OPTION_FLAG)
                         continue;

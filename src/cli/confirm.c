@@ -29,7 +29,8 @@ int confirm(const char *what, const Table *losses, bool yes, const char *flag, E
                 table_print(losses, stderr);
         if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
                 return error_hint(err,
-                                  error_set(err, ERROR_CONFIRMATION, "%s: not without a yes, and there is no terminal to ask on", what),
+                                  error_set(err, ERROR_CONFIRMATION,
+                                            "%s: not without a yes, and there is no terminal to ask on", what),
                                   "Add %s where this is meant.", flag);
         fprintf(stderr, "%c%s? [y/N] ", toupper((unsigned char)*what), what + 1);
         fflush(stderr);

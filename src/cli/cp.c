@@ -1,5 +1,5 @@
-/* cp: files between this machine and a running container, by the system's cp and tar. Paths in the container are resolved
- * inside its root by the kernel (openat2, RESOLVE_IN_ROOT): a link there cannot lead out of it. */
+/* cp: files between this machine and a running container, by the system's cp and tar. Paths in the container are
+ * resolved inside its root by the kernel (openat2, RESOLVE_IN_ROOT): a link there cannot lead out of it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -13,8 +13,8 @@
 #include "cli/scope.h"
 #include "cli/verbs.h"
 
-typedef struct Side {           /* one of the two arguments */
-        const char *service;    /* NULL: this machine */
+typedef struct Side {        /* one of the two arguments */
+        const char *service; /* NULL: this machine */
         const char *path;
 } Side;
 
@@ -82,9 +82,15 @@ static int run_tool(char *const *argv, int folder, int stdin_fd, int stdout_fd, 
 
 static int copy_stream(const char *name, int folder, bool out, Error **err)
 {
-        char *pack[] = { (char *)"tar", (char *)"--create", (char *)"--file=-", (char *)"--directory=/proc/self/fd/3", (char *)"--",
-                         (char *)name, NULL };
-        char *unpack[] = { (char *)"tar", (char *)"--extract", (char *)"--file=-", (char *)"--directory=/proc/self/fd/3", NULL };
+        char *pack[] = { (char *)"tar",
+                         (char *)"--create",
+                         (char *)"--file=-",
+                         (char *)"--directory=/proc/self/fd/3",
+                         (char *)"--",
+                         (char *)name,
+                         NULL };
+        char *unpack[] = { (char *)"tar", (char *)"--extract", (char *)"--file=-",
+                           (char *)"--directory=/proc/self/fd/3", NULL };
 
         if (out && isatty(STDOUT_FILENO))
                 return error_set(err, ERROR_USAGE, "an archive is not for a terminal");
@@ -100,8 +106,15 @@ static int copy(const Invocation *invocation, int root, Side from, Side to, Erro
         _cleanup_free_ char *name = NULL, *inside = NULL;
         /* Nothing is written through a link that stands where a file shall go. */
         const char *mode = invocation_flag(invocation, "archive") ? "--archive" : "--preserve=mode,timestamps,links";
-        char *argv[] = { (char *)"cp", (char *)"--recursive", (char *)"--no-dereference", (char *)mode, (char *)"--remove-destination",
-                         (char *)"--", NULL, NULL, NULL };
+        char *argv[] = { (char *)"cp",
+                         (char *)"--recursive",
+                         (char *)"--no-dereference",
+                         (char *)mode,
+                         (char *)"--remove-destination",
+                         (char *)"--",
+                         NULL,
+                         NULL,
+                         NULL };
         int r;
 
         r = open_place(root, out ? from.path : to.path, !out, &folder, &name, err);
@@ -126,8 +139,9 @@ static int run_cp(Invocation *invocation, Error **err)
         int r;
 
         if (!from.service == !to.service)
-                return error_hint(err, error_set(err, ERROR_USAGE, "one of the two must be SERVICE:PATH, and one a path here"),
-                                  "For example: berth cp db:/etc/hostname .");
+                return error_hint(
+                        err, error_set(err, ERROR_USAGE, "one of the two must be SERVICE:PATH, and one a path here"),
+                        "For example: berth cp db:/etc/hostname .");
         r = scope_open(invocation, names, SCOPE_FORGIVES_MODEL, &scope, err);
         if (r < 0)
                 return r;
@@ -153,7 +167,8 @@ const Command command_cp = {
         .name = "cp",
         .summary = "Copy files to or from a running container",
         .arguments = "SERVICE:PATH PATH|- or PATH|- SERVICE:PATH",
-        .details = "\"-\" is a tar archive on standard output or input. A folder whose path ends in \"/.\" stands for what is in it.",
+        .details = "\"-\" is a tar archive on standard output or input. A folder whose path ends in \"/.\" stands for "
+                   "what is in it.",
         .examples = "berth cp db:/var/lib/postgresql/data/postgresql.conf .\nberth cp seed.sql db:/tmp/",
         .differences = "the container must run; --follow-link is not there.",
         .group = GROUP_RUN,

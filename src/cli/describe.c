@@ -11,7 +11,7 @@
 #include "state/document.h"
 
 #define COMMAND_WIDTH 20
-#define SHORT_ID 12
+#define SHORT_ID      12
 
 char *time_ago(int64_t realtime_ns)
 {
@@ -92,8 +92,8 @@ static json_t *publishers(const ContainerInfo *info)
                 const ContainerPort *port = &info->ports[i];
 
                 json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:s}", "URL", port->host_ip ?: "", "TargetPort",
-                                                      (int)port->container_port, "PublishedPort", (int)port->host_port, "Protocol",
-                                                      port->udp ? "udp" : "tcp"));
+                                                      (int)port->container_port, "PublishedPort", (int)port->host_port,
+                                                      "Protocol", port->udp ? "udp" : "tcp"));
         }
         return list;
 }
@@ -106,8 +106,8 @@ static char *ports_text(const ContainerInfo *info)
                 const ContainerPort *port = &info->ports[i];
                 bool ipv6 = port->host_ip && strchr(port->host_ip, ':');
 
-                strv_addf(&parts, "%s%s%s:%u->%u/%s", ipv6 ? "[" : "", port->host_ip ?: "0.0.0.0", ipv6 ? "]" : "", port->host_port,
-                          port->container_port, port->udp ? "udp" : "tcp");
+                strv_addf(&parts, "%s%s%s:%u->%u/%s", ipv6 ? "[" : "", port->host_ip ?: "0.0.0.0", ipv6 ? "]" : "",
+                          port->host_port, port->container_port, port->udp ? "udp" : "tcp");
         }
         return parts ? strv_join(parts, ", ") : xstrdup("");
 }
@@ -146,17 +146,20 @@ json_t *describe_container(const ContainerInfo *info, bool no_trunc)
 {
         _cleanup_free_ char *status = container_status_text(info), *ago = time_ago(info->created_ns);
         _cleanup_free_ char *created = time_text(info->created_ns), *command = command_text(info->spec, no_trunc);
-        _cleanup_free_ char *ports = ports_text(info), *mounts = mounts_text(info->spec), *networks = networks_text(info);
-        _cleanup_free_ char *labels = info->spec && info->spec->labels ? strv_join(info->spec->labels, ",") : xstrdup("");
+        _cleanup_free_ char *ports = ports_text(info), *mounts = mounts_text(info->spec),
+                            *networks = networks_text(info);
+        _cleanup_free_ char *labels =
+                info->spec && info->spec->labels ? strv_join(info->spec->labels, ",") : xstrdup("");
         _cleanup_free_ char *id = xstrndup(info->id, no_trunc ? strlen(info->id) : SHORT_ID);
         _cleanup_free_ char *volumes = xasprintf("%zu", count_volumes(info->spec));
 
-        return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:s}",
-                         "Command", command, "CreatedAt", created, "ExitCode", info->exit_code, "Health", info->health ?: "", "ID",
-                         id, "Image", info->image ?: "", "Labels", labels, "LocalVolumes", volumes, "Mounts", mounts, "Name",
-                         info->name, "Names", info->name, "Networks", networks, "Ports", ports, "Project", info->project ?: "",
-                         "Publishers", publishers(info), "RunningFor", ago, "Service", info->service ?: "", "Size", "0B", "State",
-                         container_state_name(info->state), "Status", status);
+        return json_pack(
+                "{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:s}",
+                "Command", command, "CreatedAt", created, "ExitCode", info->exit_code, "Health", info->health ?: "",
+                "ID", id, "Image", info->image ?: "", "Labels", labels, "LocalVolumes", volumes, "Mounts", mounts,
+                "Name", info->name, "Names", info->name, "Networks", networks, "Ports", ports, "Project",
+                info->project ?: "", "Publishers", publishers(info), "RunningFor", ago, "Service", info->service ?: "",
+                "Size", "0B", "State", container_state_name(info->state), "Status", status);
 }
 
 json_t *describe_pairs(char *const *pairs)
@@ -174,18 +177,19 @@ json_t *describe_pairs(char *const *pairs)
 
 static void set_time(json_t *object, const char *key, int64_t realtime_ns)
 {
-        _cleanup_free_ char *text = realtime_ns > 0 ? clock_format_rfc3339(realtime_ns) : xstrdup("0001-01-01T00:00:00Z");
+        _cleanup_free_ char *text =
+                realtime_ns > 0 ? clock_format_rfc3339(realtime_ns) : xstrdup("0001-01-01T00:00:00Z");
 
         json_object_set_new(object, key, json_string(text));
 }
 
 static json_t *describe_state(const ContainerInfo *info)
 {
-        json_t *state = json_pack("{s:s, s:b, s:b, s:b, s:b, s:i, s:i, s:s}", "Status", container_state_name(info->state), "Running",
-                                  info->state == CONTAINER_RUNNING || info->state == CONTAINER_PAUSED, "Paused",
-                                  info->state == CONTAINER_PAUSED, "OOMKilled", info->oom_killed, "Dead",
-                                  info->state == CONTAINER_DEAD, "Pid", (int)info->pid, "ExitCode", info->exit_code, "Error",
-                                  info->error ?: "");
+        json_t *state = json_pack(
+                "{s:s, s:b, s:b, s:b, s:b, s:i, s:i, s:s}", "Status", container_state_name(info->state), "Running",
+                info->state == CONTAINER_RUNNING || info->state == CONTAINER_PAUSED, "Paused",
+                info->state == CONTAINER_PAUSED, "OOMKilled", info->oom_killed, "Dead", info->state == CONTAINER_DEAD,
+                "Pid", (int)info->pid, "ExitCode", info->exit_code, "Error", info->error ?: "");
 
         set_time(state, "StartedAt", info->started_ns);
         set_time(state, "FinishedAt", info->finished_ns);
@@ -202,9 +206,10 @@ static json_t *describe_addresses(const ContainerInfo *info)
                 const ContainerAddress *address = &info->addresses[i];
 
                 json_object_set_new(networks, address->network,
-                                    json_pack("{s:s, s:i, s:s, s:s, s:s}", "IPAddress", address->ipv4 ?: "", "IPPrefixLen",
-                                              address->ipv4_prefix, "Gateway", address->gateway ?: "", "GlobalIPv6Address",
-                                              address->ipv6 ?: "", "MacAddress", address->mac ?: ""));
+                                    json_pack("{s:s, s:i, s:s, s:s, s:s}", "IPAddress", address->ipv4 ?: "",
+                                              "IPPrefixLen", address->ipv4_prefix, "Gateway", address->gateway ?: "",
+                                              "GlobalIPv6Address", address->ipv6 ?: "", "MacAddress",
+                                              address->mac ?: ""));
         }
         return networks;
 }
@@ -223,23 +228,27 @@ static json_t *describe_port_map(const ContainerInfo *info)
                         list = json_array();
                         json_object_set_new(ports, key, list);
                 }
-                json_array_append_new(list, json_pack("{s:s, s:s}", "HostIp", port->host_ip ?: "", "HostPort", host_port));
+                json_array_append_new(list,
+                                      json_pack("{s:s, s:s}", "HostIp", port->host_ip ?: "", "HostPort", host_port));
         }
         return ports;
 }
 
 static json_t *describe_mounts(const ContainerSpec *spec)
 {
-        static const char *const kinds[] = { [SPEC_MOUNT_BIND] = "bind", [SPEC_MOUNT_VOLUME] = "volume", [SPEC_MOUNT_TMPFS] = "tmpfs" };
+        static const char *const kinds[] = {
+                [SPEC_MOUNT_BIND] = "bind", [SPEC_MOUNT_VOLUME] = "volume", [SPEC_MOUNT_TMPFS] = "tmpfs"
+        };
         json_t *mounts = json_array();
 
         for (size_t i = 0; spec && i < spec->n_mounts; i++) {
                 const SpecMount *mount = &spec->mounts[i];
                 bool volume = mount->kind == SPEC_MOUNT_VOLUME;
 
-                json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:s, s:b}", "Type", kinds[mount->kind], volume ? "Name" : "Source",
-                                                        mount->source ?: "", "Destination", mount->target, "Mode",
-                                                        mount->read_only ? "ro" : "rw", "RW", !mount->read_only));
+                json_array_append_new(mounts, json_pack("{s:s, s:s, s:s, s:s, s:b}", "Type", kinds[mount->kind],
+                                                        volume ? "Name" : "Source", mount->source ?: "", "Destination",
+                                                        mount->target, "Mode", mount->read_only ? "ro" : "rw", "RW",
+                                                        !mount->read_only));
         }
         return mounts;
 }
@@ -258,8 +267,9 @@ json_t *describe_container_fully(const ContainerInfo *info)
         json_object_set_new(object, "RestartCount", json_integer(info->restart_count));
         json_set_string(object, "LogPath", info->log_path);
         json_object_set_new(object, "Mounts", describe_mounts(spec));
-        json_object_set_new(object, "NetworkSettings",
-                            json_pack("{s:o, s:o}", "Ports", describe_port_map(info), "Networks", describe_addresses(info)));
+        json_object_set_new(
+                object, "NetworkSettings",
+                json_pack("{s:o, s:o}", "Ports", describe_port_map(info), "Networks", describe_addresses(info)));
         json_object_set_new(config, "Image", json_string(info->image ?: ""));
         if (spec) {
                 json_set_string(config, "Hostname", spec->hostname);
@@ -280,9 +290,9 @@ json_t *describe_volume(const VolumeInfo *info)
 {
         _cleanup_free_ char *size = format_size(info->size_bytes), *used = time_ago(info->used_ns);
         json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:I, s:s, s:s}", "Name", info->name, "Driver",
-                                   info->driver ?: "local", "Mountpoint", info->path ?: "", "Scope", "local", "Anonymous",
-                                   info->anonymous, "InTrash", info->in_trash, "Size", size, "SizeBytes", (json_int_t)info->size_bytes,
-                                   "LastUsed", used, "WrittenBy", info->written_by ?: "");
+                                   info->driver ?: "local", "Mountpoint", info->path ?: "", "Scope", "local",
+                                   "Anonymous", info->anonymous, "InTrash", info->in_trash, "Size", size, "SizeBytes",
+                                   (json_int_t)info->size_bytes, "LastUsed", used, "WrittenBy", info->written_by ?: "");
 
         json_set_string(object, "Project", info->project ?: "");
         json_set_string(object, "Key", info->key);
@@ -299,9 +309,11 @@ static json_t *describe_endpoints(const NetworkInfo *info)
 
         STRV_FOREACH(endpoint, info->endpoints) {
                 const char *equals = strchr(*endpoint, '=');
-                _cleanup_free_ char *name = equals ? xstrndup(*endpoint, (size_t)(equals - *endpoint)) : xstrdup(*endpoint);
+                _cleanup_free_ char *name =
+                        equals ? xstrndup(*endpoint, (size_t)(equals - *endpoint)) : xstrdup(*endpoint);
 
-                json_object_set_new(containers, name, json_pack("{s:s, s:s}", "Name", name, "IPv4Address", equals ? equals + 1 : ""));
+                json_object_set_new(containers, name,
+                                    json_pack("{s:s, s:s}", "Name", name, "IPv4Address", equals ? equals + 1 : ""));
         }
         return containers;
 }
@@ -311,12 +323,15 @@ json_t *describe_network(const NetworkInfo *info)
         json_t *pools = json_array(), *object;
 
         if (info->subnet)
-                json_array_append_new(pools, json_pack("{s:s, s:s}", "Subnet", info->subnet, "Gateway", info->gateway ?: ""));
+                json_array_append_new(pools,
+                                      json_pack("{s:s, s:s}", "Subnet", info->subnet, "Gateway", info->gateway ?: ""));
         if (info->subnet6)
-                json_array_append_new(pools, json_pack("{s:s, s:s}", "Subnet", info->subnet6, "Gateway", info->gateway6 ?: ""));
-        object = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:{s:o}}", "Name", info->name, "ID", info->id ?: "", "Driver",
-                           info->driver ?: "bridge", "Scope", "local", "Internal", info->internal, "Interface", info->interface ?: "",
-                           "Subnet", info->subnet ?: "", "Project", info->project ?: "", "IPAM", "Config", pools);
+                json_array_append_new(
+                        pools, json_pack("{s:s, s:s}", "Subnet", info->subnet6, "Gateway", info->gateway6 ?: ""));
+        object = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:{s:o}}", "Name", info->name, "ID",
+                           info->id ?: "", "Driver", info->driver ?: "bridge", "Scope", "local", "Internal",
+                           info->internal, "Interface", info->interface ?: "", "Subnet", info->subnet ?: "", "Project",
+                           info->project ?: "", "IPAM", "Config", pools);
         json_object_set_new(object, "ShortID", json_stringn(info->id ?: "", strnlen(info->id ?: "", SHORT_ID)));
         set_time(object, "Created", info->created_ns);
         json_object_set_new(object, "Labels", describe_pairs(info->labels));

@@ -59,8 +59,9 @@ static int confirm_volumes(const Invocation *invocation, const Scope *scope, Err
         r = list_losses(scope, losses, err);
         if (r < 0 || table_length(losses) == 0)
                 return r;
-        what = xasprintf("remove %zu volume%s of project \"%s\"%s", table_length(losses), table_length(losses) == 1 ? "" : "s",
-                         scope->name, purge ? " for ever" : " (kept in the trash for seven days)");
+        what = xasprintf("remove %zu volume%s of project \"%s\"%s", table_length(losses),
+                         table_length(losses) == 1 ? "" : "s", scope->name,
+                         purge ? " for ever" : " (kept in the trash for seven days)");
         return confirm(what, losses, invocation_flag(invocation, "yes"), "--yes", err);
 }
 
@@ -75,7 +76,8 @@ static json_t *down_params(const Invocation *invocation, const Scope *scope)
         json_object_set_new(params, "remove_orphans", json_boolean(invocation_flag(invocation, "remove-orphans")));
         json_set_string(params, "remove_images", invocation_text(invocation, "rmi", NULL));
         if (invocation_given(invocation, "timeout"))
-                json_object_set_new(params, "timeout_ms", json_integer(invocation_number(invocation, "timeout", 0) * 1000));
+                json_object_set_new(params, "timeout_ms",
+                                    json_integer(invocation_number(invocation, "timeout", 0) * 1000));
         return params;
 }
 
@@ -104,8 +106,9 @@ static int run_down(Invocation *invocation, Error **err)
         int r;
 
         if (invocation_flag(invocation, "purge") && !invocation_flag(invocation, "volumes"))
-                return error_hint(err, error_set(err, ERROR_USAGE, "--purge says what happens to volumes, and none are removed"),
-                                  "Write berth down --volumes --purge.");
+                return error_hint(
+                        err, error_set(err, ERROR_USAGE, "--purge says what happens to volumes, and none are removed"),
+                        "Write berth down --volumes --purge.");
         r = scope_open(invocation, invocation->arguments, 0, &scope, err);
         if (r < 0)
                 return r;
@@ -131,7 +134,8 @@ static int run_down(Invocation *invocation, Error **err)
 }
 
 static const Option options[] = {
-        { "purge", 0, OPTION_FLAG, NULL, "With --volumes: remove their data at once instead of keeping it in the trash" },
+        { "purge", 0, OPTION_FLAG, NULL,
+          "With --volumes: remove their data at once instead of keeping it in the trash" },
         { "remove-orphans", 0, OPTION_FLAG, NULL, "Containers of services that the compose file does not have, too" },
         { "rmi", 0, OPTION_CHOICE, "WHICH", "Remove the services' images", "local|all" },
         { "timeout", 't', OPTION_NUMBER, "SECONDS", "How long to wait before a container is killed" },
@@ -144,10 +148,13 @@ const Command command_down = {
         .name = "down",
         .summary = "Stop and remove containers and networks",
         .arguments = "[SERVICE...]",
-        .details = "Volumes stay unless --volumes is given. Then their names, sizes and last use are listed and a yes is asked for; "
-                   "what is removed stays in the trash for seven days (\"berth volume ls --trash\", \"berth volume restore\"). The next "
+        .details = "Volumes stay unless --volumes is given. Then their names, sizes and last use are listed and a yes "
+                   "is asked for; "
+                   "what is removed stays in the trash for seven days (\"berth volume ls --trash\", \"berth volume "
+                   "restore\"). The next "
                    "\"up\" starts with empty volumes all the same.",
-        .differences = "`-v` asks, needs --yes where there is no terminal, and moves volumes to a trash instead of deleting them.",
+        .differences = "`-v` asks, needs --yes where there is no terminal, and moves volumes to a trash instead of "
+                       "deleting them.",
         .group = GROUP_RUN,
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT,
         .options = options,

@@ -42,7 +42,8 @@ static int add_file(const char *path, char ***environment, Error **err)
 
 int environment_options(const Invocation *invocation, char ***ret, Error **err)
 {
-        _cleanup_strv_ char **files = invocation_list(invocation, "env-from-file"), **given = invocation_list(invocation, "env");
+        _cleanup_strv_ char **files = invocation_list(invocation, "env-from-file"),
+                            **given = invocation_list(invocation, "env");
         _cleanup_strv_ char **environment = NULL;
 
         STRV_FOREACH(file, files) {

@@ -4,7 +4,8 @@
 
 #include "cli/invocation.h"
 
-/* KEY=VALUE of all --env options; KEY alone takes the caller's value, or is left out where there is none. The caller's. */
+/* KEY=VALUE of all --env options; KEY alone takes the caller's value, or is left out where there is none. The caller's.
+ */
 int environment_options(const Invocation *invocation, char ***ret, Error **err);
 
 #endif

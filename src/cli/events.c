@@ -28,9 +28,10 @@ static void print_event(const Listener *listener, const json_t *event)
         if (listener->scope->services && !strv_contains(listener->scope->services, service))
                 return;
         if (listener->json) {
-                _cleanup_json_ json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O*}", "time", time, "type", "container", "action",
-                                                          json_get_string(event, "action", ""), "id", json_get_string(event, "id", ""),
-                                                          "service", service, "attributes", attributes);
+                _cleanup_json_ json_t *object =
+                        json_pack("{s:s, s:s, s:s, s:s, s:s, s:O*}", "time", time, "type", "container", "action",
+                                  json_get_string(event, "action", ""), "id", json_get_string(event, "id", ""),
+                                  "service", service, "attributes", attributes);
                 _cleanup_free_ char *text = json_dumps(object, JSON_COMPACT);
 
                 printf("%s\n", text);

@@ -76,7 +76,8 @@ static int run_exec(Invocation *invocation, Error **err)
 
 static const Option options[] = {
         { "detach", 'd', OPTION_FLAG, NULL, "Run it in the background" },
-        { "env", 'e', OPTION_TEXT, "KEY=VALUE", "Set a variable; KEY alone takes it from here", .flags = OPTION_REPEATABLE },
+        { "env", 'e', OPTION_TEXT, "KEY=VALUE", "Set a variable; KEY alone takes it from here",
+          .flags = OPTION_REPEATABLE },
         { "index", 0, OPTION_NUMBER, "N", "The n-th container of a scaled service" },
         { "interactive", 'i', OPTION_FLAG, NULL, "", .flags = OPTION_IGNORED },
         { "no-tty", 'T', OPTION_FLAG, NULL, "No terminal, even where there is one here" },

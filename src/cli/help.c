@@ -148,7 +148,8 @@ char *help_text(const Command *command)
         if (!command)
                 return program_help();
         synopsis = command_synopsis(command);
-        strbuf_addf(&text, "Usage:  berth %s%s%s\n\n%s\n", command->name, *synopsis ? " " : "", synopsis, command->summary);
+        strbuf_addf(&text, "Usage:  berth %s%s%s\n\n%s\n", command->name, *synopsis ? " " : "", synopsis,
+                    command->summary);
         add_aliases(&text, command);
         if (command->details)
                 add_paragraphs(&text, command->details);

@@ -10,8 +10,8 @@
 /* command NULL: the program itself. */
 char *help_text(const Command *command);
 
-/* Adds text broken at spaces. The first line starts at column `column`, which is already there; the others are indented by
- * `indent`. Line breaks of the text are kept. Ends without a newline. */
+/* Adds text broken at spaces. The first line starts at column `column`, which is already there; the others are indented
+ * by `indent`. Line breaks of the text are kept. Ends without a newline. */
 void text_wrap(Strbuf *buffer, const char *text, size_t column, size_t indent, size_t width);
 
 /* The help of an option with what it takes, e.g. "... (table|json)"; owned by the caller. */

@@ -30,7 +30,8 @@ static int add_service(Invocation *invocation, const char *name, json_t *rows, E
         return 0;
 }
 
-static int add_one(Invocation *invocation, Engine *engine, const char *name, const char *type, json_t *rows, Error **err)
+static int add_one(Invocation *invocation, Engine *engine, const char *name, const char *type, json_t *rows,
+                   Error **err)
 {
         _cleanup_(container_info_freep) ContainerInfo *container = NULL;
         _cleanup_(volume_info_freep) VolumeInfo *volume = NULL;
@@ -46,14 +47,16 @@ static int add_one(Invocation *invocation, Engine *engine, const char *name, con
                         return error_move(err, &reason, r);
                 error_free(TAKE_PTR(reason));
         }
-        if ((!type || streq(type, "volume")) && engine->operations->volume_inspect(engine, name, true, &volume, NULL) >= 0)
+        if ((!type || streq(type, "volume")) &&
+            engine->operations->volume_inspect(engine, name, true, &volume, NULL) >= 0)
                 return json_array_append_new(rows, describe_volume(volume));
         if ((!type || streq(type, "network")) && engine->operations->network_inspect(engine, name, &network, NULL) >= 0)
                 return json_array_append_new(rows, describe_network(network));
         r = add_service(invocation, name, rows, &reason);
         if (r < 0 && (reason->kind == ERROR_NOT_FOUND || !invocation_given(invocation, "file")))
-                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "no such service, container, volume or network: %s", name),
-                                  "\"berth ps -a\", \"berth volume ls\" and \"berth network ls\" list what there is.");
+                return error_hint(
+                        err, error_set(err, ERROR_NOT_FOUND, "no such service, container, volume or network: %s", name),
+                        "\"berth ps -a\", \"berth volume ls\" and \"berth network ls\" list what there is.");
         return error_move(err, &reason, r);
 }
 

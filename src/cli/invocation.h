@@ -10,14 +10,14 @@
 
 typedef struct OptionValue {
         const Option *option;
-        const char *value;      /* "true" or "false" for a flag; borrowed from argv */
+        const char *value; /* "true" or "false" for a flag; borrowed from argv */
 } OptionValue;
 
 struct Invocation {
         const Command *command;
-        VECTOR(OptionValue) values;  /* in the order typed; the command's own and global ones */
-        char **arguments;            /* owned */
-        bool after_dashes;           /* "--" stood before the arguments */
+        VECTOR(OptionValue) values; /* in the order typed; the command's own and global ones */
+        char **arguments;           /* owned */
+        bool after_dashes;          /* "--" stood before the arguments */
         Layout *layout;
 };
 

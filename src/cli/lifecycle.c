@@ -17,7 +17,8 @@ static json_t *base_params(const Invocation *invocation, const Scope *scope)
         if (scope->services)
                 json_object_set_new(params, "services", json_from_strv(scope->services));
         if (invocation_given(invocation, "timeout"))
-                json_object_set_new(params, "timeout_ms", json_integer(invocation_number(invocation, "timeout", 0) * 1000));
+                json_object_set_new(params, "timeout_ms",
+                                    json_integer(invocation_number(invocation, "timeout", 0) * 1000));
         return params;
 }
 
@@ -36,12 +37,15 @@ static int check_existing(const Scope *scope, Error **err)
                 for (size_t i = 0; i < list.length; i++)
                         found |= streq_ptr(list.items[i]->service, *service);
                 if (!found)
-                        return error_hint(err, error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no container to start", *service),
-                                          "\"berth up -d %s\" creates and starts it.", *service);
+                        return error_hint(
+                                err,
+                                error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no container to start", *service),
+                                "\"berth up -d %s\" creates and starts it.", *service);
         }
         if (list.length == 0)
-                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "project \"%s\" has no containers to start", scope->name),
-                                  "\"berth up -d\" creates and starts them.");
+                return error_hint(
+                        err, error_set(err, ERROR_NOT_FOUND, "project \"%s\" has no containers to start", scope->name),
+                        "\"berth up -d\" creates and starts them.");
         return 0;
 }
 
@@ -64,8 +68,8 @@ static int run_start(Invocation *invocation, Error **err)
 }
 
 /* Without containers there is nothing to ask a keeper for. */
-static int request_if_any(Invocation *invocation, const char *method, const char *title, json_t *(*more)(const Invocation *, json_t *),
-                          Error **err)
+static int request_if_any(Invocation *invocation, const char *method, const char *title,
+                          json_t *(*more)(const Invocation *, json_t *), Error **err)
 {
         _cleanup_scope_ Scope scope = { 0 };
         _cleanup_container_list_ ContainerList list = { 0 };
@@ -165,8 +169,10 @@ static int run_rm(Invocation *invocation, Error **err)
         return client_request(invocation, scope.name, "rm", params, "Removing", NULL, err);
 }
 
-#define TIMEOUT_OPTION \
-        { "timeout", 't', OPTION_NUMBER, "SECONDS", "How long to wait before a container is killed" }
+#define TIMEOUT_OPTION                                                                                                 \
+        {                                                                                                              \
+                "timeout", 't', OPTION_NUMBER, "SECONDS", "How long to wait before a container is killed"              \
+        }
 
 static const Option start_options[] = {
         { "wait", 0, OPTION_FLAG, NULL, "Wait until services are running or healthy" },
@@ -192,25 +198,38 @@ static const Option rm_options[] = {
         { NULL },
 };
 
-#define ON_SERVICES                                                                                       \
-        .arguments = "[SERVICE...]", .group = GROUP_RUN, .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT, \
+#define ON_SERVICES                                                                                                    \
+        .arguments = "[SERVICE...]", .group = GROUP_RUN, .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT,          \
         .max_arguments = -1, .complete = COMPLETE_SERVICES
 
-const Command command_start = { .name = "start", .summary = "Start containers that exist", .options = start_options,
-                                .function = run_start, ON_SERVICES };
-const Command command_stop = { .name = "stop", .summary = "Stop containers", .options = stop_options, .function = run_stop,
+const Command command_start = { .name = "start",
+                                .summary = "Start containers that exist",
+                                .options = start_options,
+                                .function = run_start,
+                                ON_SERVICES };
+const Command command_stop = {
+        .name = "stop", .summary = "Stop containers", .options = stop_options, .function = run_stop, ON_SERVICES
+};
+const Command command_restart = { .name = "restart",
+                                  .summary = "Restart containers",
+                                  .options = restart_options,
+                                  .function = run_restart,
+                                  ON_SERVICES };
+const Command command_kill = { .name = "kill",
+                               .summary = "Send a signal to containers",
+                               .options = kill_options,
+                               .function = run_kill,
                                ON_SERVICES };
-const Command command_restart = { .name = "restart", .summary = "Restart containers", .options = restart_options,
-                                  .function = run_restart, ON_SERVICES };
-const Command command_kill = { .name = "kill", .summary = "Send a signal to containers", .options = kill_options,
-                               .function = run_kill, ON_SERVICES };
 const Command command_pause = { .name = "pause", .summary = "Freeze containers", .function = run_pause, ON_SERVICES };
-const Command command_unpause = { .name = "unpause", .summary = "Let frozen containers go on", .function = run_unpause, ON_SERVICES };
+const Command command_unpause = {
+        .name = "unpause", .summary = "Let frozen containers go on", .function = run_unpause, ON_SERVICES
+};
 const Command command_rm = {
         .name = "rm",
         .summary = "Remove stopped containers",
         .details = "Named volumes stay. What a container wrote outside of volumes is lost.",
-        .differences = "without a terminal it needs --force; docker compose reads the answer from whatever standard input is.",
+        .differences =
+                "without a terminal it needs --force; docker compose reads the answer from whatever standard input is.",
         .options = rm_options,
         .function = run_rm,
         ON_SERVICES,

@@ -31,7 +31,8 @@ static int parse_moment(const char *option, const char *text, int64_t *ret_ns, E
 
 static int log_query(const Invocation *invocation, LogQuery *ret, Error **err)
 {
-        const char *since = invocation_text(invocation, "since", NULL), *until = invocation_text(invocation, "until", NULL);
+        const char *since = invocation_text(invocation, "since", NULL),
+                   *until = invocation_text(invocation, "until", NULL);
         const char *tail = invocation_text(invocation, "tail", "all");
         int r = 0;
 

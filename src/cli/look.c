@@ -40,10 +40,13 @@ static int run_port(Invocation *invocation, Error **err)
 
                 if (published->container_port != port || published->udp != streq(protocol, "udp"))
                         continue;
-                printf("%s%s%s:%u\n", ipv6 ? "[" : "", published->host_ip ?: "0.0.0.0", ipv6 ? "]" : "", published->host_port);
+                printf("%s%s%s:%u\n", ipv6 ? "[" : "", published->host_ip ?: "0.0.0.0", ipv6 ? "]" : "",
+                       published->host_port);
                 return 0;
         }
-        return error_hint(err, error_set(err, ERROR_NOT_FOUND, "no port %lld/%s for container %s", (long long)port, protocol, info->name),
+        return error_hint(err,
+                          error_set(err, ERROR_NOT_FOUND, "no port %lld/%s for container %s", (long long)port, protocol,
+                                    info->name),
                           "\"berth ps\" lists the ports that are published.");
 }
 
@@ -158,8 +161,14 @@ const Command command_top = {
 /* ---- images ---- */
 
 static const ListingColumn image_columns[] = {
-        { "CONTAINER", "ContainerName" }, { "REPOSITORY", "Repository", .flexible = true }, { "TAG", "Tag" }, { "PLATFORM", "Platform" },
-        { "IMAGE ID", "ID" },             { "SIZE", "Size" },                               { "CREATED", "Created" }, { NULL },
+        { "CONTAINER", "ContainerName" },
+        { "REPOSITORY", "Repository", .flexible = true },
+        { "TAG", "Tag" },
+        { "PLATFORM", "Platform" },
+        { "IMAGE ID", "ID" },
+        { "SIZE", "Size" },
+        { "CREATED", "Created" },
+        { NULL },
 };
 
 static json_t *describe_image(const Layout *layout, const ContainerInfo *info)
@@ -167,16 +176,17 @@ static json_t *describe_image(const Layout *layout, const ContainerInfo *info)
         _cleanup_(image_freep) Image *image = NULL;
         const char *reference = info->image ?: "", *colon = strrchr(reference, ':'), *slash = strrchr(reference, '/');
         bool tagged = colon && (!slash || colon > slash);
-        _cleanup_free_ char *repository = tagged ? xstrndup(reference, (size_t)(colon - reference)) : xstrdup(reference);
+        _cleanup_free_ char *repository =
+                tagged ? xstrndup(reference, (size_t)(colon - reference)) : xstrdup(reference);
         const char *hex = info->image_id ? startswith(info->image_id, "sha256:") ?: info->image_id : "";
         _cleanup_free_ char *id = xstrndup(hex, 12), *size = NULL, *created = NULL;
 
         image_find(layout, info->image_id ?: reference, IMAGES_AUTO, &image, NULL);
         size = image ? format_size(image->size_bytes) : xstrdup("");
         created = image ? time_ago(image->created_ns) : xstrdup("");
-        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ContainerName", info->name, "Repository", repository, "Tag",
-                         tagged ? colon + 1 : "latest", "Platform", image && image->platform ? image->platform : "", "ID", id, "Size",
-                         size, "Created", created);
+        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "ContainerName", info->name, "Repository", repository,
+                         "Tag", tagged ? colon + 1 : "latest", "Platform",
+                         image && image->platform ? image->platform : "", "ID", id, "Size", size, "Created", created);
 }
 
 static int run_images(Invocation *invocation, Error **err)

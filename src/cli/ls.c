@@ -10,12 +10,15 @@
 #include "engine/local/network.h"
 #include "state/document.h"
 
-static const ListingColumn columns[] = { { "NAME", "Name" }, { "STATUS", "Status" }, { "CONFIG FILES", "ConfigFiles", .flexible = true }, { NULL } };
+static const ListingColumn columns[] = {
+        { "NAME", "Name" }, { "STATUS", "Status" }, { "CONFIG FILES", "ConfigFiles", .flexible = true }, { NULL }
+};
 
 /* "running(2), exited(1)" */
 static char *status_text(const ContainerList *list, const char *project, bool *ret_running)
 {
-        static const ContainerState order[] = { CONTAINER_RUNNING, CONTAINER_PAUSED, CONTAINER_EXITED, CONTAINER_CREATED, CONTAINER_DEAD };
+        static const ContainerState order[] = { CONTAINER_RUNNING, CONTAINER_PAUSED, CONTAINER_EXITED,
+                                                CONTAINER_CREATED, CONTAINER_DEAD };
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
 
         *ret_running = false;
@@ -56,7 +59,8 @@ static void print_kernel_objects(const LocalNetworkObjects *objects, const Conta
         }
         for (size_t i = 0; project && i < list->length; i++) {
                 const ContainerInfo *info = list->items[i];
-                _cleanup_free_ char *pid = xasprintf("%d", (int)info->pid), *owner = xasprintf("container %s", info->name);
+                _cleanup_free_ char *pid = xasprintf("%d", (int)info->pid),
+                                    *owner = xasprintf("container %s", info->name);
 
                 if (!streq_ptr(info->project, project))
                         continue;
@@ -64,8 +68,9 @@ static void print_kernel_objects(const LocalNetworkObjects *objects, const Conta
                         add_kernel_line(&text, "process", pid, owner);
                 for (size_t p = 0; p < info->n_ports; p++) {
                         const ContainerPort *port = &info->ports[p];
-                        _cleanup_free_ char *published = xasprintf("%s:%u -> %u/%s", port->host_ip ?: "0.0.0.0", port->host_port,
-                                                                   port->container_port, port->udp ? "udp" : "tcp");
+                        _cleanup_free_ char *published =
+                                xasprintf("%s:%u -> %u/%s", port->host_ip ?: "0.0.0.0", port->host_port,
+                                          port->container_port, port->udp ? "udp" : "tcp");
 
                         add_kernel_line(&text, "port", published, owner);
                 }
@@ -124,8 +129,8 @@ static int run_ls(Invocation *invocation, Error **err)
                 strv_add(&projects, info->project);
                 status = status_text(&list, info->project, &running);
                 if (running || invocation_flag(invocation, "all"))
-                        json_array_append_new(rows, json_pack("{s:s, s:s, s:s}", "Name", info->project, "Status", status, "ConfigFiles",
-                                                              label(info, LABEL_CONFIG_FILES)));
+                        json_array_append_new(rows, json_pack("{s:s, s:s, s:s}", "Name", info->project, "Status",
+                                                              status, "ConfigFiles", label(info, LABEL_CONFIG_FILES)));
         }
         if (invocation_flag(invocation, "quiet")) {
                 size_t i;

@@ -102,7 +102,8 @@ static char *program_page(void)
 {
         _cleanup_strbuf_ Strbuf page = STRBUF_INIT;
 
-        strbuf_addf(&page, ".TH BERTH 1 \"\" \"berth %s\"\n.SH NAME\nberth \\- run PostgreSQL from a compose file\n", BERTH_VERSION);
+        strbuf_addf(&page, ".TH BERTH 1 \"\" \"berth %s\"\n.SH NAME\nberth \\- run PostgreSQL from a compose file\n",
+                    BERTH_VERSION);
         strbuf_adds(&page, ".SH SYNOPSIS\n\\fBberth\\fR [OPTIONS] COMMAND\n.SH OPTIONS\n");
         add_options(&page, global_options);
         for (size_t group = 0; group < _COMMAND_GROUP_MAX; group++) {
@@ -117,11 +118,15 @@ static char *program_page(void)
                         strbuf_adds(&page, ".\n");
                 }
         }
-        strbuf_adds(&page, ".SH \"EXIT STATUS\"\n0 success; 1 an error; 2 a wrong command line; 126, 127 a command in a container "
-                           "that cannot be run or found; 130 ended by Ctrl\\-C. \\fBexec\\fR and \\fBrun\\fR end with their "
-                           "command's status.\n");
-        strbuf_adds(&page, ".SH FILES\n.TP\n\\fI/var/lib/berth\\fR\nData: images, volumes, projects (\\fBBERTH_DATA_DIR\\fR).\n"
-                           ".TP\n\\fI/run/berth\\fR\nWhat runs now (\\fBBERTH_RUN_DIR\\fR).\n");
+        strbuf_adds(
+                &page,
+                ".SH \"EXIT STATUS\"\n0 success; 1 an error; 2 a wrong command line; 126, 127 a command in a container "
+                "that cannot be run or found; 130 ended by Ctrl\\-C. \\fBexec\\fR and \\fBrun\\fR end with their "
+                "command's status.\n");
+        strbuf_adds(
+                &page,
+                ".SH FILES\n.TP\n\\fI/var/lib/berth\\fR\nData: images, volumes, projects (\\fBBERTH_DATA_DIR\\fR).\n"
+                ".TP\n\\fI/run/berth\\fR\nWhat runs now (\\fBBERTH_RUN_DIR\\fR).\n");
         return strbuf_take(&page);
 }
 
@@ -131,7 +136,8 @@ char *man_page(const Command *command)
 
         if (!command)
                 return program_page();
-        strbuf_addf(&page, ".TH BERTH-%s 1 \"\" \"berth %s\"\n.SH NAME\nberth\\-%s \\- ", command->name, BERTH_VERSION, command->name);
+        strbuf_addf(&page, ".TH BERTH-%s 1 \"\" \"berth %s\"\n.SH NAME\nberth\\-%s \\- ", command->name, BERTH_VERSION,
+                    command->name);
         add_escaped(&page, command->summary);
         strbuf_adds(&page, "\n.SH SYNOPSIS\n");
         if (!command->children)

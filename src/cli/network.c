@@ -12,8 +12,13 @@
 #include "state/document.h"
 
 static const ListingColumn columns[] = {
-        { "NETWORK ID", "ShortID" }, { "NAME", "Name", .flexible = true }, { "DRIVER", "Driver" }, { "SUBNET", "Subnet" },
-        { "BRIDGE", "Interface" }, { "PROJECT", "Project" }, { NULL },
+        { "NETWORK ID", "ShortID" },
+        { "NAME", "Name", .flexible = true },
+        { "DRIVER", "Driver" },
+        { "SUBNET", "Subnet" },
+        { "BRIDGE", "Interface" },
+        { "PROJECT", "Project" },
+        { NULL },
 };
 
 static bool is_wanted(const NetworkInfo *info, char *const *filters)
@@ -40,7 +45,8 @@ static int run_ls(Invocation *invocation, Error **err)
         r = invocation_open_engine(invocation, &engine, err);
         if (r < 0)
                 return r;
-        r = engine->operations->network_list(engine, invocation_text(invocation, "project-name", NULL), &networks, &length, err);
+        r = engine->operations->network_list(engine, invocation_text(invocation, "project-name", NULL), &networks,
+                                             &length, err);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < length; i++) {
@@ -86,7 +92,8 @@ static void print_warning(void *context, const char *text)
 
 static int run_create(Invocation *invocation, Error **err)
 {
-        _cleanup_strv_ char **labels = invocation_list(invocation, "label"), **options = invocation_list(invocation, "opt");
+        _cleanup_strv_ char **labels = invocation_list(invocation, "label"),
+                            **options = invocation_list(invocation, "opt");
         EngineProgress progress = { .warning = print_warning, .cancel_fd = -1 };
         NetworkPool pool = {
                 .subnet = (char *)invocation_text(invocation, "subnet", NULL),
@@ -128,7 +135,9 @@ static int run_rm(Invocation *invocation, Error **err)
                 if (r >= 0)
                         r = local_network_remove(invocation->layout, *name, err);
                 if (r < 0)
-                        return error_hint(err, r, "\"berth network ls\" lists the networks, \"berth network inspect\" who is attached.");
+                        return error_hint(
+                                err, r,
+                                "\"berth network ls\" lists the networks, \"berth network inspect\" who is attached.");
                 printf("%s\n", *name);
         }
         return 0;
@@ -153,19 +162,38 @@ static const Option create_options[] = {
 };
 static const Option inspect_options[] = { { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "json" }, { NULL } };
 
-static const Command network_ls = { .name = "network ls", .summary = "List networks", .flags = COMMAND_JSON, .options = ls_options,
-                                    .function = run_ls, .aliases = (const char *const[]){ "list", NULL } };
-static const Command network_inspect = { .name = "network inspect", .summary = "Show all about networks, as JSON",
-                                         .arguments = "NETWORK...", .flags = COMMAND_JSON, .options = inspect_options,
-                                         .min_arguments = 1, .max_arguments = -1, .function = run_inspect,
+static const Command network_ls = { .name = "network ls",
+                                    .summary = "List networks",
+                                    .flags = COMMAND_JSON,
+                                    .options = ls_options,
+                                    .function = run_ls,
+                                    .aliases = (const char *const[]){ "list", NULL } };
+static const Command network_inspect = { .name = "network inspect",
+                                         .summary = "Show all about networks, as JSON",
+                                         .arguments = "NETWORK...",
+                                         .flags = COMMAND_JSON,
+                                         .options = inspect_options,
+                                         .min_arguments = 1,
+                                         .max_arguments = -1,
+                                         .function = run_inspect,
                                          .complete = COMPLETE_NETWORKS };
-static const Command network_create = { .name = "network create", .summary = "Create a network that projects can share",
-                                        .arguments = "NAME", .flags = COMMAND_NEEDS_ROOT, .options = create_options,
-                                        .details = "A compose file joins it with \"external: true\".", .min_arguments = 1,
-                                        .max_arguments = 1, .function = run_create };
-static const Command network_rm = { .name = "network rm", .summary = "Remove networks that nothing is attached to",
-                                    .arguments = "NETWORK...", .flags = COMMAND_NEEDS_ROOT, .min_arguments = 1, .max_arguments = -1,
-                                    .function = run_rm, .complete = COMPLETE_NETWORKS,
+static const Command network_create = { .name = "network create",
+                                        .summary = "Create a network that projects can share",
+                                        .arguments = "NAME",
+                                        .flags = COMMAND_NEEDS_ROOT,
+                                        .options = create_options,
+                                        .details = "A compose file joins it with \"external: true\".",
+                                        .min_arguments = 1,
+                                        .max_arguments = 1,
+                                        .function = run_create };
+static const Command network_rm = { .name = "network rm",
+                                    .summary = "Remove networks that nothing is attached to",
+                                    .arguments = "NETWORK...",
+                                    .flags = COMMAND_NEEDS_ROOT,
+                                    .min_arguments = 1,
+                                    .max_arguments = -1,
+                                    .function = run_rm,
+                                    .complete = COMPLETE_NETWORKS,
                                     .aliases = (const char *const[]){ "remove", NULL } };
 
 static const Command *const children[] = { &network_ls, &network_create, &network_inspect, &network_rm, NULL };

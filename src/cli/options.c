@@ -5,11 +5,11 @@
 #include "cli/suggest.h"
 
 typedef struct Parser {
-        char **next;            /* the rest of argv */
+        char **next; /* the rest of argv */
         Invocation *invocation;
-        const Command *parent;  /* a group whose sub-command is still to come */
+        const Command *parent; /* a group whose sub-command is still to come */
         bool help;
-        bool plain;             /* "--" was seen, or another program's arguments began */
+        bool plain; /* "--" was seen, or another program's arguments began */
 } Parser;
 
 static const char *parser_place(const Parser *parser)
@@ -24,8 +24,8 @@ static int usage_hint(const Parser *parser, const Suggestion *suggestion, const 
         const char *place = parser_place(parser);
 
         if (suggestion && suggestion->best)
-                return error_hint(err, result, "Did you mean \"%s%s\"? \"berth%s%s --help\" lists what there is.", prefix,
-                                  suggestion->best, place ? " " : "", place ?: "");
+                return error_hint(err, result, "Did you mean \"%s%s\"? \"berth%s%s --help\" lists what there is.",
+                                  prefix, suggestion->best, place ? " " : "", place ?: "");
         return error_hint(err, result, "\"berth%s%s --help\" lists what there is.", place ? " " : "", place ?: "");
 }
 
@@ -72,7 +72,8 @@ static int parser_set(Parser *parser, const Option *option, const char *value, E
         switch (option->type) {
         case OPTION_FLAG:
                 if (!parse_bool(value, &flag))
-                        return error_set(err, ERROR_USAGE, "--%s: \"%s\" is neither true nor false", option->name, value);
+                        return error_set(err, ERROR_USAGE, "--%s: \"%s\" is neither true nor false", option->name,
+                                         value);
                 value = flag ? "true" : "false";
                 break;
         case OPTION_NUMBER:
@@ -81,7 +82,8 @@ static int parser_set(Parser *parser, const Option *option, const char *value, E
                 break;
         case OPTION_CHOICE:
                 if (!choice_is_valid(option->choices, value))
-                        return error_set(err, ERROR_USAGE, "--%s: \"%s\" is none of %s", option->name, value, option->choices);
+                        return error_set(err, ERROR_USAGE, "--%s: \"%s\" is none of %s", option->name, value,
+                                         option->choices);
                 break;
         case OPTION_TEXT:
                 break;
@@ -93,8 +95,8 @@ static int parser_set(Parser *parser, const Option *option, const char *value, E
 static int parser_take_value(Parser *parser, const Option *option, const char *typed, const char **ret, Error **err)
 {
         if (!*parser->next)
-                return error_hint(err, error_set(err, ERROR_USAGE, "flag needs an argument: %s", typed), "Write %s %s.", typed,
-                                  option->argument ?: "VALUE");
+                return error_hint(err, error_set(err, ERROR_USAGE, "flag needs an argument: %s", typed), "Write %s %s.",
+                                  typed, option->argument ?: "VALUE");
         *ret = *parser->next++;
         return 0;
 }
@@ -163,7 +165,8 @@ static int unknown_command(const Parser *parser, const char *word, Error **err)
         int r;
 
         if (foreign)
-                return error_hint(err, error_set(err, ERROR_USAGE, "%s: %s", word, foreign->reason), "%s", foreign->hint);
+                return error_hint(err, error_set(err, ERROR_USAGE, "%s: %s", word, foreign->reason), "%s",
+                                  foreign->hint);
         for (const Command *const *c = list; *c; c++) {
                 if ((*c)->flags & COMMAND_HIDDEN)
                         continue;

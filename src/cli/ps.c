@@ -9,9 +9,14 @@
 #include "state/document.h"
 
 static const ListingColumn columns[] = {
-        { "NAME", "Name", .flexible = true },   { "IMAGE", "Image", .flexible = true }, { "COMMAND", "Command", .flexible = true },
-        { "SERVICE", "Service" },               { "CREATED", "RunningFor" },            { "STATUS", "Status" },
-        { "PORTS", "Ports", .flexible = true }, { NULL },
+        { "NAME", "Name", .flexible = true },
+        { "IMAGE", "Image", .flexible = true },
+        { "COMMAND", "Command", .flexible = true },
+        { "SERVICE", "Service" },
+        { "CREATED", "RunningFor" },
+        { "STATUS", "Status" },
+        { "PORTS", "Ports", .flexible = true },
+        { NULL },
 };
 
 static const char *const statuses[] = { "paused", "restarting", "removing", "running", "dead", "created", "exited" };
@@ -19,7 +24,8 @@ static const char *const statuses[] = { "paused", "restarting", "removing", "run
 /* --status and --filter status=…, checked; NULL where neither is given. */
 static int wanted_statuses(const Invocation *invocation, char ***ret, Error **err)
 {
-        _cleanup_strv_ char **filters = invocation_list(invocation, "filter"), **wanted = invocation_list(invocation, "status");
+        _cleanup_strv_ char **filters = invocation_list(invocation, "filter"),
+                            **wanted = invocation_list(invocation, "status");
 
         STRV_FOREACH(filter, filters) {
                 const char *value = startswith(*filter, "status=");
@@ -36,7 +42,8 @@ static int wanted_statuses(const Invocation *invocation, char ***ret, Error **er
                         known |= streq(statuses[i], *status);
                 if (!known)
                         return error_set(err, ERROR_USAGE,
-                                         "unknown status \"%s\": one of paused, restarting, removing, running, dead, created, exited",
+                                         "unknown status \"%s\": one of paused, restarting, removing, running, dead, "
+                                         "created, exited",
                                          *status);
         }
         *ret = TAKE_PTR(wanted);
@@ -103,7 +110,8 @@ static int run_ps(Invocation *invocation, Error **err)
         }
         for (size_t i = 0; i < list.length; i++)
                 if (is_wanted(list.items[i], wanted, all) && (orphans || !is_orphan(&scope, list.items[i])))
-                        json_array_append_new(rows, describe_container(list.items[i], invocation_flag(invocation, "no-trunc")));
+                        json_array_append_new(
+                                rows, describe_container(list.items[i], invocation_flag(invocation, "no-trunc")));
         if (invocation_flag(invocation, "services")) {
                 print_services(rows);
                 return 0;
@@ -113,10 +121,12 @@ static int run_ps(Invocation *invocation, Error **err)
 
 static const Option options[] = {
         { "all", 'a', OPTION_FLAG, NULL, "Stopped containers too, and those of \"run\"" },
-        { "filter", 0, OPTION_TEXT, "FILTER", "Only what matches, for example status=running", .flags = OPTION_REPEATABLE },
+        { "filter", 0, OPTION_TEXT, "FILTER", "Only what matches, for example status=running",
+          .flags = OPTION_REPEATABLE },
         { "format", 0, OPTION_TEXT, "FORMAT", "table, json (an object a line) or a template" },
         { "no-trunc", 0, OPTION_FLAG, NULL, "Whole commands and ids" },
-        { "orphans", 0, OPTION_FLAG, NULL, "Containers of services that the compose file does not have (default: true)" },
+        { "orphans", 0, OPTION_FLAG, NULL,
+          "Containers of services that the compose file does not have (default: true)" },
         { "quiet", 'q', OPTION_FLAG, NULL, "Ids only" },
         { "services", 0, OPTION_FLAG, NULL, "Names of services only" },
         { "status", 0, OPTION_TEXT, "STATUS", "Only containers in this state", .flags = OPTION_REPEATABLE },

@@ -20,13 +20,13 @@
 #include "state/document.h"
 
 #define REMOVAL_POLL_MS 10
-#define REMOVAL_POLLS 500
+#define REMOVAL_POLLS   500
 
-typedef struct Session {        /* the thread that is joined to the container */
+typedef struct Session { /* the thread that is joined to the container */
         Engine *engine;
         const char *id;
         ExecSpec spec;
-        int done_fd;            /* readable at the end */
+        int done_fd; /* readable at the end */
         int result, exit_code;
         Error *error;
 } Session;
@@ -36,7 +36,8 @@ static void *attach_thread(void *argument)
         Session *session = argument;
         Engine *engine = session->engine;
 
-        session->result = engine->operations->attach(engine, session->id, &session->spec, &session->exit_code, &session->error);
+        session->result =
+                engine->operations->attach(engine, session->id, &session->spec, &session->exit_code, &session->error);
         eventfd_write(session->done_fd, 1);
         return NULL;
 }
@@ -52,7 +53,8 @@ static void pass_on_interrupt(Engine *engine, const char *id)
 
 static void await_session(Session *session)
 {
-        struct pollfd pollers[] = { { .fd = session->done_fd, .events = POLLIN }, { .fd = interrupts_open(), .events = POLLIN } };
+        struct pollfd pollers[] = { { .fd = session->done_fd, .events = POLLIN },
+                                    { .fd = interrupts_open(), .events = POLLIN } };
 
         for (;;) {
                 if (poll(pollers, 2, -1) < 0 && errno == EINTR)
@@ -75,8 +77,8 @@ static void await_removal(Engine *engine, const char *id)
         }
 }
 
-/* The keeper removes a container of `run --rm` when it has ended and this connection is closed: until then its exit status
- * can be read. */
+/* The keeper removes a container of `run --rm` when it has ended and this connection is closed: until then its exit
+ * status can be read. */
 static int start(const Invocation *invocation, const Scope *scope, const char *id, ChannelClient **ret, Error **err)
 {
         _cleanup_json_ json_t *params = json_pack("{s:s}", "id", id);
@@ -88,9 +90,13 @@ static int start(const Invocation *invocation, const Scope *scope, const char *i
 static int run_attached(const Invocation *invocation, const Scope *scope, const char *id, bool tty, Error **err)
 {
         bool interactive = !streq(invocation_text(invocation, "interactive", "true"), "false");
-        Session session = { .engine = scope->engine, .id = id,
-                            .spec = { .tty = tty, .stdin_fd = interactive ? STDIN_FILENO : -1, .stdout_fd = STDOUT_FILENO,
-                                      .stderr_fd = STDERR_FILENO, .timeout_ms = -1 } };
+        Session session = { .engine = scope->engine,
+                            .id = id,
+                            .spec = { .tty = tty,
+                                      .stdin_fd = interactive ? STDIN_FILENO : -1,
+                                      .stdout_fd = STDOUT_FILENO,
+                                      .stderr_fd = STDERR_FILENO,
+                                      .timeout_ms = -1 } };
         _cleanup_(channel_client_freep) ChannelClient *client = NULL;
         pthread_t thread;
         int r;
@@ -144,8 +150,11 @@ static int run_params(const Invocation *invocation, const Scope *scope, bool tty
         _cleanup_json_ json_t *params = NULL;
         _cleanup_strv_ char **environment = NULL, **entrypoint = NULL;
         const char *words = invocation_text(invocation, "entrypoint", NULL);
-        static const char *const flags[][2] = { { "no-deps", "no_deps" }, { "service-ports", "service_ports" }, { "rm", "rm" },
-                                                { "remove-orphans", "remove_orphans" }, { "use-aliases", "use_aliases" } };
+        static const char *const flags[][2] = { { "no-deps", "no_deps" },
+                                                { "service-ports", "service_ports" },
+                                                { "rm", "rm" },
+                                                { "remove-orphans", "remove_orphans" },
+                                                { "use-aliases", "use_aliases" } };
         int r;
 
         r = environment_options(invocation, &environment, err);
@@ -218,8 +227,10 @@ static const Option options[] = {
         { "cap-drop", 0, OPTION_TEXT, "CAPABILITY", "Drop a capability", .flags = OPTION_REPEATABLE },
         { "detach", 'd', OPTION_FLAG, NULL, "Run it in the background and print the container's name" },
         { "entrypoint", 0, OPTION_TEXT, "COMMAND", "In place of the image's entrypoint" },
-        { "env", 'e', OPTION_TEXT, "KEY=VALUE", "Set a variable; KEY alone takes it from here", .flags = OPTION_REPEATABLE },
-        { "env-from-file", 0, OPTION_TEXT, "FILE", "Set variables from a file", .flags = OPTION_REPEATABLE, .complete = COMPLETE_FILES },
+        { "env", 'e', OPTION_TEXT, "KEY=VALUE", "Set a variable; KEY alone takes it from here",
+          .flags = OPTION_REPEATABLE },
+        { "env-from-file", 0, OPTION_TEXT, "FILE", "Set variables from a file", .flags = OPTION_REPEATABLE,
+          .complete = COMPLETE_FILES },
         { "interactive", 'i', OPTION_FLAG, NULL, "Pass standard input on (default: true)" },
         { "label", 'l', OPTION_TEXT, "KEY=VALUE", "Add a label", .flags = OPTION_REPEATABLE },
         { "name", 0, OPTION_TEXT, "NAME", "Name of the container" },
@@ -245,7 +256,8 @@ const Command command_run = {
         .name = "run",
         .summary = "Run a command in a new container of a service",
         .arguments = "SERVICE [COMMAND] [ARGS...]",
-        .details = "The container has the service's configuration but none of its published ports, unless --service-ports is given. "
+        .details = "The container has the service's configuration but none of its published ports, unless "
+                   "--service-ports is given. "
                    "Ends with the command's exit status.",
         .examples = "berth run --rm db psql -h db -U postgres",
         .group = GROUP_RUN,

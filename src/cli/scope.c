@@ -79,7 +79,8 @@ static int no_project(Error **err, Error **reason, int result)
 {
         free_and_replace(&(*reason)->hint, NULL);
         error_hint(reason, result,
-                   "Go to a folder with a compose.yaml, name one with -f, or name a project with -p (\"berth ls -a\" lists them).");
+                   "Go to a folder with a compose.yaml, name one with -f, or name a project with -p (\"berth ls -a\" "
+                   "lists them).");
         return error_move(err, reason, result);
 }
 
@@ -101,9 +102,11 @@ static int find_name(Invocation *invocation, char *const *names, unsigned flags,
                 return error_move(err, &reason, r);
         if (!isempty(given)) {
                 if (!layout_project_name_is_valid(given))
-                        return error_set(err, ERROR_USAGE,
-                                         "invalid project name \"%s\": must consist only of lowercase alphanumeric characters, "
-                                         "hyphens, and underscores as well as start with a letter or number", given);
+                        return error_set(
+                                err, ERROR_USAGE,
+                                "invalid project name \"%s\": must consist only of lowercase alphanumeric characters, "
+                                "hyphens, and underscores as well as start with a letter or number",
+                                given);
                 scope->name = xstrdup(given);
                 return 0;
         }
@@ -165,8 +168,9 @@ static int unknown_service(const Scope *scope, const char *name, Error **err)
         for (size_t i = 0; scope->project && i < scope->project->n_services; i++)
                 suggestion_consider(&suggestion, scope->project->services[i].name);
         if (!scope->name)
-                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "no such container: %s, and no compose file here", name),
-                                  "\"berth ls -a\" lists the projects of this machine.");
+                return error_hint(
+                        err, error_set(err, ERROR_NOT_FOUND, "no such container: %s, and no compose file here", name),
+                        "\"berth ls -a\" lists the projects of this machine.");
         r = error_set(err, ERROR_NOT_FOUND, "no such service: %s", name);
         if (suggestion.best)
                 return error_hint(err, r, "Did you mean \"%s\"?", suggestion.best);
@@ -192,8 +196,8 @@ static int resolve_container(Scope *scope, const char *name, Error **err)
                 return unknown_service(scope, name, err);
         if (scope->name && !streq(scope->name, info->project)) {
                 if (scope->services)
-                        return error_set(err, ERROR_USAGE, "container \"%s\" belongs to project \"%s\", not to \"%s\"", name,
-                                         info->project, scope->name);
+                        return error_set(err, ERROR_USAGE, "container \"%s\" belongs to project \"%s\", not to \"%s\"",
+                                         name, info->project, scope->name);
                 /* A compose file in this folder has nothing to do with it. */
                 project_free(scope->project);
                 scope->project = NULL;
@@ -341,8 +345,8 @@ int scope_model_params(const Scope *scope, json_t **ret, Error **err)
 
         if (!model)
                 return error_set(err, ERROR_INTERNAL, "the model of project \"%s\" is no valid JSON", project->name);
-        *ret = json_pack("{s:o, s:s, s:o, s:{s:o, s:o}, s:b}", "model", model, "working_dir", project->working_dir, "files",
-                         json_from_strv(project->files), "environment_values", "secrets",
+        *ret = json_pack("{s:o, s:s, s:o, s:{s:o, s:o}, s:b}", "model", model, "working_dir", project->working_dir,
+                         "files", json_from_strv(project->files), "environment_values", "secrets",
                          environment_values(project->secrets, project->n_secrets), "configs",
                          environment_values(project->configs, project->n_configs), "name_given", scope->name_given);
         if (!*ret)

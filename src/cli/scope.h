@@ -7,12 +7,12 @@
 #include "engine/engine.h"
 
 typedef struct Scope {
-        char *name;             /* of the project */
-        bool name_given;        /* by -p, the environment or `name:`, not by the folder */
-        Project *project;       /* NULL: no compose file; only what the engine knows */
+        char *name;       /* of the project */
+        bool name_given;  /* by -p, the environment or `name:`, not by the folder */
+        Project *project; /* NULL: no compose file; only what the engine knows */
         Engine *engine;
-        char **services;        /* named by the arguments, without doubles; NULL: all */
-        char **containers;      /* names of containers among the arguments; NULL: none */
+        char **services;   /* named by the arguments, without doubles; NULL: all */
+        char **containers; /* names of containers among the arguments; NULL: none */
 } Scope;
 
 void scope_done(Scope *scope);
@@ -33,8 +33,8 @@ void load_arguments_done(LoadArguments *arguments);
 #define _cleanup_load_arguments_ _cleanup_(load_arguments_done)
 LoadOptions invocation_load_options(const Invocation *invocation, LoadArguments *ret_keep);
 
-/* The containers of the scope, sorted by service and number: of its services, or all of the project, orphans too. One-off
- * containers only where asked for. */
+/* The containers of the scope, sorted by service and number: of its services, or all of the project, orphans too.
+ * One-off containers only where asked for. */
 int scope_containers(const Scope *scope, bool oneoff, ContainerList *ret, Error **err);
 /* One running container of a service or by name; index from 1, or 0 for the lowest. ERROR_CONFLICT: not running. */
 int scope_container(const Scope *scope, const char *name, int index, bool running, ContainerInfo **ret, Error **err);

@@ -17,11 +17,18 @@
 #include "state/document.h"
 
 #define FIRST_INTERVAL_MS 250
-#define INTERVAL_MS 1000
+#define INTERVAL_MS       1000
 
 static const ListingColumn columns[] = {
-        { "CONTAINER ID", "ID" }, { "NAME", "Name", .flexible = true }, { "CPU %", "CPUPerc" }, { "MEM USAGE / LIMIT", "MemUsage" },
-        { "MEM %", "MemPerc" },   { "NET I/O", "NetIO" },               { "BLOCK I/O", "BlockIO" }, { "PIDS", "PIDs" }, { NULL },
+        { "CONTAINER ID", "ID" },
+        { "NAME", "Name", .flexible = true },
+        { "CPU %", "CPUPerc" },
+        { "MEM USAGE / LIMIT", "MemUsage" },
+        { "MEM %", "MemPerc" },
+        { "NET I/O", "NetIO" },
+        { "BLOCK I/O", "BlockIO" },
+        { "PIDS", "PIDs" },
+        { NULL },
 };
 
 typedef struct Sample {
@@ -73,11 +80,14 @@ static json_t *describe_stats(const ContainerInfo *info, const ContainerStats *s
         _cleanup_free_ char *network = pair(stats->net_rx_bytes, stats->net_tx_bytes);
         _cleanup_free_ char *block = pair(stats->block_read_bytes, stats->block_write_bytes);
         _cleanup_free_ char *pids = xasprintf("%llu", (unsigned long long)stats->pids);
-        double share = stats->memory_limit_bytes > 0 ? 100.0 * (double)stats->memory_bytes / (double)stats->memory_limit_bytes : 0;
+        double share = stats->memory_limit_bytes > 0
+                               ? 100.0 * (double)stats->memory_bytes / (double)stats->memory_limit_bytes
+                               : 0;
         _cleanup_free_ char *memory_percent = xasprintf("%.2f%%", share);
 
-        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "Container", info->name, "ID", id, "Name", info->name,
-                         "CPUPerc", cpu, "MemUsage", memory, "MemPerc", memory_percent, "NetIO", network, "BlockIO", block, "PIDs", pids);
+        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "Container", info->name, "ID", id, "Name",
+                         info->name, "CPUPerc", cpu, "MemUsage", memory, "MemPerc", memory_percent, "NetIO", network,
+                         "BlockIO", block, "PIDs", pids);
 }
 
 static int sample(const Scope *scope, bool all, Strmap *samples, json_t **ret, Error **err)

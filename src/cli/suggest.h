@@ -8,8 +8,8 @@
 size_t edit_distance(const char *a, const char *b, size_t limit);
 
 typedef struct Suggestion {
-        const char *word;       /* what was typed */
-        const char *best;       /* NULL: nothing is near */
+        const char *word; /* what was typed */
+        const char *best; /* NULL: nothing is near */
         size_t distance;
 } Suggestion;
 

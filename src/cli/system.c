@@ -41,7 +41,9 @@ static int run_prune(Invocation *invocation, Error **err)
 
 /* ---- df ---- */
 
-static const ListingColumn columns[] = { { "TYPE", "Type" }, { "SIZE", "Size" }, { "PATH", "Path", .flexible = true }, { NULL } };
+static const ListingColumn columns[] = {
+        { "TYPE", "Type" }, { "SIZE", "Size" }, { "PATH", "Path", .flexible = true }, { NULL }
+};
 
 static void add_folder(json_t *rows, const Layout *layout, const char *type, const char *name)
 {
@@ -49,7 +51,8 @@ static void add_folder(json_t *rows, const Layout *layout, const char *type, con
         uint64_t bytes = fs_disk_usage(path);
         _cleanup_free_ char *size = format_size(bytes);
 
-        json_array_append_new(rows, json_pack("{s:s, s:s, s:I, s:s}", "Type", type, "Size", size, "SizeBytes", (json_int_t)bytes, "Path", path));
+        json_array_append_new(rows, json_pack("{s:s, s:s, s:I, s:s}", "Type", type, "Size", size, "SizeBytes",
+                                              (json_int_t)bytes, "Path", path));
 }
 
 static int run_df(Invocation *invocation, Error **err)
@@ -78,16 +81,21 @@ static const Option df_options[] = {
 static const Command system_prune = {
         .name = "system prune",
         .summary = "Remove what has no owner any more",
-        .details = "Bridges, interfaces, rules and namespaces of this installation that belong to no network or container, and volumes "
+        .details = "Bridges, interfaces, rules and namespaces of this installation that belong to no network or "
+                   "container, and volumes "
                    "that were in the trash for more than seven days. Nothing that a project still knows is touched.",
-        .differences = "does not remove stopped containers, unused networks or images: \"berth down\", \"berth network rm\" and "
+        .differences = "does not remove stopped containers, unused networks or images: \"berth down\", \"berth network "
+                       "rm\" and "
                        "\"berth image prune\" do.",
         .flags = COMMAND_NEEDS_ROOT,
         .options = prune_options,
         .function = run_prune,
 };
-static const Command system_df = { .name = "system df", .summary = "Show what takes space on the disk", .flags = COMMAND_JSON,
-                                   .options = df_options, .function = run_df };
+static const Command system_df = { .name = "system df",
+                                   .summary = "Show what takes space on the disk",
+                                   .flags = COMMAND_JSON,
+                                   .options = df_options,
+                                   .function = run_df };
 
 static const Command *const children[] = { &system_df, &system_prune, NULL };
 

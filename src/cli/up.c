@@ -13,7 +13,11 @@
 #include "state/document.h"
 
 static const ListingColumn plan_columns[] = {
-        { "ACTION", "action" }, { "KIND", "kind" }, { "NAME", "name" }, { "REASON", "reason", .flexible = true }, { NULL },
+        { "ACTION", "action" },
+        { "KIND", "kind" },
+        { "NAME", "name" },
+        { "REASON", "reason", .flexible = true },
+        { NULL },
 };
 
 static int incompatible(const Invocation *invocation, const char *one, const char *other, Error **err)
@@ -32,9 +36,10 @@ static bool is_detached(const Invocation *invocation)
 static int check_flags(const Invocation *invocation, Error **err)
 {
         static const char *const pairs[][2] = {
-                { "force-recreate", "no-recreate" }, { "detach", "abort-on-container-exit" }, { "detach", "abort-on-container-failure" },
-                { "wait", "abort-on-container-exit" }, { "wait", "abort-on-container-failure" }, { "wait", "no-start" },
-                { "always-recreate-deps", "no-recreate" }, { "renew-anon-volumes", "no-recreate" },
+                { "force-recreate", "no-recreate" },        { "detach", "abort-on-container-exit" },
+                { "detach", "abort-on-container-failure" }, { "wait", "abort-on-container-exit" },
+                { "wait", "abort-on-container-failure" },   { "wait", "no-start" },
+                { "always-recreate-deps", "no-recreate" },  { "renew-anon-volumes", "no-recreate" },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
@@ -43,7 +48,8 @@ static int check_flags(const Invocation *invocation, Error **err)
                 if (r < 0)
                         return r;
         }
-        if (invocation_flag(invocation, "detach") && (invocation_given(invocation, "attach") || invocation_given(invocation, "exit-code-from")))
+        if (invocation_flag(invocation, "detach") &&
+            (invocation_given(invocation, "attach") || invocation_given(invocation, "exit-code-from")))
                 return error_set(err, ERROR_USAGE, "--detach cannot be combined with --attach or --exit-code-from");
         return 0;
 }
@@ -60,7 +66,8 @@ static int scale_params(const Scope *scope, char *const *scales, json_t *params,
                 int64_t count;
 
                 if (!equals || !parse_int64(equals + 1, 0, 10000, &count))
-                        return error_hint(err, error_set(err, ERROR_USAGE, "--scale: \"%s\" is not SERVICE=NUMBER", *scale),
+                        return error_hint(err,
+                                          error_set(err, ERROR_USAGE, "--scale: \"%s\" is not SERVICE=NUMBER", *scale),
                                           "Write for example --scale web=3.");
                 if (!project_find_service(scope->project, service))
                         return error_set(err, ERROR_NOT_FOUND, "--scale: no such service: %s", service);
@@ -72,18 +79,27 @@ static int scale_params(const Scope *scope, char *const *scales, json_t *params,
 static void set_flags(const Invocation *invocation, json_t *params)
 {
         static const char *const flags[][2] = {
-                { "wait", "wait" }, { "force-recreate", "force_recreate" }, { "no-recreate", "no_recreate" }, { "no-deps", "no_deps" },
-                { "remove-orphans", "remove_orphans" }, { "no-start", "no_start" }, { "renew-anon-volumes", "renew_anon_volumes" },
-                { "dry-run", "dry_run" }, { "always-recreate-deps", "always_recreate_deps" }, { "quiet-pull", "quiet_pull" },
+                { "wait", "wait" },
+                { "force-recreate", "force_recreate" },
+                { "no-recreate", "no_recreate" },
+                { "no-deps", "no_deps" },
+                { "remove-orphans", "remove_orphans" },
+                { "no-start", "no_start" },
+                { "renew-anon-volumes", "renew_anon_volumes" },
+                { "dry-run", "dry_run" },
+                { "always-recreate-deps", "always_recreate_deps" },
+                { "quiet-pull", "quiet_pull" },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
                 if (invocation_flag(invocation, flags[i][0]))
                         json_object_set_new(params, flags[i][1], json_true());
         if (invocation_given(invocation, "timeout"))
-                json_object_set_new(params, "timeout_ms", json_integer(invocation_number(invocation, "timeout", 0) * 1000));
+                json_object_set_new(params, "timeout_ms",
+                                    json_integer(invocation_number(invocation, "timeout", 0) * 1000));
         if (invocation_given(invocation, "wait-timeout")) {
-                json_object_set_new(params, "wait_timeout_ms", json_integer(invocation_number(invocation, "wait-timeout", 0) * 1000));
+                json_object_set_new(params, "wait_timeout_ms",
+                                    json_integer(invocation_number(invocation, "wait-timeout", 0) * 1000));
                 json_object_set_new(params, "wait", json_true());
         }
         if (invocation_given(invocation, "pull") && !streq(invocation_text(invocation, "pull", ""), "policy"))
@@ -123,15 +139,19 @@ static int show_plan(const json_t *result, Error **err)
 
 static int attach(const Invocation *invocation, const Scope *scope, int64_t since_ns, Error **err)
 {
-        _cleanup_strv_ char **only = invocation_list(invocation, "attach"), **except = invocation_list(invocation, "no-attach");
+        _cleanup_strv_ char **only = invocation_list(invocation, "attach"),
+                            **except = invocation_list(invocation, "no-attach");
         AttachOptions options = {
                 .services = only ?: (invocation_flag(invocation, "attach-dependencies") ? NULL : scope->services),
                 .style = { .prefix = !invocation_flag(invocation, "no-log-prefix"),
-                           .timestamps = invocation_flag(invocation, "timestamps"), .color = !invocation_flag(invocation, "no-color") },
+                           .timestamps = invocation_flag(invocation, "timestamps"),
+                           .color = !invocation_flag(invocation, "no-color") },
                 .exit_code_from = invocation_text(invocation, "exit-code-from", NULL),
                 .abort_on_failure = invocation_flag(invocation, "abort-on-container-failure"),
                 .since_ns = since_ns,
-                .timeout_ms = invocation_given(invocation, "timeout") ? invocation_number(invocation, "timeout", 0) * 1000 : -1,
+                .timeout_ms = invocation_given(invocation, "timeout")
+                                      ? invocation_number(invocation, "timeout", 0) * 1000
+                                      : -1,
         };
 
         options.abort_on_exit = invocation_flag(invocation, "abort-on-container-exit") || options.exit_code_from;
@@ -174,7 +194,8 @@ static int run_up(Invocation *invocation, Error **err)
         if (r < 0)
                 return r;
         if (!scope.project)
-                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "no compose file of project \"%s\" here", scope.name),
+                return error_hint(err,
+                                  error_set(err, ERROR_NOT_FOUND, "no compose file of project \"%s\" here", scope.name),
                                   "Run it in the project's folder; \"berth ls -a\" tells where that is.");
         report_warnings(scope.project->ignored);
         if (from && !project_find_service(scope.project, from))
@@ -219,16 +240,20 @@ static int run_scale(Invocation *invocation, Error **err)
         return bring_up(invocation, &scope, invocation->arguments, true, err);
 }
 
-#define CREATION_OPTIONS                                                                                                       \
-        { "build", 0, OPTION_FLAG, NULL, "", .flags = OPTION_IGNORED }, { "no-build", 0, OPTION_FLAG, NULL, "", .flags = OPTION_IGNORED }, \
-        { "force-recreate", 0, OPTION_FLAG, NULL, "Recreate containers even where nothing changed" },                        \
-        { "no-recreate", 0, OPTION_FLAG, NULL, "Leave containers that exist as they are" },                                  \
-        { "pull", 0, OPTION_CHOICE, "WHEN", "When to pull images", "always|missing|never|policy" },                          \
-        { "quiet-pull", 0, OPTION_FLAG, NULL, "Pull without progress" },                                                     \
-        { "remove-orphans", 0, OPTION_FLAG, NULL, "Remove containers of services that the compose file does not have" },     \
-        { "scale", 0, OPTION_TEXT, "SERVICE=N", "How many containers of a service", .flags = OPTION_REPEATABLE },            \
-        { "dry-run", 0, OPTION_FLAG, NULL, "Print what would be done, and why" },                                            \
-        { "yes", 'y', OPTION_FLAG, NULL, "", .flags = OPTION_HIDDEN }
+#define CREATION_OPTIONS                                                                                                  \
+        { "build", 0, OPTION_FLAG, NULL, "", .flags = OPTION_IGNORED },                                                   \
+                { "no-build", 0, OPTION_FLAG, NULL, "", .flags = OPTION_IGNORED },                                        \
+                { "force-recreate", 0, OPTION_FLAG, NULL, "Recreate containers even where nothing changed" },             \
+                { "no-recreate", 0, OPTION_FLAG, NULL, "Leave containers that exist as they are" },                       \
+                { "pull", 0, OPTION_CHOICE, "WHEN", "When to pull images", "always|missing|never|policy" },               \
+                { "quiet-pull", 0, OPTION_FLAG, NULL, "Pull without progress" },                                          \
+                { "remove-orphans", 0, OPTION_FLAG, NULL,                                                                 \
+                  "Remove containers of services that the compose file does not have" },                                  \
+                { "scale", 0, OPTION_TEXT, "SERVICE=N", "How many containers of a service", .flags = OPTION_REPEATABLE }, \
+                { "dry-run", 0, OPTION_FLAG, NULL, "Print what would be done, and why" },                                 \
+        {                                                                                                                 \
+                "yes", 'y', OPTION_FLAG, NULL, "", .flags = OPTION_HIDDEN                                                 \
+        }
 
 static const Option up_options[] = {
         { "detach", 'd', OPTION_FLAG, NULL, "Return once everything runs" },
@@ -241,8 +266,8 @@ static const Option up_options[] = {
         { "always-recreate-deps", 0, OPTION_FLAG, NULL, "Recreate containers that depend on these too" },
         { "abort-on-container-exit", 0, OPTION_FLAG, NULL, "Stop everything when one container ends" },
         { "abort-on-container-failure", 0, OPTION_FLAG, NULL, "Stop everything when one container ends badly" },
-        { "exit-code-from", 0, OPTION_TEXT, "SERVICE", "End with this service's exit status; implies --abort-on-container-exit",
-          .complete = COMPLETE_SERVICES },
+        { "exit-code-from", 0, OPTION_TEXT, "SERVICE",
+          "End with this service's exit status; implies --abort-on-container-exit", .complete = COMPLETE_SERVICES },
         { "attach", 0, OPTION_TEXT, "SERVICE", "Show the output of this service only", .flags = OPTION_REPEATABLE,
           .complete = COMPLETE_SERVICES },
         { "no-attach", 0, OPTION_TEXT, "SERVICE", "Do not show the output of this service", .flags = OPTION_REPEATABLE,
@@ -259,15 +284,19 @@ static const Option up_options[] = {
 
 static const Option create_options[] = { CREATION_OPTIONS, { NULL } };
 
-#define ON_MODEL .group = GROUP_RUN, .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT, .max_arguments = -1, .complete = COMPLETE_SERVICES
+#define ON_MODEL                                                                                                       \
+        .group = GROUP_RUN, .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT, .max_arguments = -1,                  \
+        .complete = COMPLETE_SERVICES
 
 const Command command_up = {
         .name = "up",
         .summary = "Create and start containers",
         .arguments = "[SERVICE...]",
-        .details = "Makes what the compose file says: networks, volumes and containers that are missing are created, containers whose "
+        .details = "Makes what the compose file says: networks, volumes and containers that are missing are created, "
+                   "containers whose "
                    "configuration changed are recreated, what runs already is left alone.\n\n"
-                   "Without --detach the output of all containers is shown; Ctrl-C stops them, a second Ctrl-C kills them.",
+                   "Without --detach the output of all containers is shown; Ctrl-C stops them, a second Ctrl-C kills "
+                   "them.",
         .examples = "berth up -d --wait\nberth up --dry-run",
         .options = up_options,
         .function = run_up,

@@ -20,18 +20,27 @@ void volume_list_done(VolumeList *list)
 /* ---- ls ---- */
 
 static const ListingColumn columns[] = {
-        { "DRIVER", "Driver" },      { "VOLUME NAME", "Name", .flexible = true }, { "PROJECT", "Project" },
-        { "LAST USED", "LastUsed" }, { "WRITTEN BY", "WrittenBy", .flexible = true },    { NULL },
-};
-
-static const ListingColumn sized_columns[] = {
-        { "DRIVER", "Driver" }, { "VOLUME NAME", "Name", .flexible = true }, { "PROJECT", "Project" }, { "SIZE", "Size" },
+        { "DRIVER", "Driver" },      { "VOLUME NAME", "Name", .flexible = true },     { "PROJECT", "Project" },
         { "LAST USED", "LastUsed" }, { "WRITTEN BY", "WrittenBy", .flexible = true }, { NULL },
 };
 
+static const ListingColumn sized_columns[] = {
+        { "DRIVER", "Driver" },
+        { "VOLUME NAME", "Name", .flexible = true },
+        { "PROJECT", "Project" },
+        { "SIZE", "Size" },
+        { "LAST USED", "LastUsed" },
+        { "WRITTEN BY", "WrittenBy", .flexible = true },
+        { NULL },
+};
+
 static const ListingColumn trash_columns[] = {
-        { "VOLUME NAME", "Name", .flexible = true }, { "PROJECT", "Project" }, { "SIZE", "Size" }, { "REMOVED", "LastUsed" },
-        { "WRITTEN BY", "WrittenBy", .flexible = true }, { NULL },
+        { "VOLUME NAME", "Name", .flexible = true },
+        { "PROJECT", "Project" },
+        { "SIZE", "Size" },
+        { "REMOVED", "LastUsed" },
+        { "WRITTEN BY", "WrittenBy", .flexible = true },
+        { NULL },
 };
 
 static bool matches(const VolumeInfo *info, char *const *filters)
@@ -44,7 +53,8 @@ static bool matches(const VolumeInfo *info, char *const *filters)
                         return false;
                 if (dangling && streq(dangling, "true") != (info->used_by == NULL))
                         return false;
-                if (label && !strv_contains(info->labels, label) && !(strchr(label, '=') == NULL && strv_env_get(info->labels, label)))
+                if (label && !strv_contains(info->labels, label) &&
+                    !(strchr(label, '=') == NULL && strv_env_get(info->labels, label)))
                         return false;
         }
         return true;
@@ -54,14 +64,16 @@ static int list_volumes(Invocation *invocation, Engine *engine, VolumeList *ret,
 {
         if (invocation_flag(invocation, "trash"))
                 return volume_trash_list(invocation->layout, &ret->items, &ret->length, err);
-        return engine->operations->volume_list(engine, invocation_text(invocation, "project-name", NULL), &ret->items, &ret->length, err);
+        return engine->operations->volume_list(engine, invocation_text(invocation, "project-name", NULL), &ret->items,
+                                               &ret->length, err);
 }
 
 static int add_row(json_t *rows, Engine *engine, const VolumeInfo *info, bool with_size)
 {
         _cleanup_(volume_info_freep) VolumeInfo *measured = NULL;
 
-        if (with_size && !info->in_trash && engine->operations->volume_inspect(engine, info->name, true, &measured, NULL) >= 0)
+        if (with_size && !info->in_trash &&
+            engine->operations->volume_inspect(engine, info->name, true, &measured, NULL) >= 0)
                 info = measured;
         return json_array_append_new(rows, describe_volume(info));
 }
@@ -91,7 +103,10 @@ static int run_ls(Invocation *invocation, Error **err)
         }
         if (quiet)
                 return 0;
-        return listing_print(rows, invocation_flag(invocation, "trash") ? trash_columns : with_size ? sized_columns : columns,
+        return listing_print(rows,
+                             invocation_flag(invocation, "trash") ? trash_columns
+                             : with_size                          ? sized_columns
+                                                                  : columns,
                              invocation_text(invocation, "format", NULL), LISTING_LINES, err);
 }
 
@@ -99,12 +114,16 @@ static int run_ls(Invocation *invocation, Error **err)
 
 static int run_create(Invocation *invocation, Error **err)
 {
-        _cleanup_strv_ char **labels = invocation_list(invocation, "label"), **options = invocation_list(invocation, "opt");
-        VolumeSpec spec = { .driver = (char *)invocation_text(invocation, "driver", NULL), .labels = labels, .options = options };
+        _cleanup_strv_ char **labels = invocation_list(invocation, "label"),
+                            **options = invocation_list(invocation, "opt");
+        VolumeSpec spec = { .driver = (char *)invocation_text(invocation, "driver", NULL),
+                            .labels = labels,
+                            .options = options };
         int r;
 
         if (!invocation->arguments)
-                return error_hint(err, error_set(err, ERROR_USAGE, "volume create needs a name"), "Usage: berth volume create NAME");
+                return error_hint(err, error_set(err, ERROR_USAGE, "volume create needs a name"),
+                                  "Usage: berth volume create NAME");
         spec.name = invocation->arguments[0];
         r = layout_prepare(invocation->layout, err);
         if (r < 0)
@@ -131,7 +150,9 @@ static int run_inspect(Invocation *invocation, Error **err)
 
                 r = engine->operations->volume_inspect(engine, *name, true, &info, err);
                 if (r < 0)
-                        return error_hint(err, r, "\"berth volume ls\" lists the volumes, \"berth volume ls --trash\" the removed ones.");
+                        return error_hint(
+                                err, r,
+                                "\"berth volume ls\" lists the volumes, \"berth volume ls --trash\" the removed ones.");
                 json_array_append_new(rows, describe_volume(info));
         }
         text = json_dumps(rows, JSON_INDENT(4));
@@ -154,18 +175,38 @@ static const Option create_options[] = {
         { NULL },
 };
 static const Option inspect_options[] = { { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "json" }, { NULL } };
-static const Command volume_ls = { .name = "volume ls", .summary = "List volumes", .flags = COMMAND_JSON, .options = ls_options,
-                                   .function = run_ls, .aliases = (const char *const[]){ "list", NULL } };
-static const Command volume_create_command = { .name = "volume create", .summary = "Create a volume", .arguments = "NAME",
-                                               .flags = COMMAND_NEEDS_ROOT, .options = create_options, .max_arguments = 1,
+static const Command volume_ls = { .name = "volume ls",
+                                   .summary = "List volumes",
+                                   .flags = COMMAND_JSON,
+                                   .options = ls_options,
+                                   .function = run_ls,
+                                   .aliases = (const char *const[]){ "list", NULL } };
+static const Command volume_create_command = { .name = "volume create",
+                                               .summary = "Create a volume",
+                                               .arguments = "NAME",
+                                               .flags = COMMAND_NEEDS_ROOT,
+                                               .options = create_options,
+                                               .max_arguments = 1,
                                                .function = run_create };
-static const Command volume_inspect = { .name = "volume inspect", .summary = "Show all about volumes, as JSON",
-                                        .arguments = "VOLUME...", .flags = COMMAND_JSON, .options = inspect_options,
-                                        .min_arguments = 1, .max_arguments = -1, .function = run_inspect,
+static const Command volume_inspect = { .name = "volume inspect",
+                                        .summary = "Show all about volumes, as JSON",
+                                        .arguments = "VOLUME...",
+                                        .flags = COMMAND_JSON,
+                                        .options = inspect_options,
+                                        .min_arguments = 1,
+                                        .max_arguments = -1,
+                                        .function = run_inspect,
                                         .complete = COMPLETE_VOLUMES };
 static const Command *const children[] = {
-        &volume_ls, &volume_create_command, &volume_inspect, &command_volume_rm, &command_volume_restore, &command_volume_prune, &command_volume_export,
-        &command_volume_import, NULL,
+        &volume_ls,
+        &volume_create_command,
+        &volume_inspect,
+        &command_volume_rm,
+        &command_volume_restore,
+        &command_volume_prune,
+        &command_volume_export,
+        &command_volume_import,
+        NULL,
 };
 
 const Command command_volume = {

@@ -21,9 +21,12 @@ int check_not_running(Engine *engine, const VolumeInfo *info, bool force, Error 
                         continue;
                 if (user->state != CONTAINER_RUNNING && user->state != CONTAINER_PAUSED)
                         continue;
-                return error_hint(err, error_set(err, ERROR_CONFLICT, "volume \"%s\" is in use by %s, which runs", info->name, *name),
-                                  "Stop it first: files that change while they are copied make a broken archive. --force does it all the "
-                                  "same.");
+                return error_hint(
+                        err,
+                        error_set(err, ERROR_CONFLICT, "volume \"%s\" is in use by %s, which runs", info->name, *name),
+                        "Stop it first: files that change while they are copied make a broken archive. --force does it "
+                        "all the "
+                        "same.");
         }
         return 0;
 }
@@ -77,8 +80,11 @@ static int write_file(char *const *argv, const char *path, Error **err)
 
 int volume_archive_write(const VolumeInfo *info, const char *path, Error **err)
 {
-        char *argv[] = { (char *)"tar", (char *)"--create", (char *)"--file=-", (char *)"--numeric-owner", (char *)"--xattrs",
-                         (char *)"--acls", (char *)"--sparse", (char *)"--warning=no-file-ignored", (char *)"--directory", info->path, (char *)".", NULL };
+        char *argv[] = {
+                (char *)"tar",         (char *)"--create", (char *)"--file=-", (char *)"--numeric-owner",
+                (char *)"--xattrs",    (char *)"--acls",   (char *)"--sparse", (char *)"--warning=no-file-ignored",
+                (char *)"--directory", info->path,         (char *)".",        NULL
+        };
         int r;
 
         if (!streq(path, "-"))
@@ -94,8 +100,17 @@ int volume_archive_write(const VolumeInfo *info, const char *path, Error **err)
 int volume_archive_read(const VolumeInfo *info, const char *path, Error **err)
 {
         _cleanup_free_ char *file = xasprintf("--file=%s", path);
-        char *argv[] = { (char *)"tar", (char *)"--extract", file, (char *)"--numeric-owner", (char *)"--xattrs", (char *)"--acls",
-                         (char *)"--same-owner", (char *)"--preserve-permissions", (char *)"--directory", info->path, NULL };
+        char *argv[] = { (char *)"tar",
+                         (char *)"--extract",
+                         file,
+                         (char *)"--numeric-owner",
+                         (char *)"--xattrs",
+                         (char *)"--acls",
+                         (char *)"--same-owner",
+                         (char *)"--preserve-permissions",
+                         (char *)"--directory",
+                         info->path,
+                         NULL };
         _cleanup_close_ int folder = -1;
         int r;
 

@@ -196,8 +196,10 @@ static int run_import(Invocation *invocation, Error **err)
         return 0;
 }
 
-#define YES_OPTIONS                                                     \
-        { "yes", 'y', OPTION_FLAG, NULL, "Do not ask" }
+#define YES_OPTIONS                                                                                                    \
+        {                                                                                                              \
+                "yes", 'y', OPTION_FLAG, NULL, "Do not ask"                                                            \
+        }
 
 static const Option rm_options[] = {
         { "force", 'f', OPTION_FLAG, NULL, "No error where a volume does not exist" },
@@ -222,7 +224,8 @@ const Command command_volume_rm = {
         .summary = "Remove volumes",
         .arguments = "VOLUME...",
         .details = "Lists what would be lost and asks. What is removed stays in the trash for seven days.",
-        .differences = "asks, and moves to a trash instead of deleting; `--force` means the same as docker's, `--yes` is the yes.",
+        .differences = "asks, and moves to a trash instead of deleting; `--force` means the same as docker's, `--yes` "
+                       "is the yes.",
         .flags = COMMAND_NEEDS_ROOT,
         .options = rm_options,
         .min_arguments = 1,
@@ -231,9 +234,13 @@ const Command command_volume_rm = {
         .aliases = (const char *const[]){ "remove", NULL },
         .complete = COMPLETE_VOLUMES,
 };
-const Command command_volume_restore = { .name = "volume restore", .summary = "Bring a removed volume back from the trash",
-                                                .arguments = "VOLUME...", .flags = COMMAND_NEEDS_ROOT, .min_arguments = 1,
-                                                .max_arguments = -1, .function = run_restore };
+const Command command_volume_restore = { .name = "volume restore",
+                                         .summary = "Bring a removed volume back from the trash",
+                                         .arguments = "VOLUME...",
+                                         .flags = COMMAND_NEEDS_ROOT,
+                                         .min_arguments = 1,
+                                         .max_arguments = -1,
+                                         .function = run_restore };
 const Command command_volume_prune = {
         .name = "volume prune",
         .summary = "Delete the trash, and anonymous volumes that no container uses",
@@ -246,7 +253,8 @@ const Command command_volume_export = {
         .name = "volume export",
         .summary = "Write a volume's files as a tar archive",
         .arguments = "VOLUME",
-        .details = "Owners, modes, links and extended attributes are kept. A database must be stopped for its files to be consistent.",
+        .details = "Owners, modes, links and extended attributes are kept. A database must be stopped for its files to "
+                   "be consistent.",
         .examples = "berth volume export demo_db-data | zstd > db-data.tar.zst",
         .flags = COMMAND_NEEDS_ROOT,
         .options = export_options,

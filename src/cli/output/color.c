@@ -6,11 +6,20 @@
 #include "base/mem.h"
 
 static const char *const sequences[_COLOR_MAX] = {
-        [COLOR_RESET] = "\033[0m",          [COLOR_BOLD] = "\033[1m",           [COLOR_DIM] = "\033[2m",
-        [COLOR_RED] = "\033[31m",           [COLOR_GREEN] = "\033[32m",         [COLOR_YELLOW] = "\033[33m",
-        [COLOR_BLUE] = "\033[34m",          [COLOR_MAGENTA] = "\033[35m",       [COLOR_CYAN] = "\033[36m",
-        [COLOR_BRIGHT_GREEN] = "\033[92m",  [COLOR_BRIGHT_YELLOW] = "\033[93m", [COLOR_BRIGHT_BLUE] = "\033[94m",
-        [COLOR_BRIGHT_MAGENTA] = "\033[95m", [COLOR_BRIGHT_CYAN] = "\033[96m",
+        [COLOR_RESET] = "\033[0m",
+        [COLOR_BOLD] = "\033[1m",
+        [COLOR_DIM] = "\033[2m",
+        [COLOR_RED] = "\033[31m",
+        [COLOR_GREEN] = "\033[32m",
+        [COLOR_YELLOW] = "\033[33m",
+        [COLOR_BLUE] = "\033[34m",
+        [COLOR_MAGENTA] = "\033[35m",
+        [COLOR_CYAN] = "\033[36m",
+        [COLOR_BRIGHT_GREEN] = "\033[92m",
+        [COLOR_BRIGHT_YELLOW] = "\033[93m",
+        [COLOR_BRIGHT_BLUE] = "\033[94m",
+        [COLOR_BRIGHT_MAGENTA] = "\033[95m",
+        [COLOR_BRIGHT_CYAN] = "\033[96m",
 };
 
 static ColorMode color_mode = COLOR_AUTO;
@@ -39,7 +48,7 @@ const char *color(FILE *stream, Color which)
 Color color_of_index(size_t index)
 {
         static const Color order[] = {
-                COLOR_CYAN, COLOR_YELLOW, COLOR_GREEN, COLOR_MAGENTA, COLOR_BLUE,
+                COLOR_CYAN,        COLOR_YELLOW,        COLOR_GREEN,        COLOR_MAGENTA,        COLOR_BLUE,
                 COLOR_BRIGHT_CYAN, COLOR_BRIGHT_YELLOW, COLOR_BRIGHT_GREEN, COLOR_BRIGHT_MAGENTA, COLOR_BRIGHT_BLUE,
         };
 

@@ -1,4 +1,5 @@
-/* Colour and the terminal. Decided once per process: --no-color, --ansi, NO_COLOR, TERM=dumb, or no terminal turn it off. */
+/* Colour and the terminal. Decided once per process: --no-color, --ansi, NO_COLOR, TERM=dumb, or no terminal turn it
+ * off. */
 #ifndef BERTH_CLI_OUTPUT_COLOR_H
 #define BERTH_CLI_OUTPUT_COLOR_H
 
@@ -9,8 +10,20 @@
 typedef enum ColorMode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } ColorMode;
 
 typedef enum Color {
-        COLOR_RESET, COLOR_BOLD, COLOR_DIM, COLOR_RED, COLOR_GREEN, COLOR_YELLOW, COLOR_BLUE, COLOR_MAGENTA, COLOR_CYAN,
-        COLOR_BRIGHT_GREEN, COLOR_BRIGHT_YELLOW, COLOR_BRIGHT_BLUE, COLOR_BRIGHT_MAGENTA, COLOR_BRIGHT_CYAN,
+        COLOR_RESET,
+        COLOR_BOLD,
+        COLOR_DIM,
+        COLOR_RED,
+        COLOR_GREEN,
+        COLOR_YELLOW,
+        COLOR_BLUE,
+        COLOR_MAGENTA,
+        COLOR_CYAN,
+        COLOR_BRIGHT_GREEN,
+        COLOR_BRIGHT_YELLOW,
+        COLOR_BRIGHT_BLUE,
+        COLOR_BRIGHT_MAGENTA,
+        COLOR_BRIGHT_CYAN,
         _COLOR_MAX,
 } Color;
 

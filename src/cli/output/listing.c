@@ -47,7 +47,8 @@ static int add_expression(Strbuf *line, const json_t *row, const char *expressio
         if (path[1]) {
                 value = json_object_get(row, path + 1);
                 if (!value)
-                        return error_hint(err, error_set(err, ERROR_USAGE, "--format: there is no field \"%s\"", path + 1),
+                        return error_hint(err,
+                                          error_set(err, ERROR_USAGE, "--format: there is no field \"%s\"", path + 1),
                                           "\"--format json\" shows all fields.");
         }
         text = rest ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : json_cell(value);
@@ -64,7 +65,7 @@ static int expand(Strbuf *line, const json_t *row, const char *template, Error *
                 size_t length;
                 int r;
 
-                for (; template < end; template++) {
+                for (; template <end; template ++) {
                         if (template[0] == '\\' && (template[1] == 't' || template[1] == 'n'))
                                 strbuf_addc(line, *++template == 't' ? '\t' : '\n');
                         else
@@ -151,7 +152,9 @@ int listing_print(const json_t *rows, const ListingColumn *columns, const char *
         else if (template || strstr(format, "{{"))
                 return print_template(rows, template ?: format, err);
         else
-                return error_hint(err, error_set(err, ERROR_USAGE, "--format: \"%s\" is neither table nor json nor a template", format),
+                return error_hint(err,
+                                  error_set(err, ERROR_USAGE,
+                                            "--format: \"%s\" is neither table nor json nor a template", format),
                                   "Write --format json, or a template such as '{{.Name}}'.");
         return 0;
 }

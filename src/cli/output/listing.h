@@ -1,4 +1,5 @@
-/* A listing: rows that are JSON objects, shown as a table, as JSON, or by a template such as '{{.Name}}\t{{.State}}'. */
+/* A listing: rows that are JSON objects, shown as a table, as JSON, or by a template such as '{{.Name}}\t{{.State}}'.
+ */
 #ifndef BERTH_CLI_OUTPUT_LISTING_H
 #define BERTH_CLI_OUTPUT_LISTING_H
 
@@ -7,14 +8,14 @@
 #include "base/error.h"
 
 typedef struct ListingColumn {
-        const char *heading;    /* "NAME"; NULL ends a table */
-        const char *key;        /* of the object */
-        bool flexible;          /* gives way first on a narrow terminal */
+        const char *heading; /* "NAME"; NULL ends a table */
+        const char *key;     /* of the object */
+        bool flexible;       /* gives way first on a narrow terminal */
 } ListingColumn;
 
 typedef enum ListingJson {
-        LISTING_LINES,          /* an object a line */
-        LISTING_ARRAY,          /* one array */
+        LISTING_LINES, /* an object a line */
+        LISTING_ARRAY, /* one array */
 } ListingJson;
 
 /* format: NULL or "table", "json", "table TEMPLATE", or a template of Go's kind, of which {{.Key}}, {{json .}} and

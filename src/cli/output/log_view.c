@@ -18,7 +18,7 @@
 #define READ_SIZE 65536
 #define SETTLE_MS 20
 
-typedef struct Header {         /* of a line in the pipe; text follows */
+typedef struct Header { /* of a line in the pipe; text follows */
         int64_t time_ns;
         uint32_t length;
         int32_t stream;
@@ -28,13 +28,13 @@ typedef struct Source {
         LogView *view;
         char *id, *label;
         LogQuery query;
-        size_t index;           /* for its colour */
-        int read_fd, write_fd;  /* write_fd is the thread's */
+        size_t index;          /* for its colour */
+        int read_fd, write_fd; /* write_fd is the thread's */
         pthread_t thread;
         Strbuf input;
-        bool at_end;            /* the pipe was closed */
-        bool told;              /* its end was reported */
-        int result;             /* of the thread, valid once at_end */
+        bool at_end; /* the pipe was closed */
+        bool told;   /* its end was reported */
+        int result;  /* of the thread, valid once at_end */
         Error *error;
 } Source;
 
@@ -43,8 +43,8 @@ struct LogView {
         LogStyle style;
         VECTOR(Source *) sources;
         size_t label_width;
-        int cancel_fd;          /* readable: all readers give up */
-        VECTOR(char *) known;   /* ids in the order of their first coming: their colours */
+        int cancel_fd;        /* readable: all readers give up */
+        VECTOR(char *) known; /* ids in the order of their first coming: their colours */
 };
 
 LogView *log_view_create(Engine *engine, LogStyle style)
@@ -111,7 +111,8 @@ static void *read_source(void *argument)
         Source *source = argument;
         Engine *engine = source->view->engine;
 
-        source->result = engine->operations->logs(engine, source->id, &source->query, send_line, source, &source->error);
+        source->result =
+                engine->operations->logs(engine, source->id, &source->query, send_line, source, &source->error);
         fs_close(source->write_fd);
         return NULL;
 }
@@ -135,8 +136,13 @@ int log_view_add(LogView *view, const char *id, const char *label, const LogQuer
                 free(source);
                 return error_set_errno(err, errno, "make a pipe");
         }
-        *source = (Source){ .view = view, .id = xstrdup(id), .label = xstrdup(label), .query = *query,
-                            .index = color_index(view, id), .read_fd = fds[0], .write_fd = fds[1] };
+        *source = (Source){ .view = view,
+                            .id = xstrdup(id),
+                            .label = xstrdup(label),
+                            .query = *query,
+                            .index = color_index(view, id),
+                            .read_fd = fds[0],
+                            .write_fd = fds[1] };
         source->query.cancel_fd = view->cancel_fd;
         log_view_reserve_width(view, label);
         sigfillset(&all);
@@ -323,7 +329,9 @@ int log_view_run(LogView *view, bool in_order, int interrupt_fd, int timeout_ms,
                 if (deadline_ns > 0 && now_ns >= deadline_ns)
                         return LOG_VIEW_TIMEOUT;
                 r = wait_for_input(view, in_order || settling, interrupt_fd,
-                                   settling ? SETTLE_MS : deadline_ns > 0 ? (int)((deadline_ns - now_ns) / NSEC_PER_MSEC) + 1 : -1);
+                                   settling          ? SETTLE_MS
+                                   : deadline_ns > 0 ? (int)((deadline_ns - now_ns) / NSEC_PER_MSEC) + 1
+                                                     : -1);
                 if (r < 0)
                         return LOG_VIEW_INTERRUPTED;
         }

@@ -1,12 +1,13 @@
-/* The output of several containers as one stream of lines: each with the name of its container in front, merged by time.
- * A container is read by a thread of its own through a pipe, so that nothing is held in memory and no disk is waited for. */
+/* The output of several containers as one stream of lines: each with the name of its container in front, merged by
+ * time. A container is read by a thread of its own through a pipe, so that nothing is held in memory and no disk is
+ * waited for. */
 #ifndef BERTH_CLI_OUTPUT_LOG_VIEW_H
 #define BERTH_CLI_OUTPUT_LOG_VIEW_H
 
 #include "engine/engine.h"
 
 typedef struct LogStyle {
-        bool prefix;            /* "db-1  | " */
+        bool prefix; /* "db-1  | " */
         bool timestamps;
         bool color;
 } LogStyle;
@@ -25,9 +26,9 @@ void log_view_reserve_width(LogView *view, const char *label);
 int log_view_add(LogView *view, const char *id, const char *label, const LogQuery *query, Error **err);
 
 typedef enum LogViewEnd {
-        LOG_VIEW_ALL_ENDED,     /* no source is left */
-        LOG_VIEW_ONE_ENDED,     /* *ret_id: a container whose output has ended; borrowed from the view */
-        LOG_VIEW_INTERRUPTED,   /* interrupt_fd is readable */
+        LOG_VIEW_ALL_ENDED,   /* no source is left */
+        LOG_VIEW_ONE_ENDED,   /* *ret_id: a container whose output has ended; borrowed from the view */
+        LOG_VIEW_INTERRUPTED, /* interrupt_fd is readable */
         LOG_VIEW_TIMEOUT,
 } LogViewEnd;
 

@@ -10,18 +10,18 @@
 #include "cli/report.h"
 #include "state/document.h"
 
-#define LINE_WIDTH 80
+#define LINE_WIDTH  80
 #define STATE_WIDTH 12
 
-typedef struct Transfer {       /* a layer of an image */
+typedef struct Transfer { /* a layer of an image */
         char *what;
         int64_t done, total;
 } Transfer;
 
 typedef struct Resource {
-        char *label;            /* "Container demo-db-1" */
-        char *state;            /* as in the protocol */
-        char *text;             /* NULL */
+        char *label;                /* "Container demo-db-1" */
+        char *state;                /* as in the protocol */
+        char *text;                 /* NULL */
         int64_t began_ns, ended_ns; /* ended: 0 while in work */
         VECTOR(Transfer) transfers;
 } Resource;
@@ -30,7 +30,7 @@ struct Progress {
         ProgressMode mode;
         const char *title;
         VECTOR(Resource) resources;
-        size_t lines;           /* drawn now, above the cursor */
+        size_t lines; /* drawn now, above the cursor */
         size_t frame;
         bool finished;
 };
@@ -47,7 +47,8 @@ ProgressMode invocation_progress_mode(const Invocation *invocation)
                 return PROGRESS_PLAIN;
         if (streq(name, "tty"))
                 return PROGRESS_TERMINAL;
-        return stream_is_terminal(stderr) && !streq(getenv("TERM") ?: "dumb", "dumb") ? PROGRESS_TERMINAL : PROGRESS_PLAIN;
+        return stream_is_terminal(stderr) && !streq(getenv("TERM") ?: "dumb", "dumb") ? PROGRESS_TERMINAL
+                                                                                      : PROGRESS_PLAIN;
 }
 
 Progress *progress_create(ProgressMode mode, const char *title)
@@ -165,7 +166,8 @@ static void erase_drawing(Progress *progress, FILE *out)
         progress->lines = 0;
 }
 
-static void draw_resource(const Progress *progress, const Resource *resource, size_t label_width, size_t width, FILE *out)
+static void draw_resource(const Progress *progress, const Resource *resource, size_t label_width, size_t width,
+                          FILE *out)
 {
         int64_t end_ns = resource->ended_ns ?: clock_monotonic_ns();
         _cleanup_free_ char *label = text_shorten(resource->label, label_width);
@@ -177,9 +179,10 @@ static void draw_resource(const Progress *progress, const Resource *resource, si
         room = width > used + 10 ? width - used - 10 : 0;
         text = text_shorten(bytes ?: (state_is_bad(resource->state) ? "" : resource->text ?: ""), room);
         fprintf(out, " %s%s%s %s%*s  %s%-*s%s %s%*s%s%8s%s\n", color(stderr, resource_color(resource)),
-                resource_symbol(progress, resource), color(stderr, COLOR_RESET), label, (int)(label_width - text_width(label)), "",
-                color(stderr, resource_color(resource)), STATE_WIDTH, state, color(stderr, COLOR_RESET), text,
-                (int)(room - text_width(text)), "", color(stderr, COLOR_BLUE), time, color(stderr, COLOR_RESET));
+                resource_symbol(progress, resource), color(stderr, COLOR_RESET), label,
+                (int)(label_width - text_width(label)), "", color(stderr, resource_color(resource)), STATE_WIDTH, state,
+                color(stderr, COLOR_RESET), text, (int)(room - text_width(text)), "", color(stderr, COLOR_BLUE), time,
+                color(stderr, COLOR_RESET));
 }
 
 static size_t label_width(const Progress *progress, size_t width)

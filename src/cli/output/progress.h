@@ -1,5 +1,6 @@
-/* What a long command is doing, on standard error. On a terminal a line per resource, redrawn in place, within its width;
- * on a pipe a line per change; as JSON the events as they come; or nothing. Fed with the events of keeper/protocol.h. */
+/* What a long command is doing, on standard error. On a terminal a line per resource, redrawn in place, within its
+ * width; on a pipe a line per change; as JSON the events as they come; or nothing. Fed with the events of
+ * keeper/protocol.h. */
 #ifndef BERTH_CLI_OUTPUT_PROGRESS_H
 #define BERTH_CLI_OUTPUT_PROGRESS_H
 

@@ -6,14 +6,14 @@
 #include "base/vector.h"
 #include "cli/output/color.h"
 
-#define GAP 3
+#define GAP       3
 #define NARROWEST 8
 
 struct Table {
         char **headings;
         size_t n_columns;
         VECTOR(char **) rows;
-        unsigned flexible;      /* a bit a column */
+        unsigned flexible; /* a bit a column */
 };
 
 Table *table_create(const char *first_heading, ...)
@@ -89,7 +89,8 @@ static void shrink_to(const Table *table, size_t *widths, size_t available, unsi
                 size_t widest = table->n_columns;
 
                 for (size_t i = 0; i < table->n_columns; i++)
-                        if (candidates & 1u << i && widths[i] > MAX((size_t)NARROWEST, text_width(table->headings[i])) &&
+                        if (candidates & 1u << i &&
+                            widths[i] > MAX((size_t)NARROWEST, text_width(table->headings[i])) &&
                             (widest == table->n_columns || widths[i] > widths[widest]))
                                 widest = i;
                 if (widest == table->n_columns)
