@@ -1,13 +1,17 @@
 #include "cli/describe.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strbuf.h"
 #include "base/strv.h"
 #include "cli/output/color.h"
+#include "deploy/restart.h"
 #include "state/document.h"
 
 #define COMMAND_WIDTH 20
@@ -142,9 +146,39 @@ static char *networks_text(const ContainerInfo *info)
         return parts ? strv_join(parts, ",") : xstrdup("");
 }
 
-json_t *describe_container(const ContainerInfo *info, bool no_trunc)
+static bool keeper_lives(const Layout *layout, const char *project)
 {
-        _cleanup_free_ char *status = container_status_text(info), *ago = time_ago(info->created_ns);
+        _cleanup_free_ char *path = layout_run(layout, "projects/%s/keeper.pid", project);
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        long long pid = 0;
+        const char *digits;
+
+        if (fs_read_file(AT_FDCWD, path, 4096, &text, NULL) < 0)
+                return false;
+        digits = strstr(strbuf_text(&text), "\"pid\"");
+        digits = digits ?: strbuf_text(&text);
+        digits += strcspn(digits, "0123456789");
+        pid = atoll(digits);
+        return pid > 0 && kill((pid_t)pid, 0) == 0;
+}
+
+bool container_is_restarting(const Layout *layout, const ContainerInfo *info)
+{
+        return info->state == CONTAINER_EXITED && info->project && info->spec && !info->oneoff &&
+               restart_is_due(info->spec->restart, info->exit_code, info->manually_stopped, info->restart_count) &&
+               keeper_lives(layout, info->project);
+}
+
+static char *status_text_of(const ContainerInfo *info, bool restarting)
+{
+        _cleanup_free_ char *ago = restarting ? time_ago(info->finished_ns) : NULL;
+
+        return restarting ? xasprintf("Restarting (%d) %s", info->exit_code, ago) : container_status_text(info);
+}
+
+json_t *describe_container(const ContainerInfo *info, bool restarting, bool no_trunc)
+{
+        _cleanup_free_ char *status = status_text_of(info, restarting), *ago = time_ago(info->created_ns);
         _cleanup_free_ char *created = time_text(info->created_ns), *command = command_text(info->spec, no_trunc);
         _cleanup_free_ char *ports = ports_text(info), *mounts = mounts_text(info->spec),
                             *networks = networks_text(info);
@@ -159,7 +193,7 @@ json_t *describe_container(const ContainerInfo *info, bool no_trunc)
                 "ID", id, "Image", info->image ?: "", "Labels", labels, "LocalVolumes", volumes, "Mounts", mounts,
                 "Name", info->name, "Names", info->name, "Networks", networks, "Ports", ports, "Project",
                 info->project ?: "", "Publishers", publishers(info), "RunningFor", ago, "Service", info->service ?: "",
-                "Size", "0B", "State", container_state_name(info->state), "Status", status);
+                "Size", "0B", "State", restarting ? "restarting" : container_state_name(info->state), "Status", status);
 }
 
 json_t *describe_pairs(char *const *pairs)

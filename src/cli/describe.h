@@ -4,10 +4,13 @@
 #define BERTH_CLI_DESCRIBE_H
 
 #include "engine/engine.h"
+#include "state/layout.h"
 
 /* Name, Service, Project, Image, State, Health, ExitCode, Publishers, Ports, Command, CreatedAt, ID, Labels, Status,
  * RunningFor, Mounts, Networks, … as `docker compose ps --format json` prints them. */
-json_t *describe_container(const ContainerInfo *info, bool no_trunc);
+json_t *describe_container(const ContainerInfo *info, bool restarting, bool no_trunc);
+/* It has ended and its keeper, which lives, will start it again: docker's state "restarting". */
+bool container_is_restarting(const Layout *layout, const ContainerInfo *info);
 /* "Up 5 minutes (healthy)", "Exited (0) 2 hours ago", "Created". */
 char *container_status_text(const ContainerInfo *info);
 /* "db-1" for demo-db-1 of project demo; the name itself where it was chosen. */

@@ -50,11 +50,13 @@ static int wanted_statuses(const Invocation *invocation, char ***ret, Error **er
         return 0;
 }
 
-static bool is_wanted(const ContainerInfo *info, char *const *wanted, bool all)
+static bool is_wanted(const Layout *layout, const ContainerInfo *info, char *const *wanted, bool all)
 {
+        bool restarting = container_is_restarting(layout, info);
+
         if (wanted)
-                return strv_contains(wanted, container_state_name(info->state));
-        return all || info->state == CONTAINER_RUNNING || info->state == CONTAINER_PAUSED;
+                return strv_contains(wanted, restarting ? "restarting" : container_state_name(info->state));
+        return all || restarting || info->state == CONTAINER_RUNNING || info->state == CONTAINER_PAUSED;
 }
 
 static void print_services(const json_t *rows)
@@ -73,10 +75,10 @@ static void print_services(const json_t *rows)
         }
 }
 
-static void print_ids(const ContainerList *list, char *const *wanted, bool all)
+static void print_ids(const Layout *layout, const ContainerList *list, char *const *wanted, bool all)
 {
         for (size_t i = 0; i < list->length; i++)
-                if (is_wanted(list->items[i], wanted, all))
+                if (is_wanted(layout, list->items[i], wanted, all))
                         printf("%s\n", list->items[i]->id);
 }
 
@@ -105,13 +107,16 @@ static int run_ps(Invocation *invocation, Error **err)
         if (r < 0)
                 return r;
         if (invocation_flag(invocation, "quiet")) {
-                print_ids(&list, wanted, all);
+                print_ids(invocation->layout, &list, wanted, all);
                 return 0;
         }
         for (size_t i = 0; i < list.length; i++)
-                if (is_wanted(list.items[i], wanted, all) && (orphans || !is_orphan(&scope, list.items[i])))
+                if (is_wanted(invocation->layout, list.items[i], wanted, all) &&
+                    (orphans || !is_orphan(&scope, list.items[i])))
                         json_array_append_new(
-                                rows, describe_container(list.items[i], invocation_flag(invocation, "no-trunc")));
+                                rows, describe_container(list.items[i],
+                                                         container_is_restarting(invocation->layout, list.items[i]),
+                                                         invocation_flag(invocation, "no-trunc")));
         if (invocation_flag(invocation, "services")) {
                 print_services(rows);
                 return 0;

@@ -98,6 +98,19 @@ def test_ps_filters_and_formats(two):
     assert row["Publishers"] == []
 
 
+def test_ps_tells_what_is_between_two_runs(project, images):
+    images("busybox")
+    made = project("""
+        services:
+          job: {image: busybox, restart: always, command: ["sh", "-c", "exit 5"]}
+    """)
+    made("up", "-d")
+    row = wait_until(lambda: made.ps("--status", "restarting").get("demo-job-1"))
+    assert row["State"] == "restarting" and row["Status"].startswith("Restarting (5) ")
+    made("stop")
+    assert made.ps("-a")["demo-job-1"]["State"] == "exited"
+
+
 def test_reading_needs_no_keeper(two):
     pid = two.berth.keeper_pid("demo")
     os.kill(pid, signal.SIGKILL)
