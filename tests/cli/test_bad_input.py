@@ -31,11 +31,7 @@ FILES = {
 }
 
 
-LATER = {"an unknown host path": "an explicit create_host_path: false is lost on the way to the keeper"}
-
-
-@pytest.mark.parametrize("what", [pytest.param(what, marks=pytest.mark.xfail(strict=True, reason=LATER[what])) if what in LATER else what
-                                  for what in FILES])
+@pytest.mark.parametrize("what", FILES)
 def test_file(what, project, images, berth):
     images("busybox")
     text, words = FILES[what]
