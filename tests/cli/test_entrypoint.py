@@ -105,7 +105,7 @@ CLUSTERS = [
     ("user and database", {"POSTGRES_USER": "dbadmin", "POSTGRES_DB": "autodeploy", **PASSWORD}, [],
      {"SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'autodeploy'": "dbadmin"}),
     ("database postgres", {"POSTGRES_DB": "postgres", **PASSWORD}, [], {"SELECT count(*) FROM pg_database": "3"}),
-    ("odd names", {"POSTGRES_USER": "Some User's", "POSTGRES_DB": "my db; DROP", **PASSWORD}, [],
+    ("odd names", {"POSTGRES_USER": "Some User; née X", "POSTGRES_DB": "my db; DROP", **PASSWORD}, [],
      {"SELECT count(*) FROM pg_database WHERE datname = 'my db; DROP'": "1"}),
     ("database of a flag's shape", {"POSTGRES_DB": "--version", **PASSWORD}, [],
      {"SELECT count(*) FROM pg_database WHERE datname = '--version'": "1"}),
