@@ -115,6 +115,8 @@ ContainerState container_record_state(ContainerRecord *record)
                         past->exit_code = LOST_EXIT_CODE;
                         past->finished_ns = clock_realtime_ns();
                 }
+                /* File times lag by a tick of the kernel; an end before the start would be taken for one not seen yet. */
+                past->finished_ns = MAX(past->finished_ns, past->started_ns);
         }
         return CONTAINER_EXITED;
 }
