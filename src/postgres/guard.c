@@ -53,9 +53,9 @@ static void check_major(const Report *report)
         add(report, "major-version", true,
             xasprintf("the data was written by PostgreSQL %d, and the image has PostgreSQL %d", facts->data_major,
                       facts->image_major),
-            xasprintf("Go back to postgres:%d, or upgrade the data: `berth upgrade %s --to %d`. Nothing has been "
-                      "changed.",
-                      facts->data_major, facts->service, facts->image_major));
+            xasprintf("Go back to postgres:%d; nothing has been changed. To move the data: under %d `berth exec -T %s "
+                      "pg_dumpall`, then load that into a new volume under %d.",
+                      facts->data_major, facts->data_major, facts->service, facts->image_major));
 }
 
 /* "glibc" of "glibc 2.36"; empty where unknown. */
@@ -166,7 +166,7 @@ static void check_drift(const Report *report)
                     xasprintf("POSTGRES_PASSWORD%s is not the one the volume was initialised with: the database keeps "
                               "its own",
                               facts->password_from_file ? "_FILE" : ""),
-                    xasprintf("Change it in the database: `berth secret rotate %s`, or ALTER ROLE \"%s\" PASSWORD '…'.",
+                    xasprintf("Change it in the database: `berth psql %s`, then \\password \"%s\"",
                               facts->service, or_default(facts->first_user, user)));
 }
 
@@ -264,7 +264,7 @@ static void check_configuration(const Report *report)
                 add(report, "key-owner", false,
                     xstrdup("the start command changes the owner of a file that is bound from this machine: it changes "
                             "here too"),
-                    xstrdup("Use a secret with uid, gid and mode instead, or `berth secure`."));
+                    xstrdup("Use a secret with uid, gid and mode instead."));
 }
 
 void guard_check(const GuardFacts *facts, char *const *silenced, GuardFindings *findings)
