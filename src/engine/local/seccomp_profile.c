@@ -217,10 +217,26 @@ static int load_and_resolve(const char *path, bool is_default, char *const *capa
 static pthread_mutex_t cache_lock = PTHREAD_MUTEX_INITIALIZER;
 static Strmap cache = STRMAP_INIT;
 
+/* Keeps filter, which it takes, for the life of the process; the one that is there already where another thread was first. */
+static json_t *keep_filter(const char *key, json_t *filter)
+{
+        json_t *kept;
+
+        pthread_mutex_lock(&cache_lock);
+        kept = strmap_get(&cache, key);
+        if (!kept) {
+                strmap_set(&cache, key, filter);
+                kept = filter;
+        } else
+                json_decref(filter);
+        pthread_mutex_unlock(&cache_lock);
+        return kept;
+}
+
 int seccomp_resolve(const char *path, char *const *capabilities, json_t **ret, Error **err)
 {
         _cleanup_free_ char *key = strv_join(capabilities, ",");
-        json_t *kept;
+        json_t *kept, *filter = NULL;
         int r;
 
         if (path)
@@ -233,12 +249,10 @@ int seccomp_resolve(const char *path, char *const *capabilities, json_t **ret, E
                         *ret = NULL;
                         return 0;
                 }
-                r = load_and_resolve(DEFAULT_PROFILE, true, capabilities, &kept, err);
+                r = load_and_resolve(DEFAULT_PROFILE, true, capabilities, &filter, err);
                 if (r < 0)
                         return r;
-                pthread_mutex_lock(&cache_lock);
-                strmap_set(&cache, key, kept); /* kept for the life of the process */
-                pthread_mutex_unlock(&cache_lock);
+                kept = keep_filter(key, filter);
         }
         *ret = json_deep_copy(kept);
         return 0;
