@@ -58,9 +58,10 @@ static _noreturn_ void fatal(const Options *options, const char *text)
 
 static _noreturn_ void fatal_error(const Options *options, const Error *error)
 {
-        _cleanup_free_ char *text = xasprintf("error: %s", error ? error->message : "unknown");
+        char *text = xasprintf("error: %s", error ? error->message : "unknown"); /* exit runs no cleanups */
 
         print_line((void *)options, text);
+        free(text);
         if (error && error->file && error->line)
                 fprintf(stderr, "%s:%d:%d\n", error->file, error->line, error->column);
         else if (error && error->file)
