@@ -1,5 +1,6 @@
-/* From a request's model to a plan: what blocks, done on a thread of the pool. Nothing is changed here, and everything that
- * can be refused is refused here: missing images, files and external resources, names and ports that others have. */
+/* From a request's model to a plan: what blocks, done on a thread of the pool. Nothing of the project is changed here, and
+ * everything that can be refused is refused here: missing images, files and external resources, names and ports that others
+ * have. Only templates of clusters, which belong to the installation, are made: a first fresh start waits for one here. */
 #ifndef BERTH_KEEPER_PREPARE_H
 #define BERTH_KEEPER_PREPARE_H
 
@@ -34,7 +35,8 @@ void preparation_done(Preparation *preparation);
 /* Loads the model, selects services, finds images. missing.length tells whether something must be pulled first; otherwise
  * call prepare_plan next. */
 int prepare_load(Preparation *preparation, Error **err);
-/* After pulling: finds again what was missing (ERROR_NOT_FOUND now), looks at the state, plans and checks. */
+/* After pulling: finds again what was missing (ERROR_NOT_FOUND now), looks at the state, plans, checks, guards, and has
+ * templates made: that may take as long as initdb. */
 int prepare_plan(Preparation *preparation, Error **err);
 
 /* services.<name>.x-berth of the model, or the top level's for NULL; NULL where there is none. Borrowed. */
