@@ -11,6 +11,7 @@
 #include "cli/verbs.h"
 #include "compose/explain.h"
 #include "compose/node.h"
+#include "image/pull.h"
 
 static int print_lines(char **lines, bool sort)
 {
@@ -123,11 +124,32 @@ static int print_explanation(const Project *project, const char *path, Error **e
         return r;
 }
 
-static int print_model(const Invocation *invocation, const Project *project, Error **err)
+static int pin_images(const Invocation *invocation, Project *project, Error **err)
+{
+        bool lock = invocation_flag(invocation, "lock-image-digests");
+        _cleanup_strv_ char **images = NULL, **pinned = NULL;
+        int r;
+
+        if (!lock && !invocation_flag(invocation, "resolve-image-digests"))
+                return 0;
+        images = project_images(project);
+        r = image_pin(invocation->layout, images, &pinned, err);
+        if (r < 0)
+                return r;
+        project_replace_images(project, images, pinned);
+        if (lock)
+                project_keep_images(project);
+        return 0;
+}
+
+static int print_model(const Invocation *invocation, Project *project, Error **err)
 {
         const char *output = invocation_text(invocation, "output", NULL);
         _cleanup_free_ char *text = NULL;
+        int r = pin_images(invocation, project, err);
 
+        if (r < 0)
+                return r;
         if (invocation_flag(invocation, "quiet"))
                 return 0;
         text = invocation_json(invocation) ? project_config_json(project) : project_config_yaml(project);
@@ -145,7 +167,7 @@ static const struct {
         { "profiles", print_profiles }, { "images", print_images },   { "environment", print_environment },
 };
 
-static int print_config(const Invocation *invocation, const Project *project, Error **err)
+static int print_config(const Invocation *invocation, Project *project, Error **err)
 {
         for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
                 if (invocation_flag(invocation, parts[i].flag))
@@ -167,8 +189,6 @@ static int run_config(Invocation *invocation, Error **err)
         bool hash = invocation_given(invocation, "hash");
         int r;
 
-        if (invocation_flag(invocation, "resolve-image-digests") || invocation_flag(invocation, "lock-image-digests"))
-                return error_set(err, ERROR_UNSUPPORTED, "config: digests of images are not looked up yet");
         if (!hash)
                 options.services = invocation->arguments;
         options.no_interpolate =
@@ -203,8 +223,8 @@ static const Option config_options[] = {
         { "no-path-resolution", 0, OPTION_FLAG, NULL, "Leave relative paths as they are" },
         { "no-consistency", 0, OPTION_FLAG, NULL, "Do not check that the parts fit together" },
         { "no-env-resolution", 0, OPTION_FLAG, NULL, "Leave env_file as it is" },
-        { "resolve-image-digests", 0, OPTION_FLAG, NULL, "Pin the images' tags to digests" },
-        { "lock-image-digests", 0, OPTION_FLAG, NULL, "Print an override file with the images' digests" },
+        { "resolve-image-digests", 0, OPTION_FLAG, NULL, "Print the images with the digests that their tags have in the registry now" },
+        { "lock-image-digests", 0, OPTION_FLAG, NULL, "Print nothing but them: an override file that fixes the images" },
         { NULL },
 };
 
@@ -218,7 +238,9 @@ const Command command_config = {
                    "is not part of the model.",
         .examples = "berth config --format json\nberth config -q && echo fine\n# where a value came from: file and "
                     "line, override, .env, default\n"
-                    "berth config --explain services.db.environment.PGDATA",
+                    "berth config --explain services.db.environment.PGDATA\n"
+                    "# the same images next month, whatever becomes of their tags\n"
+                    "berth config --lock-image-digests -o compose.lock.yaml",
         .group = GROUP_LOOK,
         .flags = COMMAND_JSON,
         .options = config_options,

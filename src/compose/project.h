@@ -265,6 +265,13 @@ DEFINE_CLEANUP(Project, project_free);
 char *project_to_json(const Project *project);
 int project_from_json(const char *json, size_t size, const char *working_dir, Project **ret, Error **err);
 
+/* The images that the services of the model name, each once; a vector of the caller's. */
+char **project_images(const Project *project);
+/* Puts pinned[i] in the place of images[i] in the model (not in `services`). */
+void project_replace_images(Project *project, char *const *images, char *const *pinned);
+/* Leaves nothing but services with their images: an override that fixes them. */
+void project_keep_images(Project *project);
+
 /* What `config` prints: the model as the reference prints it, $ escaped as $$; owned by the caller. */
 char *project_config_json(const Project *project);
 char *project_config_yaml(const Project *project);

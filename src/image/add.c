@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/parallel.h"
 #include "base/sha256.h"
 #include "base/strv.h"
 #include "image/config.h"
@@ -46,7 +47,6 @@ typedef struct Work {
         char *const *diff_ids;
         bool *wanted;           /* layers that are to be unpacked */
         UnpackResult *results;
-        size_t next;            /* atomically taken by the threads */
         bool failed;
         pthread_mutex_t lock;
         Error *error;           /* the first one */
@@ -104,42 +104,28 @@ static int unpack_layer(Work *work, size_t i, Error **err)
         return r < 0 ? r : check_digests(layer, work->diff_ids[i], &work->results[i], err);
 }
 
-static void *unpack_some(void *context)
+static void unpack_step(void *context, size_t i)
 {
         Work *work = context;
+        Error *error = NULL;
 
-        for (;;) {
-                size_t i = __atomic_fetch_add(&work->next, 1, __ATOMIC_RELAXED);
-                Error *error = NULL;
-
-                if (i >= work->image->layers.length)
-                        return NULL;
-                if (!work->wanted[i] || work_cancelled(work) || unpack_layer(work, i, &error) == 0)
-                        continue;
-                error_prefix(&error, 0, "layer %s", work->image->layers.items[i].digest ?: work->diff_ids[i]);
-                __atomic_store_n(&work->failed, true, __ATOMIC_RELAXED);
-                pthread_mutex_lock(&work->lock);
-                error_move(&work->error, &error, 0);
-                pthread_mutex_unlock(&work->lock);
-        }
+        if (!work->wanted[i] || work_cancelled(work) || unpack_layer(work, i, &error) == 0)
+                return;
+        error_prefix(&error, 0, "layer %s", work->image->layers.items[i].digest ?: work->diff_ids[i]);
+        __atomic_store_n(&work->failed, true, __ATOMIC_RELAXED);
+        pthread_mutex_lock(&work->lock);
+        error_move(&work->error, &error, 0);
+        pthread_mutex_unlock(&work->lock);
 }
 
 static int unpack_all(Work *work, Error **err)
 {
-        pthread_t threads[THREADS_MAX];
-        size_t most = (size_t)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L), wanted = 0, started = 0;
+        size_t most = (size_t)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L), wanted = 0;
 
         for (size_t i = 0; i < work->image->layers.length; i++)
                 wanted += work->wanted[i];
         most = MIN(most, (size_t)THREADS_MAX);
-        most = MIN(most, wanted);
-        /* This thread is one of them. */
-        for (; started + 1 < most; started++)
-                if (pthread_create(&threads[started], NULL, unpack_some, work) != 0)
-                        break;
-        unpack_some(work);
-        for (size_t i = 0; i < started; i++)
-                pthread_join(threads[i], NULL);
+        parallel_run(work->image->layers.length, MIN(most, wanted), unpack_step, work);
         if (work->error)
                 return error_move(err, &work->error, -(int)work->error->kind);
         if (progress_cancelled(work->progress))

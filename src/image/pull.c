@@ -93,6 +93,67 @@ int image_pull(const Layout *layout, const char *reference, ImagePolicy policy, 
         return r;
 }
 
+/* ---- pin ---- */
+
+static char *pinned_text(const Reference *reference, const char *digest)
+{
+        Reference pinned = *reference;
+
+        if (reference->digest)
+                pinned.tag = NULL;
+        pinned.digest = (char *)digest;
+        return reference_text(&pinned);
+}
+
+/* Asks for those that name no digest; the answers come in the same order. */
+static int ask_digests(const Layout *layout, char **references, json_t **ret, Error **err)
+{
+        json_t *params;
+
+        if (!references)
+                return 0;
+        params = json_object();
+        json_object_set_new(params, "references", json_from_strv(references));
+        return run_job(layout, "digests", params, -1, NULL, ret, err);
+}
+
+int image_pin(const Layout *layout, char *const *references, char ***ret, Error **err)
+{
+        size_t length = strv_length(references), asked = 0;
+        _cleanup_strv_ char **wanted = NULL, **pinned = NULL;
+        _cleanup_json_ json_t *result = NULL;
+        Error *errors = NULL;
+        int r;
+
+        STRV_FOREACH(text, references)
+                if (!strchr(*text, '@'))
+                        strv_add(&wanted, *text);
+        r = ask_digests(layout, wanted, &result, err);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < length; i++) {
+                _cleanup_reference_ Reference reference = { 0 };
+                const json_t *answer = NULL, *refused;
+                Error *error = NULL;
+
+                if (!strchr(references[i], '@'))
+                        answer = json_array_get(json_object_get(result, "digests"), asked++);
+                refused = json_object_get(answer, "error");
+                r = refused ? error_from_json(&error, refused) : reference_parse(references[i], &reference, &error);
+                if (r < 0)
+                        error_append(&errors, &error);
+                else
+                        strv_take(&pinned, pinned_text(&reference, reference.digest
+                                                                           ?: json_get_string(answer, "digest", NULL)));
+        }
+        if (errors)
+                return error_move(err, &errors, -(int)errors->kind);
+        *ret = TAKE_PTR(pinned);
+        return 0;
+}
+
+/* ---- load and import ---- */
+
 int image_load_by_worker(const Layout *layout, const char *source, const char *name, const char *platform, int input_fd,
                          const ImageProgress *progress, char ***ret_ids, Error **err)
 {

@@ -104,7 +104,8 @@ static char **make_environment(const Skopeo *skopeo)
 {
         char **environment = strv_copy(environ);
 
-        strv_env_set(&environment, "TMPDIR", skopeo->staging->path);
+        if (skopeo->staging)
+                strv_env_set(&environment, "TMPDIR", skopeo->staging->path);
         return environment;
 }
 

@@ -9,7 +9,7 @@
 
 typedef struct Skopeo {
         const Layout *layout;   /* its configuration folder may hold registries.conf and auth.json */
-        const Staging *staging; /* temporary files go there */
+        const Staging *staging; /* temporary files go there; NULL: only manifests and configurations are asked for */
         const ImageProgress *progress;
         const char *name;       /* what is fetched, for messages */
 } Skopeo;

@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "base/strv.h"
+#include "image/digest.h"
 #include "image/fetch.h"
 #include "image/load.h"
 #include "state/document.h"
@@ -17,6 +18,18 @@ int job_pull(const Job *job, json_t **ret, Error **err)
                                 err);
         if (r == 0)
                 *ret = json_pack("{s:s}", "id", id);
+        return r;
+}
+
+int job_digests(const Job *job, json_t **ret, Error **err)
+{
+        ImageProgress progress = job_progress(job);
+        _cleanup_strv_ char **references = json_get_strv(job->params, "references");
+        json_t *digests;
+        int r = image_digests(job->layout, references, &progress, &digests, err);
+
+        if (r == 0)
+                *ret = json_pack("{s:o}", "digests", digests);
         return r;
 }
 

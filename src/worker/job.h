@@ -17,6 +17,7 @@ typedef struct JobEntry {
         const char *name, *summary;
         /* *ret: the result, an object; left alone: an empty one. */
         int (*run)(const Job *job, json_t **ret, Error **err);
+        bool folderless;        /* leaves the installation's folders alone: for everybody, and where there are none yet */
 } JobEntry;
 
 extern const JobEntry job_table[];
@@ -29,6 +30,7 @@ ImageProgress job_progress(const Job *job);
 /* A string among the parameters; ERROR_USAGE where it is missing. *ret is borrowed. */
 int job_require(const Job *job, const char *key, const char **ret, Error **err);
 
+int job_digests(const Job *job, json_t **ret, Error **err);
 int job_pull(const Job *job, json_t **ret, Error **err);
 int job_load(const Job *job, json_t **ret, Error **err);
 int job_import(const Job *job, json_t **ret, Error **err);

@@ -89,7 +89,7 @@ static int run_entry(const JobEntry *entry, int argc, char **argv, json_t **ret,
 
         if (r == 0)
                 r = read_params(argc, argv, &params, err);
-        if (r == 0)
+        if (r == 0 && !entry->folderless)
                 r = layout_prepare(layout, err);
         if (r < 0)
                 return r;

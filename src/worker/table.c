@@ -2,6 +2,7 @@
 #include "worker/job.h"
 
 const JobEntry job_table[] = {
+        { "digests", "ask registries for the digests of images", job_digests, .folderless = true },
         { "import", "make an image of a root file system", job_import },
         { "init", "write a production deployment", job_init },
         { "load", "load images from an archive, a folder or Docker", job_load },

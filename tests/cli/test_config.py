@@ -122,10 +122,6 @@ def test_explain_tells_file_line_override_env_file_and_default(folder):
     assert missing.returncode != 0 and "image" in missing.stderr
 
 
-def test_digests_are_refused_for_now(folder):
-    assert config(folder, "--lock-image-digests").returncode != 0
-
-
 def test_all_errors_of_a_file_in_one_run_with_place_and_nearest_key(tmp_path):
     (tmp_path / "compose.yaml").write_text("services:\n  a:\n    imagee: x\n    user: 5\n  b:\n    image: y\n    ports: nope\n    restrat: no\n")
     result = config(tmp_path)
