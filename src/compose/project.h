@@ -260,6 +260,10 @@ int project_load(const LoadOptions *options, Project **ret, Error **err);
 void project_free(Project *project);
 DEFINE_CLEANUP(Project, project_free);
 
+/* Ports in the short form, as `run -p` has them: "[ip:]host:container[/protocol]", ranges too. One of them per port of the
+ * container, in the arena. ERROR_USAGE. */
+int ports_parse(Arena *arena, const char *text, Port **ret, size_t *ret_length, Error **err);
+
 /* How a project travels to its keeper: the canonical model with every x-*, as one line of JSON, owned by the caller.
  * project_from_json makes an equal project of it. What variables of secrets and configs held does not travel. */
 char *project_to_json(const Project *project);

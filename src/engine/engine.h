@@ -65,6 +65,7 @@ typedef struct SpecFile {       /* a secret or config */
 typedef struct SpecPort {
         char *host_ip;          /* NULL: all addresses */
         uint16_t host_port;     /* 0: any free one, told by inspect */
+        uint16_t host_port_last; /* the first free one of host_port to this is taken at each start; 0: host_port alone */
         uint16_t container_port;
         bool udp;
 } SpecPort;

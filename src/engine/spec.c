@@ -38,6 +38,7 @@ static const FieldTable file_table = FIELD_TABLE(SpecFile, file_fields);
 static const Field port_fields[] = {
         FIELD(SpecPort, FIELD_STRING, host_ip),
         FIELD(SpecPort, FIELD_UINT16, host_port),
+        FIELD(SpecPort, FIELD_UINT16, host_port_last),
         FIELD(SpecPort, FIELD_UINT16, container_port),
         FIELD(SpecPort, FIELD_BOOL, udp),
 };

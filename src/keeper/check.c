@@ -80,13 +80,18 @@ static bool addresses_meet(const char *a, const char *b)
         return any_a || any_b || streq(a, b);
 }
 
+/* Of a range another one may be free: that shows when it is tried. */
+static bool ports_clash(const SpecPort *a, const SpecPort *b)
+{
+        return a->host_port && !a->host_port_last && !b->host_port_last && a->host_port == b->host_port &&
+               a->udp == b->udp && addresses_meet(a->host_ip, b->host_ip);
+}
+
 static const SpecPort *find_clash(const ContainerSpec *a, const ContainerSpec *b)
 {
         for (size_t i = 0; i < a->n_ports; i++)
                 for (size_t k = 0; k < b->n_ports; k++)
-                        if (a->ports[i].host_port && a->ports[i].host_port == b->ports[k].host_port &&
-                            a->ports[i].udp == b->ports[k].udp &&
-                            addresses_meet(a->ports[i].host_ip, b->ports[k].host_ip))
+                        if (ports_clash(&a->ports[i], &b->ports[k]))
                                 return &a->ports[i];
         return NULL;
 }

@@ -107,11 +107,20 @@ def test_a_missing_major_says_which_there_are(project):
     assert "postgresql-12" in error and "12" in error
 
 
-def test_no_root(project, berth):
-    result = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(berth_program()), "up", "-d"],
-                            cwd="/", env={**berth.environment, "HOME": "/"}, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    assert result.returncode != 0
-    assert "compose" in result.stderr or "root" in result.stderr
+def test_no_root(project, images, berth):
+    """Whatever looks at what only root may see says so, and never shows an empty list instead."""
+    images("busybox")
+    made = project(f"services: {{box: {{{SLEEP}}}}}")
+    made("up", "-d")
+    berth.root.chmod(0o755)
+    for command in ("up -d", "down", "ps", "logs", "ls", "images", "image ls", "image inspect busybox", "volume ls", "volume ls --trash",
+                    "volume inspect x", "network ls", "network inspect x", "inspect x", "stats --no-stream"):
+        result = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(berth_program()), *command.split()],
+                                cwd=made.folder, env={**berth.environment, "HOME": "/"}, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert result.returncode != 0, command
+        assert result.stdout == "", command
+        assert "needs root" in result.stderr or "Permission denied" in result.stderr, command
+        assert f"sudo berth {command.split(' -')[0].removesuffix(' x').removesuffix(' busybox')}" in result.stderr
 
 
 def berth_program():
