@@ -95,6 +95,7 @@ typedef struct ContainerSpec {
         char *image;            /* reference as written, for display */
         char *image_id;         /* what to run */
         char **argv;            /* entrypoint and command joined; never empty */
+        char **launcher;        /* put before argv, which it becomes in the end; not shown. NULL: none */
         char **environment;     /* KEY=VALUE, image's and service's merged */
         char *user;             /* "uid[:gid]" or names of the image; NULL: root */
         char *working_dir;      /* NULL: / */

@@ -75,7 +75,7 @@ static const FieldTable device_table = FIELD_TABLE(SpecDevice, device_fields);
 
 static const Field spec_fields[] = {
         STRING(name), STRING(project), STRING(service), FIELD(ContainerSpec, FIELD_INT, number), BOOL(oneoff),
-        STRING(image), STRING(image_id), STRV(argv), STRV(environment), STRING(user), STRING(working_dir),
+        STRING(image), STRING(image_id), STRV(argv), STRV(launcher), STRV(environment), STRING(user), STRING(working_dir),
         STRING(hostname), STRING(domainname),
         BOOL(tty), BOOL(open_stdin), BOOL(read_only), BOOL(privileged), BOOL(init), BOOL(no_new_privileges),
         STRV(group_add), STRV(cap_add), STRV(cap_drop), STRV(security_opt),
