@@ -27,12 +27,25 @@ static int check_files(const ContainerSpec *spec, Error **err)
         return 0;
 }
 
-static int check_binds(const ContainerSpec *spec, Error **err)
+static int relative_target(const ContainerSpec *spec, const char *target, Error **err)
+{
+        int r = error_set(err, ERROR_INVALID, "service \"%s\": mount target \"%s\" is not an absolute path",
+                          spec->service, target);
+
+        /* As docker compose has it. */
+        return target[0] && target[1] == ':' ? error_hint(err, r, "A letter before a colon is read as a drive: give the "
+                                                                  "volume a longer name, or write the long form.")
+                                             : r;
+}
+
+static int check_mounts(const ContainerSpec *spec, Error **err)
 {
         struct stat status;
 
         for (size_t i = 0; i < spec->n_mounts; i++) {
                 const SpecMount *mount = &spec->mounts[i];
+                if (*mount->target != '/')
+                        return relative_target(spec, mount->target, err);
                 if (mount->kind != SPEC_MOUNT_BIND || mount->create_host_path || stat(mount->source, &status) == 0)
                         continue;
                 return error_set(err, ERROR_NOT_FOUND, "service \"%s\": bind source path does not exist: %s", spec->service,
@@ -160,7 +173,7 @@ static int check_container(const Preparation *preparation, const ContainerList *
 
         r = check_files(spec, err);
         if (r >= 0)
-                r = check_binds(spec, err);
+                r = check_mounts(spec, err);
         if (r >= 0)
                 r = check_name(preparation, spec, err);
         if (r >= 0)

@@ -187,8 +187,8 @@ static void on_pulled(void *context, int result, Error *error)
                 error_set(&deployment->error, error->kind, "%s", error->message);
                 if (error->hint)
                         error_hint(&deployment->error, 0, "%s", error->hint);
-                error_prefix(&deployment->error, 0, "service \"%s\": image %s", pull->image->service,
-                             pull->image->reference);
+                error_prefix(&deployment->error, 0, "service \"%s\": image %s (%s)", pull->image->service,
+                             pull->image->reference, pull->image->reason);
         }
         request_progress_done(&pull->progress);
         free(pull);
@@ -219,7 +219,7 @@ static void tell_missing(Deployment *deployment)
         VECTOR_FOREACH(image, &deployment->preparation.missing)
                 json_array_append_new(plan, json_pack("{s:s, s:s, s:s, s:s, s:s}", "action", "pull", "kind", "image", "name",
                                                       image->reference, "service", image->service, "reason",
-                                                      "it is not here yet"));
+                                                      image->reason));
         request_note(deployment->request, "the rest of the plan depends on images that are not here yet");
         request_finish(deployment->request, json_pack("{s:[], s:[], s:o}", "containers", "started", "plan", plan));
         deployment_free(deployment);

@@ -27,6 +27,8 @@ FILES = {
     "a bad duration": ("services: {box: {image: busybox, stop_grace_period: soon}}", ["soon"]),
     "an alias bomb": ("a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [" + ",".join([f"*{chr(97 + i)}"] * 9) + "]\n"
                                                                for i in range(9)) + "services: {box: {image: busybox, x-all: *j}}", ["compose.yaml"]),
+    "a relative mount target": ("services: {box: {image: busybox, volumes: ['data:x']}}\nvolumes: {data: }", ['"x"', "absolute"]),
+    "a drive letter": ("services: {box: {image: busybox, volumes: ['v:/x']}}", ["v:/x", "absolute", "letter"]),
     "an unknown host path": ("services: {box: {image: busybox, volumes: [{type: bind, source: ./absent, target: /x, bind: {create_host_path: false}}]}}", ["absent"]),
 }
 

@@ -205,7 +205,7 @@ static void test_x_berth_of_a_service_goes_before_that_of_the_project(void **sta
         assert_int_equal(app.postgres, -1);
         assert_false(db.use_template);
         assert_true(app.use_template);
-        assert_int_equal(db.images, IMAGES_HOST);
+        assert_int_equal(db.images, IMAGE_CHOICE_HOST);
         assert_int_equal(strv_length(db.silence), 2);
         assert_int_equal(strv_length(app.silence), 1);
 }
