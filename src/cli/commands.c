@@ -58,6 +58,7 @@ const Command *const commands[] = {
         &command_tune,
         &command_image,
         &command_migrate,
+        &command_secret,
         &command_volume,
         &command_network,
         &command_system,

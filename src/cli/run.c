@@ -16,6 +16,7 @@
 #include "cli/scope.h"
 #include "cli/shell_words.h"
 #include "cli/verbs.h"
+#include "operate/secret_source.h"
 #include "keeper/start.h"
 #include "state/document.h"
 
@@ -158,6 +159,8 @@ static int run_params(const Invocation *invocation, const Scope *scope, bool tty
         int r;
 
         r = environment_options(invocation, &environment, err);
+        if (r >= 0)
+                r = secret_sources_fetch(scope->project, err);
         if (r >= 0)
                 r = scope_model_params(scope, &params, err);
         if (r >= 0 && words && !shell_words_split(words, &entrypoint))

@@ -206,6 +206,8 @@ typedef struct FileSource { /* a top-level secret or config; at most one of file
         char *file;        /* absolute */
         char *environment; /* name of the variable */
         char *content;     /* configs; and what `environment` resolved to when the model was loaded */
+        char **command;    /* prints the content: an external secret that x-berth tells how to get; NULL */
+        int64_t command_timeout_ns;
         KeyValues labels;
         const Node *node;
 } FileSource;
