@@ -51,7 +51,7 @@ typedef struct ServiceNetwork {
         char *network; /* key of Project.networks */
         char **aliases;
         char *ipv4_address, *ipv6_address, *mac_address;
-        int64_t priority; /* 0 */
+        int64_t priority; /* gw_priority, else priority; 0 */
 } ServiceNetwork;
 
 typedef struct FileReference { /* a secret or config in a service */

@@ -93,7 +93,7 @@ static void read_networks(Arena *arena, const Node *map, Service *service)
                 network->ipv4_address = typed_text(arena, entry->value, "ipv4_address");
                 network->ipv6_address = typed_text(arena, entry->value, "ipv6_address");
                 network->mac_address = typed_text(arena, entry->value, "mac_address");
-                network->priority = typed_int(entry->value, "priority", 0);
+                network->priority = typed_int(entry->value, "gw_priority", typed_int(entry->value, "priority", 0));
         }
 }
 

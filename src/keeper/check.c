@@ -193,6 +193,18 @@ static bool publishes_ports(const Plan *plan)
         return false;
 }
 
+static int check_action(const Preparation *preparation, const ContainerList *others, size_t index, Error **err)
+{
+        const PlanAction *action = &preparation->plan->actions.items[index];
+        const KeeperParts *parts = &preparation->parts;
+
+        if (action->network && parts->check_network)
+                return parts->check_network(action->network, err);
+        if (action->volume && parts->check_volume)
+                return parts->check_volume(action->volume, err);
+        return action->spec ? check_container(preparation, others, index, err) : 0;
+}
+
 int preparation_check(Preparation *preparation, Error **err)
 {
         Engine *engine = preparation->parts.engine;
@@ -203,7 +215,6 @@ int preparation_check(Preparation *preparation, Error **err)
         if (publishes_ports(plan))
                 r = engine->operations->container_list(engine, NULL, &others, err);
         for (size_t i = 0; r >= 0 && i < plan->actions.length; i++)
-                if (plan->actions.items[i].spec)
-                        r = check_container(preparation, &others, i, err);
+                r = check_action(preparation, &others, i, err);
         return r;
 }

@@ -29,6 +29,11 @@ FILES = {
                                                                for i in range(9)) + "services: {box: {image: busybox, x-all: *j}}", ["compose.yaml"]),
     "a relative mount target": ("services: {box: {image: busybox, volumes: ['data:x']}}\nvolumes: {data: }", ['"x"', "absolute"]),
     "a drive letter": ("services: {box: {image: busybox, volumes: ['v:/x']}}", ["v:/x", "absolute", "letter"]),
+    "a volume's file system": ("services: {box: {image: busybox, volumes: ['data:/x']}}\nvolumes: {data: {driver_opts: {type: nfs, o: addr=10.9.9.9, device: ':/x'}}}",
+                               ["demo_data", "nfs", "device: /mnt/data"]),
+    "a volume's driver": ("services: {box: {image: busybox, volumes: ['data:/x']}}\nvolumes: {data: {driver: rexray}}", ["demo_data", "rexray"]),
+    "a network's driver": ("services: {box: {image: busybox, networks: [n]}}\nnetworks: {n: {driver: overlay}}", ["demo_n", "overlay"]),
+    "an sctp port": ("services: {box: {image: busybox, ports: ['7:7/sctp']}}", ["box", "7/sctp"]),
     "an unknown host path": ("services: {box: {image: busybox, volumes: [{type: bind, source: ./absent, target: /x, bind: {create_host_path: false}}]}}", ["absent"]),
 }
 
@@ -46,6 +51,7 @@ def test_file(what, project, images, berth):
     assert len(result.stderr) < 4000
     assert berth.ps("-a", cwd=berth.root, check=False) == {} if berth.projects() else True
     assert not any((berth.data / "volumes").glob("*"))
+    assert not any((berth.data / "networks").glob("*"))
 
 
 def test_a_name_that_leaves_its_folder(project, berth):
