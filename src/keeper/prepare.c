@@ -4,6 +4,7 @@
 #include "base/sha256.h"
 #include "base/strv.h"
 #include "compose/xberth.h"
+#include "keeper/migrations.h"
 #include "state/document.h"
 
 void preparation_done(Preparation *preparation)
@@ -114,12 +115,16 @@ static void fill_services(Preparation *preparation)
         const Project *project = preparation->project;
 
         for (size_t i = 0; i < project->n_services; i++) {
+                XBerth settings;
+
+                x_berth_read(project, &project->services[i], &settings);
                 preparation->hashes[i] = service_hash(project, &project->services[i]);
                 preparation->plan_services[i] = (PlanService){
                         .service = &project->services[i],
                         .image = preparation->images[i],
                         .config_hash = preparation->hashes[i],
                         .postgres = postgres_word(preparation, &project->services[i]),
+                        .migrate = settings.migrations_on_up,
                 };
         }
 }
@@ -287,6 +292,8 @@ int prepare_plan(Preparation *preparation, Error **err)
         r = preparation_check(preparation, err);
         if (r == 0)
                 r = preparation_guard(preparation, err);
+        if (r == 0)
+                r = preparation_find_migrations(preparation, err);
         if (r == 0)
                 preparation_add_templates(preparation);
         return r;
