@@ -76,16 +76,25 @@ static void make_byte_matrix(uint32_t result[32])
         square(result, bit);
 }
 
-uint32_t crc32c_join(uint32_t first, uint32_t second, uint64_t size)
+void crc32c_join_init(Crc32cJoin *join, uint64_t second_size)
 {
-        uint32_t matrix[32], next[32];
+        uint32_t power[32], next[32], product[32];
 
-        make_byte_matrix(matrix);
-        for (; size; size >>= 1) {
-                if (size & 1)
-                        first = multiply(matrix, first);
-                square(next, matrix);
-                memcpy(matrix, next, sizeof(matrix));
+        for (int i = 0; i < 32; i++)
+                join->matrix[i] = UINT32_C(1) << i;
+        make_byte_matrix(power);
+        for (; second_size; second_size >>= 1) {
+                if (second_size & 1) {
+                        for (int i = 0; i < 32; i++)
+                                product[i] = multiply(power, join->matrix[i]);
+                        memcpy(join->matrix, product, sizeof(product));
+                }
+                square(next, power);
+                memcpy(power, next, sizeof(power));
         }
-        return first ^ second;
+}
+
+uint32_t crc32c_join(const Crc32cJoin *join, uint32_t first, uint32_t second)
+{
+        return multiply(join->matrix, first) ^ second;
 }
