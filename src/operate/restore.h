@@ -41,6 +41,7 @@ int restore_plan_make(Repository *repository, const char *backup_id, const Resto
 
 typedef struct RestoreOptions {
         const char *directory;  /* exists and is empty; gets the mode of a data folder */
+        const char *inside;     /* where the server will see it: tablespaces lie in it and are linked by that path */
         unsigned uid, gid;      /* of every file */
         unsigned threads;       /* 0: one for each processor, at most 4 */
 } RestoreOptions;

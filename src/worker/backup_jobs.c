@@ -1,7 +1,10 @@
 /* backup {"project", "service", "target": {"pid", "data_dir", "user", "password"?, "database"?, "url"?}, "max_rate_kib"?,
- * "gentle"?, "level"?} → the record of docs/backup-format.md */
+ * "gentle"?, "level"?} → the record of docs/backup-format.md
+ * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?} → {"backup", "timeline",
+ * "end_lsn"} */
 #include "base/mem.h"
 #include "operate/backup.h"
+#include "operate/restore.h"
 #include "state/document.h"
 #include "worker/job.h"
 
@@ -41,5 +44,45 @@ int job_backup(const Job *job, json_t **ret, Error **err)
         r = backup_run(&options, &progress, &record, err);
         if (r == 0)
                 *ret = backup_record_to_json(record);
+        return r;
+}
+
+static int open_plan(const Job *job, Repository **ret_repository, RestorePlan *ret, Error **err)
+{
+        RestoreTarget target;
+        const char *path;
+        int r = job_require(job, "repository", &path, err);
+
+        if (r == 0)
+                r = repository_open(path, ret_repository, err);
+        if (r == 0)
+                r = restore_target_parse(json_get_string(job->params, "to", "latest"), &target, err);
+        if (r < 0)
+                return r;
+        target.timeline = (uint32_t)json_get_int(job->params, "timeline", 0);
+        return restore_plan_make(*ret_repository, json_get_string(job->params, "backup", NULL), &target, ret, err);
+}
+
+int job_restore(const Job *job, json_t **ret, Error **err)
+{
+        _cleanup_(repository_freep) Repository *repository = NULL;
+        _cleanup_restore_plan_ RestorePlan plan = { 0 };
+        WorkProgress progress = job_progress(job);
+        RestoreOptions options = {
+                .uid = (unsigned)json_get_int(job->params, "uid", 0),
+                .gid = (unsigned)json_get_int(job->params, "gid", 0),
+        };
+        char end[LSN_TEXT_SIZE];
+        int r = job_require(job, "directory", &options.directory, err);
+
+        if (r == 0)
+                r = open_plan(job, &repository, &plan, err);
+        if (r < 0)
+                return r;
+        options.inside = json_get_string(job->params, "inside", options.directory);
+        r = restore_lay_out(repository, &plan, &options, &progress, err);
+        if (r == 0)
+                *ret = json_pack("{s:s, s:i, s:s}", "backup", plan.backup->id, "timeline", (int)plan.target.timeline,
+                                 "end_lsn", lsn_format(MAX(plan.range.end, plan.backup->stop_lsn), end));
         return r;
 }

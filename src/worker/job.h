@@ -36,5 +36,6 @@ int job_load(const Job *job, json_t **ret, Error **err);
 int job_import(const Job *job, json_t **ret, Error **err);
 int job_init(const Job *job, json_t **ret, Error **err);
 int job_backup(const Job *job, json_t **ret, Error **err);
+int job_restore(const Job *job, json_t **ret, Error **err);
 
 #endif
