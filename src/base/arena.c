@@ -6,11 +6,13 @@
 #include "base/strv.h"
 
 #define BLOCK_SIZE ((size_t)16 * 1024)
+#define ALIGNMENT  alignof(int64_t)
 
+/* Objects are taken from the front, strings, which need no alignment, from the back. */
 typedef struct Block {
         struct Block *next;
-        size_t used, size;
-        alignas(max_align_t) char data[];
+        size_t size, used, limit; /* the room from used to limit is free */
+        alignas(ALIGNMENT) char data[];
 } Block;
 
 struct Arena {
@@ -35,26 +37,17 @@ void arena_free(Arena *arena)
         free(arena);
 }
 
-static void *block_alloc(Block *block, size_t size)
+/* The block with room for that many bytes: the current one, or a new one. */
+static Block *find_room(Arena *arena, size_t size)
 {
-        void *pointer = block->data + block->used;
-
-        block->used += size;
-        return pointer;
-}
-
-void *arena_alloc(Arena *arena, size_t size)
-{
-        size_t rounded = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
         Block *block = arena->head;
 
-        arena->total += rounded;
-        if (block && block->size - block->used >= rounded)
-                return block_alloc(block, rounded);
-
-        block = xcalloc(1, sizeof(Block) + MAX(rounded, BLOCK_SIZE));
-        block->size = MAX(rounded, BLOCK_SIZE);
-        if (arena->head && rounded > BLOCK_SIZE) {
+        arena->total += size;
+        if (block && block->limit - block->used >= size)
+                return block;
+        block = xcalloc(1, sizeof(Block) + MAX(size, BLOCK_SIZE));
+        block->size = block->limit = MAX(size, BLOCK_SIZE);
+        if (arena->head && size > BLOCK_SIZE) {
                 /* A large one goes behind, so that the room left in the current block is not lost. */
                 block->next = arena->head->next;
                 arena->head->next = block;
@@ -62,15 +55,48 @@ void *arena_alloc(Arena *arena, size_t size)
                 block->next = arena->head;
                 arena->head = block;
         }
-        return block_alloc(block, rounded);
+        return block;
+}
+
+void *arena_alloc(Arena *arena, size_t size)
+{
+        size_t rounded = (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+        Block *block = find_room(arena, rounded);
+        void *pointer = block->data + block->used;
+
+        block->used += rounded;
+        return pointer;
 }
 
 char *arena_strndup(Arena *arena, const char *text, size_t length)
 {
-        char *copy = arena_alloc(arena, length + 1);
+        Block *block = find_room(arena, length + 1);
+        char *copy;
 
+        block->limit -= length + 1;
+        copy = block->data + block->limit;
         memcpy(copy, text, length);
+        copy[length] = 0;
         return copy;
+}
+
+void arena_clear(Arena *arena)
+{
+        Block *kept = arena->head;
+
+        if (!kept)
+                return;
+        for (Block *block = kept->next; block;) {
+                Block *next = block->next;
+                free(block);
+                block = next;
+        }
+        memset(kept->data, 0, kept->used);
+        memset(kept->data + kept->limit, 0, kept->size - kept->limit);
+        kept->next = NULL;
+        kept->used = 0;
+        kept->limit = kept->size;
+        arena->total = 0;
 }
 
 char *arena_strdup(Arena *arena, const char *text)

@@ -142,6 +142,11 @@ static int pin_images(const Invocation *invocation, Project *project, Error **er
         return 0;
 }
 
+static void write_out(void *context, const char *text, size_t length)
+{
+        fwrite(text, 1, length, stdout);
+}
+
 static int print_model(const Invocation *invocation, Project *project, Error **err)
 {
         const char *output = invocation_text(invocation, "output", NULL);
@@ -152,11 +157,12 @@ static int print_model(const Invocation *invocation, Project *project, Error **e
                 return r;
         if (invocation_flag(invocation, "quiet"))
                 return 0;
-        text = invocation_json(invocation) ? project_config_json(project) : project_config_yaml(project);
-        if (output)
-                return error_prefix(err, fs_write_file(AT_FDCWD, output, text, strlen(text), 0644, err), "config");
-        fputs(text, stdout);
-        return 0;
+        if (!output) {
+                project_print(project, invocation_json(invocation), write_out, NULL);
+                return 0;
+        }
+        text = project_config_text(project, invocation_json(invocation));
+        return error_prefix(err, fs_write_file(AT_FDCWD, output, text, strlen(text), 0644, err), "config");
 }
 
 static const struct {
@@ -181,6 +187,16 @@ static int print_config(const Invocation *invocation, Project *project, Error **
         return print_model(invocation, project, err);
 }
 
+/* Of the project, only the model is printed then. */
+static bool is_whole_model(const Invocation *invocation)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+                if (invocation_flag(invocation, parts[i].flag))
+                        return false;
+        return !invocation_flag(invocation, "variables") && !invocation_given(invocation, "hash") &&
+               !invocation_given(invocation, "explain");
+}
+
 static int run_config(Invocation *invocation, Error **err)
 {
         _cleanup_load_arguments_ LoadArguments keep = { 0 };
@@ -197,6 +213,7 @@ static int run_config(Invocation *invocation, Error **err)
         options.no_path_resolution = invocation_flag(invocation, "no-path-resolution");
         options.no_consistency = invocation_flag(invocation, "no-consistency");
         options.no_env_resolution = invocation_flag(invocation, "no-env-resolution") || hash;
+        options.untyped = is_whole_model(invocation);
         r = project_load(&options, &project, err);
         if (r < 0)
                 return r;

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "deploy/spec.h"
+#include "operate/data_folder.h"
 
 bool container_is_database(const ContainerInfo *info)
 {
@@ -46,12 +47,14 @@ int scope_database(const Scope *scope, const char *name, ContainerInfo **ret, Er
         return r < 0 ? r : scope_container(scope, service, 0, true, ret, err);
 }
 
-XBerth scope_settings(const Scope *scope, const char *service)
+char *container_variable(const ContainerInfo *info, const char *name, const char *fallback)
 {
-        const Service *found = service && scope->project ? project_find_service(scope->project, service) : NULL;
-        XBerth settings = { .migrations_lock_timeout_ns = -1 };
+        _cleanup_free_ char *file_name = xasprintf("%s_FILE", name), *content = NULL;
+        const char *value = info->spec ? strv_env_get(info->spec->environment, name) : NULL, *path;
 
-        if (scope->project)
-                x_berth_read(scope->project, found, &settings);
-        return settings;
+        if (!isempty(value))
+                return xstrdup(value);
+        path = info->spec ? strv_env_get(info->spec->environment, file_name) : NULL;
+        content = isempty(path) ? NULL : data_folder_read_file(info->spec, path);
+        return xstrdup(isempty(content) ? fallback : content);
 }

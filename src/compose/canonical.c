@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "compose/place.h"
 #include "compose/short_syntax.h"
 
 typedef struct Transform {
@@ -12,19 +13,10 @@ typedef struct Transform {
 
 typedef Node *(*Transformer)(const Transform *transform, Node *node, const NodePath *path);
 
-static Node *transform_node(const Transform *transform, Node *node, const NodePath *path);
-
 static Node *fail_kind(const Transform *transform, Node *node, const NodePath *path, const char *expected)
 {
         loader_fail(transform->loader, node, path, "must be %s, is a %s", expected, node_kind_name(node->kind));
         return node;
-}
-
-static Node *transform_members(const Transform *transform, Node *map, const NodePath *path)
-{
-        NODE_FOREACH_ENTRY(entry, map)
-        entry->value = transform_node(transform, entry->value, NODE_PATH_KEY(path, entry->key));
-        return map;
 }
 
 static Node *single_map(const Transform *transform, Node *node, const char *key)
@@ -39,8 +31,7 @@ static Node *to_build(const Transform *transform, Node *node, const NodePath *pa
 {
         if (node->kind == NODE_STRING)
                 return single_map(transform, node, "context");
-        return node->kind == NODE_MAP ? transform_members(transform, node, path)
-                                      : fail_kind(transform, node, path, "a string or a mapping");
+        return node->kind == NODE_MAP ? node : fail_kind(transform, node, path, "a string or a mapping");
 }
 
 static Node *to_text(const Transform *transform, Node *node, const NodePath *path)
@@ -317,8 +308,9 @@ static Node *to_maybe_external(const Transform *transform, Node *node, const Nod
 static const struct {
         const char *pattern;
         Transformer transform;
+        bool inside; /* there are rules for its members, too */
 } transformers[] = {
-        { "services.*.build", to_build },
+        { "services.*.build", to_build, .inside = true },
         { "services.*.build.secrets.*", to_file_mount },
         { "services.*.build.provenance", to_text },
         { "services.*.build.sbom", to_text },
@@ -347,17 +339,26 @@ static const struct {
         { "configs.*", to_maybe_external },
 };
 
-static Node *transform_node(const Transform *transform, Node *node, const NodePath *path)
+static Node *transform_node(const Transform *transform, Node *node, const Place *place)
 {
-        if (path)
-                for (size_t i = 0; i < ARRAY_SIZE(transformers); i++)
-                        if (node_path_matches(path, transformers[i].pattern))
-                                return transformers[i].transform(transform, node, path);
+        int rule = place_rule(place);
+
+        if (rule >= 0)
+                node = transformers[rule].transform(transform, node, place_path(place));
+        if (!place_has_rules(place) || (rule >= 0 && !transformers[rule].inside))
+                return node;
         if (node->kind == NODE_MAP)
-                return transform_members(transform, node, path);
-        if (node->kind == NODE_LIST)
-                for (size_t i = 0; i < node->n_items; i++)
-                        node->items[i] = transform_node(transform, node->items[i], NODE_PATH_ITEM(path, i));
+                NODE_FOREACH_ENTRY(entry, node)
+                {
+                        const Place member = place_key(place, entry->key);
+
+                        entry->value = transform_node(transform, entry->value, &member);
+                }
+        for (size_t i = 0; node->kind == NODE_LIST && i < node->n_items; i++) {
+                const Place item = place_item(place, i);
+
+                node->items[i] = transform_node(transform, node->items[i], &item);
+        }
         return node;
 }
 
@@ -385,7 +386,11 @@ static void drop_empty_dns(Node *root)
 void canonical_transform(Loader *loader, Node *root, bool lenient)
 {
         const Transform transform = { loader, lenient };
+        Place top;
 
-        transform_node(&transform, root, NULL);
+        if (!loader->transformers)
+                loader->transformers = PATTERNS_OF(loader->arena, transformers);
+        top = place_top(loader->transformers);
+        transform_node(&transform, root, &top);
         drop_empty_dns(root);
 }

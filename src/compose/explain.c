@@ -81,21 +81,21 @@ static int find_value(const Project *project, const char *path, const Node **ret
 
 static void add_place(Strbuf *out, const Node *node, const NodeEntry *entry)
 {
-        if (node->file && node->line)
-                strbuf_addf(out, "%s:%u:%u", node->file, node->line, node->column);
+        if (node_file(node) && node->line)
+                strbuf_addf(out, "%s:%u:%u", node_file(node), node->line, node->column);
         else
                 strbuf_adds(out, "default");
 }
 
 static void add_value(Strbuf *out, const Node *node)
 {
-        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_output_ Output value = { 0 };
 
-        output_json(&text, node, JSON_COMPACT);
-        if (text.length > 200)
-                strbuf_addf(out, "%.197s...", strbuf_text(&text));
+        output_json(&value, node, JSON_COMPACT);
+        if (value.text.length > 200)
+                strbuf_addf(out, "%.197s...", strbuf_text(&value.text));
         else
-                strbuf_adds(out, strbuf_text(&text));
+                strbuf_adds(out, strbuf_text(&value.text));
 }
 
 int explain_value(const Project *project, const char *path, char **ret, Error **err)
@@ -113,15 +113,16 @@ int explain_value(const Project *project, const char *path, char **ret, Error **
         add_value(&out, node);
         strbuf_adds(&out, "\n  from ");
         add_place(&out, node, entry);
-        if (node->note)
-                strbuf_addf(&out, "\n  with %s", node->note);
-        for (const Node *previous = node->previous; previous && depth < 32; previous = previous->previous, depth++) {
+        if (node_note(node))
+                strbuf_addf(&out, "\n  with %s", node_note(node));
+        for (const Node *previous = node_previous(node); previous && depth < 32;
+             previous = node_previous(previous), depth++) {
                 strbuf_adds(&out, "\n  replaces ");
                 add_value(&out, previous);
                 strbuf_adds(&out, " from ");
                 add_place(&out, previous, NULL);
-                if (previous->note)
-                        strbuf_addf(&out, " with %s", previous->note);
+                if (node_note(previous))
+                        strbuf_addf(&out, " with %s", node_note(previous));
         }
         strbuf_addc(&out, '\n');
         *ret = strbuf_take(&out);
@@ -200,7 +201,7 @@ char *explain_variables(const Project *project)
 char *explain_variables_json(const Project *project)
 {
         _cleanup_(collection_done) Collection collection;
-        Strbuf out = STRBUF_INIT;
+        Output out = { 0 };
         Node *map;
 
         collect(project, &collection);
@@ -220,6 +221,6 @@ char *explain_variables_json(const Project *project)
                 node_set(collection.arena, map, entry->key, value);
         }
         output_json(&out, map, JSON_COMPACT);
-        strbuf_addc(&out, '\n');
-        return strbuf_take(&out);
+        strbuf_addc(&out.text, '\n');
+        return strbuf_take(&out.text);
 }

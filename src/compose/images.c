@@ -51,7 +51,7 @@ static Node *only_image(const Project *project, const Node *service)
 {
         Node *map = node_new_map(project->arena, service), *image = node_get(service, "image");
 
-        if (project->services) {
+        if (!project->is_template) {
                 add_json_only(project->arena, map, "command", node_new(project->arena, NODE_NULL, service));
                 add_json_only(project->arena, map, "entrypoint", node_new(project->arena, NODE_NULL, service));
         }
@@ -68,7 +68,7 @@ void project_keep_images(Project *project)
         if (node_is(services, NODE_MAP))
                 NODE_FOREACH_ENTRY(entry, services)
         node_set(project->arena, kept, entry->key, only_image(project, entry->value));
-        if (project->services)
+        if (!project->is_template)
                 add_json_only(project->arena, model, "name", node_new_string(project->arena, "", NULL));
         node_set(project->arena, model, "services", kept);
         project->model = model;

@@ -176,7 +176,7 @@ static void import_section(const Source *source, const Node *from, Node *to, con
                         node_set_at(loader->arena, ours, entry->key, entry->line, entry->column, entry->value);
                 else if (!node_equal(present->value, entry->value))
                         loader_fail(loader, present->value, NULL, "%s.%s conflicts with imported resource of %s:%u",
-                                    section, entry->key, entry->value->file ? entry->value->file : "an included file",
+                                    section, entry->key, node_file(entry->value) ?: "an included file",
                                     entry->value->line);
         }
 }

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "compose/place.h"
 #include "compose/template.h"
 
 typedef enum Cast { CAST_INT, CAST_FLOAT, CAST_SINGLE, CAST_BOOL } Cast;
@@ -149,37 +150,43 @@ static void cast_node(Loader *loader, Node *node, const NodePath *path, Cast cas
         }
 }
 
-static void interpolate_string(Loader *loader, Node *node, const Variables *variables, const NodePath *path)
+static void interpolate_string(Loader *loader, Node *node, const Variables *variables, const Place *place)
 {
         const char *error = NULL;
         TemplateResult result;
+        int rule;
 
         if (!template_substitute(loader, node->text, lookup_variable, variables, &result, &error)) {
-                loader_fail(loader, node, path, "%s", error);
+                loader_fail(loader, node, place_path(place), "%s", error);
                 return;
         }
         node->text = result.text;
-        node->note = result.note;
-        for (size_t i = 0; i < ARRAY_SIZE(casts); i++)
-                if (node_path_matches(path, casts[i].pattern)) {
-                        cast_node(loader, node, path, casts[i].cast);
-                        return;
-                }
+        node_set_note(loader->arena, node, result.note);
+        rule = place_rule(place);
+        if (rule >= 0)
+                cast_node(loader, node, place_path(place), casts[rule].cast);
 }
 
-static void interpolate_node(Loader *loader, Node *node, const Variables *variables, const NodePath *path)
+static void interpolate_node(Loader *loader, Node *node, const Variables *variables, const Place *place)
 {
         switch (node->kind) {
         case NODE_STRING:
-                interpolate_string(loader, node, variables, path);
+                interpolate_string(loader, node, variables, place);
                 break;
         case NODE_LIST:
-                for (size_t i = 0; i < node->n_items; i++)
-                        interpolate_node(loader, node->items[i], variables, NODE_PATH_ITEM(path, i));
+                for (size_t i = 0; i < node->n_items; i++) {
+                        const Place item = place_item(place, i);
+
+                        interpolate_node(loader, node->items[i], variables, &item);
+                }
                 break;
         case NODE_MAP:
                 NODE_FOREACH_ENTRY(entry, node)
-                interpolate_node(loader, entry->value, variables, NODE_PATH_KEY(path, entry->key));
+                {
+                        const Place member = place_key(place, entry->key);
+
+                        interpolate_node(loader, entry->value, variables, &member);
+                }
                 break;
         case NODE_NULL:
         case NODE_BOOL:
@@ -192,7 +199,12 @@ static void interpolate_node(Loader *loader, Node *node, const Variables *variab
 
 void interpolate_tree(Loader *loader, Node *root, const Variables *variables)
 {
-        interpolate_node(loader, root, variables, NULL);
+        Place top;
+
+        if (!loader->casts)
+                loader->casts = PATTERNS_OF(loader->arena, casts);
+        top = place_top(loader->casts);
+        interpolate_node(loader, root, variables, &top);
 }
 
 bool interpolate_text(Loader *loader, const char *text, const Variables *variables, const char **ret,

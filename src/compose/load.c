@@ -73,7 +73,7 @@ static void variables_into_map(Loader *loader, const Variables *variables, Node 
                         continue;
                 node = node_new_string(loader->arena, variable->value, at);
                 if (!streq(variable->origin, "environment"))
-                        node->note = variable->origin;
+                        node_set_note(loader->arena, node, variable->origin);
                 node_set(loader->arena, map, arena_strdup(loader->arena, entry->key), node);
         }
         node_sort(map);
@@ -94,7 +94,8 @@ static void resolve_environment(Loader *loader, Node *service)
                         if (!variable)
                                 continue;
                         entry->value = node_new_string(loader->arena, variable->value, entry->value);
-                        entry->value->note = arena_printf(loader->arena, "%s from %s", entry->key, variable->origin);
+                        node_set_note(loader->arena, entry->value,
+                                      arena_printf(loader->arena, "%s from %s", entry->key, variable->origin));
                 }
         if (!files)
                 return;
@@ -218,6 +219,7 @@ static Node *load_root(Loader *loader, const Discovered *discovered)
 static void loader_done(Loader *loader)
 {
         arena_free(loader->arena);
+        arena_free(loader->scratch);
         error_free(loader->errors);
         strmap_done(&loader->warnings);
         strmap_done(&loader->documents);
@@ -279,7 +281,7 @@ static int load(Loader *loader, Discovered *discovered, Project **ret, Error **e
 
 int project_load(const LoadOptions *options, Project **ret, Error **err)
 {
-        _cleanup_(loader_done) Loader loader = { .arena = arena_create(), .options = options };
+        _cleanup_(loader_done) Loader loader = { .arena = arena_create(), .scratch = arena_create(), .options = options };
         _cleanup_(discovered_done) Discovered discovered = { 0 };
         _cleanup_free_ char *here = options->working_dir ? xstrdup(options->working_dir) : getcwd(NULL, 0);
         int r;

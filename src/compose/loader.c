@@ -19,8 +19,8 @@ static void fail(Loader *loader, const Node *at, const char *path, const char *h
         _cleanup_free_ char *text = xvasprintf(format, arguments);
         Error *error = NULL;
 
-        if (at && at->file && at->line)
-                error_set_at(&error, ERROR_INVALID, at->file, (int)at->line, (int)at->column, "%s%s%s",
+        if (at && node_file(at) && at->line)
+                error_set_at(&error, ERROR_INVALID, node_file(at), (int)at->line, (int)at->column, "%s%s%s",
                              path ? path : "", path && *path ? ": " : "", text);
         else
                 error_set(&error, ERROR_INVALID, "%s%s%s", path ? path : "", path && *path ? ": " : "", text);

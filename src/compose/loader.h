@@ -22,6 +22,7 @@ typedef struct Variables {
 
 typedef struct Loader {
         Arena *arena;
+        Arena *scratch; /* what a step needs until its end; empty between steps */
         const LoadOptions *options;
         Error *errors; /* in order; moved to the caller's at the end */
         size_t n_errors;
@@ -33,6 +34,7 @@ typedef struct Loader {
         bool quiet;       /* no warnings: the second pass over the same text */
         Strmap documents; /* path → YamlDocuments of it, read and not yet used */
         Strmap extended;  /* what was made of files that are extended */
+        const struct Patterns *casts, *transformers, *merges, *uniques; /* tables of rules, prepared where needed first */
 } Loader;
 
 /* Puts an error on the list: at is the node it is about (or NULL), path its place in the model (or NULL). */

@@ -4,10 +4,18 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "compose/place.h"
 
-static Node *merge_nodes(Loader *loader, Node *base, Node *over, const NodePath *path);
+static Node *merge_nodes(Loader *loader, Node *base, Node *over, const Place *place);
 
-static Node *merge_maps(Loader *loader, Node *base, Node *over, const NodePath *path)
+static Node *merge_member(Loader *loader, Node *base, const NodeEntry *over, const Place *place)
+{
+        const Place member = place_key(place, over->key);
+
+        return merge_nodes(loader, base, over->value, &member);
+}
+
+static Node *merge_maps(Loader *loader, Node *base, Node *over, const Place *place)
 {
         NODE_FOREACH_ENTRY(entry, over)
         {
@@ -16,23 +24,21 @@ static Node *merge_maps(Loader *loader, Node *base, Node *over, const NodePath *
                 if (!present)
                         node_set_at(loader->arena, base, entry->key, entry->line, entry->column, entry->value);
                 else
-                        present->value =
-                                merge_nodes(loader, present->value, entry->value, NODE_PATH_KEY(path, entry->key));
+                        present->value = merge_member(loader, present->value, entry, place);
         }
         return base;
 }
 
-static Node *fail_merge(Loader *loader, Node *base, Node *over, const NodePath *path)
+static Node *fail_merge(Loader *loader, Node *base, Node *over, const Place *place)
 {
-        loader_fail(loader, over, path, "cannot override a %s with a %s", node_kind_name(base->kind),
+        loader_fail(loader, over, place_path(place), "cannot override a %s with a %s", node_kind_name(base->kind),
                     node_kind_name(over->kind));
         return base;
 }
 
-static Node *replace(Loader *loader, Node *base, Node *over, const NodePath *path)
+static Node *replace(Loader *loader, Node *base, Node *over, const Place *place)
 {
-        if (!over->previous && base != over)
-                over->previous = base;
+        node_set_previous(loader->arena, over, base);
         return over;
 }
 
@@ -81,12 +87,12 @@ static Node *to_list(Loader *loader, Node *node)
         return list;
 }
 
-static Node *merge_list(Loader *loader, Node *base, Node *over, const NodePath *path)
+static Node *merge_list(Loader *loader, Node *base, Node *over, const Place *place)
 {
         return append(loader, to_list(loader, base), to_list(loader, over));
 }
 
-static Node *merge_hosts(Loader *loader, Node *base, Node *over, const NodePath *path)
+static Node *merge_hosts(Loader *loader, Node *base, Node *over, const Place *place)
 {
         Node *list = to_list(loader, base), *more = to_list(loader, over);
         size_t present = list->n_items;
@@ -131,7 +137,7 @@ static Node *to_map(Loader *loader, Node *node, bool dependency)
         return map;
 }
 
-static Node *merge_as_maps(Loader *loader, Node *base, Node *over, const NodePath *path, bool dependency)
+static Node *merge_as_maps(Loader *loader, Node *base, Node *over, const Place *place, bool dependency)
 {
         Node *left = to_map(loader, base, dependency), *right = to_map(loader, over, dependency);
 
@@ -140,18 +146,18 @@ static Node *merge_as_maps(Loader *loader, Node *base, Node *over, const NodePat
         if (node_is_null(base))
                 return over;
         if (!left || !right)
-                return fail_merge(loader, base, over, path);
-        return merge_maps(loader, left, right, path);
+                return fail_merge(loader, base, over, place);
+        return merge_maps(loader, left, right, place);
 }
 
-static Node *merge_depends_on(Loader *loader, Node *base, Node *over, const NodePath *path)
+static Node *merge_depends_on(Loader *loader, Node *base, Node *over, const Place *place)
 {
-        return merge_as_maps(loader, base, over, path, true);
+        return merge_as_maps(loader, base, over, place, true);
 }
 
-static Node *merge_names(Loader *loader, Node *base, Node *over, const NodePath *path)
+static Node *merge_names(Loader *loader, Node *base, Node *over, const Place *place)
 {
-        return merge_as_maps(loader, base, over, path, false);
+        return merge_as_maps(loader, base, over, place, false);
 }
 
 static Node *build_map(Loader *loader, Node *build)
@@ -165,27 +171,27 @@ static Node *build_map(Loader *loader, Node *build)
         return map;
 }
 
-static Node *merge_build(Loader *loader, Node *base, Node *over, const NodePath *path)
+static Node *merge_build(Loader *loader, Node *base, Node *over, const Place *place)
 {
         Node *left = build_map(loader, base), *right = build_map(loader, over);
 
         if (!left || !right)
                 return left ? left : right ? right : base;
-        return merge_maps(loader, left, right, path);
+        return merge_maps(loader, left, right, place);
 }
 
 /* Options of one driver mean nothing to another. */
-static Node *merge_logging(Loader *loader, Node *base, Node *over, const NodePath *path)
+static Node *merge_logging(Loader *loader, Node *base, Node *over, const Place *place)
 {
         const Node *left, *right;
 
         if (base->kind != NODE_MAP || over->kind != NODE_MAP)
-                return fail_merge(loader, base, over, path);
+                return fail_merge(loader, base, over, place);
         left = node_get(base, "driver");
         right = node_get(over, "driver");
         if (!left || !right || node_equal(left, right))
-                return merge_maps(loader, base, over, path);
-        return replace(loader, base, over, path);
+                return merge_maps(loader, base, over, place);
+        return replace(loader, base, over, place);
 }
 
 static size_t find_subnet(const Node *list, const Node *subnet)
@@ -201,7 +207,7 @@ static size_t find_subnet(const Node *list, const Node *subnet)
         return i;
 }
 
-static void merge_pool(Loader *loader, Node *result, Node *base, Node *over, const NodePath *path)
+static void merge_pool(Loader *loader, Node *result, Node *base, Node *over, const Place *place)
 {
         const Node *left = node_get(base, "subnet"), *right = node_get(over, "subnet");
         bool same = !left || !right ? left == right : node_equal(left, right);
@@ -211,7 +217,7 @@ static void merge_pool(Loader *loader, Node *result, Node *base, Node *over, con
                 node_add(loader->arena, result, over);
                 return;
         }
-        base = merge_maps(loader, base, over, path);
+        base = merge_maps(loader, base, over, place);
         i = find_subnet(result, node_get(base, "subnet"));
         if (i < result->n_items)
                 result->items[i] = base;
@@ -219,26 +225,26 @@ static void merge_pool(Loader *loader, Node *result, Node *base, Node *over, con
                 node_add(loader->arena, result, base);
 }
 
-static Node *merge_ipam(Loader *loader, Node *base, Node *over, const NodePath *path)
+static Node *merge_ipam(Loader *loader, Node *base, Node *over, const Place *place)
 {
         Node *result;
 
         if (base->kind != NODE_LIST || over->kind != NODE_LIST)
-                return fail_merge(loader, base, over, path);
+                return fail_merge(loader, base, over, place);
         result = node_new_list(loader->arena, over);
         NODE_FOREACH_ITEM(left, base)
         NODE_FOREACH_ITEM(right, over)
         {
                 if ((*left)->kind != NODE_MAP || (*right)->kind != NODE_MAP)
-                        return fail_merge(loader, base, over, path);
-                merge_pool(loader, result, *left, *right, path);
+                        return fail_merge(loader, base, over, place);
+                merge_pool(loader, result, *left, *right, place);
         }
         return result;
 }
 
 static const struct {
         const char *pattern;
-        Node *(*merge)(Loader *loader, Node *base, Node *over, const NodePath *path);
+        Node *(*merge)(Loader *loader, Node *base, Node *over, const Place *place);
 } rules[] = {
         { "networks.*.ipam.config", merge_ipam },
         { "networks.*.labels", merge_list },
@@ -271,29 +277,39 @@ static const struct {
         { "services.*.ulimits.*", replace },
 };
 
-static Node *merge_nodes(Loader *loader, Node *base, Node *over, const NodePath *path)
+static Node *merge_nodes(Loader *loader, Node *base, Node *over, const Place *place)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
-                if (node_path_matches(path, rules[i].pattern))
-                        return rules[i].merge(loader, base, over, path);
+        int rule = place_rule(place);
+
+        if (rule >= 0)
+                return rules[rule].merge(loader, base, over, place);
         if (over->kind == NODE_NULL)
                 return base;
         if (base->kind == NODE_MAP)
-                return over->kind == NODE_MAP ? merge_maps(loader, base, over, path)
-                                              : fail_merge(loader, base, over, path);
+                return over->kind == NODE_MAP ? merge_maps(loader, base, over, place)
+                                              : fail_merge(loader, base, over, place);
         if (base->kind == NODE_LIST)
-                return over->kind == NODE_LIST ? append(loader, base, over) : fail_merge(loader, base, over, path);
-        return replace(loader, base, over, path);
+                return over->kind == NODE_LIST ? append(loader, base, over) : fail_merge(loader, base, over, place);
+        return replace(loader, base, over, place);
+}
+
+static Place merge_top(Loader *loader)
+{
+        if (!loader->merges)
+                loader->merges = PATTERNS_OF(loader->arena, rules);
+        return place_top(loader->merges);
 }
 
 Node *merge_trees(Loader *loader, Node *base, Node *over)
 {
-        return merge_nodes(loader, base, over, NULL);
+        const Place top = merge_top(loader);
+
+        return merge_nodes(loader, base, over, &top);
 }
 
 Node *merge_service(Loader *loader, const char *name, Node *base, Node *over)
 {
-        const NodePath services = { .key = "services" };
+        const Place top = merge_top(loader), services = place_key(&top, "services"), service = place_key(&services, name);
 
-        return merge_nodes(loader, base, over, NODE_PATH_KEY(&services, name));
+        return merge_nodes(loader, base, over, &service);
 }

@@ -34,36 +34,49 @@ size_t node_path_depth(const NodePath *path)
         return depth;
 }
 
-bool node_path_matches(const NodePath *path, const char *pattern)
+const char *node_file(const Node *node)
 {
-        const char *end = pattern + strlen(pattern);
+        return node->origin ? node->origin->file : NULL;
+}
 
-        while (path && end > pattern) {
-                const char *start = end;
-                size_t length;
+const char *node_note(const Node *node)
+{
+        return node->origin ? node->origin->note : NULL;
+}
 
-                while (start > pattern && start[-1] != '.')
-                        start--;
-                length = (size_t)(end - start);
-                if (length == 2 && start[0] == '[') {
-                        if (path->key)
-                                return false;
-                } else if (!(length == 1 && *start == '*')) {
-                        if (!path->key || strncmp(path->key, start, length) != 0 || path->key[length])
-                                return false;
-                }
-                path = path->parent;
-                end = start > pattern ? start - 1 : pattern;
-                if (start == pattern)
-                        return !path;
-        }
-        return false;
+const Node *node_previous(const Node *node)
+{
+        return node->origin ? node->origin->previous : NULL;
+}
+
+static NodeOrigin *own_origin(Arena *arena, Node *node)
+{
+        NodeOrigin *own = arena_new(arena, NodeOrigin);
+
+        if (node->origin)
+                *own = *node->origin;
+        node->origin = own;
+        return own;
+}
+
+void node_set_note(Arena *arena, Node *node, const char *note)
+{
+        if (note || node_note(node))
+                own_origin(arena, node)->note = note;
+}
+
+void node_set_previous(Arena *arena, Node *node, const Node *previous)
+{
+        if (!node_previous(node) && previous != node)
+                own_origin(arena, node)->previous = previous;
 }
 
 /* Scalars, which are most of a tree, do without the room of lists and maps. */
 static size_t node_size(NodeKind kind)
 {
-        return kind == NODE_LIST || kind == NODE_MAP ? sizeof(Node) : offsetof(Node, entries) + sizeof(NodeEntry *);
+        return kind == NODE_MAP    ? sizeof(Node)
+               : kind == NODE_LIST ? offsetof(Node, items_capacity) + sizeof(uint32_t)
+                                   : offsetof(Node, text) + sizeof(int64_t);
 }
 
 Node *node_new(Arena *arena, NodeKind kind, const Node *at)
@@ -72,11 +85,9 @@ Node *node_new(Arena *arena, NodeKind kind, const Node *at)
 
         node->kind = kind;
         if (at) {
-                node->file = at->file;
                 node->line = at->line;
                 node->column = at->column;
-                node->note = at->note;
-                node->previous = at->previous;
+                node->origin = at->origin;
                 node->flags = at->flags & NODE_DEFAULT;
         }
         return node;
@@ -134,6 +145,15 @@ void node_add(Arena *arena, Node *list, Node *item)
         list->items[list->n_items++] = item;
 }
 
+void node_fill_list(Arena *arena, Node *list, Node *const *items, size_t length)
+{
+        if (length == 0)
+                return;
+        list->items = arena_new_array(arena, Node *, length);
+        memcpy(list->items, items, length * sizeof(Node *));
+        list->n_items = list->items_capacity = (uint32_t)length;
+}
+
 static uint32_t key_hash(const char *key)
 {
         uint32_t hash = 2166136261u;
@@ -168,22 +188,39 @@ static void map_rebuild(Node *map)
                 map_index(map, i);
 }
 
+static void map_make_slots(Arena *arena, Node *map)
+{
+        uint32_t n_slots = 2;
+
+        if (map->entries_capacity <= SMALL_MAP + 8)
+                return;
+        while (n_slots < 2 * map->entries_capacity)
+                n_slots *= 2;
+        map->slots = arena_new_array(arena, uint32_t, n_slots + 1);
+        map->slots[0] = n_slots;
+        map_rebuild(map);
+}
+
 static void map_grow(Arena *arena, Node *map)
 {
-        uint32_t capacity = map->entries_capacity ? 2 * map->entries_capacity : 4, n_slots = 2;
+        uint32_t capacity = map->entries_capacity + MAX(map->entries_capacity / 2, 4u);
         NodeEntry *entries = arena_new_array(arena, NodeEntry, capacity);
 
         if (map->n_entries > 0)
                 memcpy(entries, map->entries, map->n_entries * sizeof(NodeEntry));
         map->entries = entries;
         map->entries_capacity = capacity;
-        if (capacity <= SMALL_MAP + 8)
+        map_make_slots(arena, map);
+}
+
+void node_fill_map(Arena *arena, Node *map, const NodeEntry *entries, size_t length)
+{
+        if (length == 0)
                 return;
-        while (n_slots < 2 * capacity)
-                n_slots *= 2;
-        map->slots = arena_new_array(arena, uint32_t, n_slots + 1);
-        map->slots[0] = n_slots;
-        map_rebuild(map);
+        map->entries = arena_new_array(arena, NodeEntry, length);
+        memcpy(map->entries, entries, length * sizeof(NodeEntry));
+        map->n_entries = map->entries_capacity = (uint32_t)length;
+        map_make_slots(arena, map);
 }
 
 NodeEntry *node_find(const Node *map, const char *key)

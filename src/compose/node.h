@@ -39,13 +39,23 @@ typedef struct NodeEntry {
         unsigned line, column; /* of the key; 0 unknown */
 } NodeEntry;
 
+/* What there is to tell of where a value came from besides its line; most nodes of a file share one. */
+typedef struct NodeOrigin {
+        const char *file;     /* as it is shown in messages; NULL: no file */
+        const char *note;     /* where else the value came from: "TAG from .env"; or NULL */
+        const Node *previous; /* what this value replaced in a merge; or NULL */
+} NodeOrigin;
+
+/* Large files are made of many: keep it small. */
 struct Node {
-        NodeKind kind;
-        unsigned flags;
+        NodeKind kind : 8;
+        unsigned flags : 24;
         unsigned line, column; /* from 1; 0 unknown */
-        const char *file;      /* as it is shown in messages; NULL: no file */
-        const char *note;      /* where else the value came from: "TAG from .env"; or NULL */
-        const Node *previous;  /* what this value replaced in a merge; or NULL */
+        union {
+                uint32_t n_items;
+                uint32_t n_entries;
+        };
+        const NodeOrigin *origin; /* NULL: nothing is known */
         union {
                 bool boolean;
                 int64_t integer;
@@ -53,11 +63,11 @@ struct Node {
                 const char *text;
                 struct {
                         Node **items;
-                        uint32_t n_items, items_capacity;
+                        uint32_t items_capacity;
                 };
                 struct {
                         NodeEntry *entries;
-                        uint32_t n_entries, entries_capacity;
+                        uint32_t entries_capacity;
                         uint32_t *slots; /* only in large maps: their number, then index + 1 into entries of each */
                 };
         };
@@ -75,12 +85,19 @@ typedef struct NodePath {
 
 /* "services.db.ports[0]"; the top is "". In the arena. */
 char *node_path_text(Arena *arena, const NodePath *path);
-/* Whether path is as long as pattern and equal: "services.*.ports.[]", where * is any key and [] any item. */
-bool node_path_matches(const NodePath *path, const char *pattern);
 size_t node_path_depth(const NodePath *path);
 
-/* New nodes. A scalar cannot become a list or map later: it has less room. `at` lends its place (file, line, column,
- * note); NULL: none. Strings are not copied. */
+/* Parts of the origin. */
+const char *node_file(const Node *node);
+const char *node_note(const Node *node);
+const Node *node_previous(const Node *node);
+/* NULL takes the note away. */
+void node_set_note(Arena *arena, Node *node, const char *note);
+/* Kept where there is none yet: the chain of what replaced what only grows at its end. */
+void node_set_previous(Arena *arena, Node *node, const Node *previous);
+
+/* New nodes. A scalar cannot become a list or map later: it has less room. `at` lends its place (line, column,
+ * origin); NULL: none. Strings are not copied. */
 Node *node_new(Arena *arena, NodeKind kind, const Node *at);
 Node *node_new_string(Arena *arena, const char *text, const Node *at);
 Node *node_new_int(Arena *arena, int64_t value, const Node *at);
@@ -91,6 +108,9 @@ Node *node_new_list(Arena *arena, const Node *at);
 
 /* Room for as many entries, where it is known beforehand; a larger or used map stays as it is. */
 void node_reserve(Arena *arena, Node *map, size_t n_entries);
+/* Fills an empty list or map, with exactly the room it takes. Keys are known to differ. */
+void node_fill_list(Arena *arena, Node *list, Node *const *items, size_t length);
+void node_fill_map(Arena *arena, Node *map, const NodeEntry *entries, size_t length);
 
 /* Lists. */
 void node_add(Arena *arena, Node *list, Node *item);

@@ -48,13 +48,21 @@ static void normalize_networks(Loader *loader, Node *root)
                 node_set(loader->arena, root, "networks", networks);
 }
 
+static bool is_all_given(const Node *map)
+{
+        NODE_FOREACH_ENTRY(entry, map)
+        if (entry->value->kind == NODE_NULL)
+                return false;
+        return true;
+}
+
 /* Values for what is given without one; unresolved build arguments are dropped. */
 static void resolve_pairs(Loader *loader, Node *map, const char *key, const Variables *variables, bool keep)
 {
         Node *pairs = node_get(map, key);
         uint32_t n = 0;
 
-        if (node_is(pairs, NODE_MAP)) {
+        if (node_is(pairs, NODE_MAP) && !is_all_given(pairs)) {
                 Node *kept = node_new_map(loader->arena, pairs);
 
                 NODE_FOREACH_ENTRY(entry, pairs)
@@ -65,7 +73,8 @@ static void resolve_pairs(Loader *loader, Node *map, const char *key, const Vari
 
                         if (variable) {
                                 value = node_new_string(loader->arena, variable->value, entry->value);
-                                value->note = arena_printf(loader->arena, "%s from %s", entry->key, variable->origin);
+                                node_set_note(loader->arena, value,
+                                              arena_printf(loader->arena, "%s from %s", entry->key, variable->origin));
                         } else if (value->kind == NODE_NULL && !keep) {
                                 continue;
                         }
@@ -79,8 +88,9 @@ static void resolve_pairs(Loader *loader, Node *map, const char *key, const Vari
                                 const Variable *variable = variables_get(variables, (*item)->text);
 
                                 if (variable) {
-                                        (*item)->note = arena_printf(loader->arena, "%s from %s", (*item)->text,
-                                                                     variable->origin);
+                                        node_set_note(loader->arena, *item,
+                                                      arena_printf(loader->arena, "%s from %s", (*item)->text,
+                                                                   variable->origin));
                                         (*item)->text =
                                                 arena_printf(loader->arena, "%s=%s", (*item)->text, variable->value);
                                 } else if (!keep)

@@ -1,35 +1,23 @@
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "compose/output.h"
 
-static void add_string(Strbuf *out, const char *text)
+static size_t add_special(Strbuf *out, const unsigned char *c)
 {
-        strbuf_addc(out, '"');
-        for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-                if (*c == '"' || *c == '\\')
-                        strbuf_addf(out, "\\%c", *c);
-                else if (*c == '\n')
-                        strbuf_adds(out, "\\n");
-                else if (*c == '\r')
-                        strbuf_adds(out, "\\r");
-                else if (*c == '\t')
-                        strbuf_adds(out, "\\t");
-                else if (*c == '\b')
-                        strbuf_adds(out, "\\b");
-                else if (*c == '\f')
-                        strbuf_adds(out, "\\f");
-                else if (*c < 0x20 || *c == '<' || *c == '>' || *c == '&')
-                        strbuf_addf(out, "\\u%04x", *c);
-                else if (c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9)) {
-                        strbuf_addf(out, "\\u202%c", c[2] == 0xa8 ? '8' : '9');
-                        c += 2;
-                } else
-                        strbuf_addc(out, (char)*c);
-        }
-        strbuf_addc(out, '"');
+        if (*c == '\b' || *c == '\f')
+                strbuf_adds(out, *c == '\b' ? "\\b" : "\\f");
+        else if (*c < 0x20 || *c == '<' || *c == '>' || *c == '&')
+                strbuf_addf(out, "\\u%04x", *c);
+        else if (c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9)) {
+                strbuf_addf(out, "\\u202%c", c[2] == 0xa8 ? '8' : '9');
+                return 3;
+        } else
+                return 0;
+        return 1;
 }
 
 static void add_float(Strbuf *out, const Node *node)
@@ -63,79 +51,96 @@ static bool shown(const Node *node, JsonStyle style)
         return style == JSON_TRAVEL ? !(node->flags & NODE_JSON_ONLY) : !(node->flags & NODE_YAML_ONLY);
 }
 
-static void add_node(Strbuf *out, const Node *node, JsonStyle style, unsigned depth);
+static void add_node(Output *out, const Node *node, JsonStyle style, unsigned depth);
 
 static int compare_entries(const void *a, const void *b)
 {
         return strcmp((*(const NodeEntry *const *)a)->key, (*(const NodeEntry *const *)b)->key);
 }
 
-static void add_map(Strbuf *out, const Node *map, JsonStyle style, unsigned depth)
+static void add_entry(Output *out, const NodeEntry *entry, JsonStyle style, bool first, unsigned depth)
+{
+        if (!first)
+                strbuf_addc(&out->text, ',');
+        add_break(&out->text, style, depth);
+        output_quoted(&out->text, entry->key, add_special);
+        strbuf_adds(&out->text, style == JSON_INDENTED ? ": " : ":");
+        add_node(out, entry->value, style, depth);
+}
+
+/* The sections of the model, in the order of the reference. Yields how many. */
+static size_t add_sorted(Output *out, const Node *map, JsonStyle style)
 {
         _cleanup_free_ const NodeEntry **entries = xnew_array(const NodeEntry *, map->n_entries + 1);
-        bool marked = style == JSON_TRAVEL && (map->flags & NODE_LIST_FORM);
         size_t n = 0;
 
         NODE_FOREACH_ENTRY(entry, map)
         if (shown(entry->value, style))
                 entries[n++] = entry;
-        if (depth == 0 && style == JSON_INDENTED)
-                qsort(entries, n, sizeof entries[0], compare_entries);
-        strbuf_addc(out, '{');
-        for (size_t i = 0; i < n; i++) {
-                if (i > 0)
-                        strbuf_addc(out, ',');
-                add_break(out, style, depth + 1);
-                add_string(out, entries[i]->key);
-                strbuf_adds(out, style == JSON_INDENTED ? ": " : ":");
-                add_node(out, entries[i]->value, style, depth + 1);
-        }
-        if (marked)
-                strbuf_addf(out, "%s\"x-#list\":true", n ? "," : "");
-        if (n > 0)
-                add_break(out, style, depth);
-        strbuf_addc(out, '}');
+        qsort(entries, n, sizeof entries[0], compare_entries);
+        for (size_t i = 0; i < n; i++)
+                add_entry(out, entries[i], style, i == 0, 1);
+        return n;
 }
 
-static void add_list(Strbuf *out, const Node *list, JsonStyle style, unsigned depth)
+static void add_map(Output *out, const Node *map, JsonStyle style, unsigned depth)
+{
+        size_t n = 0;
+
+        strbuf_addc(&out->text, '{');
+        if (depth == 0 && style == JSON_INDENTED)
+                n = add_sorted(out, map, style);
+        else
+                NODE_FOREACH_ENTRY(entry, map)
+                if (shown(entry->value, style))
+                        add_entry(out, entry, style, n++ == 0, depth + 1);
+        if (style == JSON_TRAVEL && (map->flags & NODE_LIST_FORM))
+                strbuf_addf(&out->text, "%s\"x-#list\":true", n++ ? "," : "");
+        else if (n > 0)
+                add_break(&out->text, style, depth);
+        strbuf_addc(&out->text, '}');
+        output_drain(out);
+}
+
+static void add_list(Output *out, const Node *list, JsonStyle style, unsigned depth)
 {
         if (list->n_items == 0 && (list->flags & NODE_NIL)) {
-                strbuf_adds(out, "null");
+                strbuf_adds(&out->text, "null");
                 return;
         }
-        strbuf_addc(out, '[');
+        strbuf_addc(&out->text, '[');
         for (size_t i = 0; i < list->n_items; i++) {
                 if (i > 0)
-                        strbuf_addc(out, ',');
-                add_break(out, style, depth + 1);
+                        strbuf_addc(&out->text, ',');
+                add_break(&out->text, style, depth + 1);
                 add_node(out, list->items[i], style, depth + 1);
         }
         if (list->n_items > 0)
-                add_break(out, style, depth);
-        strbuf_addc(out, ']');
+                add_break(&out->text, style, depth);
+        strbuf_addc(&out->text, ']');
 }
 
-static void add_node(Strbuf *out, const Node *node, JsonStyle style, unsigned depth)
+static void add_node(Output *out, const Node *node, JsonStyle style, unsigned depth)
 {
         switch (node->kind) {
         case NODE_NULL:
-                strbuf_adds(out, "null");
+                strbuf_adds(&out->text, "null");
                 break;
         case NODE_BOOL:
-                strbuf_adds(out, node->boolean ? "true" : "false");
+                strbuf_adds(&out->text, node->boolean ? "true" : "false");
                 break;
         case NODE_INT:
                 if (node->flags & NODE_UNSIGNED)
-                        strbuf_addf(out, "%llu", (unsigned long long)node->integer);
+                        strbuf_addf(&out->text, "%llu", (unsigned long long)node->integer);
                 else
-                        strbuf_addf(out, "%lld", (long long)node->integer);
+                        strbuf_addf(&out->text, "%lld", (long long)node->integer);
                 break;
         case NODE_FLOAT:
-                add_float(out, node);
+                add_float(&out->text, node);
                 break;
         case NODE_STRING:
         case NODE_TIME:
-                add_string(out, node->text);
+                output_quoted(&out->text, node->text, add_special);
                 break;
         case NODE_LIST:
                 add_list(out, node, style, depth);
@@ -146,7 +151,7 @@ static void add_node(Strbuf *out, const Node *node, JsonStyle style, unsigned de
         }
 }
 
-void output_json(Strbuf *out, const Node *node, JsonStyle style)
+void output_json(Output *out, const Node *node, JsonStyle style)
 {
         add_node(out, node, style, 0);
 }

@@ -28,33 +28,22 @@ static bool is_plain(const char *text)
 }
 
 /* Any text at all can be written in double quotes. */
-static void add_double_quoted(Strbuf *out, const char *text)
+static size_t add_special(Strbuf *out, const unsigned char *c)
 {
-        strbuf_addc(out, '"');
-        for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-                if (*c == '"' || *c == '\\')
-                        strbuf_addf(out, "\\%c", *c);
-                else if (*c == '\n')
-                        strbuf_adds(out, "\\n");
-                else if (*c == '\t')
-                        strbuf_adds(out, "\\t");
-                else if (*c == '\r')
-                        strbuf_adds(out, "\\r");
-                else if (*c < 0x20 || *c == 0x7f)
-                        strbuf_addf(out, "\\x%02x", *c);
-                else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) {
-                        strbuf_addf(out, "\\x%02x", c[1]);
-                        c++;
-                } else if (c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9)) {
-                        strbuf_adds(out, c[2] == 0xa8 ? "\\L" : "\\P");
-                        c += 2;
-                } else if (c[0] == 0xef && c[1] == 0xbb && c[2] == 0xbf) {
-                        strbuf_adds(out, "\\uFEFF");
-                        c += 2;
-                } else
-                        strbuf_addc(out, (char)*c);
-        }
-        strbuf_addc(out, '"');
+        if (*c < 0x20 || *c == 0x7f)
+                strbuf_addf(out, "\\x%02x", *c);
+        else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) {
+                strbuf_addf(out, "\\x%02x", c[1]);
+                return 2;
+        } else if (c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9)) {
+                strbuf_adds(out, c[2] == 0xa8 ? "\\L" : "\\P");
+                return 3;
+        } else if (c[0] == 0xef && c[1] == 0xbb && c[2] == 0xbf) {
+                strbuf_adds(out, "\\uFEFF");
+                return 3;
+        } else
+                return 0;
+        return 1;
 }
 
 /* Several lines as a block, where they can be one: no control characters, no space that a block would lose. */
@@ -103,7 +92,7 @@ static void add_string(Strbuf *out, const char *text, unsigned depth)
         else if (is_block(text))
                 add_block(out, text, depth);
         else
-                add_double_quoted(out, text);
+                output_quoted(out, text, add_special);
 }
 
 static void add_number(Strbuf *out, const Node *node)
@@ -130,22 +119,10 @@ static bool is_empty(const Node *node)
         return true;
 }
 
-static void add_block_node(Strbuf *out, const Node *node, unsigned depth, bool inside_list);
+static void add_block_node(Output *out, const Node *node, unsigned depth, bool inside_list);
 
-/* What stands behind "key:" or "-". */
-static void add_value(Strbuf *out, const Node *node, unsigned depth, bool inside_list)
+static void add_scalar(Strbuf *out, const Node *node, unsigned depth)
 {
-        bool nested = (node->kind == NODE_MAP || node->kind == NODE_LIST) && !is_empty(node);
-
-        if (nested) {
-                if (!inside_list)
-                        strbuf_addc(out, '\n');
-                else
-                        strbuf_addc(out, ' ');
-                add_block_node(out, node, depth, inside_list);
-                return;
-        }
-        strbuf_addc(out, ' ');
         switch (node->kind) {
         case NODE_NULL:
                 strbuf_adds(out, "null");
@@ -170,11 +147,25 @@ static void add_value(Strbuf *out, const Node *node, unsigned depth, bool inside
                 strbuf_adds(out, "{}");
                 break;
         }
-        strbuf_addc(out, '\n');
+}
+
+/* What stands behind "key:" or "-". */
+static void add_value(Output *out, const Node *node, unsigned depth, bool inside_list)
+{
+        bool nested = (node->kind == NODE_MAP || node->kind == NODE_LIST) && !is_empty(node);
+
+        strbuf_addc(&out->text, nested && !inside_list ? '\n' : ' ');
+        if (nested) {
+                add_block_node(out, node, depth, inside_list);
+        } else {
+                add_scalar(&out->text, node, depth);
+                strbuf_addc(&out->text, '\n');
+        }
+        output_drain(out);
 }
 
 /* The first line of what stands in a list continues the line of its dash. */
-static void add_block_node(Strbuf *out, const Node *node, unsigned depth, bool inside_list)
+static void add_block_node(Output *out, const Node *node, unsigned depth, bool inside_list)
 {
         bool first = true;
 
@@ -182,9 +173,9 @@ static void add_block_node(Strbuf *out, const Node *node, unsigned depth, bool i
                 NODE_FOREACH_ITEM(item, node)
                 {
                         if (!(first && inside_list))
-                                add_indent(out, depth);
+                                add_indent(&out->text, depth);
                         first = false;
-                        strbuf_addc(out, '-');
+                        strbuf_addc(&out->text, '-');
                         add_value(out, *item, depth + 1, true);
                 }
                 return;
@@ -194,18 +185,18 @@ static void add_block_node(Strbuf *out, const Node *node, unsigned depth, bool i
                 if (entry->value->flags & NODE_JSON_ONLY)
                         continue;
                 if (!(first && inside_list))
-                        add_indent(out, depth);
+                        add_indent(&out->text, depth);
                 first = false;
                 if (is_plain(entry->key))
-                        strbuf_adds(out, entry->key);
+                        strbuf_adds(&out->text, entry->key);
                 else
-                        add_double_quoted(out, entry->key);
-                strbuf_addc(out, ':');
+                        output_quoted(&out->text, entry->key, add_special);
+                strbuf_addc(&out->text, ':');
                 add_value(out, entry->value, depth + 1, false);
         }
 }
 
-void output_yaml(Strbuf *out, const Node *node)
+void output_yaml(Output *out, const Node *node)
 {
         if (is_empty(node) || (node->kind != NODE_MAP && node->kind != NODE_LIST))
                 add_value(out, node, 0, true);

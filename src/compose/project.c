@@ -10,7 +10,6 @@
 #include "compose/output.h"
 #include "compose/typed.h"
 #include "compose/typed_values.h"
-#include "compose/xsecurity.h"
 #include "compose/yaml_tree.h"
 
 char **typed_texts(Arena *arena, const Node *list)
@@ -157,7 +156,6 @@ void typed_fill(Project *project, const Node *model, const Node *disabled)
         fill_volumes(project, node_get(model, "volumes"));
         project->secrets = fill_files(project, node_get(model, "secrets"), &project->n_secrets);
         project->configs = fill_files(project, node_get(model, "configs"), &project->n_configs);
-        x_berth_fill_secrets(project);
 }
 
 /* What variables held when the files were loaded. */
@@ -189,8 +187,9 @@ Project *typed_project(Loader *loader, const Node *root, const Node *model, cons
         project->working_dir = arena_strdup(loader->arena, working_dir);
         project->root = root;
         project->model = model;
-        if (loader->options->no_interpolate)
-                return project; /* values may still be variables: nothing to type */
+        project->is_template = loader->options->no_interpolate;
+        if (project->is_template || loader->options->untyped)
+                return project;
         typed_fill(project, model, disabled);
         fill_contents(project, root);
         project->ignored = ignored_keys(project->arena, project);
@@ -271,65 +270,46 @@ const FileSource *project_find_config(const Project *project, const char *key)
 
 char *project_to_json(const Project *project)
 {
-        Strbuf out = STRBUF_INIT;
+        Output out = { 0 };
 
         output_json(&out, project->model, JSON_TRAVEL);
-        return strbuf_take(&out);
-}
-
-static char *escape_dollars(Strbuf *text)
-{
-        Strbuf out = STRBUF_INIT;
-
-        if (!memchr(strbuf_text(text), '$', text->length))
-                return strbuf_take(text);
-        strbuf_reserve(&out, text->length + 64);
-        for (size_t i = 0; i < text->length; i++) {
-                if (text->data[i] == '$')
-                        strbuf_addc(&out, '$');
-                strbuf_addc(&out, text->data[i]);
-        }
-        strbuf_done(text);
-        return strbuf_take(&out);
+        return strbuf_take(&out.text);
 }
 
 /* Without interpolation a $ is a variable still, and stays single. */
-static char *finish(const Project *project, Strbuf *out)
+void project_print(const Project *project, bool json, void (*write)(void *context, const char *text, size_t length),
+                   void *context)
 {
-        return project->services || !project->root ? escape_dollars(out) : strbuf_take(out);
+        _cleanup_output_ Output out = { .write = write, .context = context, .escape_dollars = !project->is_template };
+
+        if (json)
+                output_json(&out, project->model, JSON_INDENTED);
+        else
+                output_yaml(&out, project->model);
 }
 
-char *project_config_json(const Project *project)
+static void gather(void *context, const char *text, size_t length)
 {
-        Strbuf out = STRBUF_INIT;
-
-        output_json(&out, project->model, JSON_INDENTED);
-        return finish(project, &out);
+        strbuf_add(context, text, length);
 }
 
-char *project_config_yaml(const Project *project)
+char *project_config_text(const Project *project, bool json)
 {
-        Strbuf out = STRBUF_INIT;
+        Strbuf text = STRBUF_INIT;
 
-        output_yaml(&out, project->model);
-        return finish(project, &out);
+        project_print(project, json, gather, &text);
+        return strbuf_take(&text);
 }
 
 /* The service without what can change without a new container. */
-static void hash_text(const Service *service, JsonStyle style, Strbuf *out)
+static void hash_text(const Service *service, JsonStyle style, Output *out)
 {
         static const char *const left_out[] = { "build", "pull_policy", "scale", "depends_on", "profiles" };
-        static const char *const of_x_berth[] = { "access", "migrations", "roles", "silence", "tls" };
         Arena *arena = arena_create();
-        Node *copy = node_copy(arena, service->node), *deploy = node_get(copy, "deploy"),
-             *x_berth = node_get(copy, "x-berth");
+        Node *copy = node_copy(arena, service->node), *deploy = node_get(copy, "deploy");
 
         for (size_t i = 0; i < ARRAY_SIZE(left_out); i++)
                 node_remove(copy, left_out[i]);
-        for (size_t i = 0; node_is(x_berth, NODE_MAP) && i < ARRAY_SIZE(of_x_berth); i++)
-                node_remove(x_berth, of_x_berth[i]);
-        if (node_is(x_berth, NODE_MAP) && x_berth->n_entries == 0)
-                node_remove(copy, "x-berth");
         if (deploy)
                 node_remove(deploy, "replicas");
         output_json(out, copy, style);
@@ -338,10 +318,10 @@ static void hash_text(const Service *service, JsonStyle style, Strbuf *out)
 
 char *service_config_hash(const Service *service)
 {
-        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_output_ Output out = { 0 };
 
-        hash_text(service, JSON_COMPACT, &text);
-        return sha256_hex(strbuf_text(&text), text.length);
+        hash_text(service, JSON_COMPACT, &out);
+        return sha256_hex(strbuf_text(&out.text), out.text.length);
 }
 
 static void add_contents(Strbuf *text, const FileReference *references, size_t length, const FileSource *sources,
@@ -358,10 +338,10 @@ static void add_contents(Strbuf *text, const FileReference *references, size_t l
 
 char *service_hash(const Project *project, const Service *service)
 {
-        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_output_ Output out = { 0 };
 
-        hash_text(service, JSON_TRAVEL, &text);
-        add_contents(&text, service->secrets, service->n_secrets, project->secrets, project->n_secrets);
-        add_contents(&text, service->configs, service->n_configs, project->configs, project->n_configs);
-        return sha256_hex(strbuf_text(&text), text.length);
+        hash_text(service, JSON_TRAVEL, &out);
+        add_contents(&out.text, service->secrets, service->n_secrets, project->secrets, project->n_secrets);
+        add_contents(&out.text, service->configs, service->n_configs, project->configs, project->n_configs);
+        return sha256_hex(strbuf_text(&out.text), out.text.length);
 }

@@ -51,7 +51,7 @@ typedef struct ServiceNetwork {
         char *network; /* key of Project.networks */
         char **aliases;
         char *ipv4_address, *ipv6_address, *mac_address;
-        int64_t priority; /* gw_priority, else priority; 0 */
+        int64_t priority; /* 0 */
 } ServiceNetwork;
 
 typedef struct FileReference { /* a secret or config in a service */
@@ -206,8 +206,6 @@ typedef struct FileSource { /* a top-level secret or config; at most one of file
         char *file;        /* absolute */
         char *environment; /* name of the variable */
         char *content;     /* configs; and what `environment` resolved to when the model was loaded */
-        char **command;    /* prints the content: an external secret that x-berth tells how to get; NULL */
-        int64_t command_timeout_ns;
         KeyValues labels;
         const Node *node;
 } FileSource;
@@ -231,6 +229,7 @@ typedef struct Project {
         size_t n_secrets, n_configs;
         const Node *model;   /* canonical tree: what `config` prints */
         const Node *x_berth; /* top level; NULL */
+        bool is_template;    /* loaded without interpolation: values may be variables still, and only `model` is there */
         char **warnings;     /* of loading (unset variables, obsolete keys), for the user, each once */
         char **ignored;   /* keys that are accepted and not acted on, each once, by name: for `up`, not for `config` */
         char **variables; /* KEY=VALUE that interpolation saw, sorted by name; NULL after project_from_json */
@@ -253,6 +252,7 @@ typedef struct LoadOptions {
         char *const *services;    /* named on the command line: their profiles are enabled */
         char *const *environment; /* the process's, KEY=VALUE */
         const char *working_dir;  /* where the search starts; NULL: getcwd */
+        bool untyped;             /* of the project only name, files, profiles and `model` are wanted */
         bool all_resources, no_interpolate, no_normalize, no_path_resolution, no_consistency, no_env_resolution;
 } LoadOptions;
 
@@ -261,10 +261,6 @@ typedef struct LoadOptions {
 int project_load(const LoadOptions *options, Project **ret, Error **err);
 void project_free(Project *project);
 DEFINE_CLEANUP(Project, project_free);
-
-/* Ports in the short form, as `run -p` has them: "[ip:]host:container[/protocol]", ranges too. One of them per port of the
- * container, in the arena. ERROR_USAGE. */
-int ports_parse(Arena *arena, const char *text, Port **ret, size_t *ret_length, Error **err);
 
 /* How a project travels to its keeper: the canonical model with every x-*, as one line of JSON, owned by the caller.
  * project_from_json makes an equal project of it. What variables of secrets and configs held does not travel. */
@@ -278,9 +274,11 @@ void project_replace_images(Project *project, char *const *images, char *const *
 /* Leaves nothing but services with their images: an override that fixes them. */
 void project_keep_images(Project *project);
 
-/* What `config` prints: the model as the reference prints it, $ escaped as $$; owned by the caller. */
-char *project_config_json(const Project *project);
-char *project_config_yaml(const Project *project);
+/* What `config` prints: the model as the reference prints it, as JSON or YAML, $ escaped as $$. In pieces. */
+void project_print(const Project *project, bool json, void (*write)(void *context, const char *text, size_t length),
+                   void *context);
+/* The same as one text, owned by the caller. */
+char *project_config_text(const Project *project, bool json);
 
 /* A hash over everything in a service that means a new container when it changes; 64 hex digits, owned by the caller.
  */

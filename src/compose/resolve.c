@@ -161,7 +161,6 @@ void canonical_resolve_paths(Loader *loader, Node *root, const char *base)
         each_member(&resolver, node_get(root, "configs"), resolve_file);
         each_member(&resolver, node_get(root, "secrets"), resolve_file);
         each_member(&resolver, node_get(root, "volumes"), resolve_volume);
-        each_member(&resolver, node_get(node_get(root, "x-berth"), "secrets"), resolve_file);
 }
 
 static void set_from_variable(Loader *loader, Node *object, const char *key, const Variables *variables)
@@ -173,7 +172,7 @@ static void set_from_variable(Loader *loader, Node *object, const char *key, con
         if (!variable)
                 return;
         value = node_new_string(loader->arena, variable->value, name);
-        value->note = arena_printf(loader->arena, "%s from %s", name->text, variable->origin);
+        node_set_note(loader->arena, value, arena_printf(loader->arena, "%s from %s", name->text, variable->origin));
         node_set(loader->arena, object, key, value);
 }
 
@@ -196,8 +195,9 @@ void canonical_resolve_variables(Loader *loader, Node *root, const Variables *va
 
                                 if (!variable)
                                         continue;
-                                (*item)->note =
-                                        arena_printf(loader->arena, "%s from %s", (*item)->text, variable->origin);
+                                node_set_note(
+                                        loader->arena, *item,
+                                        arena_printf(loader->arena, "%s from %s", (*item)->text, variable->origin));
                                 (*item)->text = arena_printf(loader->arena, "%s=%s", (*item)->text, variable->value);
                         }
                 }

@@ -131,7 +131,7 @@ static const char *nearest_key(const Schema *schema, const char *name)
 static void fail_key(Loader *loader, const Schema *schema, const Node *map, const NodeEntry *entry,
                      const NodePath *path)
 {
-        const Node place = { .file = entry->value->file ? entry->value->file : map->file,
+        const Node place = { .origin = node_file(entry->value) ? entry->value->origin : map->origin,
                              .line = entry->line,
                              .column = entry->column };
         const char *near = nearest_key(schema, entry->key), *hint = NULL;

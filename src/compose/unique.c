@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "compose/merge.h"
+#include "compose/place.h"
 #include "compose/short_syntax.h"
 
 /* The identity of an item, in the arena; NULL: *ret_error says why it has none. */
@@ -158,12 +159,13 @@ static const struct {
 
 static void enforce_list(Loader *loader, Node *list, Identity identify, const NodePath *path)
 {
+        Arena *scratch = loader->scratch;
         _cleanup_strmap_ Strmap places = STRMAP_INIT; /* identity → index + 1 */
         uint32_t n = 0;
 
         for (size_t i = 0; i < list->n_items; i++) {
                 const char *error = NULL;
-                const char *identity = identify(loader->arena, list->items[i], &error);
+                const char *identity = identify(scratch, list->items[i], &error);
                 size_t place;
 
                 if (error) {
@@ -172,8 +174,7 @@ static void enforce_list(Loader *loader, Node *list, Identity identify, const No
                 }
                 place = (size_t)strmap_get(&places, identity);
                 if (place > 0) {
-                        if (!list->items[i]->previous)
-                                list->items[i]->previous = list->items[place - 1];
+                        node_set_previous(loader->arena, list->items[i], list->items[place - 1]);
                         list->items[place - 1] = list->items[i];
                         continue;
                 }
@@ -181,23 +182,33 @@ static void enforce_list(Loader *loader, Node *list, Identity identify, const No
                 strmap_set(&places, identity, (void *)(size_t)n);
         }
         list->n_items = n;
+        arena_clear(scratch);
 }
 
-static void enforce_node(Loader *loader, Node *node, const NodePath *path)
+static void enforce_node(Loader *loader, Node *node, const Place *place)
 {
-        if (node->kind == NODE_MAP) {
+        int rule;
+
+        if (node->kind == NODE_MAP && place_has_rules(place)) {
                 NODE_FOREACH_ENTRY(entry, node)
-                enforce_node(loader, entry->value, NODE_PATH_KEY(path, entry->key));
+                {
+                        const Place member = place_key(place, entry->key);
+
+                        enforce_node(loader, entry->value, &member);
+                }
         } else if (node->kind == NODE_LIST) {
-                for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-                        if (node_path_matches(path, lists[i].pattern)) {
-                                enforce_list(loader, node, lists[i].identify, path);
-                                return;
-                        }
+                rule = place_rule(place);
+                if (rule >= 0)
+                        enforce_list(loader, node, lists[rule].identify, place_path(place));
         }
 }
 
 void merge_enforce_unique(Loader *loader, Node *root)
 {
-        enforce_node(loader, root, NULL);
+        Place top;
+
+        if (!loader->uniques)
+                loader->uniques = PATTERNS_OF(loader->arena, lists);
+        top = place_top(loader->uniques);
+        enforce_node(loader, root, &top);
 }

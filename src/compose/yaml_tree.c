@@ -8,6 +8,8 @@
 #include "base/vector.h"
 #include "compose/scalar.h"
 
+#define MANY_ENTRIES 32 /* from here on keys are looked up in a map */
+
 typedef struct Anchor {
         Node *node;
         bool open; /* its own content is being read: an alias to it would be a cycle */
@@ -16,11 +18,15 @@ typedef struct Anchor {
 typedef struct Parser {
         yaml_parser_t yaml;
         Arena *arena;
-        const char *file;
+        const NodeOrigin *origin; /* of all nodes: the file */
         Strmap anchors; /* name → Anchor */
         Strmap keys;    /* the keys so far: most come again and again */
+        /* Members of the lists and maps that are being read, the inner ones' behind the outer ones'. */
+        VECTOR(Node *) items;
+        VECTOR(NodeEntry) entries;
         size_t alias_budget;
         unsigned depth;
+        bool merging; /* behind <<, where aliases are not copied: only what is missing is, afterwards */
         Error **err;
 } Parser;
 
@@ -29,11 +35,13 @@ static void parser_done(Parser *parser)
         yaml_parser_delete(&parser->yaml);
         strmap_done(&parser->anchors);
         strmap_done(&parser->keys);
+        vector_done(&parser->items);
+        vector_done(&parser->entries);
 }
 
 static int fail_at(Parser *parser, const yaml_mark_t *mark, const char *text)
 {
-        return error_set_at(parser->err, ERROR_INVALID, parser->file, (int)mark->line + 1, (int)mark->column + 1, "%s",
+        return error_set_at(parser->err, ERROR_INVALID, parser->origin->file, (int)mark->line + 1, (int)mark->column + 1, "%s",
                             text);
 }
 
@@ -50,12 +58,12 @@ static int fail_parse(Parser *parser)
                 for (const unsigned char *c = yaml->input.string.start;
                      c < yaml->input.string.end && (size_t)(c - yaml->input.string.start) < yaml->problem_offset; c++)
                         line += *c == '\n';
-                return error_set_at(parser->err, ERROR_INVALID, parser->file, line, 0, "yaml: %s", problem);
+                return error_set_at(parser->err, ERROR_INVALID, parser->origin->file, line, 0, "yaml: %s", problem);
         }
         if (yaml->context)
-                return error_set_at(parser->err, ERROR_INVALID, parser->file, (int)mark->line + 1,
+                return error_set_at(parser->err, ERROR_INVALID, parser->origin->file, (int)mark->line + 1,
                                     (int)mark->column + 1, "yaml: %s: %s", yaml->context, problem);
-        return error_set_at(parser->err, ERROR_INVALID, parser->file, (int)mark->line + 1, (int)mark->column + 1,
+        return error_set_at(parser->err, ERROR_INVALID, parser->origin->file, (int)mark->line + 1, (int)mark->column + 1,
                             "yaml: %s", problem);
 }
 
@@ -70,7 +78,7 @@ static Node *new_at(Parser *parser, NodeKind kind, const yaml_event_t *event)
 {
         Node *node = node_new(parser->arena, kind, NULL);
 
-        node->file = parser->file;
+        node->origin = parser->origin;
         node->line = (unsigned)event->start_mark.line + 1;
         node->column = (unsigned)event->start_mark.column + 1;
         return node;
@@ -118,6 +126,12 @@ static int parse_scalar(Parser *parser, const yaml_event_t *event, Node **ret)
         return 0;
 }
 
+static int fail_aliases(Parser *parser, const yaml_mark_t *mark)
+{
+        return fail_at(parser, mark,
+                       arena_printf(parser->arena, "aliases expand to more than %zu values", YAML_ALIAS_LIMIT));
+}
+
 static int parse_alias(Parser *parser, const yaml_event_t *event, Node **ret)
 {
         const char *name = (const char *)event->data.alias.anchor;
@@ -128,9 +142,9 @@ static int parse_alias(Parser *parser, const yaml_event_t *event, Node **ret)
         if (anchor->open)
                 return fail_at(parser, &event->start_mark,
                                arena_printf(parser->arena, "anchor \"%s\" contains itself", name));
-        if (!node_copy_bounded(parser->arena, anchor->node, &parser->alias_budget, ret))
-                return fail_at(parser, &event->start_mark,
-                               arena_printf(parser->arena, "aliases expand to more than %zu values", YAML_ALIAS_LIMIT));
+        *ret = anchor->node;
+        if (!parser->merging && !node_copy_bounded(parser->arena, anchor->node, &parser->alias_budget, ret))
+                return fail_aliases(parser, &event->start_mark);
         return 0;
 }
 
@@ -138,6 +152,7 @@ static int parse_list(Parser *parser, const yaml_event_t *start, Node **ret)
 {
         Node *list = new_at(parser, NODE_LIST, start);
         Anchor *anchor = declare_anchor(parser, start->data.sequence_start.anchor, list);
+        size_t base = parser->items.length;
         int r;
 
         list->flags = tag_flags((const char *)start->data.sequence_start.tag);
@@ -155,8 +170,10 @@ static int parse_list(Parser *parser, const yaml_event_t *start, Node **ret)
                 r = parse_node(parser, &event, &item);
                 if (r < 0)
                         return r;
-                node_add(parser->arena, list, item);
+                vector_add(&parser->items, item);
         }
+        node_fill_list(parser->arena, list, parser->items.items + base, parser->items.length - base);
+        parser->items.length = base;
         if (anchor)
                 anchor->open = false;
         *ret = list;
@@ -176,14 +193,14 @@ static int collect_merge(Parser *parser, Node *value, NodeVector *merges)
                 NODE_FOREACH_ITEM(item, value)
                 {
                         if ((*item)->kind != NODE_MAP)
-                                return error_set_at(parser->err, ERROR_INVALID, parser->file, (int)(*item)->line,
+                                return error_set_at(parser->err, ERROR_INVALID, parser->origin->file, (int)(*item)->line,
                                                     (int)(*item)->column,
                                                     "map merge requires a mapping or a list of mappings as the value");
                         vector_add(merges, *item);
                 }
                 return 0;
         }
-        return error_set_at(parser->err, ERROR_INVALID, parser->file, (int)value->line, (int)value->column,
+        return error_set_at(parser->err, ERROR_INVALID, parser->origin->file, (int)value->line, (int)value->column,
                             "map merge requires a mapping or a list of mappings as the value");
 }
 
@@ -240,16 +257,62 @@ static int fail_duplicate(Parser *parser, const yaml_mark_t *mark, const char *k
                        arena_printf(parser->arena, "mapping key \"%s\" already defined at line %u", key, first));
 }
 
-static void apply_merges(Parser *parser, Node *map, NodeVector *merges)
+static int apply_merges(Parser *parser, const yaml_mark_t *mark, Node *map, NodeVector *merges)
 {
         VECTOR_FOREACH(from, merges)
         NODE_FOREACH_ENTRY(entry, *from)
-        if (!node_find(map, entry->key))
-                node_set_at(parser->arena, map, entry->key, entry->line, entry->column, entry->value);
+        {
+                Node *value = NULL;
+
+                if (node_find(map, entry->key))
+                        continue;
+                if (!node_copy_bounded(parser->arena, entry->value, &parser->alias_budget, &value))
+                        return fail_aliases(parser, mark);
+                node_set_at(parser->arena, map, entry->key, entry->line, entry->column, value);
+        }
+        return 0;
 }
 
-static int parse_pairs(Parser *parser, Node *map, NodeVector *merges)
+/* Among the entries from base on; seen holds them, too, once they are many. */
+static const NodeEntry *find_entry(const Parser *parser, size_t base, const Strmap *seen, const char *key)
 {
+        if (seen->length > 0) {
+                size_t place = (size_t)strmap_get(seen, key);
+
+                return place > 0 ? &parser->entries.items[place - 1] : NULL;
+        }
+        for (size_t i = base; i < parser->entries.length; i++)
+                if (streq(parser->entries.items[i].key, key))
+                        return &parser->entries.items[i];
+        return NULL;
+}
+
+static void add_entry(Parser *parser, size_t base, Strmap *seen, NodeEntry entry)
+{
+        vector_add(&parser->entries, entry);
+        if (parser->entries.length - base < MANY_ENTRIES)
+                return;
+        for (size_t i = seen->length > 0 ? parser->entries.length - 1 : base; i < parser->entries.length; i++)
+                strmap_set(seen, parser->entries.items[i].key, (void *)(i + 1));
+}
+
+static int parse_value(Parser *parser, bool merging, Node **ret)
+{
+        bool outer = parser->merging;
+        yaml_event_t event;
+        int r = next_event(parser, &event);
+
+        if (r < 0)
+                return r;
+        parser->merging = merging;
+        r = parse_node(parser, &event, ret);
+        parser->merging = outer;
+        return r;
+}
+
+static int parse_pairs(Parser *parser, size_t base, NodeVector *merges)
+{
+        _cleanup_strmap_ Strmap keys = STRMAP_INIT;
         unsigned merge_line = 0;
 
         for (;;) {
@@ -272,13 +335,10 @@ static int parse_pairs(Parser *parser, Node *map, NodeVector *merges)
                 r = parse_key(parser, &event, &key, &merge);
                 if (r < 0)
                         return r;
-                seen = merge ? NULL : node_find(map, key);
+                seen = merge ? NULL : find_entry(parser, base, &keys, key);
                 if (seen || (merge && merge_line))
                         return fail_duplicate(parser, &mark, key, seen ? seen->line : merge_line);
-                r = next_event(parser, &event);
-                if (r < 0)
-                        return r;
-                r = parse_node(parser, &event, &value);
+                r = parse_value(parser, merge, &value);
                 if (r < 0)
                         return r;
                 if (merge) {
@@ -288,7 +348,8 @@ static int parse_pairs(Parser *parser, Node *map, NodeVector *merges)
                                 return r;
                         continue;
                 }
-                node_set_at(parser->arena, map, key, (unsigned)mark.line + 1, (unsigned)mark.column + 1, value);
+                add_entry(parser, base, &keys,
+                          (NodeEntry){ key, value, (unsigned)mark.line + 1, (unsigned)mark.column + 1 });
         }
 }
 
@@ -297,12 +358,15 @@ static int parse_map(Parser *parser, const yaml_event_t *start, Node **ret)
         Node *map = new_at(parser, NODE_MAP, start);
         Anchor *anchor = declare_anchor(parser, start->data.mapping_start.anchor, map);
         NodeVector merges = { 0 };
+        size_t base = parser->entries.length;
         int r;
 
         map->flags = tag_flags((const char *)start->data.mapping_start.tag);
-        r = parse_pairs(parser, map, &merges);
+        r = parse_pairs(parser, base, &merges);
+        node_fill_map(parser->arena, map, parser->entries.items + base, parser->entries.length - base);
+        parser->entries.length = base;
         if (r == 0)
-                apply_merges(parser, map, &merges);
+                r = apply_merges(parser, &start->start_mark, map, &merges);
         vector_done(&merges);
         if (anchor)
                 anchor->open = false;
@@ -374,14 +438,16 @@ static int parse_stream(Parser *parser, YamlDocuments *ret)
 
 int yaml_parse(Arena *arena, const char *file, const char *data, size_t size, YamlDocuments *ret, Error **err)
 {
+        NodeOrigin *origin = arena_new(arena, NodeOrigin);
         _cleanup_(parser_done) Parser parser = {
                 .arena = arena,
-                .file = file,
+                .origin = origin,
                 .anchors = STRMAP_INIT,
                 .alias_budget = YAML_ALIAS_LIMIT,
                 .err = err,
         };
 
+        origin->file = file;
         if (!yaml_parser_initialize(&parser.yaml))
                 return error_set(err, ERROR_INTERNAL, "cannot start the yaml parser");
         yaml_parser_set_input_string(&parser.yaml, (const unsigned char *)data, size);

@@ -33,7 +33,8 @@ static char **variables_of(const char *text)
 
 static void use(const Project *project)
 {
-        _cleanup_free_ char *json = project_config_json(project), *yaml = project_config_yaml(project), *travel = NULL;
+        _cleanup_free_ char *json = project_config_text(project, true), *yaml = project_config_text(project, false);
+        _cleanup_free_ char *travel = NULL;
         _cleanup_(project_freep) Project *again = NULL;
 
         for (size_t i = 0; i < project->n_services; i++)

@@ -10,14 +10,14 @@ static char *shown(Node *(*parse)(Arena *, const Node *, const char *, const cha
         Arena *arena = arena_create();
         const char *error = NULL;
         Node *node = parse(arena, NULL, text, &error);
-        Strbuf out = STRBUF_INIT;
+        Output out = { 0 };
 
         if (node)
                 output_json(&out, node, JSON_COMPACT);
         else
-                strbuf_addf(&out, "error: %s", error);
+                strbuf_addf(&out.text, "error: %s", error);
         arena_free(arena);
-        return strbuf_take(&out);
+        return strbuf_take(&out.text);
 }
 
 #define assert_parsed(parse, text, expected)                                                                           \

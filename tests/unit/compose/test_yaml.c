@@ -30,10 +30,24 @@ static Node *parsed(const char *text)
 
 static void assert_json(const char *text, const char *expected)
 {
-        _cleanup_strbuf_ Strbuf out = STRBUF_INIT;
+        _cleanup_output_ Output out = { 0 };
 
         output_json(&out, parsed(text), JSON_COMPACT);
-        assert_string_equal(strbuf_text(&out), expected);
+        assert_string_equal(strbuf_text(&out.text), expected);
+}
+
+/* What comes from one anchor twice is changed in place afterwards, each on its own. */
+static void test_merged_values_are_copies(void **state)
+{
+        const Node *root = parsed("x: &x {k: [1], l: 2}\na: {<<: *x, l: 3}\nb: {<<: [*x], m: {n: *x}}\n");
+        const Node *x = node_get(root, "x"), *a = node_get(root, "a"), *b = node_get(root, "b");
+        const Node *n = node_get(node_get(b, "m"), "n");
+
+        assert_true(node_equal(node_get(a, "k"), node_get(x, "k")) && node_equal(n, x));
+        assert_ptr_not_equal(node_get(a, "k"), node_get(x, "k"));
+        assert_ptr_not_equal(node_get(a, "k"), node_get(b, "k"));
+        assert_ptr_not_equal(node_get(b, "l"), node_get(x, "l"));
+        assert_ptr_not_equal(node_get(n, "k"), node_get(x, "k"));
 }
 
 static void assert_refused(const char *text, int line, const char *part)
@@ -68,7 +82,7 @@ static void test_every_node_knows_its_place(void **state)
         assert_int_equal(list->items[0]->column, 5);
         assert_int_equal(text->line, 3);
         assert_int_equal(text->column, 8);
-        assert_string_equal(text->file, "f.yaml");
+        assert_string_equal(node_file(text), "f.yaml");
 }
 
 static void test_mistakes_are_refused_with_their_line(void **state)
@@ -120,6 +134,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 unit(test_scalars_have_the_types_of_the_reference),
                 unit(test_merge_keys),
+                unit(test_merged_values_are_copies),
                 unit(test_every_node_knows_its_place),
                 unit(test_mistakes_are_refused_with_their_line),
                 unit(test_explosions_are_bounded),
