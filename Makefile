@@ -29,8 +29,12 @@ asan:
 	[ -f build-asan/build.ninja ] || meson setup -Db_sanitize=address,undefined -Db_lundef=false build-asan
 	ninja -C build-asan
 
-# PREFIX and DESTDIR as usual; BOOT=false leaves out the unit that brings projects back after a reboot.
-BOOT ?= true
+# PREFIX and DESTDIR as usual. The unit that brings projects back after a reboot is left out by "make install BOOT=false",
+# or "make install -- --no-boot".
+BOOT ?= $(if $(filter --no-boot,$(MAKECMDGOALS)),false,true)
+--no-boot:
+	@:
+
 install: $(BUILD)/build.ninja
 	meson configure --prefix=$(PREFIX) -Dboot=$(BOOT) $(BUILD)
 	ninja -C $(BUILD)
@@ -67,4 +71,4 @@ lint:
 clean:
 	rm -rf $(BUILD) build-asan build-lint build-fuzz
 
-.PHONY: all demo check test asan install bench soak fuzz check-vm fmt lint clean
+.PHONY: --no-boot all demo check test asan install bench soak fuzz check-vm fmt lint clean

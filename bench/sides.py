@@ -48,6 +48,9 @@ class Side:
             rows[name] = rows.get(name, 0) + pss
         return total, rows
 
+    def mend(self, folder):
+        """What a failed `down` leaves."""
+
     def cpu_seconds(self):
         """Of all that run, with the children they waited for."""
         total = 0
@@ -134,6 +137,14 @@ class DockerSide(Side):
 
     def remove_volumes(self, folder):
         self.compose(folder, "down", "-v", "-t", "0")
+
+    def mend(self, folder):
+        """dockerd of some versions loses endpoints on the way down of many containers and then keeps their network."""
+        for network in self.daemon("network", "ls", "-q", "--filter", f"label=com.docker.compose.project={folder.name}").stdout.split():
+            names = self.daemon("network", "inspect", "-f", "{{range .Containers}}{{.Name}} {{end}}", network).stdout.split()
+            for name in names:
+                self.daemon("network", "disconnect", "-f", network, name)
+            self.daemon("network", "rm", network)
 
     def stop(self):
         self.daemon.stop()

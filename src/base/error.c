@@ -192,6 +192,18 @@ int error_move(Error **err, Error **from, int result)
         return result;
 }
 
+Error *error_copy(const Error *error)
+{
+        Error *copy = xmalloc(sizeof(Error));
+
+        *copy = *error;
+        copy->message = xstrdup(error->message);
+        copy->hint = xstrdup(error->hint);
+        copy->file = xstrdup(error->file);
+        copy->next = NULL;
+        return copy;
+}
+
 void error_append(Error **list, Error **from)
 {
         while (*list)

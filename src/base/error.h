@@ -66,6 +66,8 @@ int error_prefix(Error **err, int result, const char *format, ...) _printf_(3, 4
 int error_hint(Error **err, int result, const char *format, ...) _printf_(3, 4);
 /* Moves *from to *err (or frees it where err is NULL or *err is set); returns result. */
 int error_move(Error **err, Error **from, int result);
+/* The first of a list, with its hint and place; the caller's. */
+Error *error_copy(const Error *error);
 /* Appends *from, which it takes, at the end of the list *list. */
 void error_append(Error **list, Error **from);
 /* "file:line:col: message", without the hint; owned by the caller. */

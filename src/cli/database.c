@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "deploy/spec.h"
-#include "operate/data_folder.h"
 
 bool container_is_database(const ContainerInfo *info)
 {
@@ -47,14 +46,12 @@ int scope_database(const Scope *scope, const char *name, ContainerInfo **ret, Er
         return r < 0 ? r : scope_container(scope, service, 0, true, ret, err);
 }
 
-char *container_variable(const ContainerInfo *info, const char *name, const char *fallback)
+XBerth scope_settings(const Scope *scope, const char *service)
 {
-        _cleanup_free_ char *file_name = xasprintf("%s_FILE", name), *content = NULL;
-        const char *value = info->spec ? strv_env_get(info->spec->environment, name) : NULL, *path;
+        const Service *found = service && scope->project ? project_find_service(scope->project, service) : NULL;
+        XBerth settings = { .migrations_lock_timeout_ns = -1 };
 
-        if (!isempty(value))
-                return xstrdup(value);
-        path = info->spec ? strv_env_get(info->spec->environment, file_name) : NULL;
-        content = isempty(path) ? NULL : data_folder_read_file(info->spec, path);
-        return xstrdup(isempty(content) ? fallback : content);
+        if (scope->project)
+                x_berth_read(scope->project, found, &settings);
+        return settings;
 }

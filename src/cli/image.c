@@ -186,14 +186,14 @@ static const Option inspect_options[] = { { "format", 0, OPTION_CHOICE, "FORMAT"
 static const Command image_ls = { .name = "image ls",
                                   .summary = "List images",
                                   .arguments = "[NAME...]",
-                                  .flags = COMMAND_JSON,
+                                  .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT,
                                   .options = ls_options,
                                   .max_arguments = -1,
                                   .function = run_ls,
                                   .complete = COMPLETE_IMAGES,
                                   .aliases = (const char *const[]){ "list", NULL } };
 static const Command image_inspect = { .name = "image inspect", .summary = "Show all about images, as JSON",
-                                       .arguments = "IMAGE...", .flags = COMMAND_JSON, .options = inspect_options,
+                                       .arguments = "IMAGE...", .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT, .options = inspect_options,
                                        .min_arguments = 1, .max_arguments = -1, .function = run_inspect,
                                        .complete = COMPLETE_IMAGES };
 

@@ -1,141 +1,93 @@
 /* migrate: the migration command on the project's database, without an address or a password to write. */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
-#include "base/process.h"
 #include "base/strv.h"
 #include "cli/database.h"
+#include "cli/output/listing.h"
 #include "cli/verbs.h"
-#include "compose/xberth.h"
+#include "operate/migration.h"
+#include "state/document.h"
 
-#define NANOSECONDS INT64_C(1000000000)
+static const ListingColumn status_columns[] = {
+        { "VERSION", "version" },
+        { "NAME", "name", .flexible = true },
+        { "STATE", "state" },
+        { "APPLIED", "applied_at" },
+        { NULL },
+};
 
-/* Everything but letters, digits and -._~ as %XX. */
-static char *encode(const char *text)
+static int wait_for_program(Process *process, Error **err)
 {
-        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
-        _cleanup_strbuf_ Strbuf encoded = STRBUF_INIT;
-
-        for (; *text; text++) {
-                if (strchr(plain, *text))
-                        strbuf_addc(&encoded, *text);
-                else
-                        strbuf_addf(&encoded, "%%%02X", (unsigned char)*text);
-        }
-        return strbuf_take(&encoded);
-}
-
-static XBerth settings_of(const Scope *scope, const char *service)
-{
-        const Service *found = NULL;
-        XBerth settings = { .migrations_lock_timeout_ns = -1 };
-
-        for (size_t i = 0; service && scope->project && i < scope->project->n_services; i++)
-                if (streq(scope->project->services[i].name, service))
-                        found = &scope->project->services[i];
-        if (scope->project)
-                x_berth_read(scope->project, found, &settings);
-        return settings;
-}
-
-/* x-berth's, or the usual places. */
-static int find_folder(const Scope *scope, const XBerth *settings, bool make, char **ret, Error **err)
-{
-        static const char *const usual[] = { "migrations", "database/migrations", "db/migrations" };
-        const char *base = scope->project && scope->project->working_dir ? scope->project->working_dir : ".";
-        _cleanup_free_ char *working = getcwd(NULL, 0), *root = path_clean(working ? working : "/", base);
-        int r;
-
-        if (settings->migrations_path) {
-                *ret = path_clean(root, settings->migrations_path);
-                return 0;
-        }
-        for (size_t i = 0; i < ARRAY_SIZE(usual); i++) {
-                _cleanup_free_ char *path = path_join(root, usual[i]);
-                if (fs_is_directory(path)) {
-                        *ret = TAKE_PTR(path);
-                        return 0;
-                }
-        }
-        if (make) {
-                *ret = path_join(root, usual[0]);
-                return 0;
-        }
-        r = error_set(err, ERROR_NOT_FOUND, "no folder of migrations: neither %s nor %s is in %s", usual[0], usual[1],
-                      root);
-        return error_hint(err, r,
-                          "Name it: x-berth: {migrations: {path: FOLDER}}; or make one: berth migrate create NAME.");
-}
-
-/* Over loopback inside the container's network, where a server of the image asks for no password; if it does, it is the
- * container's own. */
-static char *database_url(const ContainerInfo *info, const XBerth *settings)
-{
-        _cleanup_free_ char *user = container_variable(info, "POSTGRES_USER", "postgres");
-        _cleanup_free_ char *name = container_variable(info, "POSTGRES_DB", user), *user_text = encode(user);
-        _cleanup_free_ char *name_text = encode(name), *port = container_variable(info, "PGPORT", "5432");
-        _cleanup_free_ char *table = settings->migrations_table ? encode(settings->migrations_table) : NULL;
-
-        return xasprintf("postgres://%s@127.0.0.1:%s/%s?sslmode=prefer%s%s", user_text, port, name_text,
-                         table ? "&x-migrations-table=" : "", table ? table : "");
-}
-
-static int run_program(char *const *argv, char *const *environment, int netns_fd, Error **err)
-{
-        ProcessSpec spec = PROCESS_SPEC_INIT;
-        Process process;
         int status = 0, r;
 
-        spec.argv = argv;
-        spec.environment = environment;
-        spec.stdin_fd = STDIN_FILENO;
-        spec.stdout_fd = STDOUT_FILENO;
-        spec.stderr_fd = STDERR_FILENO;
-        spec.netns_fd = netns_fd;
-        fflush(stdout);
-        r = process_spawn(&spec, &process, err);
-        if (r < 0)
-                return r;
         /* Ctrl-C reaches it too, and it finishes the running migration. */
         signal(SIGINT, SIG_IGN);
-        r = process_wait(&process, -1, &status, err);
+        r = process_wait(process, -1, &status, err);
         signal(SIGINT, SIG_DFL);
         return r < 0 ? r : status;
 }
 
-static int run_create(const char *program, const char *folder, char *const *arguments, Error **err)
+static int run_create(const Invocation *invocation, const char *folder, Error **err)
 {
+        _cleanup_free_ char *program = migration_program(invocation->layout);
         _cleanup_strv_ char **argv = strv_new(program, "create", "-ext", "sql", "-dir", folder, "-seq", NULL);
+        ProcessSpec spec = PROCESS_SPEC_INIT;
+        Process process;
+        int r;
 
-        strv_add_all(&argv, arguments);
-        return run_program(argv, NULL, -1, err);
+        strv_add_all(&argv, invocation->arguments + 1);
+        spec.argv = argv;
+        spec.stdout_fd = STDOUT_FILENO;
+        spec.stderr_fd = STDERR_FILENO;
+        r = process_spawn(&spec, &process, err);
+        return r < 0 ? r : wait_for_program(&process, err);
 }
 
-static int run_on_database(Scope *scope, const XBerth *settings, const char *program, const char *folder,
-                           const ContainerInfo *info, char *const *arguments, Error **err)
+static void add_row(void *context, const json_t *event)
 {
-        _cleanup_free_ char *url = database_url(info, settings),
-                            *namespace = xasprintf("/proc/%d/ns/net", (int)info->pid);
-        _cleanup_(free_secretp) char *password = container_variable(info, "POSTGRES_PASSWORD", "");
-        _cleanup_strv_ char **argv = strv_new(program, "-path", folder, "-database", url, NULL);
-        _cleanup_strv_ char **environment = strv_copy(environ);
-        _cleanup_close_ int netns_fd = open(namespace, O_RDONLY | O_CLOEXEC);
+        json_t *row = json_deep_copy(event);
 
-        if (netns_fd < 0)
-                return error_set(err, ERROR_UNSUPPORTED, "the network of container %s cannot be entered from here",
-                                 info->name);
-        if (settings->migrations_lock_timeout_ns >= 0) {
-                strv_add(&argv, "-lock-timeout");
-                strv_addf(&argv, "%lld",
-                          (long long)((settings->migrations_lock_timeout_ns + NANOSECONDS - 1) / NANOSECONDS));
-        }
-        strv_add_all(&argv, arguments);
-        strv_env_set(&environment, "PGPASSWORD", password);
-        return run_program(argv, environment, netns_fd, err);
+        json_object_del(row, "event");
+        json_array_append_new(context, row);
+}
+
+/* `status --format json` is as good as `--format json status`. */
+static const char *status_format(const Invocation *invocation)
+{
+        const char *first = invocation->arguments[1], *value;
+
+        if (!first || !startswith(first, "-"))
+                return invocation_text(invocation, "format", NULL);
+        first += strspn(first, "-");
+        value = startswith(first, "format=");
+        return value ? value : streq(first, "format") ? invocation->arguments[2] : first;
+}
+
+static int show_status(const Invocation *invocation, const MigrationCommand *command, Error **err)
+{
+        char *arguments[] = { invocation->arguments[0], NULL };
+        _cleanup_json_ json_t *rows = json_array();
+        MigrationCommand status = *command;
+        int r;
+
+        status.arguments = arguments;
+        r = migration_run(&status, add_row, rows, -1, err);
+        return r < 0 ? r : listing_print(rows, status_columns, status_format(invocation), LISTING_LINES, err);
+}
+
+static int run_on_database(const Invocation *invocation, const MigrationCommand *command, Error **err)
+{
+        Process process;
+        int r;
+
+        if (streq(invocation->arguments[0], "status"))
+                return show_status(invocation, command, err);
+        fflush(stdout);
+        r = migration_spawn(command, &process, err);
+        return r < 0 ? r : wait_for_program(&process, err);
 }
 
 static int run_migrate(Invocation *invocation, Error **err)
@@ -144,8 +96,9 @@ static int run_migrate(Invocation *invocation, Error **err)
         char *names[] = { (char *)service, NULL };
         bool creates = streq(invocation->arguments[0], "create");
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
-        _cleanup_free_ char *folder = NULL, *program = layout_libexec(invocation->layout, "berth-migrate");
+        _cleanup_free_ char *folder = NULL;
         _cleanup_scope_ Scope scope = { 0 };
+        MigrationCommand command;
         XBerth settings;
         int r;
 
@@ -154,33 +107,39 @@ static int run_migrate(Invocation *invocation, Error **err)
                 r = scope_database(&scope, service, &info, err);
         if (r < 0)
                 return r;
-        settings = settings_of(&scope, info ? info->service : service);
-        r = find_folder(&scope, &settings, creates, &folder, err);
+        settings = scope_settings(&scope, info ? info->service : service);
+        r = migration_find_folder(scope.project ? scope.project->working_dir : NULL, &settings, creates, &folder, err);
         if (r < 0)
                 return r;
-        return creates ? run_create(program, folder, invocation->arguments + 1, err)
-                       : run_on_database(&scope, &settings, program, folder, info, invocation->arguments, err);
+        command = (MigrationCommand){ .layout = invocation->layout, .container = info, .settings = &settings,
+                                      .folder = folder, .json = invocation_json(invocation),
+                                      .arguments = invocation->arguments, .stdin_fd = STDIN_FILENO,
+                                      .stdout_fd = STDOUT_FILENO, .stderr_fd = STDERR_FILENO };
+        return creates ? run_create(invocation, folder, err) : run_on_database(invocation, &command, err);
 }
 
 static const Option options[] = {
-        { "service", 0, OPTION_TEXT, "SERVICE", "The database, where the project has several" },
+        { "format", 0, OPTION_CHOICE, "FORMAT", "How listings and plans are printed", "table|json" },
+        { "service", 0, OPTION_TEXT, "SERVICE", "The database, where the project has several",
+          .complete = COMPLETE_SERVICES },
         { NULL },
 };
 
 const Command command_migrate = {
         .name = "migrate",
         .summary = "Run migrations on the project's database",
-        .arguments = "up [N] | down [N] | goto V | force V | version | drop | create NAME",
+        .arguments = "up [N] | down [N] | goto V | force V | version | status | drop | create NAME",
         .details = "Files, table, lock and messages are golang-migrate's, so both can be used on one database. The "
-                   "folder is the "
-                   "one that x-berth's migrations.path names, else ./migrations or ./database/migrations. No address "
-                   "and no "
-                   "password is asked for.",
-        .examples =
-                "berth migrate create add_users\nberth migrate up\nberth migrate up -dry-run\nberth migrate down 1\n"
-                "berth migrate version",
+                   "folder is the one that x-berth's migrations.path names, else ./migrations or ./database/migrations. "
+                   "No address and no password is asked for.\n\n"
+                   "up, down and goto take --dry-run, which prints what would run. status lists every file: applied, "
+                   "pending, dirty, changed since it was applied, missing, or out of order (it came after later ones "
+                   "had been applied, so up passes over it). For that, what is applied is noted with a checksum in the "
+                   "database's table berth.migrations.",
+        .examples = "berth migrate create add_users\nberth migrate up --dry-run\nberth migrate up\nberth migrate status\n"
+                    "berth migrate down 1\nberth migrate --format json status",
         .group = GROUP_DATA,
-        .flags = COMMAND_NEEDS_ROOT | COMMAND_STOP_AT_ARGUMENT,
+        .flags = COMMAND_NEEDS_ROOT | COMMAND_STOP_AT_ARGUMENT | COMMAND_JSON,
         .options = options,
         .min_arguments = 1,
         .max_arguments = -1,

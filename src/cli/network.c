@@ -164,14 +164,14 @@ static const Option inspect_options[] = { { "format", 0, OPTION_CHOICE, "FORMAT"
 
 static const Command network_ls = { .name = "network ls",
                                     .summary = "List networks",
-                                    .flags = COMMAND_JSON,
+                                    .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT,
                                     .options = ls_options,
                                     .function = run_ls,
                                     .aliases = (const char *const[]){ "list", NULL } };
 static const Command network_inspect = { .name = "network inspect",
                                          .summary = "Show all about networks, as JSON",
                                          .arguments = "NETWORK...",
-                                         .flags = COMMAND_JSON,
+                                         .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT,
                                          .options = inspect_options,
                                          .min_arguments = 1,
                                          .max_arguments = -1,

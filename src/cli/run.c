@@ -1,70 +1,22 @@
 /* run: a one-off container of a service. The keeper creates it and starts what it depends on; this process is joined to
  * its input and output, and ends with its exit status. */
-#include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
 #include "cli/client.h"
 #include "cli/environment.h"
-#include "cli/interrupts.h"
 #include "cli/scope.h"
+#include "cli/session.h"
 #include "cli/shell_words.h"
 #include "cli/verbs.h"
+#include "operate/secret_source.h"
 #include "keeper/start.h"
 #include "state/document.h"
 
 #define REMOVAL_POLL_MS 10
 #define REMOVAL_POLLS   500
-
-typedef struct Session { /* the thread that is joined to the container */
-        Engine *engine;
-        const char *id;
-        ExecSpec spec;
-        int done_fd; /* readable at the end */
-        int result, exit_code;
-        Error *error;
-} Session;
-
-static void *attach_thread(void *argument)
-{
-        Session *session = argument;
-        Engine *engine = session->engine;
-
-        session->result =
-                engine->operations->attach(engine, session->id, &session->spec, &session->exit_code, &session->error);
-        eventfd_write(session->done_fd, 1);
-        return NULL;
-}
-
-/* Ctrl-C is for the command in the container. */
-static void pass_on_interrupt(Engine *engine, const char *id)
-{
-        _cleanup_(container_info_freep) ContainerInfo *info = NULL;
-
-        if (engine->operations->container_inspect(engine, id, &info, NULL) >= 0 && info->pid > 0)
-                kill(info->pid, SIGINT);
-}
-
-static void await_session(Session *session)
-{
-        struct pollfd pollers[] = { { .fd = session->done_fd, .events = POLLIN },
-                                    { .fd = interrupts_open(), .events = POLLIN } };
-
-        for (;;) {
-                if (poll(pollers, 2, -1) < 0 && errno == EINTR)
-                        continue;
-                if (pollers[0].revents)
-                        return;
-                if (interrupts_take() > 0)
-                        pass_on_interrupt(session->engine, session->id);
-        }
-}
 
 static void await_removal(Engine *engine, const char *id)
 {
@@ -90,38 +42,32 @@ static int start(const Invocation *invocation, const Scope *scope, const char *i
 static int run_attached(const Invocation *invocation, const Scope *scope, const char *id, bool tty, Error **err)
 {
         bool interactive = !streq(invocation_text(invocation, "interactive", "true"), "false");
-        Session session = { .engine = scope->engine,
-                            .id = id,
-                            .spec = { .tty = tty,
-                                      .stdin_fd = interactive ? STDIN_FILENO : -1,
-                                      .stdout_fd = STDOUT_FILENO,
-                                      .stderr_fd = STDERR_FILENO,
-                                      .timeout_ms = -1 } };
+        ExecSpec spec = { .tty = tty,
+                          .stdin_fd = interactive ? STDIN_FILENO : -1,
+                          .stdout_fd = STDOUT_FILENO,
+                          .stderr_fd = STDERR_FILENO,
+                          .timeout_ms = -1 };
         _cleanup_(channel_client_freep) ChannelClient *client = NULL;
-        pthread_t thread;
-        int r;
+        Session session;
+        int r, code = 0;
 
-        interrupts_open();
-        session.done_fd = eventfd(0, EFD_CLOEXEC);
-        r = pthread_create(&thread, NULL, attach_thread, &session);
-        if (r != 0)
-                return error_set_errno(err, r, "start a thread");
+        r = session_begin(&session, scope->engine, id, &spec, err);
+        if (r < 0)
+                return r;
         r = start(invocation, scope, id, &client, err);
         if (r < 0) {
                 /* The thread may still wait for a start that will not come: it ends with the process. */
                 fflush(NULL);
                 return r;
         }
-        await_session(&session);
-        pthread_join(thread, NULL);
-        fs_close(session.done_fd);
-        if (session.result < 0)
-                return error_move(err, &session.error, session.result);
+        r = session_end(&session, true, &code, err);
+        if (r < 0)
+                return r;
         channel_client_free(client);
         client = NULL;
         if (invocation_flag(invocation, "rm"))
                 await_removal(scope->engine, id);
-        return session.exit_code;
+        return code;
 }
 
 static json_t *environment_object(char *const *environment)
@@ -158,6 +104,8 @@ static int run_params(const Invocation *invocation, const Scope *scope, bool tty
         int r;
 
         r = environment_options(invocation, &environment, err);
+        if (r >= 0)
+                r = secret_sources_fetch(scope->project, err);
         if (r >= 0)
                 r = scope_model_params(scope, &params, err);
         if (r >= 0 && words && !shell_words_split(words, &entrypoint))

@@ -332,7 +332,7 @@ static json_t *environment_values(const FileSource *sources, size_t length)
         json_t *values = json_object();
 
         for (size_t i = 0; i < length; i++)
-                if (sources[i].environment && sources[i].content)
+                if ((sources[i].environment || sources[i].command) && sources[i].content)
                         json_object_set_new(values, sources[i].key, json_string(sources[i].content));
         return values;
 }

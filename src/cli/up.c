@@ -10,6 +10,7 @@
 #include "cli/report.h"
 #include "cli/scope.h"
 #include "cli/verbs.h"
+#include "operate/secret_source.h"
 #include "state/document.h"
 
 static const ListingColumn plan_columns[] = {
@@ -111,7 +112,9 @@ static int up_params(const Invocation *invocation, const Scope *scope, char *con
         _cleanup_json_ json_t *params = NULL;
         int r;
 
-        r = scope_model_params(scope, &params, err);
+        r = secret_sources_fetch(scope->project, err);
+        if (r >= 0)
+                r = scope_model_params(scope, &params, err);
         if (r < 0)
                 return r;
         if (scope->services)

@@ -177,7 +177,7 @@ static const Option create_options[] = {
 static const Option inspect_options[] = { { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "json" }, { NULL } };
 static const Command volume_ls = { .name = "volume ls",
                                    .summary = "List volumes",
-                                   .flags = COMMAND_JSON,
+                                   .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT,
                                    .options = ls_options,
                                    .function = run_ls,
                                    .aliases = (const char *const[]){ "list", NULL } };
@@ -191,7 +191,7 @@ static const Command volume_create_command = { .name = "volume create",
 static const Command volume_inspect = { .name = "volume inspect",
                                         .summary = "Show all about volumes, as JSON",
                                         .arguments = "VOLUME...",
-                                        .flags = COMMAND_JSON,
+                                        .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT,
                                         .options = inspect_options,
                                         .min_arguments = 1,
                                         .max_arguments = -1,

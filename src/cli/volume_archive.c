@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/process.h"
 #include "base/strv.h"
+#include "base/tree.h"
 
 int check_not_running(Engine *engine, const VolumeInfo *info, bool force, Error **err)
 {
@@ -111,14 +112,8 @@ int volume_archive_read(const VolumeInfo *info, const char *path, Error **err)
                          (char *)"--directory",
                          info->path,
                          NULL };
-        _cleanup_close_ int folder = -1;
         int r;
 
         r = run_tar(argv, STDIN_FILENO, -1, err);
-        if (r < 0)
-                return error_prefix(err, r, "import into volume \"%s\"", info->name);
-        folder = open(info->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (folder < 0 || syncfs(folder) < 0)
-                return error_set_errno(err, errno, "sync volume \"%s\"", info->name);
-        return 0;
+        return error_prefix(err, r < 0 ? r : tree_sync(info->path, err), "import into volume \"%s\"", info->name);
 }

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/parse.h"
+#include "compose/xsecurity.h"
 
 typedef struct Check {
         Loader *loader;
@@ -347,6 +348,7 @@ void consistency_check(Loader *loader, const Node *model, const Node *disabled)
                 check_service(&check);
         }
         check_secrets(loader, model);
+        x_berth_check_secrets(loader, model);
         check_cycles(loader, check.services);
 }
 

@@ -4,7 +4,8 @@
 
 #include "compose/project.h"
 
-/* A message for each such key, once, with the services that use it; NULL where there is none. In the arena. */
+/* A message for each such key, once, with the services (or networks, …) that have it; NULL where there is none. In the
+ * arena. */
 char **ignored_keys(Arena *arena, const Project *project);
 
 #endif

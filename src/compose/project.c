@@ -10,6 +10,7 @@
 #include "compose/output.h"
 #include "compose/typed.h"
 #include "compose/typed_values.h"
+#include "compose/xsecurity.h"
 #include "compose/yaml_tree.h"
 
 char **typed_texts(Arena *arena, const Node *list)
@@ -156,6 +157,7 @@ void typed_fill(Project *project, const Node *model, const Node *disabled)
         fill_volumes(project, node_get(model, "volumes"));
         project->secrets = fill_files(project, node_get(model, "secrets"), &project->n_secrets);
         project->configs = fill_files(project, node_get(model, "configs"), &project->n_configs);
+        x_berth_fill_secrets(project);
 }
 
 /* What variables held when the files were loaded. */
@@ -305,11 +307,17 @@ char *project_config_text(const Project *project, bool json)
 static void hash_text(const Service *service, JsonStyle style, Output *out)
 {
         static const char *const left_out[] = { "build", "pull_policy", "scale", "depends_on", "profiles" };
+        static const char *const of_x_berth[] = { "access", "migrations", "roles", "silence", "tls" };
         Arena *arena = arena_create();
-        Node *copy = node_copy(arena, service->node), *deploy = node_get(copy, "deploy");
+        Node *copy = node_copy(arena, service->node), *deploy = node_get(copy, "deploy"),
+             *x_berth = node_get(copy, "x-berth");
 
         for (size_t i = 0; i < ARRAY_SIZE(left_out); i++)
                 node_remove(copy, left_out[i]);
+        for (size_t i = 0; node_is(x_berth, NODE_MAP) && i < ARRAY_SIZE(of_x_berth); i++)
+                node_remove(x_berth, of_x_berth[i]);
+        if (node_is(x_berth, NODE_MAP) && x_berth->n_entries == 0)
+                node_remove(copy, "x-berth");
         if (deploy)
                 node_remove(deploy, "replicas");
         output_json(out, copy, style);

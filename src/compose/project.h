@@ -51,7 +51,7 @@ typedef struct ServiceNetwork {
         char *network; /* key of Project.networks */
         char **aliases;
         char *ipv4_address, *ipv6_address, *mac_address;
-        int64_t priority; /* 0 */
+        int64_t priority; /* gw_priority, else priority; 0 */
 } ServiceNetwork;
 
 typedef struct FileReference { /* a secret or config in a service */
@@ -206,6 +206,8 @@ typedef struct FileSource { /* a top-level secret or config; at most one of file
         char *file;        /* absolute */
         char *environment; /* name of the variable */
         char *content;     /* configs; and what `environment` resolved to when the model was loaded */
+        char **command;    /* prints the content: an external secret that x-berth tells how to get; NULL */
+        int64_t command_timeout_ns;
         KeyValues labels;
         const Node *node;
 } FileSource;
@@ -261,6 +263,10 @@ typedef struct LoadOptions {
 int project_load(const LoadOptions *options, Project **ret, Error **err);
 void project_free(Project *project);
 DEFINE_CLEANUP(Project, project_free);
+
+/* Ports in the short form, as `run -p` has them: "[ip:]host:container[/protocol]", ranges too. One of them per port of the
+ * container, in the arena. ERROR_USAGE. */
+int ports_parse(Arena *arena, const char *text, Port **ret, size_t *ret_length, Error **err);
 
 /* How a project travels to its keeper: the canonical model with every x-*, as one line of JSON, owned by the caller.
  * project_from_json makes an equal project of it. What variables of secrets and configs held does not travel. */

@@ -161,6 +161,7 @@ void canonical_resolve_paths(Loader *loader, Node *root, const char *base)
         each_member(&resolver, node_get(root, "configs"), resolve_file);
         each_member(&resolver, node_get(root, "secrets"), resolve_file);
         each_member(&resolver, node_get(root, "volumes"), resolve_volume);
+        each_member(&resolver, node_get(node_get(root, "x-berth"), "secrets"), resolve_file);
 }
 
 static void set_from_variable(Loader *loader, Node *object, const char *key, const Variables *variables)

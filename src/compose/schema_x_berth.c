@@ -27,15 +27,49 @@ static const Schema migrations = {
         .types = T_MAP,
         .keys = KEYS({ "path", &text }, { "table", &text }, { "lock_timeout", &duration }, { "on_up", &flag }),
 };
+static const Schema texts = { .types = T_LIST, .items = &text, .unique = true };
+static const Schema text_or_texts = { .types = T_STRING | T_LIST,
+                                      .items = &text,
+                                      .check = check_identifier,
+                                      .expected = "some text" };
+static const Schema days = { .types = T_INT, .bounded = true, .low = 1, .high = 3650 };
+static const Schema tls_mode = { .types = T_STRING | T_BOOL, .words = WORDS("on", "off", "required") };
+static const Schema tls = {
+        .types = T_BOOL | T_STRING | T_MAP,
+        .words = WORDS("on", "off", "required"),
+        .keys = KEYS({ "mode", &tls_mode }, { "path", &text }, { "names", &texts }, { "days", &days }),
+};
+static const Schema method = { .types = T_STRING, .words = WORDS("scram-sha-256", "cert", "reject") };
+static const Schema access_rule = {
+        .types = T_MAP,
+        .keys = KEYS({ "databases", &text_or_texts }, { "roles", &text_or_texts }, { "networks", &text_or_texts },
+                     { "method", &method }),
+};
+static const Schema access = { .types = T_LIST, .items = &access_rule };
+static const Schema kind = { .types = T_STRING, .words = WORDS("owner", "app", "readonly", "monitor") };
+static const Schema role = {
+        .types = T_MAP,
+        .keys = KEYS({ "kind", &kind }, { "secret", &text }, { "databases", &text_or_texts }),
+        .required = WORDS("kind", "secret"),
+};
+static const Schema roles = { .types = T_MAP, .names = NAMES_ANY, .values = &role };
+static const Schema command = { .types = T_LIST, .items = &text };
+static const Schema secret = {
+        .types = T_MAP,
+        .keys = KEYS({ "command", &command }, { "timeout", &duration }, { "file", &text }),
+};
+static const Schema secrets = { .types = T_MAP, .names = NAMES_RESOURCE, .values = &secret };
 
 const Schema schema_x_berth_top = {
         .types = T_NULL | T_MAP,
         .keys = KEYS({ "images", &images }, { "template", &on_off }, { "migrations", &migrations },
+                     { "tls", &tls }, { "access", &access }, { "roles", &roles }, { "secrets", &secrets },
                      { "silence", &silence }),
 };
 
 const Schema schema_x_berth_service = {
         .types = T_NULL | T_MAP,
         .keys = KEYS({ "postgres", &flag }, { "images", &images }, { "template", &on_off },
-                     { "migrations", &migrations }, { "silence", &silence }),
+                     { "migrations", &migrations }, { "tls", &tls }, { "access", &access }, { "roles", &roles },
+                     { "silence", &silence }),
 };

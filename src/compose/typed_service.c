@@ -15,14 +15,15 @@ static void read_command(Arena *arena, const Node *service, const char *key, cha
         *ret = typed_texts(arena, node);
 }
 
-static void read_ports(Arena *arena, const Node *list, Service *service)
+static void read_ports(Arena *arena, const Node *list, Port **ret, size_t *ret_length)
 {
         if (!node_is(list, NODE_LIST))
                 return;
-        service->ports = arena_new_array(arena, Port, list->n_items + 1);
+        *ret = arena_new_array(arena, Port, list->n_items + 1);
+        *ret_length = 0;
         NODE_FOREACH_ITEM(item, list)
         {
-                Port *port = &service->ports[service->n_ports++];
+                Port *port = &(*ret)[(*ret_length)++];
 
                 port->host_ip = typed_text(arena, *item, "host_ip");
                 port->published = typed_text(arena, *item, "published");
@@ -30,6 +31,17 @@ static void read_ports(Arena *arena, const Node *list, Service *service)
                 port->protocol = typed_text(arena, *item, "protocol");
                 port->mode = typed_text(arena, *item, "mode");
         }
+}
+
+int ports_parse(Arena *arena, const char *text, Port **ret, size_t *ret_length, Error **err)
+{
+        const char *reason = NULL;
+        const Node *list = short_port(arena, NULL, text, &reason);
+
+        if (!list)
+                return error_set(err, ERROR_USAGE, "publish \"%s\": %s", text, reason);
+        read_ports(arena, list, ret, ret_length);
+        return 0;
 }
 
 static void read_mount(Arena *arena, const Node *node, Mount *mount)
@@ -81,7 +93,7 @@ static void read_networks(Arena *arena, const Node *map, Service *service)
                 network->ipv4_address = typed_text(arena, entry->value, "ipv4_address");
                 network->ipv6_address = typed_text(arena, entry->value, "ipv6_address");
                 network->mac_address = typed_text(arena, entry->value, "mac_address");
-                network->priority = typed_int(entry->value, "priority", 0);
+                network->priority = typed_int(entry->value, "gw_priority", typed_int(entry->value, "priority", 0));
         }
 }
 
@@ -336,7 +348,7 @@ void typed_service(Arena *arena, const char *name, const Node *node, Service *se
         read_plain(arena, node, service);
         read_command(arena, node, "command", &service->command, &service->has_command);
         read_command(arena, node, "entrypoint", &service->entrypoint, &service->has_entrypoint);
-        read_ports(arena, node_get(node, "ports"), service);
+        read_ports(arena, node_get(node, "ports"), &service->ports, &service->n_ports);
         read_mounts(arena, node_get(node, "volumes"), service);
         read_networks(arena, node_get(node, "networks"), service);
         read_files(arena, node_get(node, "secrets"), "/run/secrets", &service->secrets, &service->n_secrets);

@@ -4,6 +4,15 @@
 #include "base/strv.h"
 #include "compose/typed_values.h"
 
+static const char *const image_choices[] = {
+        [IMAGE_CHOICE_AUTO] = "auto", [IMAGE_CHOICE_HOST] = "host", [IMAGE_CHOICE_REGISTRY] = "registry"
+};
+
+const char *image_choice_name(ImageChoice choice)
+{
+        return image_choices[choice];
+}
+
 static void read_level(const Project *project, const Node *node, XBerth *ret, char ***silence)
 {
         const Node *migrations = node_get(node, "migrations"), *template = node_get(node, "template");
@@ -11,9 +20,9 @@ static void read_level(const Project *project, const Node *node, XBerth *ret, ch
         char *text;
 
         if (images)
-                ret->images = streq(images, "host")       ? IMAGES_HOST
-                              : streq(images, "registry") ? IMAGES_REGISTRY
-                                                          : IMAGES_AUTO;
+                for (size_t i = 0; i < ARRAY_SIZE(image_choices); i++)
+                        if (streq(images, image_choices[i]))
+                                ret->images = (ImageChoice)i;
         if (node_is(template, NODE_BOOL))
                 ret->use_template = template->boolean;
         else if (node_text(template))

@@ -4,7 +4,9 @@
 
 #include "compose/project.h"
 
-typedef enum ImageChoice { IMAGES_AUTO, IMAGES_HOST, IMAGES_REGISTRY } ImageChoice;
+typedef enum ImageChoice { IMAGE_CHOICE_AUTO, IMAGE_CHOICE_HOST, IMAGE_CHOICE_REGISTRY } ImageChoice;
+
+const char *image_choice_name(ImageChoice choice); /* "auto", "host", "registry" */
 
 typedef struct XBerth {
         int postgres; /* 1, 0, or -1: not said (of services only) */

@@ -17,6 +17,7 @@ static const struct {
         [PLAN_CONTAINER_START] = { "start", "container" },
         [PLAN_CONTAINER_STOP] = { "stop", "container" },
         [PLAN_CONTAINER_REMOVE] = { "remove", "container" },
+        [PLAN_MIGRATE] = { "migrate", "database" },
         [PLAN_WAIT] = { "wait", "service" },
 };
 

@@ -19,10 +19,18 @@ typedef enum PlanVerb {
         PLAN_CONTAINER_START,
         PLAN_CONTAINER_STOP,
         PLAN_CONTAINER_REMOVE,
+        PLAN_MIGRATE,           /* what is pending of the migrations of `service`, in a container that runs */
         PLAN_WAIT,              /* until the containers of `service` satisfy `condition` */
 } PlanVerb;
 
 #define PLAN_NONE SIZE_MAX
+
+/* What MIGRATE needs, filled in by who carries the plan out. */
+typedef struct PlanMigration {
+        char *folder;
+        char *table;            /* NULL: the default */
+        int64_t lock_timeout_ns; /* -1: the default */
+} PlanMigration;
 
 typedef struct PlanAction {
         PlanVerb verb;
@@ -35,11 +43,13 @@ typedef struct PlanAction {
         NetworkSpec *network;   /* NETWORK_CREATE */
         VolumeSpec *volume;     /* VOLUME_CREATE */
         char *new_name;         /* RENAME */
+        PlanMigration migration; /* MIGRATE; strings in the plan's arena */
         bool recreate;          /* part of replacing a container by a new one */
         bool oneoff;
         bool remove_volumes;    /* REMOVE: anonymous volumes too */
         bool optional;          /* its failure, and that of what it waits for, is a warning */
         bool running_is_enough; /* WAIT, HEALTHY: a container without a check need only run */
+        bool at_end;            /* WAIT of `--wait`: its time is limited */
         DependencyCondition condition; /* WAIT */
         VECTOR(size_t) after;   /* indices of actions that must have succeeded */
 } PlanAction;
@@ -61,6 +71,7 @@ typedef struct PlanService {
         const Image *image;
         const char *config_hash;
         int postgres;           /* as SpecInput.postgres */
+        bool migrate;           /* where it is a database: its migrations run once it is healthy, before what depends on it */
 } PlanService;
 
 typedef struct PlanScale {

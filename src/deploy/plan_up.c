@@ -8,6 +8,8 @@ typedef struct ServicePlan {
         const PlanService *input;
         bool selected, planned, explicit;
         bool updated;           /* a container of it was made anew */
+        bool is_database;
+        size_t migrate;         /* PLAN_NONE */
         VECTOR(size_t) creates, starts, stops;
 } ServicePlan;
 
@@ -405,6 +407,7 @@ static int plan_number(Planner *planner, ServicePlan *service, int number, Error
         if (r < 0)
                 return r;
         strv_add(&planner->plan->containers, spec->name);
+        service->is_database = streq_ptr(strv_env_get(spec->annotations, ANNOTATION_DATABASE), "true");
         if (!container) {
                 _cleanup_free_ char *name = xstrdup(spec->name);
                 create = add_create(planner, service, TAKE_PTR(spec), "it does not exist yet");
@@ -419,6 +422,23 @@ static int plan_number(Planner *planner, ServicePlan *service, int number, Error
         else if (container->manually_stopped)
                 finish_stop(planner, service, container);
         return 0;
+}
+
+/* Its migrations: after it is healthy, and before whatever depends on it. */
+static void add_migration(Planner *planner, ServicePlan *service)
+{
+        const char *name = service->input->service->name;
+        size_t wait;
+
+        if (!service->input->migrate || !service->is_database || planner->options->no_start)
+                return;
+        wait = plan_add(planner->plan, PLAN_WAIT, name, name, NULL, "its migrations run");
+        plan_at(planner->plan, wait)->condition = DEPENDENCY_HEALTHY;
+        plan_at(planner->plan, wait)->running_is_enough = true;
+        service->migrate = plan_add(planner->plan, PLAN_MIGRATE, name, name, NULL, "what is pending runs at up");
+        VECTOR_FOREACH(start, &service->starts)
+                plan_after(planner->plan, wait, *start);
+        plan_after(planner->plan, service->migrate, wait);
 }
 
 static bool dependency_is_started(const ServicePlan *dependency)
@@ -449,6 +469,7 @@ static void add_waits(Planner *planner, ServicePlan *service)
                                 plan_after(plan, wait, *start);
                 VECTOR_FOREACH(start, &service->starts) {
                         plan_after(plan, *start, wait);
+                        plan_after(plan, *start, other->migrate);
                         if (wait == PLAN_NONE)
                                 VECTOR_FOREACH(earlier, &other->starts)
                                         plan_after(plan, *start, *earlier);
@@ -513,6 +534,7 @@ static int plan_service(Planner *planner, ServicePlan *service, Error **err)
         }
         restart_with_dependencies(planner, service);
         add_waits(planner, service);
+        add_migration(planner, service);
         return 0;
 }
 
@@ -574,9 +596,10 @@ static void plan_final_waits(Planner *planner)
                 wait = plan_add(planner->plan, PLAN_WAIT, service->input->service->name, service->input->service->name, NULL,
                                 "--wait");
                 plan_at(planner->plan, wait)->condition = awaited_condition(planner, service->input->service->name);
-                plan_at(planner->plan, wait)->running_is_enough = true;
+                plan_at(planner->plan, wait)->running_is_enough = plan_at(planner->plan, wait)->at_end = true;
                 VECTOR_FOREACH(start, &service->starts)
                         plan_after(planner->plan, wait, *start);
+                plan_after(planner->plan, wait, service->migrate);
         }
 }
 
@@ -591,6 +614,7 @@ static int planner_select(Planner *planner, Error **err)
         for (size_t i = 0; i < planner->project->n_services; i++) {
                 ServicePlan *service = &planner->services[i];
                 service->input = &planner->input->services[i];
+                service->migrate = PLAN_NONE;
                 service->selected = strv_contains(selected, planner->project->services[i].name);
                 service->explicit = service_is_selected_by_name(planner, planner->project->services[i].name);
         }

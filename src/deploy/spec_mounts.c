@@ -247,7 +247,9 @@ static int add_file(ContainerSpec *spec, const SpecInput *input, const FileRefer
                 return error_set(err, ERROR_INVALID, "service \"%s\" refers to undefined %s %s", input->service->name, what,
                                  reference->source);
         if (source->external)
-                return error_set(err, ERROR_UNSUPPORTED, "unsupported external %s %s", what, source->name);
+                return error_hint(err, error_set(err, ERROR_UNSUPPORTED, "unsupported external %s %s", what, source->name),
+                                  secret ? "Say where it comes from: x-berth: {secrets: {%s: {command: [...]}}} or {file: PATH}."
+                                         : "Give the file of %s.", source->key);
         *file = (SpecFile){
                 .target = reference->target ? arena_strdup(spec->arena, reference->target)
                                             : arena_printf(spec->arena, secret ? "/run/secrets/%s" : "/%s", source->key),
@@ -260,7 +262,9 @@ static int add_file(ContainerSpec *spec, const SpecInput *input, const FileRefer
                 .in_memory = secret || !source->file || reference->uid >= 0 || reference->gid >= 0 || reference->mode >= 0,
         };
         if (!file->host_path && !file->content)
-                return error_set(err, ERROR_NOT_FOUND, "%s \"%s\" of service \"%s\": environment variable \"%s\" is not set",
+                return error_set(err, ERROR_NOT_FOUND,
+                                 source->command ? "%s \"%s\" of service \"%s\": its command was not run%s"
+                                                 : "%s \"%s\" of service \"%s\": environment variable \"%s\" is not set",
                                  what, source->key, input->service->name, source->environment ? source->environment : "");
         file->content_size = file->content ? strlen(file->content) : 0;
         spec->n_files++;

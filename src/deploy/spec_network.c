@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "base/parse.h"
 #include "base/strv.h"
 #include "base/vector.h"
@@ -101,81 +103,64 @@ int spec_add_networks(ContainerSpec *spec, const SpecInput *input, Error **err)
         return 0;
 }
 
-/* The number-th port of "8000-8010", or of a single one; 0 where any will do. */
-static int pick_host_port(const SpecInput *input, const char *published, uint16_t *ret, Error **err)
+/* "8000", the range "8000-8010", or NULL: any port. */
+static int read_published(const char *published, SpecPort *ret, Error **err)
 {
         _cleanup_strv_ char **ends = NULL;
         int64_t first, last;
 
-        *ret = 0;
         if (isempty(published))
                 return 0;
         ends = strv_split(published, '-');
         if (!parse_int64(ends[0], 0, 65535, &first) || !parse_int64(ends[1] ? ends[1] : ends[0], first, 65535, &last))
-                return error_set(err, ERROR_INVALID, "service \"%s\": ports: \"%s\" is no port", input->service->name,
-                                 published);
-        *ret = (uint16_t)MIN(first + input->number - 1, last);
-        if (first == last)
-                *ret = (uint16_t)first;
+                return error_set(err, ERROR_INVALID, "ports: \"%s\" is no port", published);
+        ret->host_port = (uint16_t)first;
+        ret->host_port_last = (uint16_t)(last > first ? last : 0);
         return 0;
 }
 
-/* "[ip:]host:container[/proto]" or "container[/proto]", as `run -p` has it. */
-static int parse_publish(const char *text, Arena *arena, SpecPort *ret, Error **err)
+static int add_port(ContainerSpec *spec, const Port *port, Error **err)
 {
-        _cleanup_free_ char *copy = xstrdup(text);
-        char *slash = strchr(copy, '/'), *target, *host = NULL, *colon;
-        int64_t container_port, host_port = 0;
+        SpecPort *ret = &spec->ports[spec->n_ports++];
 
-        *ret = (SpecPort){ 0 };
-        if (slash) {
-                *slash = '\0';
-                ret->udp = streq(slash + 1, "udp");
-        }
-        target = strrchr(copy, ':');
-        if (target) {
-                *target++ = '\0';
-                colon = strrchr(copy, ':');
-                host = colon ? colon + 1 : copy;
-                if (colon) {
-                        *colon = '\0';
-                        ret->host_ip = arena_strdup(arena, copy);
-                }
-        } else {
-                target = copy;
-        }
-        if (!parse_int64(target, 1, 65535, &container_port) || (host && *host && !parse_int64(host, 0, 65535, &host_port)))
-                return error_set(err, ERROR_USAGE, "invalid port \"%s\": expected [ip:]host:container[/protocol]", text);
-        ret->host_port = (uint16_t)host_port;
-        ret->container_port = (uint16_t)container_port;
-        return 0;
+        if (port->protocol && streq(port->protocol, "sctp"))
+                return error_set(err, ERROR_UNSUPPORTED, "ports: %d/sctp: only tcp and udp are published", port->target);
+        ret->host_ip = arena_strdup(spec->arena, port->host_ip);
+        ret->container_port = port->target;
+        ret->udp = port->protocol && streq(port->protocol, "udp");
+        return read_published(port->published, ret, err);
+}
+
+static int add_ports(ContainerSpec *spec, const Port *ports, size_t n_ports, Error **err)
+{
+        SpecPort *all = arena_new_array(spec->arena, SpecPort, spec->n_ports + n_ports + 1);
+        int r = 0;
+
+        if (spec->n_ports)
+                memcpy(all, spec->ports, spec->n_ports * sizeof(*all));
+        spec->ports = all;
+        for (size_t i = 0; r >= 0 && i < n_ports; i++)
+                r = add_port(spec, &ports[i], err);
+        return r;
 }
 
 int spec_add_ports(ContainerSpec *spec, const SpecInput *input, Error **err)
 {
-        const Service *service = input->service;
         const SpecOverrides *overrides = input->overrides;
-        size_t n_service = overrides && !overrides->service_ports ? 0 : service->n_ports;
-        char **publish = overrides ? overrides->publish : NULL;
-        int r;
+        int r = 0;
 
-        spec->ports = arena_new_array(spec->arena, SpecPort, n_service + strv_length(publish));
-        for (size_t i = 0; i < n_service; i++) {
-                const Port *port = &service->ports[i];
-                SpecPort *ret = &spec->ports[spec->n_ports++];
-                ret->host_ip = arena_strdup(spec->arena, port->host_ip);
-                ret->container_port = port->target;
-                ret->udp = port->protocol && streq(port->protocol, "udp");
-                r = pick_host_port(input, port->published, &ret->host_port, err);
-                if (r < 0)
-                        return r;
+        if (!overrides || overrides->service_ports)
+                r = add_ports(spec, input->service->ports, input->service->n_ports, err);
+        STRV_FOREACH(text, overrides ? overrides->publish : NULL) {
+                Port *ports = NULL;
+                size_t n_ports = 0;
+
+                if (r >= 0)
+                        r = ports_parse(spec->arena, *text, &ports, &n_ports, err);
+                if (r >= 0)
+                        r = add_ports(spec, ports, n_ports, err);
         }
-        STRV_FOREACH(text, publish) {
-                r = parse_publish(*text, spec->arena, &spec->ports[spec->n_ports++], err);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        return error_prefix(err, r, "service \"%s\"", input->service->name);
 }
 
 NetworkSpec *spec_network(Arena *arena, const Project *project, const Network *network)

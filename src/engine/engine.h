@@ -65,6 +65,7 @@ typedef struct SpecFile {       /* a secret or config */
 typedef struct SpecPort {
         char *host_ip;          /* NULL: all addresses */
         uint16_t host_port;     /* 0: any free one, told by inspect */
+        uint16_t host_port_last; /* the first free one of host_port to this is taken at each start; 0: host_port alone */
         uint16_t container_port;
         bool udp;
 } SpecPort;
@@ -94,6 +95,7 @@ typedef struct ContainerSpec {
         char *image;            /* reference as written, for display */
         char *image_id;         /* what to run */
         char **argv;            /* entrypoint and command joined; never empty */
+        char **launcher;        /* put before argv, which it becomes in the end; not shown. NULL: none */
         char **environment;     /* KEY=VALUE, image's and service's merged */
         char *user;             /* "uid[:gid]" or names of the image; NULL: root */
         char *working_dir;      /* NULL: / */

@@ -38,6 +38,7 @@ static const FieldTable file_table = FIELD_TABLE(SpecFile, file_fields);
 static const Field port_fields[] = {
         FIELD(SpecPort, FIELD_STRING, host_ip),
         FIELD(SpecPort, FIELD_UINT16, host_port),
+        FIELD(SpecPort, FIELD_UINT16, host_port_last),
         FIELD(SpecPort, FIELD_UINT16, container_port),
         FIELD(SpecPort, FIELD_BOOL, udp),
 };
@@ -74,7 +75,7 @@ static const FieldTable device_table = FIELD_TABLE(SpecDevice, device_fields);
 
 static const Field spec_fields[] = {
         STRING(name), STRING(project), STRING(service), FIELD(ContainerSpec, FIELD_INT, number), BOOL(oneoff),
-        STRING(image), STRING(image_id), STRV(argv), STRV(environment), STRING(user), STRING(working_dir),
+        STRING(image), STRING(image_id), STRV(argv), STRV(launcher), STRV(environment), STRING(user), STRING(working_dir),
         STRING(hostname), STRING(domainname),
         BOOL(tty), BOOL(open_stdin), BOOL(read_only), BOOL(privileged), BOOL(init), BOOL(no_new_privileges),
         STRV(group_add), STRV(cap_add), STRV(cap_drop), STRV(security_opt),

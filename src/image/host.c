@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/strv.h"
+#include "base/tree.h"
 #include "image/config.h"
 #include "image/index.h"
 #include "state/document.h"
@@ -144,15 +145,6 @@ static int write_description(const char *folder, const HostRecipe *recipe, Error
         return document_save(path, IMAGE_FORMAT, document, err);
 }
 
-static int sync_folder(const char *folder, Error **err)
-{
-        _cleanup_close_ int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        if (fd < 0 || syncfs(fd) < 0)
-                return error_set_errno(err, errno, "sync \"%s\"", folder);
-        return 0;
-}
-
 static int make_image(const char *folder, const HostRecipe *recipe, Error **err)
 {
         _cleanup_free_ char *temporary = xasprintf("%s.tmp", folder);
@@ -164,7 +156,7 @@ static int make_image(const char *folder, const HostRecipe *recipe, Error **err)
         if (r == 0)
                 r = write_description(temporary, recipe, err);
         if (r == 0)
-                r = sync_folder(temporary, err);
+                r = tree_sync(temporary, err);
         if (r == 0 && rename(temporary, folder) < 0)
                 r = error_set_errno(err, errno, "rename to \"%s\"", folder);
         if (r < 0)

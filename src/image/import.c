@@ -10,6 +10,7 @@
 #include "base/strv.h"
 #include "image/load.h"
 #include "image/manifest.h"
+#include "image/platform.h"
 #include "image/reference.h"
 #include "image/store.h"
 #include "state/document.h"

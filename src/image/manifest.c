@@ -1,9 +1,8 @@
 #include "image/manifest.h"
 
-#include <sys/utsname.h>
-
 #include "base/mem.h"
 #include "base/strv.h"
+#include "image/platform.h"
 #include "image/reference.h"
 #include "state/document.h"
 
@@ -65,20 +64,6 @@ int manifest_parse(const json_t *json, Manifest *ret, Error **err)
         return 0;
 }
 
-char *platform_of_machine(void)
-{
-        static const char *const names[][2] = {
-                { "x86_64", "amd64" }, { "aarch64", "arm64" }, { "i686", "386" }, { "armv7l", "arm/v7" },
-        };
-        struct utsname machine;
-
-        uname(&machine);
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-                if (streq(machine.machine, names[i][0]))
-                        return xasprintf("linux/%s", names[i][1]);
-        return xasprintf("linux/%s", machine.machine);
-}
-
 static char *platform_of_entry(const json_t *entry)
 {
         const json_t *platform = json_object_get(entry, "platform");
@@ -86,14 +71,6 @@ static char *platform_of_entry(const json_t *entry)
 
         return xasprintf("%s/%s%s%s", json_get_string(platform, "os", "unknown"),
                          json_get_string(platform, "architecture", "unknown"), *variant ? "/" : "", variant);
-}
-
-/* "linux/arm64/v8" fits where "linux/arm64" is asked for. */
-static bool platform_fits(const char *have, const char *wanted)
-{
-        const char *rest = startswith(have, wanted);
-
-        return rest && (*rest == '\0' || *rest == '/');
 }
 
 int manifest_select(const json_t *list, const char *platform, char **ret_digest, Error **err)

@@ -29,7 +29,5 @@ int manifest_parse(const json_t *json, Manifest *ret, Error **err);
 /* The entry of a list that fits platform ("linux/arm64", "linux/arm/v7"; NULL: this machine's). *ret_digest is the
  * caller's. ERROR_NOT_FOUND names the platforms there are. */
 int manifest_select(const json_t *list, const char *platform, char **ret_digest, Error **err);
-/* "linux/amd64": this machine's; owned by the caller. */
-char *platform_of_machine(void);
 
 #endif

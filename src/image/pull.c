@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "image/host.h"
+#include "image/platform.h"
 #include "image/reference.h"
 #include "state/document.h"
 #include "state/worker.h"
@@ -49,15 +50,18 @@ static bool is_stored(const Layout *layout, const char *reference)
 }
 
 /* ERROR_UNSUPPORTED: the policy or the name leaves it to a registry. */
-static int find_on_host(const Layout *layout, const char *reference, ImagePolicy policy, const ImageProgress *progress,
-                        Error **err)
+static int find_on_host(const Layout *layout, const char *reference, ImagePolicy policy, const char *platform,
+                        const ImageProgress *progress, Error **err)
 {
+        _cleanup_free_ char *machine = platform_of_machine();
         _cleanup_reference_ Reference parsed = { 0 };
         _cleanup_image_ Image *image = NULL;
         int r = reference_parse(reference, &parsed, err);
 
         if (r < 0)
                 return r;
+        if (policy == IMAGES_AUTO && platform && !platform_serves(machine, platform))
+                return -ERROR_UNSUPPORTED;
         if (policy == IMAGES_REGISTRY || (policy == IMAGES_AUTO && is_stored(layout, reference)))
                 return -ERROR_UNSUPPORTED;
         r = host_image_find(layout, &parsed, policy, &image, err);
@@ -80,7 +84,7 @@ int image_pull(const Layout *layout, const char *reference, ImagePolicy policy, 
         _cleanup_error_ Error *host_error = NULL;
         _cleanup_json_ json_t *result = NULL;
         json_t *params;
-        int r = find_on_host(layout, reference, policy, progress, &host_error);
+        int r = find_on_host(layout, reference, policy, platform, progress, &host_error);
 
         if (r == 0 || (r != -ERROR_UNSUPPORTED && (policy == IMAGES_HOST || r != -ERROR_NOT_FOUND)))
                 return error_move(err, &host_error, r);

@@ -27,12 +27,25 @@ static int check_files(const ContainerSpec *spec, Error **err)
         return 0;
 }
 
-static int check_binds(const ContainerSpec *spec, Error **err)
+static int relative_target(const ContainerSpec *spec, const char *target, Error **err)
+{
+        int r = error_set(err, ERROR_INVALID, "service \"%s\": mount target \"%s\" is not an absolute path",
+                          spec->service, target);
+
+        /* As docker compose has it. */
+        return target[0] && target[1] == ':' ? error_hint(err, r, "A letter before a colon is read as a drive: give the "
+                                                                  "volume a longer name, or write the long form.")
+                                             : r;
+}
+
+static int check_mounts(const ContainerSpec *spec, Error **err)
 {
         struct stat status;
 
         for (size_t i = 0; i < spec->n_mounts; i++) {
                 const SpecMount *mount = &spec->mounts[i];
+                if (*mount->target != '/')
+                        return relative_target(spec, mount->target, err);
                 if (mount->kind != SPEC_MOUNT_BIND || mount->create_host_path || stat(mount->source, &status) == 0)
                         continue;
                 return error_set(err, ERROR_NOT_FOUND, "service \"%s\": bind source path does not exist: %s", spec->service,
@@ -80,13 +93,18 @@ static bool addresses_meet(const char *a, const char *b)
         return any_a || any_b || streq(a, b);
 }
 
+/* Of a range another one may be free: that shows when it is tried. */
+static bool ports_clash(const SpecPort *a, const SpecPort *b)
+{
+        return a->host_port && !a->host_port_last && !b->host_port_last && a->host_port == b->host_port &&
+               a->udp == b->udp && addresses_meet(a->host_ip, b->host_ip);
+}
+
 static const SpecPort *find_clash(const ContainerSpec *a, const ContainerSpec *b)
 {
         for (size_t i = 0; i < a->n_ports; i++)
                 for (size_t k = 0; k < b->n_ports; k++)
-                        if (a->ports[i].host_port && a->ports[i].host_port == b->ports[k].host_port &&
-                            a->ports[i].udp == b->ports[k].udp &&
-                            addresses_meet(a->ports[i].host_ip, b->ports[k].host_ip))
+                        if (ports_clash(&a->ports[i], &b->ports[k]))
                                 return &a->ports[i];
         return NULL;
 }
@@ -155,7 +173,7 @@ static int check_container(const Preparation *preparation, const ContainerList *
 
         r = check_files(spec, err);
         if (r >= 0)
-                r = check_binds(spec, err);
+                r = check_mounts(spec, err);
         if (r >= 0)
                 r = check_name(preparation, spec, err);
         if (r >= 0)
@@ -175,6 +193,18 @@ static bool publishes_ports(const Plan *plan)
         return false;
 }
 
+static int check_action(const Preparation *preparation, const ContainerList *others, size_t index, Error **err)
+{
+        const PlanAction *action = &preparation->plan->actions.items[index];
+        const KeeperParts *parts = &preparation->parts;
+
+        if (action->network && parts->check_network)
+                return parts->check_network(action->network, err);
+        if (action->volume && parts->check_volume)
+                return parts->check_volume(action->volume, err);
+        return action->spec ? check_container(preparation, others, index, err) : 0;
+}
+
 int preparation_check(Preparation *preparation, Error **err)
 {
         Engine *engine = preparation->parts.engine;
@@ -185,7 +215,6 @@ int preparation_check(Preparation *preparation, Error **err)
         if (publishes_ports(plan))
                 r = engine->operations->container_list(engine, NULL, &others, err);
         for (size_t i = 0; r >= 0 && i < plan->actions.length; i++)
-                if (plan->actions.items[i].spec)
-                        r = check_container(preparation, &others, i, err);
+                r = check_action(preparation, &others, i, err);
         return r;
 }

@@ -80,9 +80,11 @@ void preparation_add_templates(Preparation *preparation)
                 if (action->verb != PLAN_CONTAINER_CREATE || !image || !is_database(action->spec) || dry_run ||
                     !wants_template(preparation, action->service))
                         continue;
-                /* Without a template a first start takes longer, and nothing else. */
-                if (template_offer(layout, image, action->spec, &error) < 0 ||
-                    template_prepare(layout, preparation->parts.engine, image, action->spec, &error) < 0)
+                /* Without a template a first start takes longer, and nothing else. Images of others may have their
+                 * own ideas of what initdb is: that is no news. */
+                if ((template_offer(layout, image, action->spec, &error) < 0 ||
+                     template_prepare(layout, preparation->parts.engine, image, action->spec, &error) < 0) &&
+                    image->source == IMAGE_SOURCE_HOST)
                         strv_addf(&preparation->plan->warnings, "service \"%s\": %s", action->service, error->message);
         }
 }

@@ -87,7 +87,7 @@ static void tell_running(Deployment *deployment, const Plan *plan)
                 const Unit *unit = watch_find_name(request->keeper, *name);
                 bool touched = false;
                 for (size_t i = 0; i < plan->actions.length; i++)
-                        touched |= streq(plan->actions.items[i].name, *name) && plan->actions.items[i].verb != PLAN_WAIT;
+                        touched |= streq(plan->actions.items[i].name, *name) && plan->actions.items[i].verb < PLAN_MIGRATE;
                 if (!touched && unit)
                         request_resource(request, "container", unit->name, unit->service, unit->id, "running", NULL);
         }
@@ -184,11 +184,9 @@ static void on_pulled(void *context, int result, Error *error)
         request_resource(deployment->request, "image", pull->image->reference, pull->image->service, NULL,
                          result < 0 ? "failed" : "pulled", result < 0 ? error->message : NULL);
         if (result < 0 && !deployment->error) {
-                error_set(&deployment->error, error->kind, "%s", error->message);
-                if (error->hint)
-                        error_hint(&deployment->error, 0, "%s", error->hint);
-                error_prefix(&deployment->error, 0, "service \"%s\": image %s", pull->image->service,
-                             pull->image->reference);
+                deployment->error = error_copy(error);
+                error_prefix(&deployment->error, 0, "service \"%s\": image %s (%s)", pull->image->service,
+                             pull->image->reference, pull->image->reason);
         }
         request_progress_done(&pull->progress);
         free(pull);
@@ -219,7 +217,7 @@ static void tell_missing(Deployment *deployment)
         VECTOR_FOREACH(image, &deployment->preparation.missing)
                 json_array_append_new(plan, json_pack("{s:s, s:s, s:s, s:s, s:s}", "action", "pull", "kind", "image", "name",
                                                       image->reference, "service", image->service, "reason",
-                                                      "it is not here yet"));
+                                                      image->reason));
         request_note(deployment->request, "the rest of the plan depends on images that are not here yet");
         request_finish(deployment->request, json_pack("{s:[], s:[], s:o}", "containers", "started", "plan", plan));
         deployment_free(deployment);

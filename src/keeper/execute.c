@@ -93,12 +93,8 @@ static void fail(Execution *execution, size_t index, const Error *error)
         execution->records[index].state = STEP_FAILED;
         if (action->verb != PLAN_WAIT)
                 tell(execution, action, action->id, "failed", error->message);
-        if (!execution->error) {
-                error_set(&execution->error, error->kind, "%s", error->message);
-                execution->error->errno_value = error->errno_value;
-                if (error->hint)
-                        error_hint(&execution->error, 0, "%s", error->hint);
-        }
+        if (!execution->error)
+                execution->error = error_copy(error);
 }
 
 static const char *container_id(const Execution *execution, const PlanAction *action)
@@ -158,12 +154,29 @@ static void step_done(void *context, int result, Error *error)
 
 /* ---- beginning ---- */
 
+/* A container of the service that runs; the lowest of several. */
+static char *find_running(const Execution *execution, const char *service)
+{
+        const Unit *found = NULL;
+
+        STRMAP_FOREACH(entry, &execution->keeper->units) {
+                const Unit *unit = entry->value;
+                if (!unit->oneoff && streq(unit->service, service) && unit->state == CONTAINER_RUNNING &&
+                    (!found || unit->number < found->number))
+                        found = unit;
+        }
+        return found ? arena_strdup(execution->plan->arena, found->id) : NULL;
+}
+
 static void begin_step(Execution *execution, size_t index)
 {
         Keeper *keeper = execution->keeper;
         PlanAction *action = plan_at(execution->plan, index);
         Step *step = xnew(Step);
         Unit *unit;
+
+        if (action->verb == PLAN_MIGRATE)
+                action->id = find_running(execution, action->service);
 
         *step = (Step){
                 .execution = execution,
@@ -172,6 +185,7 @@ static void begin_step(Execution *execution, size_t index)
                 .action = action,
                 .id = container_id(execution, action),
                 .stop_timeout_ms = execution->options.stop_timeout_ms,
+                .layout = keeper->parts.layout,
                 .purge = execution->options.purge,
                 .news = { .exit_fd = -1 },
         };
@@ -209,7 +223,7 @@ static int check_wait(Execution *execution, const PlanAction *action, Error **er
         _cleanup_error_ Error *reason = NULL;
         int r;
 
-        if (action->running_is_enough && execution->timed_out) {
+        if (action->at_end && execution->timed_out) {
                 _cleanup_free_ char *limit = format_duration(execution->options.wait_timeout_ms * NSEC_PER_MSEC);
                 return error_set(err, ERROR_TIMEOUT, "application not healthy after %s", limit);
         }
@@ -249,7 +263,7 @@ static void look(Execution *execution, size_t index)
         } else if (r > 0) {
                 record->state = STEP_DONE;
                 tell_wait(execution, action, NULL);
-        } else if (action->running_is_enough && execution->options.wait_timeout_ms >= 0 && !execution->wait_timer &&
+        } else if (action->at_end && execution->options.wait_timeout_ms >= 0 && !execution->wait_timer &&
                    !execution->timed_out) {
                 execution->wait_timer = loop_add_timer(
                         loop, loop_now_ns(loop) + execution->options.wait_timeout_ms * NSEC_PER_MSEC, on_wait_timeout,

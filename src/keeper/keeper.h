@@ -28,7 +28,9 @@ typedef struct KeeperParts {
         int (*watch_repair)(const Layout *layout, Error **err);
         /* `down --rmi`; ERROR_CONFLICT where a container uses it. NULL: this engine keeps no images of its own */
         int (*remove_image)(const Layout *layout, Engine *engine, const char *reference, Error **err);
-        /* Can these ports be had now? For a check before anything changes; NULL */
+        /* Would these be made, and can these ports be had now? For checks before anything changes; each may be NULL */
+        int (*check_network)(const NetworkSpec *spec, Error **err);
+        int (*check_volume)(const VolumeSpec *spec, Error **err);
         int (*check_ports)(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, Error **err);
 } KeeperParts;
 

@@ -11,6 +11,7 @@
 #include "engine/local/local.h"
 #include "engine/local/network.h"
 #include "engine/local/ports.h"
+#include "engine/local/volume.h"
 #include "image/remove.h"
 
 /* Takes the ports and gives them back: whoever has one of them is named by the error. */
@@ -59,6 +60,8 @@ int local_parts_fill(KeeperParts *parts, Engine **ret_engine, Error **err)
         if (r < 0)
                 return r;
         parts->engine = *ret_engine;
+        parts->check_network = network_check_spec;
+        parts->check_volume = volume_check_spec;
         parts->check_ports = check_ports;
         parts->remove_image = remove_image;
         parts->watch_fd = -1;

@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/strv.h"
+#include "compose/xberth.h"
+#include "keeper/migrations.h"
 #include "state/document.h"
 
 void preparation_done(Preparation *preparation)
@@ -73,92 +75,12 @@ const json_t *preparation_x_berth(const Preparation *preparation, const char *se
         return json_object_get(model, "x-berth");
 }
 
-static const char *image_policy(const Preparation *preparation, const char *service)
+static int postgres_word(const Preparation *preparation, const Service *service)
 {
-        const char *policy = json_get_string(preparation_x_berth(preparation, service), "images", NULL);
+        XBerth settings;
 
-        return policy ? policy : json_get_string(preparation_x_berth(preparation, NULL), "images", "auto");
-}
-
-static int postgres_word(const Preparation *preparation, const char *service)
-{
-        const json_t *word = json_object_get(preparation_x_berth(preparation, service), "postgres");
-
-        return json_is_boolean(word) ? json_is_true(word) : -1;
-}
-
-/* ---- images ---- */
-
-/* "always", "missing" or "never". */
-static const char *pull_policy(const Preparation *preparation, const Service *service)
-{
-        const char *policy = json_get_string(preparation->params, "pull", NULL);
-
-        if (preparation->only_pull && !policy)
-                policy = json_get_string(preparation->params, "policy", "always");
-        if (!policy)
-                policy = service->pull_policy;
-        if (!policy || streq(policy, "if_not_present") || streq(policy, "build"))
-                return "missing";
-        return policy;
-}
-
-static void add_missing(Preparation *preparation, const Service *service, const char *policy)
-{
-        VECTOR_FOREACH(image, &preparation->missing)
-                if (streq(image->reference, service->image))
-                        return;
-        vector_add(&preparation->missing,
-                   (MissingImage){ service->image, service->platform, (char *)policy, service->name });
-}
-
-static int find_image(Preparation *preparation, size_t index, bool may_miss, Error **err)
-{
-        const Service *service = &preparation->project->services[index];
-        Engine *engine = preparation->parts.engine;
-        const char *policy = image_policy(preparation, service->name);
-        _cleanup_error_ Error *reason = NULL;
-        int r;
-
-        if (!service->image)
-                return error_hint(err, error_set(err, ERROR_UNSUPPORTED, "service \"%s\" has only a build section",
-                                                 service->name),
-                                  "Build the image with another tool, load it with `berth image load`, and name it with "
-                                  "`image:`.");
-        if (may_miss && streq(pull_policy(preparation, service), "always") && !streq(policy, "host")) {
-                add_missing(preparation, service, policy);
-                return 0;
-        }
-        r = engine->operations->image_find(engine, service->image, policy, &preparation->images[index], &reason);
-        if (r != -ERROR_NOT_FOUND || !may_miss || streq(policy, "host"))
-                return r < 0 ? error_move(err, &reason, r) : 0;
-        if (streq(pull_policy(preparation, service), "never"))
-                return error_set(err, ERROR_NOT_FOUND, "No such image: %s", service->image);
-        add_missing(preparation, service, policy);
-        return 0;
-}
-
-static void note_source(Preparation *preparation, const Image *image)
-{
-        if (image->source_line && !strv_contains(preparation->notes, image->source_line))
-                strv_add(&preparation->notes, image->source_line);
-}
-
-static int find_images(Preparation *preparation, bool may_miss, Error **err)
-{
-        const Project *project = preparation->project;
-        int r;
-
-        for (size_t i = 0; i < project->n_services; i++) {
-                if (preparation->images[i] || !strv_contains(preparation->selected, project->services[i].name))
-                        continue;
-                r = find_image(preparation, i, may_miss, err);
-                if (r < 0)
-                        return r;
-                if (preparation->images[i])
-                        note_source(preparation, preparation->images[i]);
-        }
-        return 0;
+        x_berth_read(preparation->project, service, &settings);
+        return settings.postgres;
 }
 
 int prepare_load(Preparation *preparation, Error **err)
@@ -183,7 +105,7 @@ int prepare_load(Preparation *preparation, Error **err)
         preparation->images = xnew_array(Image *, project->n_services + 1);
         preparation->hashes = xnew_array(char *, project->n_services + 1);
         preparation->plan_services = xnew_array(PlanService, project->n_services + 1);
-        return find_images(preparation, true, err);
+        return preparation_find_images(preparation, true, err);
 }
 
 /* ---- the plan ---- */
@@ -193,12 +115,16 @@ static void fill_services(Preparation *preparation)
         const Project *project = preparation->project;
 
         for (size_t i = 0; i < project->n_services; i++) {
+                XBerth settings;
+
+                x_berth_read(project, &project->services[i], &settings);
                 preparation->hashes[i] = service_hash(project, &project->services[i]);
                 preparation->plan_services[i] = (PlanService){
                         .service = &project->services[i],
                         .image = preparation->images[i],
                         .config_hash = preparation->hashes[i],
-                        .postgres = postgres_word(preparation, project->services[i].name),
+                        .postgres = postgres_word(preparation, &project->services[i]),
+                        .migrate = settings.migrations_on_up,
                 };
         }
 }
@@ -350,7 +276,7 @@ int prepare_plan(Preparation *preparation, Error **err)
         int r;
 
         preparation->oneoff_create = PLAN_NONE;
-        r = find_images(preparation, false, err);
+        r = preparation_find_images(preparation, false, err);
         if (r < 0)
                 return r;
         fill_services(preparation);
@@ -362,9 +288,12 @@ int prepare_plan(Preparation *preparation, Error **err)
         r = preparation->for_run ? plan_run(preparation, &options, &input, err) : plan_up(&input, &preparation->plan, err);
         if (r < 0)
                 return r;
+        preparation_note_sources(preparation);
         r = preparation_check(preparation, err);
         if (r == 0)
                 r = preparation_guard(preparation, err);
+        if (r == 0)
+                r = preparation_find_migrations(preparation, err);
         if (r == 0)
                 preparation_add_templates(preparation);
         return r;

@@ -9,6 +9,7 @@
 
 typedef struct MissingImage {
         char *reference, *platform, *policy, *service; /* borrowed from the project or the parameters */
+        char *reason;           /* why it must be pulled; in the project's arena */
 } MissingImage;
 
 typedef struct Preparation {
@@ -23,7 +24,7 @@ typedef struct Preparation {
         Image **images;                 /* the same; NULL: not selected */
         char **hashes;
         VECTOR(MissingImage) missing;   /* each reference once */
-        char **notes;                   /* where images come from */
+        char **notes;                   /* where images come from that are new to their service */
         Found found;
         Plan *plan;
         VECTOR(PlanScale) scale;
@@ -38,6 +39,12 @@ int prepare_load(Preparation *preparation, Error **err);
 /* After pulling: finds again what was missing (ERROR_NOT_FOUND now), looks at the state, plans, checks, guards, and has
  * templates made: that may take as long as initdb. */
 int prepare_plan(Preparation *preparation, Error **err);
+
+/* prepare_images.c: finds what is not found yet. may_miss: what is missing, or of another platform, is noted for pulling;
+ * otherwise that is an error. */
+int preparation_find_images(Preparation *preparation, bool may_miss, Error **err);
+/* Notes where images come from that a container is made of for the first time. */
+void preparation_note_sources(Preparation *preparation);
 
 /* services.<name>.x-berth of the model, or the top level's for NULL; NULL where there is none. Borrowed. */
 const json_t *preparation_x_berth(const Preparation *preparation, const char *service);

@@ -106,7 +106,7 @@ void request_warning(Request *request, const char *format, ...)
 typedef struct ProgressEvent {
         Request *request;
         json_t *event;          /* NULL: a resource event of what follows */
-        char *kind, *name, *service, *text;
+        char *kind, *name, *service, *state, *text;
 } ProgressEvent;
 
 static void deliver_event(void *context)
@@ -116,27 +116,34 @@ static void deliver_event(void *context)
         if (item->event)
                 send_event(item->request, item->event);
         else
-                request_resource(item->request, item->kind, item->name, item->service, NULL,
-                                 streq(item->kind, "image") ? "pulling" : "creating", item->text);
+                request_resource(item->request, item->kind, item->name, item->service, NULL, item->state, item->text);
         free(item->kind);
         free(item->name);
         free(item->service);
+        free(item->state);
         free(item->text);
         free(item);
 }
 
-static void defer_event(RequestProgress *progress, json_t *event, const char *text)
+static void defer(const RequestProgress *progress, ProgressEvent event)
 {
-        ProgressEvent *item = xnew(ProgressEvent);
+        event.request = progress->request;
+        loop_defer(progress->request->keeper->parts.loop, deliver_event, xmemdup(&event, sizeof(event)));
+}
 
-        *item = (ProgressEvent){ progress->request, event, xstrdup(progress->kind), xstrdup(progress->name),
-                                 xstrdup(progress->service), xstrdup(text) };
-        loop_defer(progress->request->keeper->parts.loop, deliver_event, item);
+void request_progress_resource(const RequestProgress *progress, const char *kind, const char *name, const char *state,
+                               const char *text)
+{
+        defer(progress, (ProgressEvent){ .kind = xstrdup(kind), .name = xstrdup(name), .service = xstrdup(progress->service),
+                                         .state = xstrdup(state), .text = xstrdup(text) });
 }
 
 static void on_status(void *context, const char *text)
 {
-        defer_event(context, NULL, text);
+        const RequestProgress *progress = context;
+
+        request_progress_resource(progress, progress->kind, progress->name,
+                                  streq(progress->kind, "image") ? "pulling" : "creating", text);
 }
 
 static void on_bytes(void *context, const char *what, uint64_t done, uint64_t total)
@@ -147,14 +154,14 @@ static void on_bytes(void *context, const char *what, uint64_t done, uint64_t to
         if (done != total && now_ns - progress->last_bytes_ns < BYTES_PAUSE_NS)
                 return;
         progress->last_bytes_ns = now_ns;
-        defer_event(progress, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "event", "bytes", "kind", progress->kind, "name",
-                                        progress->name, "what", what, "done", (json_int_t)done, "total",
-                                        (json_int_t)total), NULL);
+        defer(progress, (ProgressEvent){ .event = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "event", "bytes", "kind",
+                                                            progress->kind, "name", progress->name, "what", what, "done",
+                                                            (json_int_t)done, "total", (json_int_t)total) });
 }
 
 static void on_warning(void *context, const char *text)
 {
-        defer_event(context, json_pack("{s:s, s:s}", "event", "warning", "message", text), NULL);
+        defer(context, (ProgressEvent){ .event = json_pack("{s:s, s:s}", "event", "warning", "message", text) });
 }
 
 void request_progress_init(RequestProgress *progress, Request *request, const char *kind, const char *name,

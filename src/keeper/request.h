@@ -1,5 +1,5 @@
 /* One request of a client, from its line on the socket to its result. It outlives a client that leaves. Loop's thread only,
- * except request_progress's functions, which engines call from threads of the pool. */
+ * except request_progress's functions, which are called from threads of the pool. */
 #ifndef BERTH_KEEPER_REQUEST_H
 #define BERTH_KEEPER_REQUEST_H
 
@@ -43,6 +43,9 @@ typedef struct RequestProgress {
 void request_progress_init(RequestProgress *progress, Request *request, const char *kind, const char *name,
                            const char *service);
 void request_progress_done(RequestProgress *progress);
+/* From any thread: a resource of its own, of the same service. text may be NULL. */
+void request_progress_resource(const RequestProgress *progress, const char *kind, const char *name, const char *state,
+                               const char *text);
 
 /* ---- methods: each takes the request over and ends it by request_finish or request_fail ---- */
 void request_begin(Request *request);

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "deploy/spec.h"
+#include "keeper/migrations.h"
 #include "state/document.h"
 
 #define HOOK_OUTPUT_LIMIT 4096
@@ -20,6 +21,7 @@ static const struct {
         [PLAN_CONTAINER_START] = { "starting", "started" },
         [PLAN_CONTAINER_STOP] = { "stopping", "stopped" },
         [PLAN_CONTAINER_REMOVE] = { "removing", "removed" },
+        [PLAN_MIGRATE] = { NULL, NULL }, /* each migration is told */
         [PLAN_WAIT] = { NULL, NULL },
 };
 
@@ -150,6 +152,8 @@ int step_work(void *context, Error **err)
                 return stop_container(step, err);
         case PLAN_CONTAINER_REMOVE:
                 return remove_container(step, err);
+        case PLAN_MIGRATE:
+                return migrate_container(step, err);
         case PLAN_WAIT:
                 break;
         }

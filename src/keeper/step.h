@@ -11,6 +11,7 @@ typedef struct Step {
         Execution *execution;
         size_t index;
         Engine *engine;
+        const Layout *layout;
         const PlanAction *action;       /* the plan's, which does not change while it is carried out */
         const char *id;                 /* of the container it is about; NULL for CREATE */
         int stop_timeout_ms;

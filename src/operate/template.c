@@ -12,7 +12,9 @@
 #include "operate/data_folder.h"
 
 #define TEMPLATES_IN_CONTAINER "/run/berth/templates"
-#define DATABASE_UID 999
+#define ENTRYPOINT_IN_CONTAINER "/run/berth/entrypoint"
+#define OFFICIAL_ENTRYPOINT "docker-entrypoint.sh"
+#define INIT_FILES_DIR "/docker-entrypoint-initdb.d"
 #define MAKE_TIMEOUT_MS 120000
 #define NAME_DIGITS 32
 
@@ -23,40 +25,97 @@ static char *folder_of_image(const Layout *layout, const Image *image)
         return layout_data(layout, "templates/%.*s", NAME_DIGITS, digits ? digits : image->id);
 }
 
-static int make_folder(const char *path, Error **err)
+/* Static, so that it runs in any image. */
+static char *entrypoint_program(const Layout *layout)
 {
-        _cleanup_free_ char *parent = path_dirname(path);
-        int r = fs_make_directories(parent, 0711, err);
+        return layout_libexec(layout, "berth-entrypoint");
+}
 
-        if (r == 0)
-                r = fs_make_directories(path, 0755, err);
-        if (r == 0 && chown(path, DATABASE_UID, DATABASE_UID) < 0)
-                r = error_set_errno(err, errno, "chown \"%s\"", path);
-        return r;
+static SpecMount read_only_bind(Arena *arena, const char *source, const char *target)
+{
+        return (SpecMount){ .kind = SPEC_MOUNT_BIND,
+                            .source = arena_strdup(arena, source),
+                            .target = arena_strdup(arena, target),
+                            .read_only = true,
+                            .tmpfs_size = -1,
+                            .tmpfs_mode = -1 };
+}
+
+static void add_mounts(ContainerSpec *spec, const SpecMount *added, size_t n)
+{
+        SpecMount *mounts = arena_alloc(spec->arena, (spec->n_mounts + n) * sizeof(SpecMount));
+
+        if (spec->n_mounts)
+                memcpy(mounts, spec->mounts, spec->n_mounts * sizeof(SpecMount));
+        memcpy(mounts + spec->n_mounts, added, n * sizeof(SpecMount));
+        spec->mounts = mounts;
+        spec->n_mounts += n;
+}
+
+static bool folder_has_files(const char *path)
+{
+        _cleanup_strv_ char **names = NULL;
+
+        return fs_list_directory(AT_FDCWD, path, &names, NULL) == 0 && strv_length(names) > 0;
+}
+
+/* Init files run inside the image's own first start, with a server of its own. */
+static bool has_init_files(const Image *image, const ContainerSpec *spec)
+{
+        for (size_t i = 0; i < spec->n_mounts; i++)
+                if (startswith(spec->mounts[i].target, INIT_FILES_DIR))
+                        return true;
+        for (size_t i = 0; i < spec->n_files; i++)
+                if (startswith(spec->files[i].target, INIT_FILES_DIR))
+                        return true;
+        STRV_FOREACH(layer, image->layers) {
+                _cleanup_free_ char *folder = path_join(*layer, INIT_FILES_DIR);
+                if (folder_has_files(folder))
+                        return true;
+        }
+        return false;
+}
+
+static bool runs_as_usual(const ContainerSpec *spec)
+{
+        return isempty(spec->user) || streq(spec->user, "root") || streq(spec->user, "0") || streq(spec->user, "0:0") ||
+               streq(spec->user, "postgres");
+}
+
+/* An image with an entrypoint of its own gets ours before it; that one looks closer, inside. */
+static bool can_start_ahead(const Image *image, const ContainerSpec *spec)
+{
+        return image->source != IMAGE_SOURCE_HOST && streq(path_basename(spec->argv[0]), OFFICIAL_ENTRYPOINT) &&
+               !has_init_files(image, spec);
+}
+
+static bool can_use(const Image *image, const ContainerSpec *spec)
+{
+        return runs_as_usual(spec) && (image->source == IMAGE_SOURCE_HOST || can_start_ahead(image, spec));
 }
 
 int template_offer(const Layout *layout, const Image *image, ContainerSpec *spec, Error **err)
 {
-        _cleanup_free_ char *folder = folder_of_image(layout, image);
-        SpecMount *mounts;
+        _cleanup_free_ char *folder = folder_of_image(layout, image), *program = entrypoint_program(layout);
+        SpecMount mounts[2];
+        size_t n = 0;
         int r;
 
-        if (image->source != IMAGE_SOURCE_HOST)
+        if (!can_use(image, spec))
                 return 0;
-        r = make_folder(folder, err);
+        r = fs_make_directories(folder, 0755, err);
         if (r < 0)
                 return r;
-        mounts = arena_alloc(spec->arena, (spec->n_mounts + 1) * sizeof(SpecMount));
-        if (spec->n_mounts)
-                memcpy(mounts, spec->mounts, spec->n_mounts * sizeof(SpecMount));
-        mounts[spec->n_mounts] = (SpecMount){ .kind = SPEC_MOUNT_BIND,
-                                              .source = arena_strdup(spec->arena, folder),
-                                              .target = arena_strdup(spec->arena, TEMPLATES_IN_CONTAINER),
-                                              .read_only = true,
-                                              .tmpfs_size = -1,
-                                              .tmpfs_mode = -1 };
-        spec->mounts = mounts;
-        spec->n_mounts++;
+        mounts[n++] = read_only_bind(spec->arena, folder, TEMPLATES_IN_CONTAINER);
+        if (image->source != IMAGE_SOURCE_HOST) {
+                char **launcher = arena_alloc(spec->arena, 3 * sizeof(char *));
+                mounts[n++] = read_only_bind(spec->arena, program, ENTRYPOINT_IN_CONTAINER);
+                launcher[0] = arena_strdup(spec->arena, ENTRYPOINT_IN_CONTAINER);
+                launcher[1] = arena_strdup(spec->arena, "--ahead");
+                launcher[2] = NULL;
+                spec->launcher = launcher;
+        }
+        add_mounts(spec, mounts, n);
         return 0;
 }
 
@@ -98,12 +157,6 @@ static char **template_environment(const ContainerSpec *spec)
         return environment;
 }
 
-static bool runs_as_usual(const ContainerSpec *spec)
-{
-        return isempty(spec->user) || streq(spec->user, "root") || streq(spec->user, "0") || streq(spec->user, "0:0") ||
-               streq(spec->user, "postgres");
-}
-
 /* The helper takes the image apart by itself: no container is made, so nothing is left behind when it is killed. */
 static char **helper_arguments(const Layout *layout, const Image *image, const char *folder)
 {
@@ -111,6 +164,7 @@ static char **helper_arguments(const Layout *layout, const Image *image, const c
 
         strv_take(&argv, layout_libexec(layout, "berth-template"));
         strv_add(&argv, folder);
+        strv_take(&argv, entrypoint_program(layout));
         STRV_FOREACH(layer, image->layers)
                 strv_addf(&argv, "layer=%s", *layer);
         for (size_t i = 0; i < image->n_binds; i++) {
@@ -127,7 +181,7 @@ int template_prepare(const Layout *layout, Engine *engine, const Image *image, c
         _cleanup_process_result_ ProcessResult result = { 0 };
         ProcessRun run = PROCESS_RUN_INIT;
 
-        if (image->source != IMAGE_SOURCE_HOST || !runs_as_usual(spec) || !is_fresh(engine, spec))
+        if (!can_use(image, spec) || !is_fresh(engine, spec))
                 return 0;
         argv = helper_arguments(layout, image, folder);
         environment = template_environment(spec);

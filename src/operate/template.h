@@ -7,8 +7,9 @@
 #include "engine/engine.h"
 #include "state/layout.h"
 
-/* Binds the image's folder of templates into a container of a database, read-only. Only for host images, which have our
- * entrypoint; for others nothing is done. */
+/* Binds the image's folder of templates into a container of a database, read-only. Host images have our entrypoint. An
+ * image with docker-entrypoint.sh of its own and no init files keeps that: a launcher goes before it, which makes the
+ * first start where a template fits and leaves all else to the image. For others nothing is done. */
 int template_offer(const Layout *layout, const Image *image, ContainerSpec *spec, Error **err);
 /* Makes the template for this container where it is missing and the container's data folder is fresh. Takes about as
  * long as initdb, once. What goes wrong costs nothing but time: initdb will do. */

@@ -1,4 +1,4 @@
-/* berth-template FOLDER layer=… [source=… target=…]…: makes the template cluster that the environment asks for, in the
+/* berth-template FOLDER ENTRYPOINT layer=… [source=… target=…]…: makes the template cluster that the environment asks for, in the
  * root of an image that is put together in namespaces of this process alone: when it ends, however it ends, they are
  * gone. The environment is the container's. Links base only. */
 #include <errno.h>
@@ -17,10 +17,10 @@
 #include "base/mem.h"
 #include "base/strv.h"
 
-#define DATABASE_UID 999
 /* In the working folder, a memory file system below FOLDER that hides nothing else. */
 #define ROOT "root"
 #define TEMPLATES "/run/berth/templates"
+#define ENTRYPOINT "/run/berth/entrypoint"
 #define LOCK_WAIT_MS 60000
 
 static int put_folder(const char *path, mode_t mode, Error **err)
@@ -35,6 +35,25 @@ static int put_mount(const char *source, const char *target, const char *type, u
                                                                : 0;
 }
 
+/* Places of ours lie in the uppermost layer, as real folders: an image's link in their way is never followed. */
+static int put_places(Error **err)
+{
+        static const char *const folders[] = { "upper",           "work",      "upper/dev",
+                                               "upper/proc",      "upper/run", "upper/run/berth",
+                                               "upper" TEMPLATES, ROOT };
+        int fd, r = 0;
+
+        for (size_t i = 0; r == 0 && i < ARRAY_SIZE(folders); i++)
+                r = put_folder(folders[i], 0755, err);
+        if (r < 0)
+                return r;
+        fd = open("upper" ENTRYPOINT, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+        if (fd < 0)
+                return error_set_errno(err, errno, "make \"%s\"", ENTRYPOINT);
+        fs_close(fd);
+        return 0;
+}
+
 /* layer= arguments, topmost first, below a memory file system of our own. */
 static int put_root(char *const *arguments, Error **err)
 {
@@ -47,12 +66,8 @@ static int put_root(char *const *arguments, Error **err)
                         strbuf_addf(&options, "%s%s", options.length ? ":" : "lowerdir=", layer);
         }
         strbuf_adds(&options, ",upperdir=upper,workdir=work");
-        r = put_folder("upper", 0755, err);
-        if (r == 0)
-                r = put_folder("work", 0755, err);
-        if (r == 0)
-                r = put_folder(ROOT, 0755, err);
-        return r == 0 ? put_mount("overlay", ROOT, "overlay", 0, strbuf_text(&options), err) : r;
+        r = put_places(err);
+        return r == 0 ? put_mount("overlay", ROOT, "overlay", MS_NOSUID | MS_NODEV, strbuf_text(&options), err) : r;
 }
 
 /* A place to bind source on: of the same kind, made where it is missing. */
@@ -120,7 +135,7 @@ static int put_devices(Error **err)
         return r == 0 ? put_mount("tmpfs", ROOT "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777", err) : r;
 }
 
-static int enter(const char *folder, char *const *arguments, Error **err)
+static int enter(const char *folder, const char *entrypoint, char *const *arguments, Error **err)
 {
         _cleanup_free_ char *work = xasprintf("%s/.root", folder);
         int r;
@@ -141,26 +156,27 @@ static int enter(const char *folder, char *const *arguments, Error **err)
         if (r == 0)
                 r = put_bind(folder, TEMPLATES, false, err);
         if (r == 0)
+                r = put_bind(entrypoint, ENTRYPOINT, true, err);
+        if (r == 0)
                 r = put_mount("proc", ROOT "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, err);
         if (r == 0 && (chroot(ROOT) < 0 || chdir("/") < 0))
                 r = error_set_errno(err, errno, "enter the image's root");
-        if (r == 0 && (setgroups(0, NULL) < 0 || setresgid(DATABASE_UID, DATABASE_UID, DATABASE_UID) < 0 ||
-                       setresuid(DATABASE_UID, DATABASE_UID, DATABASE_UID) < 0))
-                r = error_set_errno(err, errno, "become user %d", DATABASE_UID);
+        /* The image's programs run as its server's user, who has no way back: berth-entrypoint takes that step. */
+        if (r == 0 && (setgroups(0, NULL) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0))
+                r = error_set_errno(err, errno, "give up privileges");
         return r;
 }
 
 /* PID 1 of the namespace: with it everything it started ends. */
-static _noreturn_ void run(const char *folder, char *const *arguments)
+static _noreturn_ void run(const char *folder, const char *entrypoint, char *const *arguments)
 {
         char *const argv[] = { (char *)"berth-entrypoint", (char *)"--step", (char *)"template", (char *)TEMPLATES,
                                NULL };
         _cleanup_error_ Error *error = NULL;
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (enter(folder, arguments, &error) == 0) {
-                prctl(PR_SET_PDEATHSIG, SIGKILL); /* forgotten when the user changed */
-                execv("/usr/local/bin/berth-entrypoint", argv);
+        if (enter(folder, entrypoint, arguments, &error) == 0) {
+                execv(ENTRYPOINT, argv);
                 error_set_errno(&error, errno, "start berth-entrypoint");
         }
         fprintf(stderr, "%s\n", error->message);
@@ -175,8 +191,8 @@ int main(int argc, char **argv)
         int status = 0;
         pid_t pid;
 
-        if (argc < 3) {
-                fputs("usage: berth-template FOLDER layer=DIR… [source=PATH target=PATH]…\n", stderr);
+        if (argc < 4) {
+                fputs("usage: berth-template FOLDER ENTRYPOINT layer=DIR… [source=PATH target=PATH]…\n", stderr);
                 return 2;
         }
         lock = xasprintf("%s/.lock", argv[1]);
@@ -189,7 +205,7 @@ int main(int argc, char **argv)
                 return 1;
         }
         if (pid == 0)
-                run(argv[1], argv + 2);
+                run(argv[1], argv[2], argv + 3);
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
                 ;
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -1,14 +1,100 @@
 #include "postgres/crc32c.h"
 
-uint32_t crc32c(const void *data, size_t size)
-{
-        const unsigned char *bytes = data;
-        uint32_t crc = ~UINT32_C(0);
+#include <string.h>
 
+#define POLYNOMIAL UINT32_C(0x82f63b78)
+
+static uint32_t add_bits(uint32_t crc, const unsigned char *bytes, size_t size)
+{
         for (size_t i = 0; i < size; i++) {
                 crc ^= bytes[i];
                 for (int bit = 0; bit < 8; bit++)
-                        crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0x82f63b78) : 0);
+                        crc = crc >> 1 ^ (crc & 1 ? POLYNOMIAL : 0);
         }
-        return ~crc;
+        return crc;
+}
+
+#ifdef __x86_64__
+/* The processor's own instruction, where it has one: some twenty times faster. */
+__attribute__((target("sse4.2"))) static uint32_t add_words(uint32_t crc, const unsigned char *bytes, size_t size)
+{
+        uint64_t sum = crc, word;
+
+        for (; size >= sizeof(word); bytes += sizeof(word), size -= sizeof(word)) {
+                memcpy(&word, bytes, sizeof(word));
+                sum = __builtin_ia32_crc32di(sum, word);
+        }
+        crc = (uint32_t)sum;
+        for (; size > 0; bytes++, size--)
+                crc = __builtin_ia32_crc32qi(crc, *bytes);
+        return crc;
+}
+#endif
+
+uint32_t crc32c_add(uint32_t crc, const void *data, size_t size)
+{
+#ifdef __x86_64__
+        if (__builtin_cpu_supports("sse4.2"))
+                return ~add_words(~crc, data, size);
+#endif
+        return ~add_bits(~crc, data, size);
+}
+
+uint32_t crc32c(const void *data, size_t size)
+{
+        return crc32c_add(0, data, size);
+}
+
+/* ---- joining: a CRC is moved past n zero bytes by multiplying with a power of a matrix over GF(2) ---- */
+
+static uint32_t multiply(const uint32_t matrix[32], uint32_t vector)
+{
+        uint32_t sum = 0;
+
+        for (int i = 0; vector; i++, vector >>= 1)
+                if (vector & 1)
+                        sum ^= matrix[i];
+        return sum;
+}
+
+static void square(uint32_t result[32], const uint32_t matrix[32])
+{
+        for (int i = 0; i < 32; i++)
+                result[i] = multiply(matrix, matrix[i]);
+}
+
+/* The matrix of one zero byte: that of a bit, squared three times. */
+static void make_byte_matrix(uint32_t result[32])
+{
+        uint32_t bit[32], two[32];
+
+        bit[0] = POLYNOMIAL;
+        for (int i = 1; i < 32; i++)
+                bit[i] = UINT32_C(1) << (i - 1);
+        square(two, bit);
+        square(bit, two);
+        square(result, bit);
+}
+
+void crc32c_join_init(Crc32cJoin *join, uint64_t second_size)
+{
+        uint32_t power[32], next[32], product[32];
+
+        for (int i = 0; i < 32; i++)
+                join->matrix[i] = UINT32_C(1) << i;
+        make_byte_matrix(power);
+        for (; second_size; second_size >>= 1) {
+                if (second_size & 1) {
+                        for (int i = 0; i < 32; i++)
+                                product[i] = multiply(power, join->matrix[i]);
+                        memcpy(join->matrix, product, sizeof(product));
+                }
+                square(next, power);
+                memcpy(power, next, sizeof(power));
+        }
+}
+
+uint32_t crc32c_join(const Crc32cJoin *join, uint32_t first, uint32_t second)
+{
+        return multiply(join->matrix, first) ^ second;
 }

@@ -11,12 +11,14 @@
 #define CHECKPOINT_GRACE_MS 60000
 #define ENOUGH_SHM_BYTES (INT64_C(256) * 1024 * 1024)
 #define SHORTEST_PASSWORD 8
+#define FEWEST_DIFFERENT 4
 
 /* Of the guides and of everyone's first try. */
 static const char *const known_passwords[] = {
         "AutoDeploy123", "backstage_secret", "postgres",   "password", "secret", "admin", "example",
         "changeme",      "mysecretpassword", "123456",     "12345678", "qwerty", "root",  "test",
-        "pass",          "postgrespw",       "supersecret"
+        "pass",          "postgrespw",       "supersecret", "your_strong_password",
+        "your_password", "password123",      "changeit",    "letmein",  "hunter2",  "pgpassword", "admin123",
 };
 
 typedef struct Report {
@@ -166,8 +168,7 @@ static void check_drift(const Report *report)
                     xasprintf("POSTGRES_PASSWORD%s is not the one the volume was initialised with: the database keeps "
                               "its own",
                               facts->password_from_file ? "_FILE" : ""),
-                    xasprintf("Change it in the database: `berth psql %s`, then \\password \"%s\"",
-                              facts->service, or_default(facts->first_user, user)));
+                    xasprintf("Bring the database up to it: berth secret rotate %s --adopt.", facts->service));
 }
 
 static bool is_known_password(const char *password)
@@ -176,6 +177,23 @@ static bool is_known_password(const char *password)
                 if (streq(password, known_passwords[i]))
                         return true;
         return false;
+}
+
+const char *guard_password_weakness(const char *password, bool *ret_known)
+{
+        bool seen[256] = { false };
+        size_t different = 0;
+
+        *ret_known = is_known_password(password);
+        if (*ret_known)
+                return "is one that everybody knows";
+        if (strlen(password) < SHORTEST_PASSWORD)
+                return "has less than 8 characters";
+        for (const char *c = password; *c; c++) {
+                different += !seen[(unsigned char)*c];
+                seen[(unsigned char)*c] = true;
+        }
+        return different < FEWEST_DIFFERENT ? "repeats the same few characters" : NULL;
 }
 
 static void check_password(const Report *report)

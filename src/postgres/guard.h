@@ -57,6 +57,10 @@ void guard_check(const GuardFacts *facts, char *const *silenced, GuardFindings *
 /* All identifiers, for documentation and for checking what x-berth names; ends with NULL. */
 const char *const *guard_identifiers(void);
 
+/* Why a password is no good ("one that everybody knows", "8 characters long": lower case, static or NULL), and *ret_known:
+ * it is on the list of everybody's first tries, the guides' among them. */
+const char *guard_password_weakness(const char *password, bool *ret_known);
+
 /* A mark by which a changed password is noticed, without giving the password away: "<salt>$<hash>" of many rounds, with
  * a new salt each. Owned by the caller; NULL for passwords beyond ASCII. */
 char *guard_password_mark(const char *password);

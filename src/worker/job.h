@@ -35,5 +35,7 @@ int job_pull(const Job *job, json_t **ret, Error **err);
 int job_load(const Job *job, json_t **ret, Error **err);
 int job_import(const Job *job, json_t **ret, Error **err);
 int job_init(const Job *job, json_t **ret, Error **err);
+int job_backup(const Job *job, json_t **ret, Error **err);
+int job_restore(const Job *job, json_t **ret, Error **err);
 
 #endif

@@ -3,9 +3,11 @@
 
 const JobEntry job_table[] = {
         { "digests", "ask registries for the digests of images", job_digests, .folderless = true },
+        { "backup", "take a base backup of a database", job_backup },
         { "import", "make an image of a root file system", job_import },
         { "init", "write a production deployment", job_init },
         { "load", "load images from an archive, a folder or Docker", job_load },
+        { "restore", "lay a backup out in a folder", job_restore },
         { "pull", "pull an image from a registry", job_pull },
 };
 const size_t job_table_length = ARRAY_SIZE(job_table);

@@ -27,6 +27,13 @@ FILES = {
     "a bad duration": ("services: {box: {image: busybox, stop_grace_period: soon}}", ["soon"]),
     "an alias bomb": ("a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [" + ",".join([f"*{chr(97 + i)}"] * 9) + "]\n"
                                                                for i in range(9)) + "services: {box: {image: busybox, x-all: *j}}", ["compose.yaml"]),
+    "a relative mount target": ("services: {box: {image: busybox, volumes: ['data:x']}}\nvolumes: {data: }", ['"x"', "absolute"]),
+    "a drive letter": ("services: {box: {image: busybox, volumes: ['v:/x']}}", ["v:/x", "absolute", "letter"]),
+    "a volume's file system": ("services: {box: {image: busybox, volumes: ['data:/x']}}\nvolumes: {data: {driver_opts: {type: nfs, o: addr=10.9.9.9, device: ':/x'}}}",
+                               ["demo_data", "nfs", "device: /mnt/data"]),
+    "a volume's driver": ("services: {box: {image: busybox, volumes: ['data:/x']}}\nvolumes: {data: {driver: rexray}}", ["demo_data", "rexray"]),
+    "a network's driver": ("services: {box: {image: busybox, networks: [n]}}\nnetworks: {n: {driver: overlay}}", ["demo_n", "overlay"]),
+    "an sctp port": ("services: {box: {image: busybox, ports: ['7:7/sctp']}}", ["box", "7/sctp"]),
     "an unknown host path": ("services: {box: {image: busybox, volumes: [{type: bind, source: ./absent, target: /x, bind: {create_host_path: false}}]}}", ["absent"]),
 }
 
@@ -44,6 +51,7 @@ def test_file(what, project, images, berth):
     assert len(result.stderr) < 4000
     assert berth.ps("-a", cwd=berth.root, check=False) == {} if berth.projects() else True
     assert not any((berth.data / "volumes").glob("*"))
+    assert not any((berth.data / "networks").glob("*"))
 
 
 def test_a_name_that_leaves_its_folder(project, berth):
@@ -107,11 +115,20 @@ def test_a_missing_major_says_which_there_are(project):
     assert "postgresql-12" in error and "12" in error
 
 
-def test_no_root(project, berth):
-    result = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(berth_program()), "up", "-d"],
-                            cwd="/", env={**berth.environment, "HOME": "/"}, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    assert result.returncode != 0
-    assert "compose" in result.stderr or "root" in result.stderr
+def test_no_root(project, images, berth):
+    """Whatever looks at what only root may see says so, and never shows an empty list instead."""
+    images("busybox")
+    made = project(f"services: {{box: {{{SLEEP}}}}}")
+    made("up", "-d")
+    berth.root.chmod(0o755)
+    for command in ("up -d", "down", "ps", "logs", "ls", "images", "image ls", "image inspect busybox", "volume ls", "volume ls --trash",
+                    "volume inspect x", "network ls", "network inspect x", "inspect x", "stats --no-stream"):
+        result = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(berth_program()), *command.split()],
+                                cwd=made.folder, env={**berth.environment, "HOME": "/"}, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert result.returncode != 0, command
+        assert result.stdout == "", command
+        assert "needs root" in result.stderr or "Permission denied" in result.stderr, command
+        assert f"sudo berth {command.split(' -')[0].removesuffix(' x').removesuffix(' busybox')}" in result.stderr
 
 
 def berth_program():

@@ -151,6 +151,38 @@ def test_logs_to_a_reader_that_stops_reading(two):
     assert len(result.stdout.splitlines()) == 1 and result.stderr == ""
 
 
+# ---- attach ----
+
+def test_attach_joins_input_and_output_and_ends_with_the_exit_status(project, images):
+    images("busybox")
+    made = project("""
+        services:
+          a: {image: busybox, command: [sh, -c, "read line; echo got $$line; echo bad >&2; exit 7"], stdin_open: true, stop_signal: SIGKILL}
+    """)
+    made("up", "-d")
+    result = made("attach", "a", input="hello\n", check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (7, "got hello\n", "bad\n")
+    assert "not running" in made.fails("attach", "a")
+    made("start", "a")
+    assert made("attach", "demo-a-1", input="again\n", check=False).stdout == "got again\n"
+
+
+@pytest.mark.parametrize("options, status, state", [((), 3, "exited"), (("--sig-proxy=false",), 130, "running")])
+def test_ctrl_c_while_attached_is_for_the_container(project, images, options, status, state):
+    images("busybox")
+    made = project("""
+        services:
+          a: {image: busybox, command: [sh, -c, "trap 'exit 3' INT; while :; do echo tick; sleep 0.1; done"], stop_signal: SIGKILL}
+    """)
+    made("up", "-d")
+    process = made.start("attach", "--no-stdin", *options, "a")
+    assert process.stdout.readline() == "tick\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == status
+    assert made.ps("-a")["demo-a-1"]["State"] == state
+
+
 # ---- attached up ----
 
 def test_attached_up_ends_when_everything_has_ended(project, images):

@@ -141,11 +141,16 @@ def test_undefined_things_are_told_together(tmp_path):
 def test_x_berth_has_the_same_keys_in_code_and_in_its_schema(tmp_path):
     schema = json.loads((ROOT / "schema" / "x-berth.json").read_text())["$defs"]
     values = {"images": "host", "template": "on", "postgres": True, "silence": ["a"],
-              "migrations": {"path": "p", "table": "t", "lock_timeout": "5s", "on_up": True}}
+              "migrations": {"path": "p", "table": "t", "lock_timeout": "5s", "on_up": True},
+              "tls": {"mode": "required", "path": "p", "names": ["db.example.org"], "days": 90},
+              "access": [{"databases": ["a"], "roles": "app", "networks": ["10.0.0.0/8"], "method": "scram-sha-256"}],
+              "roles": {"app": {"kind": "app", "secret": "s", "databases": ["a"]}},
+              "secrets": {"s": {"command": ["pass", "show", "x"], "timeout": "5s"}}}
     assert set(schema["migrations"]["properties"]) == set(values["migrations"])
     own = {key: values[key] for key in schema["service"]["properties"]}
     top = {key: values[key] for key in schema["project"]["properties"]}
-    (tmp_path / "compose.yaml").write_text(json.dumps({"x-berth": top, "services": {"a": {"image": "x", "x-berth": own}}}))
+    (tmp_path / "compose.yaml").write_text(json.dumps({"x-berth": top, "services": {"a": {"image": "x", "x-berth": own}},
+                                                     "secrets": {"s": {"external": True}}}))
     assert config(tmp_path, "-q").returncode == 0
     (tmp_path / "compose.yaml").write_text("services: {a: {image: x, x-berth: {imges: host}}}\n")
     assert 'Did you mean "images"?' in config(tmp_path).stderr

@@ -107,6 +107,17 @@ def test_registry_only(project, registry):
     assert "registry has no such" in message
 
 
+def test_the_source_is_said_when_it_is_new(project):
+    """Not again by a command that takes the same image, also where it makes the container anew."""
+    one = project(compose(f"postgres:{MAJORS[-1]}"))
+    line = f"postgres:{MAJORS[-1]} from this machine's packages"
+    assert line in one("up", "-d").stderr
+    assert line not in one("up", "-d").stderr
+    assert line not in one("up", "-d", "--force-recreate").stderr
+    one("down")
+    assert line in one("up", "-d").stderr
+
+
 def test_image_in_the_store_comes_first(project, registry, berth):
     import oci
     registry.add_image(f"postgres:{MAJORS[-1]}", [oci.Tree().file("marker", "x").bytes()], {"Cmd": ["/none"]})

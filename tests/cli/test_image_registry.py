@@ -213,3 +213,32 @@ def test_plain_http_without_leave(berth, registry):
     berth.environment.pop("CONTAINERS_REGISTRIES_CONF")
     error = worker.fails(berth, "pull", reference=f"{registry.address}/library/plain:1")
     assert error["kind"] == "unavailable" and "insecure" in error["hint"], error
+
+
+def test_where_an_image_was_pulled_from_is_said(project, registry, images):
+    images("busybox")
+    made = project("services: {box: {image: busybox, command: [sleep, '1000000'], stop_signal: SIGKILL, volumes: ['data:/data']}}\nvolumes: {data: }")
+    assert "busybox from the registry docker.io (" in made("up", "-d").stderr
+    assert "busybox from" not in made("up", "-d").stderr
+    made("down")
+    assert "busybox from the store (" in made("up", "-d").stderr
+    assert "busybox from the store (" in json.loads(made("volume", "inspect", "demo_data").stdout)[0]["WrittenBy"]
+
+
+def test_a_stored_image_of_another_platform_is_not_used(project, registry, images, berth):
+    images("busybox")
+    tar = berth.root / "root.tar"
+    tar.write_bytes(oci.Tree().folder("bin").file("bin/sleep", "no program", mode=0o755).bytes())
+    box = "image: {}, command: [sleep, '1000000'], stop_signal: SIGKILL"
+    for name in ("busybox", "alone:1"):
+        berth("image", "import", "--platform", "linux/s390x", tar, name)
+    alone = project(f"services: {{box: {{{box.format('alone:1')}}}}}", name="alone")
+    error = alone.fails("up", "-d")
+    assert "alone:1 (the one in the store is made for linux/s390x)" in error
+    error = alone.fails("up", "-d", "--pull", "never")
+    assert f"made for linux/s390x, not for linux/{oci.ARCHITECTURE}" in error and "platform: linux/s390x" in error
+    assert alone.ps("-a") == {}
+    # What the registry has for this machine takes its place.
+    made = project(f"services: {{box: {{{box.format('busybox')}}}}}")
+    made("up", "-d")
+    assert made.ps()["demo-box-1"]["State"] == "running"

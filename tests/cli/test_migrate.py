@@ -4,62 +4,20 @@ import re
 import signal
 import subprocess
 import time
-import uuid
 
 import pytest
 
-from support import program
-from support.entrypoint import MAJORS, SOCKETS, Root
+from support.entrypoint import MAJORS, SOCKETS
+from support.migrations import MIGRATE, Database, server  # noqa: F401
 
-MIGRATE = program.BUILD / "berth-migrate"
 pytestmark = [
     pytest.mark.skipif(not MAJORS, reason="no PostgreSQL is installed"),
     pytest.mark.skipif(not MIGRATE.exists(), reason="berth-migrate is not built"),
 ]
 
 
-@pytest.fixture(scope="module")
-def server():
-    root = Root(max(MAJORS))
-    try:
-        with root.server(env={"POSTGRES_PASSWORD": "secret"}) as running:
-            yield running
-    finally:
-        root.remove()
-
-
-class Database:
-    def __init__(self, server, folder):
-        self.server, self.folder, self.name = server, folder, "m" + uuid.uuid4().hex[:8]
-        server.value(f"CREATE DATABASE {self.name}")
-
-    def url(self, user="postgres", **options):
-        options = {"host": self.server.root.path / SOCKETS, "sslmode": "disable", **options}
-        return f"postgres://{user}@/{self.name}?" + "&".join(f"{key.replace('_', '-') if key.startswith('x_') else key}={value}"
-                                                         for key, value in options.items())
-
-    def file(self, name, text):
-        path = self.folder / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-
-    def command(self, *args, url=None):
-        return [str(MIGRATE), "-path", str(self.folder), "-database", url or self.url(), *map(str, args)]
-
-    def __call__(self, *args, url=None, input="", timeout=60):
-        done = subprocess.run(self.command(*args, url=url), capture_output=True, text=True, input=input, timeout=timeout)
-        assert done.stdout == ""
-        return done.returncode, re.sub(r"\([0-9.]+(µs|ms|s)\)", "(T)", done.stderr)
-
-    def value(self, sql):
-        return self.server.value(sql, database=self.name)
-
-    def version(self):
-        return self.value("SELECT coalesce(string_agg(version || CASE WHEN dirty THEN ' dirty' ELSE '' END, ','), 'none') "
-                          "FROM schema_migrations")
-
-
 @pytest.fixture
-def database(server, tmp_path):
+def database(server, tmp_path):  # noqa: F811
     return Database(server, tmp_path)
 
 

@@ -1,4 +1,7 @@
 """berth migrate: migrations of a project without an address or a password."""
+import json
+import re
+
 import pytest
 
 from support.entrypoint import MAJORS
@@ -35,12 +38,19 @@ def test_story(project):
     assert deployment("migrate", "up").stderr == "no change\n"
     assert deployment("psql", "db", "-XAtc", "SELECT tableowner FROM pg_tables WHERE tablename = 'users'").stdout == "app owner\n"
     assert "1/d add_users (" in deployment("migrate", "down", "1").stderr
+    assert "1/u add_users (" in deployment("migrate", "up").stderr
     deployment.write("migrations/000002_wrong.up.sql", "SELECT 1;\nSELECT nope;")
     failed = deployment("migrate", "up", check=False)
     assert failed.returncode == 1 and "000002_wrong.up.sql:2:8" in failed.stderr
     assert "Dirty database version 2. Fix and force version." in deployment("migrate", "up", check=False).stderr
     deployment("migrate", "force", "1")
     assert deployment("migrate", "version").stderr == "1\n"
+    rows = [json.loads(line) for line in deployment("migrate", "--format", "json", "status").stdout.splitlines()]
+    assert [(row["version"], row["name"], row["state"]) for row in rows] == [(1, "add_users", "applied"), (2, "wrong", "pending")]
+    deployment.write("migrations/000001_add_users.up.sql", "CREATE TABLE users (n bigint);")
+    table = deployment("migrate", "status").stdout
+    assert re.search(r"VERSION +NAME +STATE +APPLIED\n1 +add_users +changed +20", table), table
+    assert '"event": "plan", "version": 2' in deployment("migrate", "--format", "json", "up", "--dry-run").stdout
 
 
 def test_place_and_table_of_x_berth(project):

@@ -166,6 +166,37 @@ def test_a_port_published_to_one_address_is_reached_by_that_one_only(project, im
         assert not fetch_from_world(f"http://{network.OUR_ADDRESS}:{port}")
 
 
+def published(made, *names):
+    rows = made.ps()
+    return [sorted({publisher["PublishedPort"] for publisher in rows[name]["Publishers"]}) for name in names]
+
+
+def test_a_range_gives_each_container_the_first_free_port(project, images, free_port):
+    images("busybox")
+    port = free_port(count=4)
+    made = project(f"services: {{web: {{{SERVE}, ports: ['127.0.0.1:{port}-{port + 3}:80']}}}}")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        made("up", "-d")
+        assert published(made, "demo-web-1") == [[port + 1]]
+        made("up", "-d", "--scale", "web=3")
+        assert sorted(published(made, "demo-web-1", "demo-web-2", "demo-web-3")) == [[port + 1], [port + 2], [port + 3]]
+        error = made.fails("up", "-d", "--scale", "web=4")
+        assert f"no port of {port}-{port + 3} is free" in error
+    wait_until(lambda: all(http("127.0.0.1", number) for number in range(port + 1, port + 4)))
+
+
+def test_run_publishes_to_an_ipv6_address(project, images, free_port):
+    images("busybox")
+    port = free_port()
+    made = project(f"services: {{web: {{{SERVE}}}}}")
+    made("run", "-d", "--name", "one", "-p", f"[::1]:{port}:80", "web")
+    wait_until(lambda: http("::1", port))
+    assert not http("127.0.0.1", port)
+    assert "brackets" in made.fails("run", "-d", "-p", f"::1:{port}:80", "web")
+
+
 def test_another_may_use_the_port_of_another_address(project, images, free_port):
     images("busybox")
     port = free_port()

@@ -65,3 +65,90 @@ def test_template_off(project, berth):
     deployment("up", "-d", "--wait")
     assert MARK not in deployment("logs", "--no-log-prefix").stdout
     assert not (berth.data / "templates").exists() or not list((berth.data / "templates").glob("*/[0-9a-f]*"))
+
+
+# ---- images with an entrypoint of their own ----
+
+STORED = """
+services:
+  db:
+    image: postgres:16-alpine
+    environment: {POSTGRES_PASSWORD: "it's $$ecret", POSTGRES_USER: keeper, POSTGRES_DB: shop, EXTRA_WORD: kept}
+    volumes: ["data:/var/lib/postgresql/data"EXTRA]
+    healthcheck: {test: [CMD, pg_isready, -U, keeper], interval: 1s, retries: 120}
+volumes: {data: {}}
+"""
+# What the official script's descendants have in common: PG_VERSION means a database, and this function makes one.
+SCRIPT = """#!/bin/bash
+docker_init_database_dir() { echo 'the script initialises'; initdb --username="$POSTGRES_USER" -A trust; }
+if [ "$(id -u)" = 0 ]; then exec setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"; fi
+echo "environment: $EXTRA_WORD ${POSTGRES_PASSWORD:+password} ${HOME}"
+if [ -s "$PGDATA/PG_VERSION" ]; then echo 'the script finds a database'; else docker_init_database_dir; fi
+exec "$@"
+"""
+SCRIPT_MOUNT = ', "./docker-entrypoint.sh:/usr/local/bin/docker-entrypoint.sh:ro"'
+
+
+def stored(project, images, name, extra="", files=None):
+    images("postgres:16-alpine")
+    deployment = project(STORED.replace("EXTRA]", extra + "]"), name=name, files=files)
+    if files and "docker-entrypoint.sh" in files:
+        (deployment.folder / "docker-entrypoint.sh").chmod(0o755)
+    return deployment
+
+
+def test_image_of_the_store_has_its_template(project, images, berth):
+    numbers = set()
+    for name in ("stored1", "stored2"):
+        deployment = stored(project, images, name)
+        deployment("up", "-d", "--wait")
+        assert MARK in deployment("logs", "--no-log-prefix").stdout
+        assert query(deployment, "SELECT current_user || ' ' || current_database()") == "keeper shop"
+        assert deployment("exec", "-T", "-e", "PGPASSWORD=it's $ecret", "db", "psql", "-h", "db", "-U", "keeper", "-XAtc",
+                          "SELECT 1", "shop").stdout == "1\n"
+        refused = deployment("exec", "-T", "-e", "PGPASSWORD=wrong", "db", "psql", "-h", "db", "-U", "keeper", "-c", "", "shop",
+                             check=False)
+        assert refused.returncode != 0 and "password authentication failed" in refused.stderr
+        numbers.add(query(deployment, "SELECT system_identifier FROM pg_control_system()"))
+        assert "docker-entrypoint" in deployment("ps", "--no-trunc").stdout
+        assert "--ahead" not in deployment("ps", "--no-trunc").stdout
+        deployment("down")
+    assert len(numbers) == 2
+
+
+def test_images_own_entrypoint_finds_the_database_and_its_environment(project, images):
+    deployment = stored(project, images, "script", SCRIPT_MOUNT, {"docker-entrypoint.sh": SCRIPT})
+    deployment("up", "-d", "--wait")
+    log = deployment("logs", "--no-log-prefix").stdout
+    assert MARK in log and "the script finds a database" in log and "the script initialises" not in log
+    assert "environment: kept password" in log
+    assert deployment("exec", "-T", "db", "cat", "/proc/1/comm").stdout.strip() == "postgres"
+    deployment("stop")
+    assert "database system is shut down" in deployment("logs", "--no-log-prefix").stdout
+
+
+@pytest.mark.parametrize("why", ["init files", "unknown entrypoint"])
+def test_image_makes_its_cluster_where_a_template_will_not_do(project, images, why):
+    files = {"docker-entrypoint.sh": SCRIPT, "more.sql": "SELECT 1;\n"}
+    mounts = SCRIPT_MOUNT
+    if why == "init files":
+        mounts += ', "./more.sql:/docker-entrypoint-initdb.d/more.sql:ro"'
+    else:
+        files["docker-entrypoint.sh"] = SCRIPT.replace("docker_init_database_dir", "make_a_database")
+    deployment = stored(project, images, "own", mounts, files)
+    deployment("up", "-d", "--wait")
+    log = deployment("logs", "--no-log-prefix").stdout
+    assert MARK not in log and "the script initialises" in log
+
+
+def test_remains_of_a_first_start_do_not_reach_the_images_entrypoint(project, images, berth):
+    deployment = stored(project, images, "remains", SCRIPT_MOUNT, {"docker-entrypoint.sh": SCRIPT})
+    deployment("create")
+    data = berth.data / "volumes" / "remains_data" / "_data"
+    (data / ".berth-init").mkdir()
+    (data / ".berth-init" / "state").write_text("format 1\n")
+    (data / "PG_VERSION").write_text("16\n")
+    deployment("up", "-d", "--wait")
+    log = deployment("logs", "--no-log-prefix").stdout
+    assert "did not finish" in log and MARK in log and "the script finds a database" in log
+    assert query(deployment, "SELECT 1") == "1"

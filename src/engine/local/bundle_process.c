@@ -167,13 +167,17 @@ int bundle_process(const ContainerSpec *spec, int root_fd, const char *user, con
 int bundle_process_main(const ContainerRecord *record, json_t *process, Error **err)
 {
         const ContainerSpec *spec = record->spec;
-        json_t *arguments = json_from_strv(spec->argv), *environment = json_object_get(process, "env");
+        json_t *arguments = json_array(), *environment = json_object_get(process, "env");
         _cleanup_free_ char *hostname = container_hostname(record), *entry = xasprintf("HOSTNAME=%s", hostname);
 
         if (spec->init) {
-                json_array_insert_new(arguments, 0, json_string("--"));
-                json_array_insert_new(arguments, 0, json_string(INIT_TARGET));
+                json_array_append_new(arguments, json_string(INIT_TARGET));
+                json_array_append_new(arguments, json_string("--"));
         }
+        STRV_FOREACH(word, spec->launcher)
+                json_array_append_new(arguments, json_string(*word));
+        STRV_FOREACH(word, spec->argv)
+                json_array_append_new(arguments, json_string(*word));
         json_object_set_new(process, "args", arguments);
         json_object_set_new(process, "terminal", json_boolean(spec->tty));
         if (!strv_env_get(spec->environment, "HOSTNAME"))

@@ -73,13 +73,22 @@ static int take_existing(const Layout *layout, const ContainerSpec *spec, char *
         return error_hint(err, r, "Set another container_name, or bring that project down first.");
 }
 
+/* Found by its id, so that its own line would name no more than that. */
+static char *describe_source(const ContainerRecord *record, const Image *image)
+{
+        if (image->source == IMAGE_SOURCE_HOST)
+                return xstrdup(image->source_line);
+        return xasprintf("%s from the store (%.12s)", record->spec->image ? record->spec->image : image->reference,
+                         image->id + strlen("sha256:"));
+}
+
 static void take_image(ContainerRecord *record, const Image *image)
 {
+        _cleanup_free_ char *source = describe_source(record, image);
         Arena *arena = record->arena;
 
         record->layers = arena_strv(arena, image->layers);
-        record->origin = arena_printf(arena, "%s%s%s", image->source_line ? image->source_line : image->reference,
-                                      image->libc ? ", " : "", image->libc ? image->libc : "");
+        record->origin = arena_printf(arena, "%s%s%s", source, image->libc ? ", " : "", image->libc ? image->libc : "");
         record->n_binds = image->n_binds;
         record->binds = arena_new_array(arena, ImageBind, image->n_binds + 1);
         for (size_t i = 0; i < image->n_binds; i++) {

@@ -29,7 +29,7 @@ static void warn(const EngineProgress *progress, const char *format, ...)
         progress->warning(progress->context, text);
 }
 
-static int check_driver(const NetworkSpec *spec, Error **err)
+int network_check_spec(const NetworkSpec *spec, Error **err)
 {
         int r;
 
@@ -201,7 +201,7 @@ int local_network_create(const Layout *layout, const NetworkSpec *spec, const En
         uint64_t change;
         int index, r;
 
-        r = check_driver(spec, err);
+        r = network_check_spec(spec, err);
         if (r < 0)
                 return r;
         r = find_or_make(layout, spec, progress, &record, &change, err);

@@ -22,6 +22,8 @@
  * overlaps a route of this machine or another network, ERROR_EXISTS: it exists with other settings (the message names
  * the first), ERROR_UNSUPPORTED: another driver. progress: warnings; may be NULL. */
 int local_network_create(const Layout *layout, const NetworkSpec *spec, const EngineProgress *progress, Error **err);
+/* Whether it would refuse the name or the driver. */
+int network_check_spec(const NetworkSpec *spec, Error **err);
 /* ERROR_CONFLICT while containers are attached (the message names them); absent is fine. */
 int local_network_remove(const Layout *layout, const char *name, Error **err);
 int local_network_inspect(const Layout *layout, const char *name, NetworkInfo **ret, Error **err);

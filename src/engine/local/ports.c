@@ -97,28 +97,44 @@ static int hold_one(const PortQuestion *question, const SpecPort *port, HeldPort
         return 0;
 }
 
-/* Both families under one number, which for an ephemeral port may need some attempts. */
-static int hold_all_addresses(const Layout *layout, const char *container, const SpecPort *port, HeldPorts *held,
-                              Error **err)
+/* One number: on the address that is asked for, else in both families. */
+static int hold_number(PortQuestion question, const SpecPort *port, HeldPorts *held, Error **err)
 {
-        bool ipv6 = machine_has_ipv6();
+        int r;
+
+        if (port->host_ip) {
+                if (!address_parse(port->host_ip, &question.address))
+                        return error_set(err, ERROR_INVALID, "publish port %u: \"%s\" is not an address", question.port,
+                                         port->host_ip);
+                return hold_one(&question, port, held, err);
+        }
+        question.address.family = AF_INET;
+        r = hold_one(&question, port, held, err);
+        if (r < 0 || !machine_has_ipv6())
+                return r;
+        question.address.family = AF_INET6;
+        question.port = held->items[held->length - 1].host_port;
+        r = hold_one(&question, port, held, err);
+        if (r < 0)
+                release_last(held);
+        return r;
+}
+
+/* The first free one of a range; an ephemeral port that only one family has free is tried anew. */
+static int hold_port(PortQuestion question, const SpecPort *port, HeldPorts *held, Error **err)
+{
+        unsigned last = port->host_port_last ? port->host_port_last : port->host_port;
+        int attempts = port->host_port ? (int)(last - port->host_port) : EPHEMERAL_ATTEMPTS, r;
 
         for (int attempt = 0;; attempt++) {
-                PortQuestion question = { .layout = layout, .container = container, .address = { AF_INET, 0 },
-                                          .port = port->host_port, .udp = port->udp };
-                bool last = port->host_port != 0 || attempt == EPHEMERAL_ATTEMPTS;
-                int r;
-
-                r = hold_one(&question, port, held, err);
-                if (r < 0 || !ipv6)
-                        return r;
-                question.address.family = AF_INET6;
-                question.port = held->items[held->length - 1].host_port;
-                r = hold_one(&question, port, held, last ? err : NULL);
-                if (r == 0 || last)
-                        return r;
-                release_last(held);
+                question.port = (uint16_t)(port->host_port ? port->host_port + attempt : 0);
+                r = hold_number(question, port, held, attempt == attempts ? err : NULL);
+                if (r != -ERROR_CONFLICT || attempt == attempts)
+                        break;
         }
+        if (r == -ERROR_CONFLICT && port->host_port_last)
+                return error_prefix(err, r, "no port of %u-%u is free", port->host_port, last);
+        return r;
 }
 
 int ports_hold(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, HeldPorts *ret,
@@ -127,18 +143,9 @@ int ports_hold(const Layout *layout, const char *container, const SpecPort *port
         _cleanup_held_ports_ HeldPorts held = { 0 };
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < n_ports; i++) {
-                PortQuestion question = { .layout = layout, .container = container, .port = ports[i].host_port,
-                                          .udp = ports[i].udp };
-
-                if (!ports[i].host_ip)
-                        r = hold_all_addresses(layout, container, &ports[i], &held, err);
-                else if (!address_parse(ports[i].host_ip, &question.address))
-                        r = error_set(err, ERROR_INVALID, "publish port %u: \"%s\" is not an address",
-                                      ports[i].host_port, ports[i].host_ip);
-                else
-                        r = hold_one(&question, &ports[i], &held, err);
-        }
+        for (size_t i = 0; r == 0 && i < n_ports; i++)
+                r = hold_port((PortQuestion){ .layout = layout, .container = container, .udp = ports[i].udp }, &ports[i],
+                              &held, err);
         if (r < 0)
                 return r;
         *ret = held;

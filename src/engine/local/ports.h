@@ -22,7 +22,7 @@ void held_ports_done(HeldPorts *ports);
 #define _cleanup_held_ports_ _cleanup_(held_ports_done)
 
 /* Holds all that is asked for, or nothing. A port without an address is held for IPv4 and, where this machine has it, for
- * IPv6 under the same number. ERROR_CONFLICT names the holder, the hint a free port; ERROR_INVALID for an address that is
+ * IPv6 under the same number. Of a range the first number that is free is taken. ERROR_CONFLICT names the holder, the hint a free port; ERROR_INVALID for an address that is
  * no interface's. container: whose ports these are, for messages. */
 int ports_hold(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, HeldPorts *ret,
                Error **err);

@@ -48,13 +48,16 @@ static int make_volume(const Layout *layout, const VolumeSpec *spec, const char 
         return r < 0 ? r : fs_sync_directory(AT_FDCWD, parent, err);
 }
 
-static int check_driver(const VolumeSpec *spec, Error **err)
+int volume_check_spec(const VolumeSpec *spec, Error **err)
 {
         const char *type = strv_env_get(spec->options, "type"), *device = strv_env_get(spec->options, "device");
         const char *o = strv_env_get(spec->options, "o");
         _cleanup_strv_ char **options = o ? strv_split(o, ',') : NULL;
         bool binds = strv_contains(options, "bind") || strv_contains(options, "rbind");
+        int r;
 
+        if (!volume_name_is_valid(spec->name))
+                return error_set(err, ERROR_INVALID, "\"%s\" is not a volume's name", spec->name);
         if (!isempty(spec->driver) && !streq(spec->driver, "local"))
                 return error_set(err, ERROR_UNSUPPORTED, "volume \"%s\": there is no driver \"%s\" on this machine",
                                  spec->name, spec->driver);
@@ -64,10 +67,12 @@ static int check_driver(const VolumeSpec *spec, Error **err)
         if (binds && !fs_is_directory(device))
                 return error_set(err, ERROR_NOT_FOUND, "volume \"%s\": folder \"%s\" does not exist", spec->name,
                                  device);
-        if (type && !binds && !streq(type, "tmpfs") && !streq(type, "none"))
-                return error_set(err, ERROR_UNSUPPORTED,
-                                 "volume \"%s\": file systems of type \"%s\" are not mounted yet", spec->name, type);
-        return 0;
+        if (!type || binds || streq(type, "tmpfs") || streq(type, "none"))
+                return 0;
+        r = error_set(err, ERROR_UNSUPPORTED, "volume \"%s\": file systems of type \"%s\" are not mounted by Berth",
+                      spec->name, type);
+        return error_hint(err, r, "Mount it on this machine and name that folder: "
+                                  "`driver_opts: {type: none, o: bind, device: /mnt/%s}`.", spec->key ? spec->key : spec->name);
 }
 
 int volume_create(const Layout *layout, const VolumeSpec *spec, Error **err)
@@ -82,7 +87,7 @@ int volume_create(const Layout *layout, const VolumeSpec *spec, Error **err)
         r = volume_record_load(layout, spec->name, &existing, &error);
         if (r != -ERROR_NOT_FOUND)
                 return error_move(err, &error, r);
-        r = check_driver(spec, err);
+        r = volume_check_spec(spec, err);
         if (r < 0)
                 return r;
         path = layout_data(layout, "volumes/%s", spec->name);

@@ -42,6 +42,9 @@ int volume_trash_list(const Layout *layout, VolumeInfo ***ret, size_t *ret_lengt
 
 /* ---- doing ---- */
 
+/* Whether volume_create would refuse it: ERROR_INVALID, ERROR_UNSUPPORTED (drivers, file systems), ERROR_NOT_FOUND (a
+ * folder to be bound). */
+int volume_check_spec(const VolumeSpec *spec, Error **err);
 int volume_create(const Layout *layout, const VolumeSpec *spec, Error **err);
 int volume_remove(const Layout *layout, const char *name, bool purge, Error **err);
 int volume_record_save(const VolumeRecord *record, Error **err);

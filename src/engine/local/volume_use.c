@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "base/tree.h"
 #include "engine/local/copy.h"
 #include "engine/local/users.h"
 #include "engine/local/volume.h"
@@ -42,6 +43,7 @@ static int remember_writer(VolumeRecord *volume, const ContainerRecord *record, 
  * makes an interrupted copy be done again instead of being taken for content. */
 static int fill(VolumeRecord *volume, int origin, int data, Error **err)
 {
+        _cleanup_free_ char *path = volume_data_path(volume);
         bool has_content = !folder_is_empty(origin);
         int r;
 
@@ -50,8 +52,8 @@ static int fill(VolumeRecord *volume, int origin, int data, Error **err)
                 r = volume_record_save(volume, err);
                 if (r >= 0)
                         r = copy_tree(origin, data, err);
-                if (r >= 0 && syncfs(data) < 0)
-                        r = error_set_errno(err, errno, "sync");
+                if (r >= 0)
+                        r = tree_sync(path, err);
                 if (r < 0)
                         return error_prefix(err, r, "fill volume \"%s\" from the image", volume->name);
         }

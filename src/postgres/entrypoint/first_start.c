@@ -35,6 +35,9 @@ bool first_start_verify(const Settings *settings)
         return true;
 }
 
+static const char template_note[] =
+        "The cluster is a copy of the template of this PostgreSQL build, with an identity of its own.\n";
+
 /* True where the cluster came from a template: database and listen_addresses are there already. */
 static bool copy_template(const Settings *settings, Stage *stage)
 {
@@ -44,7 +47,7 @@ static bool copy_template(const Settings *settings, Stage *stage)
         if (!template)
                 return false;
         if (template_copy(template, settings, stage->build_dir, &error) == 0) {
-                say("The cluster is a copy of the template of this PostgreSQL build, with an identity of its own.\n");
+                say("%s", template_note);
                 return true;
         }
         fprintf(stderr, "warning: %s; initdb makes the cluster instead\n", error->message);
@@ -111,6 +114,15 @@ static int refuse_by_initdb(const Settings *settings, int *ret_status, Error **e
         return error_hint(err, r, "Mount an empty folder or volume, or set PGDATA to a folder below the mount.");
 }
 
+/* Empties the data folder where an earlier first start did not finish. */
+static int clear_remains(const Settings *settings, Error **err)
+{
+        if (!stage_is_unfinished(settings->data_dir))
+                return 0;
+        say("An earlier first start of this cluster did not finish; its remains are removed and it starts over.\n");
+        return stage_clear(settings->data_dir, err);
+}
+
 int first_start(const Settings *settings, const char *name, char *const *server_args, int *ret_status, Error **err)
 {
         _cleanup_stage_ Stage stage = { .lock_fd = -1 };
@@ -130,13 +142,9 @@ int first_start(const Settings *settings, const char *name, char *const *server_
                 *ret_status = UNREADABLE_INIT_FILES_STATUS;
                 return r;
         }
-        if (stage_is_unfinished(settings->data_dir)) {
-                say("An earlier first start of this cluster did not finish; its remains are removed and it starts "
-                    "over.\n");
-                r = stage_clear(settings->data_dir, err);
-                if (r < 0)
-                        return r;
-        }
+        r = clear_remains(settings, err);
+        if (r < 0)
+                return r;
         r = stage_begin(settings->data_dir, settings->waldir, &stage, &error);
         if (r == -ERROR_EXISTS)
                 return refuse_by_initdb(settings, ret_status, err);
@@ -148,6 +156,48 @@ int first_start(const Settings *settings, const char *name, char *const *server_
                 return error_hint(err, r, "Nothing of this first start is kept: the next one begins anew.");
         }
         return 0;
+}
+
+/* The steps of make_cluster that need nobody but the template. */
+static int copy_whole(const char *template, const Settings *settings, char *const *server_args, Stage *stage,
+                      Error **err)
+{
+        int status, r = template_copy(template, settings, stage->build_dir, err);
+
+        if (r == 0)
+                r = stage_move(stage, err);
+        if (r == 0)
+                r = initdb_add_host_rule(settings, server_args, &status, err);
+        if (r == 0)
+                r = stage_finish(stage, err);
+        if (r < 0)
+                stage_abandon(stage);
+        return r;
+}
+
+int first_start_from_template(const Settings *settings, char *const *server_args, Error **err)
+{
+        _cleanup_stage_ Stage stage = { .lock_fd = -1 };
+        _cleanup_free_ char *template = NULL;
+        _cleanup_strv_ char **files = NULL;
+        int r;
+
+        if (!first_start_is_needed(settings))
+                return 0;
+        r = clear_remains(settings, err);
+        if (r == 0)
+                r = scripts_list(INIT_FILES_DIR, &files, err);
+        if (r < 0)
+                return r;
+        template = template_find(settings);
+        if (!template || !scripts_do_nothing(files) || settings->old_databases)
+                return 0;
+        r = stage_begin(settings->data_dir, NULL, &stage, err);
+        if (r == 0)
+                r = copy_whole(template, settings, server_args, &stage, err);
+        if (r == 0)
+                say("%s\nPostgreSQL init process complete; ready for start up.\n\n", template_note);
+        return r;
 }
 
 int first_start_initdb(const Settings *settings, char *const *extra_args, int *ret_status, Error **err)

@@ -3,6 +3,7 @@
  *
  *   berth-entrypoint ARGUMENTS…                 as docker-entrypoint.sh
  *   berth-entrypoint --script NAME ARGUMENTS…   as the script of that name (the first line of such a script)
+ *   berth-entrypoint --ahead ENTRYPOINT ARGUMENTS…  a first start from a template, then that entrypoint
  *   berth-entrypoint --step STEP ARGUMENTS…     one function of the official entrypoint, for entrypoint-functions.sh */
 #include <errno.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "postgres/entrypoint/accounts.h"
+#include "postgres/entrypoint/ahead.h"
 #include "postgres/entrypoint/messages.h"
 #include "postgres/entrypoint/run.h"
 
@@ -51,6 +53,8 @@ int main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         if (argc >= 3 && streq(argv[1], "--script"))
                 return dispatch(argv[2], argv + 3);
+        if (argc >= 3 && streq(argv[1], "--ahead"))
+                return run_ahead(argv + 2);
         if (argc >= 3 && streq(argv[1], "--step"))
                 return run_step(argv[2], argv + 3);
         if (streq(path_basename(argv[0]), "berth-entrypoint"))

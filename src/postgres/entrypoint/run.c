@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -10,6 +11,7 @@
 #include "base/process.h"
 #include "base/strv.h"
 #include "postgres/entrypoint/accounts.h"
+#include "postgres/entrypoint/ahead.h"
 #include "postgres/entrypoint/child.h"
 #include "postgres/entrypoint/directories.h"
 #include "postgres/entrypoint/first_start.h"
@@ -46,8 +48,7 @@ int run_command(const char *name, char *const *argv)
         return status;
 }
 
-/* Directories as whoever started us, then the server's user for good. */
-static int prepare(const Settings *settings, Error **err)
+int run_prepare(const Settings *settings, Error **err)
 {
         _cleanup_account_ Account account = { .uid = geteuid() };
         int r = 0;
@@ -81,7 +82,7 @@ static int run_server(const char *name, char **args, bool initialise_only, bool 
         const char *base = path_basename(name);
         int status = 0;
 
-        if (settings_load(&settings, &error) < 0 || child_watch_signals(&error) < 0 || prepare(&settings, &error) < 0)
+        if (settings_load(&settings, &error) < 0 || child_watch_signals(&error) < 0 || run_prepare(&settings, &error) < 0)
                 return fail(error, 1);
         if (first_start_is_needed(&settings)) {
                 if (first_start(&settings, name, args + 1, &status, &error) < 0)
@@ -113,6 +114,16 @@ static char **server_arguments(char **args, bool always)
         return all;
 }
 
+char **run_server_arguments(char **args)
+{
+        char **all = server_arguments(args, false);
+
+        if (!all || (streq(all[0], "postgres") && !wants_help(all)))
+                return all;
+        strv_free(all);
+        return NULL;
+}
+
 int run_entrypoint(const char *name, char **args)
 {
         _cleanup_strv_ char **all = server_arguments(args, false);
@@ -129,6 +140,25 @@ int run_initialise_only(const char *name, char **args, bool must_be_new)
         _cleanup_strv_ char **all = server_arguments(args, true);
 
         return run_server(name, all, true, must_be_new);
+}
+
+/* As the server's user, who owns the folder. */
+static int make_template(const Settings *settings, const char *folder, int *ret_status, Error **err)
+{
+        _cleanup_account_ Account account = { 0 };
+        int r = 0;
+
+        if (geteuid() == 0)
+                r = account_find(DATABASE_USER, &account, err);
+        if (r == 0 && geteuid() == 0 && account.uid == 0)
+                r = error_set(err, ERROR_INVALID, "the user %s of this image is root", DATABASE_USER);
+        if (r == 0 && geteuid() == 0 && chown(folder, account.uid, account.gid) < 0)
+                r = error_set_errno(err, errno, "chown \"%s\"", folder);
+        if (r == 0 && geteuid() == 0)
+                r = account_become(&account, true, err);
+        /* Who asked for the template holds its lock; a change of the user forgets this. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        return r == 0 ? template_make(settings, folder, ret_status, err) : r;
 }
 
 static int do_step(const Settings *settings, const char *step, char **args, int *ret_status, Error **err)
@@ -151,7 +181,7 @@ static int do_step(const Settings *settings, const char *step, char **args, int 
         if (streq(step, "hba"))
                 return initdb_add_host_rule(settings, args, ret_status, err);
         if (streq(step, "template") && args[0])
-                return template_make(settings, args[0], ret_status, err);
+                return make_template(settings, args[0], ret_status, err);
         return error_set(err, ERROR_USAGE, "there is no step \"%s\"", step);
 }
 
@@ -161,6 +191,8 @@ int run_step(const char *step, char **args)
         _cleanup_error_ Error *error = NULL;
         int status = 0;
 
+        if (streq(step, "ahead"))
+                return run_ahead_step(args);
         if (settings_load(&settings, &error) < 0 || child_watch_signals(&error) < 0)
                 return fail(error, 1);
         if (do_step(&settings, step, args, &status, &error) < 0)

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "base/tree.h"
 
 static char *marker_path(const char *data_dir)
 {
@@ -171,17 +172,6 @@ int stage_move(Stage *stage, Error **err)
         return 0;
 }
 
-static int sync_file_system(const char *path, Error **err)
-{
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        if (fd < 0)
-                return error_set_errno(err, errno, "open \"%s\"", path);
-        if (syncfs(fd) < 0)
-                return error_set_errno(err, errno, "sync \"%s\"", path);
-        return 0;
-}
-
 /* Init files may have made tablespaces on other file systems. */
 static int sync_tablespaces(const char *data_dir, Error **err)
 {
@@ -192,7 +182,7 @@ static int sync_tablespaces(const char *data_dir, Error **err)
         STRV_FOREACH(name, names) {
                 _cleanup_free_ char *path = path_join(folder, *name);
                 if (r == 0)
-                        r = sync_file_system(path, err);
+                        r = tree_sync(path, err);
         }
         return r;
 }
@@ -202,10 +192,9 @@ int stage_finish(Stage *stage, Error **err)
         _cleanup_free_ char *marker = marker_path(stage->data_dir);
         int r;
 
-        /* One call for hundreds of small files; it also reports a write that failed behind our back. */
-        r = sync_file_system(stage->data_dir, err);
+        r = tree_sync(stage->data_dir, err);
         if (r == 0 && stage->waldir)
-                r = sync_file_system(stage->waldir, err);
+                r = tree_sync(stage->waldir, err);
         if (r == 0)
                 r = sync_tablespaces(stage->data_dir, err);
         if (r == 0)

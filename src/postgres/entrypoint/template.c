@@ -12,6 +12,7 @@
 #include "base/process.h"
 #include "base/sha256.h"
 #include "base/strv.h"
+#include "base/tree.h"
 #include "postgres/entrypoint/copy.h"
 #include "postgres/entrypoint/initdb.h"
 #include "postgres/entrypoint/messages.h"
@@ -159,15 +160,6 @@ static void punch_log(const char *data_dir)
         }
 }
 
-static int sync_folder(const char *path, Error **err)
-{
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        if (fd < 0 || syncfs(fd) < 0)
-                return error_set_errno(err, errno, "sync \"%s\"", path);
-        return 0;
-}
-
 int template_make(const Settings *settings, const char *folder, int *ret_status, Error **err)
 {
         _cleanup_free_ char *key = template_key(settings), *path = path_join(folder, key);
@@ -198,7 +190,7 @@ int template_make(const Settings *settings, const char *folder, int *ret_status,
         if (r == 0)
                 punch_log(building);
         if (r == 0)
-                r = sync_folder(building, err);
+                r = tree_sync(building, err);
         if (r == 0 && rename(building, path) < 0)
                 r = error_set_errno(err, errno, "rename to \"%s\"", path);
         if (r == 0)

@@ -1,26 +1,28 @@
 /* berth-migrate: golang-migrate's command line (as the image migrate/migrate has it) on libpq. Everything is said on
  * stderr, in its words. */
-#include <ctype.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
 #include "base/parse.h"
 #include "base/strv.h"
 #include "postgres/migrate/create.h"
 #include "postgres/migrate/flags.h"
-#include "postgres/migrate/run.h"
+#include "postgres/migrate/output.h"
+#include "postgres/migrate/seed.h"
 
 #define COMPATIBLE_VERSION "4.18.3"
 #define DEFAULT_LOCK_TIMEOUT_S 15
+#define PASSWORD_LIMIT ((size_t)1024 * 1024)
 
 typedef struct Options {
-        const char *source, *path, *database;
-        int64_t prefetch, lock_timeout_s;
-        bool verbose, version, help;
+        Output output;
+        const char *source, *path, *database, *format;
+        int64_t prefetch, lock_timeout_s, password_fd;
+        bool version, help, history;
         int64_t started_ns;
 } Options;
 
@@ -37,37 +39,21 @@ static void on_signal(int signal_number)
         stop_signals++;
 }
 
-static void print_line(void *context, const char *text)
+static _noreturn_ void fatal_error(const Options *options, const Error *error)
 {
-        const Options *options = context;
-        char stamp[32];
-        time_t now = time(NULL);
-        struct tm parts;
-
-        if (options->verbose && localtime_r(&now, &parts) &&
-            strftime(stamp, sizeof(stamp), "%Y/%m/%d %H:%M:%S", &parts))
-                fprintf(stderr, "%s ", stamp);
-        fprintf(stderr, "%s\n", text);
-}
-
-static _noreturn_ void fatal(const Options *options, const char *text)
-{
-        print_line((void *)options, text);
+        output_error(&options->output, error);
         exit(1);
 }
 
-static _noreturn_ void fatal_error(const Options *options, const Error *error)
+/* "error: …" is an error; other texts are only said. */
+static _noreturn_ void fatal(const Options *options, const char *text)
 {
-        char *text = xasprintf("error: %s", error ? error->message : "unknown"); /* exit runs no cleanups */
+        const char *message = startswith(text, "error: ");
+        Error error = { .kind = ERROR_USAGE, .message = (char *)message };
 
-        print_line((void *)options, text);
-        free(text);
-        if (error && error->file && error->line)
-                fprintf(stderr, "%s:%d:%d\n", error->file, error->line, error->column);
-        else if (error && error->file)
-                fprintf(stderr, "%s\n", error->file);
-        if (error && error->hint)
-                fprintf(stderr, "hint: %s\n", error->hint);
+        if (message)
+                fatal_error(options, &error);
+        output_line(&options->output, text);
         exit(1);
 }
 
@@ -83,6 +69,8 @@ static void print_usage(void)
               "  -prefetch N      Taken and ignored: files are read when they are due (default 10)\n"
               "  -lock-timeout N  Wait up to N seconds for the database lock (default 15)\n"
               "  -verbose         Say more, with times\n"
+              "  -format F        text, or json: an object a line on standard output (not golang-migrate's)\n"
+              "  -history         Note in berth.migrations what is applied (not golang-migrate's)\n"
               "  -version         Print the version\n"
               "  -help            Print this text\n"
               "\n"
@@ -95,6 +83,9 @@ static void print_usage(void)
               "  drop [-f]    Drop everything inside the database's schema\n"
               "  force V      Set version V without running anything (clears dirty)\n"
               "  version      Print the current migration version\n"
+              "  status       List what is applied and what is not (not golang-migrate's)\n"
+              "  seed DIR     Run every *.sql of a folder, each in a transaction (not golang-migrate's)\n"
+              "  up, down and goto take -dry-run: print what would run (not golang-migrate's)\n"
               "\n"
               "Source drivers: file\n"
               "Database drivers: postgres, postgresql\n",
@@ -107,6 +98,32 @@ typedef struct Migrater {
         MigrateState state;
         DatabaseUrl url;
 } Migrater;
+
+static int read_password(const Options *options, DatabaseUrl *url, Error **err)
+{
+        _cleanup_strbuf_ Strbuf password = STRBUF_INIT;
+        int r;
+
+        if (options->password_fd < 0)
+                return 0;
+        r = fs_read_fd((int)options->password_fd, PASSWORD_LIMIT, &password, err);
+        if (r == 0)
+                database_url_set_password(url, strbuf_text(&password));
+        strbuf_erase(&password);
+        return error_prefix(err, r, "read the password");
+}
+
+static int open_database(const Options *options, Migrater *ret, Error **err)
+{
+        int r = database_url_parse(options->database, &ret->url, err);
+
+        if (r == 0)
+                r = read_password(options, &ret->url, err);
+        if (r < 0)
+                return r;
+        ret->state.stop = &stop_signals;
+        return migrate_state_open(&ret->url, &ret->state, err);
+}
 
 static int migrater_open(const Options *options, Migrater *ret, Error **err)
 {
@@ -123,11 +140,7 @@ static int migrater_open(const Options *options, Migrater *ret, Error **err)
         r = migration_source_open(folder, &ret->source, err);
         if (r < 0)
                 return error_prefix(err, r, "failed to open source, \"%s\"", url);
-        r = database_url_parse(options->database, &ret->url, err);
-        if (r < 0)
-                return r;
-        ret->state.stop = &stop_signals;
-        return migrate_state_open(&ret->url, &ret->state, err);
+        return open_database(options, ret, err);
 }
 
 static void migrater_done(Migrater *migrater)
@@ -156,17 +169,18 @@ static void open_or_die(const Options *options, Migrater *migrater)
 
 static void run_or_die(const Options *options, Migrater *migrater, MigrateRequest *request)
 {
-        MigrateLog log = { .context = (void *)options, .line = print_line, .verbose = options->verbose };
+        MigrateLog log = output_log(&options->output);
         _cleanup_error_ Error *error = NULL;
 
         request->lock_timeout_ms = (int)(options->lock_timeout_s * 1000);
         request->multi_statement = migrater->url.multi_statement;
+        request->history = options->history;
         if (migrate_run(&migrater->state, &migrater->source, request, &log, &error) < 0)
                 fatal_error(options, error);
-        if (options->verbose) {
+        if (options->output.verbose) {
                 _cleanup_free_ char *duration = format_duration(clock_monotonic_ns() - options->started_ns);
                 _cleanup_free_ char *line = xasprintf("Finished after %s", duration);
-                print_line((void *)options, line);
+                output_line(&options->output, line);
         }
 }
 
@@ -174,7 +188,7 @@ static bool ask(const Options *options, const char *question)
 {
         char answer[64] = "", *start = answer;
 
-        print_line((void *)options, question);
+        output_line(&options->output, question);
         if (!fgets(answer, sizeof(answer), stdin))
                 return false;
         start += strspn(start, " \t");
@@ -227,7 +241,7 @@ static void command_create(const Options *options, char **args)
         create.digits = (int)MAX(MIN(digits, (int64_t)1000), (int64_t)-1);
         r = migrate_create(&create, &paths, &error);
         STRV_FOREACH(path, paths)
-                print_line((void *)options, *path);
+                output_line(&options->output, *path);
         if (r < 0)
                 fatal_error(options, error);
 }
@@ -237,8 +251,9 @@ static void command_goto(const Options *options, char **args)
         _cleanup_(migrater_done) Migrater migrater = { 0 };
         MigrateRequest request = { .command = MIGRATE_GOTO };
         int64_t version;
+        const Flag flags[] = { { "dry-run", FLAG_BOOL, &request.dry_run, "Print what would run" } };
 
-        parse_flags("goto", NULL, 0, &args);
+        parse_flags("goto", flags, ARRAY_SIZE(flags), &args);
         open_or_die(options, &migrater);
         if (!args[0])
                 fatal(options, "error: please specify version argument V");
@@ -280,7 +295,7 @@ static void command_down(const Options *options, char **args)
         if (!all && !args[0] && !request.dry_run) {
                 if (!ask(options, "Are you sure you want to apply all down migrations? [y/N]"))
                         fatal(options, "Not applying all down migrations");
-                print_line((void *)options, "Applying all down migrations");
+                output_line(&options->output, "Applying all down migrations");
         }
         run_or_die(options, &migrater, &request);
 }
@@ -297,7 +312,7 @@ static void command_drop(const Options *options, char **args)
         if (!force) {
                 if (!ask(options, "Are you sure you want to drop the entire database schema? [y/N]"))
                         fatal(options, "Aborted dropping the entire database schema");
-                print_line((void *)options, "Dropping the entire database schema");
+                output_line(&options->output, "Dropping the entire database schema");
         }
         open_or_die(options, &migrater);
         if (migrate_drop(&migrater.state, (int)(options->lock_timeout_s * 1000), &error) < 0)
@@ -326,17 +341,57 @@ static void command_version(const Options *options, char **args)
 {
         _cleanup_(migrater_done) Migrater migrater = { 0 };
         _cleanup_error_ Error *error = NULL;
-        _cleanup_free_ char *line = NULL;
         int64_t version;
         bool dirty;
 
         open_or_die(options, &migrater);
         if (migrate_state_version(&migrater.state, &version, &dirty, &error) < 0)
                 fatal_error(options, error);
-        if (version == MIGRATE_NIL_VERSION)
+        if (version == MIGRATE_NIL_VERSION && !options->output.json)
                 fatal(options, "error: no migration");
-        line = xasprintf("%" PRId64 "%s", version, dirty ? " (dirty)" : "");
-        print_line((void *)options, line);
+        output_version(&options->output, version, dirty);
+}
+
+/* What ret holds is borrowed from history. */
+static int read_status(Migrater *migrater, MigrationHistory *history, MigrationStatuses *ret, Error **err)
+{
+        int64_t version;
+        bool dirty;
+        int r = migrate_state_version(&migrater->state, &version, &dirty, err);
+
+        if (r == 0)
+                r = migration_history_load(&migrater->state, history, err);
+        if (r == 0)
+                r = migration_status(&migrater->source, history, version, dirty, ret, err);
+        return r;
+}
+
+static void command_status(const Options *options, char **args)
+{
+        _cleanup_(migrater_done) Migrater migrater = { 0 };
+        _cleanup_migration_history_ MigrationHistory history = { 0 };
+        _cleanup_error_ Error *error = NULL;
+        MigrationStatuses statuses = { 0 };
+
+        open_or_die(options, &migrater);
+        if (read_status(&migrater, &history, &statuses, &error) < 0)
+                fatal_error(options, error);
+        output_status(&options->output, &statuses);
+        vector_done(&statuses);
+}
+
+static void command_seed(const Options *options, char **args)
+{
+        _cleanup_(migrater_done) Migrater migrater = { 0 };
+        MigrateLog log = output_log(&options->output);
+        _cleanup_error_ Error *error = NULL;
+
+        if (!args[0] || args[1])
+                fatal(options, "error: please specify the folder of the seeds");
+        watch_signals();
+        if (open_database(options, &migrater, &error) < 0 ||
+            seed_run(&migrater.state, args[0], (int)(options->lock_timeout_s * 1000), &log, &error) < 0)
+                fatal_error(options, error);
 }
 
 static const struct {
@@ -345,23 +400,28 @@ static const struct {
 } commands[] = {
         { "create", command_create },   { "goto", command_goto }, { "up", command_up },
         { "down", command_down },       { "drop", command_drop }, { "force", command_force },
-        { "version", command_version },
+        { "version", command_version },  { "status", command_status }, { "seed", command_seed },
 };
 
 int main(int argc, char **argv)
 {
-        Options options = { .source = "", .path = "", .database = "", .prefetch = 10,
-                            .lock_timeout_s = DEFAULT_LOCK_TIMEOUT_S, .started_ns = clock_monotonic_ns() };
+        Options options = { .source = "", .path = "", .database = "", .format = "text", .prefetch = 10,
+                            .password_fd = -1, .lock_timeout_s = DEFAULT_LOCK_TIMEOUT_S, .started_ns = clock_monotonic_ns() };
         const Flag flags[] = {
                 { "help", FLAG_BOOL, &options.help, "" },         { "version", FLAG_BOOL, &options.version, "" },
-                { "verbose", FLAG_BOOL, &options.verbose, "" },   { "prefetch", FLAG_UINT, &options.prefetch, "" },
+                { "verbose", FLAG_BOOL, &options.output.verbose, "" },   { "prefetch", FLAG_UINT, &options.prefetch, "" },
                 { "lock-timeout", FLAG_UINT, &options.lock_timeout_s, "" }, { "path", FLAG_STRING, &options.path, "" },
                 { "database", FLAG_STRING, &options.database, "" }, { "source", FLAG_STRING, &options.source, "" },
+                { "format", FLAG_STRING, &options.format, "" },   { "history", FLAG_BOOL, &options.history, "" },
+                { "password-fd", FLAG_INT, &options.password_fd, "" },
         };
         char **args = argv + 1;
 
         signal(SIGPIPE, SIG_IGN);
         parse_flags(NULL, flags, ARRAY_SIZE(flags), &args);
+        if (!streq(options.format, "text") && !streq(options.format, "json"))
+                fatal(&options, "error: -format is text or json");
+        options.output.json = streq(options.format, "json");
         if (options.version) {
                 fprintf(stderr, "%s (berth %s)\n", COMPATIBLE_VERSION, BERTH_VERSION);
                 return 0;

@@ -1,16 +1,12 @@
 #include "postgres/migrate/run.h"
 
-#include <ctype.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/parse.h"
-#include "base/strv.h"
-#include "postgres/migrate/statements.h"
-
-#define EXCERPT_LIMIT 160
+#include "postgres/migrate/script.h"
+#include "postgres/migrate/status.h"
 
 static void tell(const MigrateLog *log, const char *format, ...) _printf_(2, 3);
 static void tell(const MigrateLog *log, const char *format, ...)
@@ -24,153 +20,43 @@ static void tell(const MigrateLog *log, const char *format, ...)
         log->line(log->context, text);
 }
 
-static char *step_title(const MigrateStep *step)
+char *migrate_step_title(const MigrateStep *step)
 {
         return xasprintf("%" PRIu64 "/%c %s", step->version, step->up ? 'u' : 'd', step->name);
 }
 
-static bool is_blank(const char *text)
-{
-        return text[strspn(text, " \t\r\n\v\f")] == '\0';
-}
-
-typedef struct Failure {
-        const PGresult *result; /* NULL: the connection broke */
-        const char *sql, *whole; /* what was sent, and the text it is a part of */
-        size_t base;             /* where */
-        size_t n_completed;      /* statements of the whole before the failing one */
-} Failure;
-
-/* The byte of the whole text that the server points at, or else the start of the statement that was running. */
-static size_t failing_offset(const Failure *failure, const Statements *statements, bool *ret_exact)
-{
-        const char *position = PQresultErrorField(failure->result, PG_DIAG_STATEMENT_POSITION);
-        int64_t number;
-
-        *ret_exact = position && parse_int64(position, 1, INT64_MAX, &number);
-        if (*ret_exact)
-                return failure->base + statements_offset_of_position(failure->sql, (size_t)number);
-        return failure->n_completed < statements->length ? statements->items[failure->n_completed].start
-                                                         : failure->base;
-}
-
-static void add_hint(const Failure *failure, size_t offset, const char *message, int r, Error **err)
-{
-        const char *hint = PQresultErrorField(failure->result, PG_DIAG_MESSAGE_HINT);
-
-        if (failure->whole[offset] == '\\')
-                error_hint(err, r,
-                           "Commands of psql that begin with a backslash are not SQL: a migration holds SQL only.");
-        else if (strstr(message, "cannot run inside a transaction block") ||
-                 strstr(message, "cannot be executed from a function or multi-command"))
-                error_hint(err, r, "Such a statement must be alone in its file: several statements in one file are one "
-                                   "transaction.");
-        else if (hint)
-                error_hint(err, r, "%s", hint);
-}
-
-/* What the server refused, at its place in the file: message, detail, line and column, and the statement alone. */
-static int located_error(const MigrationSource *source, const MigrateStep *step, const Failure *failure,
-                         const Error *cause, Error **err)
-{
-        const char *message = failure->result ? PQresultErrorField(failure->result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
-        const char *detail = failure->result ? PQresultErrorField(failure->result, PG_DIAG_MESSAGE_DETAIL) : NULL;
-        _cleanup_free_ char *path = path_join(source->folder, step->file), *excerpt = NULL, *column_text = NULL;
-        Statements statements = { 0 };
-        const Statement *statement;
-        size_t offset;
-        int line, column, r;
-        bool exact;
-
-        if (!message)
-                return error_set(err, ERROR_UNAVAILABLE, "migration failed: %s in line 0: %s", cause->message,
-                                 step->file);
-        statements_split(failure->whole, &statements);
-        offset = failing_offset(failure, &statements, &exact);
-        statement = statements_find(&statements, offset);
-        statements_locate(failure->whole, offset, &line, &column);
-        excerpt = statement ? statements_excerpt(failure->whole, statement, EXCERPT_LIMIT) : xstrdup("");
-        column_text = exact ? xasprintf(" (column %d)", column) : xstrdup("");
-        vector_done(&statements);
-        r = error_set_at(err, ERROR_FAILED, path, line, column,
-                         "migration failed: %s%s%s%s in line %d: %s (details: pq: %s)", message, column_text,
-                         detail ? ", " : "", detail ? detail : "", line, excerpt, message);
-        if (err && *err)
-                snprintf((*err)->sqlstate, sizeof((*err)->sqlstate), "%s",
-                         PQresultErrorField(failure->result, PG_DIAG_SQLSTATE));
-        add_hint(failure, offset, message, r, err);
-        return r;
-}
-
-/* sql is the part of whole that starts at byte base, after n_before statements. */
-static int run_text(MigrateState *state, const MigrationSource *source, const MigrateStep *step, const char *sql,
-                    const char *whole, size_t base, size_t n_before, Error **err)
-{
-        _cleanup_error_ Error *cause = NULL;
-        PGresult *result = NULL;
-        size_t completed = 0;
-        int r = migrate_state_execute(state, sql, &completed, &result, &cause);
-
-        if (r < 0) {
-                Failure failure = { .result = result, .sql = sql, .whole = whole, .base = base,
-                                    .n_completed = n_before + completed };
-                r = located_error(source, step, &failure, cause, err);
-        }
-        PQclear(result);
-        return r;
-}
-
-/* x-multi-statement: each by itself. */
-static int run_each(MigrateState *state, const MigrationSource *source, const MigrateStep *step, const char *sql,
-                    Error **err)
-{
-        Statements statements = { 0 };
-        int r = 0;
-
-        statements_split(sql, &statements);
-        for (size_t i = 0; r == 0 && i < statements.length; i++) {
-                const Statement *statement = &statements.items[i];
-                _cleanup_free_ char *text = xstrndup(sql + statement->start, statement->end - statement->start);
-
-                r = run_text(state, source, step, text, sql, statement->start, i, err);
-        }
-        vector_done(&statements);
-        return r;
-}
-
+/* *ret_checksum is the caller's. */
 static int run_file(MigrateState *state, const MigrationSource *source, const MigrateStep *step, bool multi_statement,
-                    const MigrateLog *log, Error **err)
+                    char **ret_checksum, Error **err)
 {
-        _cleanup_free_ char *title = step_title(step);
+        _cleanup_free_ char *path = path_join(source->folder, step->file);
+        Script script = { .path = path, .noun = "migration", .multi_statement = multi_statement };
         _cleanup_strbuf_ Strbuf sql = STRBUF_INIT;
-        int r;
+        int r = migration_source_read(source, step->file, &sql, err);
 
-        if (log->verbose)
-                tell(log, "Read and execute %s", title);
-        r = migration_source_read(source, step->file, &sql, err);
-        if (r < 0 || is_blank(strbuf_text(&sql)))
+        if (r < 0)
                 return r;
-        if (multi_statement)
-                r = run_each(state, source, step, sql.data, err);
-        else
-                r = run_text(state, source, step, sql.data, sql.data, 0, 0, err);
-        /* A file that opened a transaction and did not end it: what it did is not there. */
-        if (r == 0 && PQtransactionStatus(state->connection) != PQTRANS_IDLE) {
-                _cleanup_free_ char *path = path_join(source->folder, step->file);
-                migrate_state_execute(state, "ROLLBACK", NULL, NULL, NULL);
-                r = error_set_at(err, ERROR_FAILED, path, 0, 0,
-                                 "migration failed: %s begins a transaction and does not end it", step->file);
-                error_hint(err, r,
-                           "It was rolled back. Add COMMIT, or leave BEGIN out: a file is one transaction by itself.");
-        }
-        return r;
+        *ret_checksum = migration_checksum(&sql);
+        return script_run(state, &script, strbuf_text(&sql), err);
+}
+
+static void tell_begin(const MigrateLog *log, const MigrateStep *step)
+{
+        _cleanup_free_ char *title = migrate_step_title(step);
+
+        if (log->step)
+                log->step(log->context, MIGRATE_BEGINS, step, 0);
+        else if (log->verbose && step->file)
+                tell(log, "Read and execute %s", title);
 }
 
 static void tell_done(const MigrateLog *log, const MigrateStep *step, int64_t duration_ns)
 {
-        _cleanup_free_ char *title = step_title(step), *duration = format_duration(duration_ns);
+        _cleanup_free_ char *title = migrate_step_title(step), *duration = format_duration(duration_ns);
 
-        if (log->verbose)
+        if (log->step)
+                log->step(log->context, MIGRATE_DONE, step, duration_ns);
+        else if (log->verbose)
                 tell(log, "Finished %s (read 0s, ran %s)", title, duration);
         else
                 tell(log, "%s (%s)", title, duration);
@@ -189,31 +75,50 @@ static bool must_stop(const MigrateState *state)
         return state->stop && *state->stop;
 }
 
-static int carry_out(MigrateState *state, const MigrationSource *source, const MigratePlan *plan,
-                     const MigrateRequest *request, const MigrateLog *log, Error **err)
+typedef struct Run {
+        MigrateState *state;
+        const MigrationSource *source;
+        const MigrateRequest *request;
+        const MigrateLog *log;
+        const MigrationHistory *history;
+} Run;
+
+/* Marks it clean, and the next one (NULL: none) dirty. */
+static int finish_step(const Run *run, const MigrateStep *step, const MigrateStep *next, const char *checksum,
+                       Error **err)
 {
+        _cleanup_free_ char *note = migration_history_note(run->state, run->history, step, checksum);
+
+        return next ? migrate_state_advance(run->state, step->target, next->target, note, err)
+                    : migrate_state_set(run->state, step->target, false, note, err);
+}
+
+static int carry_out(const Run *run, const MigratePlan *plan, Error **err)
+{
+        MigrateState *state = run->state;
         bool marked = false;
         int r = 0;
 
         for (size_t i = 0; i < plan->steps.length && !must_stop(state); i++) {
-                const MigrateStep *step = &plan->steps.items[i], *next = step + 1;
+                const MigrateStep *step = &plan->steps.items[i];
+                _cleanup_free_ char *checksum = NULL;
                 int64_t start = clock_monotonic_ns();
 
+                tell_begin(run->log, step);
                 if (!marked)
-                        r = migrate_state_set(state, step->target, true, err);
+                        r = migrate_state_set(state, step->target, true, NULL, err);
                 if (r == 0 && step->file)
-                        r = run_file(state, source, step, request->multi_statement, log, err);
+                        r = run_file(state, run->source, step, run->request->multi_statement, &checksum, err);
                 if (r < 0)
                         return r;
                 marked = i + 1 < plan->steps.length && !must_stop(state);
-                r = marked ? migrate_state_advance(state, step->target, next->target, err)
-                           : migrate_state_set(state, step->target, false, err);
+                r = finish_step(run, step, marked ? step + 1 : NULL, checksum, err);
                 if (r < 0)
                         return r;
-                tell_done(log, step, clock_monotonic_ns() - start);
+                tell_done(run->log, step, clock_monotonic_ns() - start);
                 /* The signal came while the next one was being marked. */
                 if (marked && must_stop(state))
-                        return migrate_state_set(state, step->target, false, err);
+                        return migrate_state_set(state, step->target, false, NULL, err);
         }
         return must_stop(state) || !plan->failure ? 0 : error_set(err, ERROR_NOT_FOUND, "%s", plan->failure);
 }
@@ -235,17 +140,63 @@ static int make_plan(const MigrationSource *source, const MigrateRequest *reques
 static void tell_plan(const MigrateLog *log, const MigratePlan *plan)
 {
         VECTOR_FOREACH(step, &plan->steps) {
-                _cleanup_free_ char *title = step_title(step);
-                tell(log, "would run %s%s%s", title, step->file ? ": " : "", step->file ? step->file : "");
+                _cleanup_free_ char *title = migrate_step_title(step);
+
+                if (log->step)
+                        log->step(log->context, MIGRATE_PLANNED, step, 0);
+                else
+                        tell(log, "would run %s%s%s", title, step->file ? ": " : "", step->file ? step->file : "");
         }
         if (plan->failure)
                 tell(log, "then: error: %s", plan->failure);
+}
+
+/* What `up` passes over in silence elsewhere. */
+static int warn(const Run *run, int64_t current, Error **err)
+{
+        MigrationStatuses statuses = { 0 };
+        int r = migration_status(run->source, run->history, current, false, &statuses, err);
+
+        for (size_t i = 0; r == 0 && run->log->warning && i < statuses.length; i++) {
+                const MigrationStatus *status = &statuses.items[i];
+                _cleanup_free_ char *text = NULL;
+
+                if (status->condition == MIGRATION_OUT_OF_ORDER)
+                        text = xasprintf("%s came after later migrations were applied: up passes over it, give it a "
+                                         "higher number", status->file ? status->file : status->name);
+                else if (status->condition == MIGRATION_CHANGED)
+                        text = xasprintf("%s has changed since it was applied: what is in the database is what it was",
+                                         status->file ? status->file : status->name);
+                if (text)
+                        run->log->warning(run->log->context, text);
+        }
+        vector_done(&statuses);
+        return r;
+}
+
+static int run_plan(const Run *run, const MigratePlan *plan, int64_t current, Error **err)
+{
+        int r = run->request->command == MIGRATE_UP && run->history->exists ? warn(run, current, err) : 0;
+
+        if (r < 0)
+                return r;
+        if (plan->no_change)
+                tell(run->log, "no change");
+        if (run->request->dry_run) {
+                tell_plan(run->log, plan);
+                return 0;
+        }
+        if (plan->steps.length > 0)
+                r = relax_commits(run->state, true, err);
+        return r < 0 ? r : carry_out(run, plan, err);
 }
 
 static int run_locked(MigrateState *state, const MigrationSource *source, const MigrateRequest *request,
                       const MigrateLog *log, Error **err)
 {
         _cleanup_migrate_plan_ MigratePlan plan = { 0 };
+        _cleanup_migration_history_ MigrationHistory history = { 0 };
+        const Run run = { state, source, request, log, &history };
         int64_t current;
         bool dirty;
         int r;
@@ -257,19 +208,17 @@ static int run_locked(MigrateState *state, const MigrationSource *source, const 
                 return error_set(err, ERROR_CONFLICT, "Dirty database version %" PRId64 ". Fix and force version.",
                                  current);
         r = make_plan(source, request, current, &plan, err);
-        if (r < 0)
-                return r;
-        if (plan.no_change)
-                tell(log, "no change");
-        if (request->dry_run) {
-                tell_plan(log, &plan);
-                return 0;
-        }
-        if (plan.steps.length > 0)
-                r = relax_commits(state, true, err);
         if (r == 0)
-                r = carry_out(state, source, &plan, request, log, err);
-        return r;
+                r = request->dry_run ? migration_history_load(state, &history, err)
+                                     : migration_history_open(state, source, current, request->history, &history, err);
+        return r < 0 ? r : run_plan(&run, &plan, current, err);
+}
+
+static int lock(MigrateState *state, int timeout_ms, Error **err)
+{
+        int r = migrate_state_lock(state, timeout_ms, err);
+
+        return r < 0 ? r : migrate_state_make_table(state, err);
 }
 
 int migrate_run(MigrateState *state, const MigrationSource *source, const MigrateRequest *request,
@@ -283,7 +232,7 @@ int migrate_run(MigrateState *state, const MigrationSource *source, const Migrat
                 return 0;
         }
         if (!request->dry_run) {
-                r = migrate_state_lock(state, request->lock_timeout_ms, err);
+                r = lock(state, request->lock_timeout_ms, err);
                 if (r < 0)
                         return r;
         }
@@ -294,17 +243,17 @@ int migrate_run(MigrateState *state, const MigrationSource *source, const Migrat
 
 int migrate_force(MigrateState *state, int64_t version, int lock_timeout_ms, Error **err)
 {
-        int r = migrate_state_lock(state, lock_timeout_ms, err);
+        int r = lock(state, lock_timeout_ms, err);
 
         if (r == 0)
-                r = migrate_state_set(state, version, false, err);
+                r = migrate_state_set(state, version, false, NULL, err);
         migrate_state_unlock(state, NULL);
         return r;
 }
 
 int migrate_drop(MigrateState *state, int lock_timeout_ms, Error **err)
 {
-        int r = migrate_state_lock(state, lock_timeout_ms, err);
+        int r = lock(state, lock_timeout_ms, err);
 
         if (r == 0)
                 r = migrate_state_drop(state, err);

@@ -221,7 +221,7 @@ static char *quote(MigrateState *state, const char *name)
         return copy;
 }
 
-static char *quote_literal(MigrateState *state, const char *text)
+char *migrate_state_quote_literal(MigrateState *state, const char *text)
 {
         char *quoted = PQescapeLiteral(state->connection, text, strlen(text));
         char *copy = xstrdup(quoted ? quoted : "''");
@@ -251,7 +251,8 @@ static int take_quoted_table(MigrateState *state, const char *table, Error **err
 
 static int find_table(MigrateState *state, Error **err)
 {
-        _cleanup_free_ char *schema = quote_literal(state, state->schema), *table = quote_literal(state, state->table);
+        _cleanup_free_ char *schema = migrate_state_quote_literal(state, state->schema);
+        _cleanup_free_ char *table = migrate_state_quote_literal(state, state->table);
         _cleanup_free_ char *sql =
                 xasprintf("SELECT COUNT(1) FROM information_schema.tables WHERE table_schema = %s AND "
                           "table_name = %s LIMIT 1",
@@ -340,7 +341,7 @@ static int try_lock(MigrateState *state, Error **err)
 }
 
 /* Waiting inside pg_advisory_lock would hold a snapshot, for which CREATE INDEX CONCURRENTLY of the holder waits. */
-static int wait_for_lock(MigrateState *state, int timeout_ms, Error **err)
+int migrate_state_lock(MigrateState *state, int timeout_ms, Error **err)
 {
         int64_t deadline = clock_monotonic_ns() + timeout_ms * NSEC_PER_MSEC;
         int wait_ms = FIRST_LOCK_WAIT_MS;
@@ -362,17 +363,16 @@ static int wait_for_lock(MigrateState *state, int timeout_ms, Error **err)
         }
 }
 
-int migrate_state_lock(MigrateState *state, int timeout_ms, Error **err)
+int migrate_state_make_table(MigrateState *state, Error **err)
 {
-        int r = wait_for_lock(state, timeout_ms, err);
+        int r;
 
-        if (r == 0 && !state->table_exists) {
-                r = execute(state, err,
-                            "CREATE TABLE IF NOT EXISTS %s (version bigint not null primary key, dirty boolean "
-                            "not null)",
-                            state->quoted);
-                state->table_exists = r == 0;
-        }
+        if (state->table_exists)
+                return 0;
+        r = execute(state, err,
+                    "CREATE TABLE IF NOT EXISTS %s (version bigint not null primary key, dirty boolean not null)",
+                    state->quoted);
+        state->table_exists = r == 0;
         return r;
 }
 
@@ -404,14 +404,14 @@ int migrate_state_version(MigrateState *state, int64_t *ret_version, bool *ret_d
 }
 
 /* DELETE and not TRUNCATE, whose new file costs several milliseconds; the outcome is the same. */
-static void add_set(const MigrateState *state, int64_t version, bool dirty, Strbuf *sql)
+static void add_set(const MigrateState *state, int64_t version, bool dirty, const char *also, Strbuf *sql)
 {
         strbuf_addf(sql, "BEGIN; SET LOCAL synchronous_commit = %s; DELETE FROM %s;",
                     dirty ? "off" : state->synchronous_commit, state->quoted);
         if (version >= 0 || dirty)
                 strbuf_addf(sql, "INSERT INTO %s (version, dirty) VALUES (%" PRId64 ", %s);", state->quoted, version,
                             dirty ? "true" : "false");
-        strbuf_adds(sql, "COMMIT;");
+        strbuf_addf(sql, "%sCOMMIT;", also ? also : "");
 }
 
 static int run_set(MigrateState *state, const Strbuf *sql, Error **err)
@@ -424,20 +424,20 @@ static int run_set(MigrateState *state, const Strbuf *sql, Error **err)
         return error_move(err, &error, r);
 }
 
-int migrate_state_set(MigrateState *state, int64_t version, bool dirty, Error **err)
+int migrate_state_set(MigrateState *state, int64_t version, bool dirty, const char *also, Error **err)
 {
         _cleanup_strbuf_ Strbuf sql = STRBUF_INIT;
 
-        add_set(state, version, dirty, &sql);
+        add_set(state, version, dirty, also, &sql);
         return run_set(state, &sql, err);
 }
 
-int migrate_state_advance(MigrateState *state, int64_t done, int64_t next, Error **err)
+int migrate_state_advance(MigrateState *state, int64_t done, int64_t next, const char *also, Error **err)
 {
         _cleanup_strbuf_ Strbuf sql = STRBUF_INIT;
 
-        add_set(state, done, false, &sql);
-        add_set(state, next, true, &sql);
+        add_set(state, done, false, also, &sql);
+        add_set(state, next, true, NULL, &sql);
         return run_set(state, &sql, err);
 }
 

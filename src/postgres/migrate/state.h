@@ -29,17 +29,20 @@ uint32_t migrate_lock_number(const char *schema, const char *table, const char *
 
 /* Connects and finds the schema and the table; makes nothing yet. Messages start with "failed to open database". */
 int migrate_state_open(const DatabaseUrl *url, MigrateState *ret, Error **err);
-/* Polls for the lock up to timeout_ms ("timeout: can't acquire database lock") and makes the table where it is absent.
- */
+/* Polls for the lock up to timeout_ms ("timeout: can't acquire database lock"). */
 int migrate_state_lock(MigrateState *state, int timeout_ms, Error **err);
+/* Under the lock: makes the table where it is absent. */
+int migrate_state_make_table(MigrateState *state, Error **err);
 int migrate_state_unlock(MigrateState *state, Error **err);
 /* -1 where nothing has been applied. */
 int migrate_state_version(MigrateState *state, int64_t *ret_version, bool *ret_dirty, Error **err);
 /* One row, or none for version -1 and not dirty. Durable when clean; a dirty mark is ordered before what follows it in
- * the write-ahead log and is not waited for. */
-int migrate_state_set(MigrateState *state, int64_t version, bool dirty, Error **err);
-/* set(done, clean) and set(next, dirty) at once: two transactions in one round trip. */
-int migrate_state_advance(MigrateState *state, int64_t done, int64_t next, Error **err);
+ * the write-ahead log and is not waited for. also: SQL that becomes true with it, or NULL. */
+int migrate_state_set(MigrateState *state, int64_t version, bool dirty, const char *also, Error **err);
+/* set(done, clean, also) and set(next, dirty) at once: two transactions in one round trip. */
+int migrate_state_advance(MigrateState *state, int64_t done, int64_t next, const char *also, Error **err);
+/* Text as a literal of SQL; the caller's. */
+char *migrate_state_quote_literal(MigrateState *state, const char *text);
 /* Drops every base table of the current schema. */
 int migrate_state_drop(MigrateState *state, Error **err);
 

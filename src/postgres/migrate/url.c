@@ -82,6 +82,11 @@ static void set(DatabaseUrl *url, const char *keyword, const char *value)
         strv_add(&url->values, value);
 }
 
+void database_url_set_password(DatabaseUrl *url, const char *password)
+{
+        set(url, "password", password);
+}
+
 static const char *get(const DatabaseUrl *url, const char *keyword)
 {
         for (size_t i = 0; url->keywords && url->keywords[i]; i++)

@@ -23,4 +23,7 @@ int url_scheme(const char *url, char **ret, Error **err);
  * encoded, the message says which. */
 int database_url_parse(const char *text, DatabaseUrl *ret, Error **err);
 
+/* One that came by another way than the URL. */
+void database_url_set_password(DatabaseUrl *url, const char *password);
+
 #endif

@@ -2,6 +2,7 @@
 
 The whole test run moves into a new network namespace. Its default route leads to a second one, "the world": 198.51.100.1,
 where a test can start a server that stands for the outside. BERTH_TEST_HOST_NETWORK=1 stays in the machine's own."""
+import contextlib
 import ctypes
 import os
 import socket
@@ -54,7 +55,16 @@ def in_outside(argv):
     return ["nsenter", f"--net=/proc/{os.getpid()}/fd/{outside}", *argv] if outside is not None and os.geteuid() == 0 else argv
 
 
-def free_port(host="127.0.0.1"):
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+def free_port(host="127.0.0.1", count=1):
+    """The first of count ports in a row that nobody uses."""
+    while True:
+        with contextlib.ExitStack() as probes:
+            try:
+                first = 0
+                for n in range(count):
+                    probe = probes.enter_context(socket.socket())
+                    probe.bind((host, first + n if first else 0))
+                    first = first or probe.getsockname()[1]
+                return first
+            except (OSError, OverflowError):
+                continue

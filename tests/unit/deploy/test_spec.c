@@ -242,6 +242,80 @@ static void test_oneoff(void **state)
         model_done(&model);
 }
 
+/* Takes a one-off that publishes text; the specification is the caller's. */
+static int publish_text(const char *text, ContainerSpec **ret, Error **err)
+{
+        char *publish[] = { (char *)text, NULL };
+        SpecOverrides overrides = { .name = "demo-db-run-1", .publish = publish };
+        Model model;
+        Service *service;
+        SpecInput input;
+        int r;
+
+        model_init(&model);
+        service = model_add(&model, "db");
+        input = (SpecInput){ .project = &model.project, .service = service, .image = &model.image, .config_hash = "h",
+                             .number = 1, .postgres = -1, .overrides = &overrides };
+        r = spec_build(&input, ret, err);
+        model_done(&model);
+        return r;
+}
+
+static void test_published_forms(void **state)
+{
+        static const struct {
+                const char *text, *ip;
+                int host, last, container;
+        } forms[] = {
+                { "80", NULL, 0, 0, 80 },
+                { "8080:80", NULL, 8080, 0, 80 },
+                { "[::1]:8080:80", "::1", 8080, 0, 80 },
+                { "127.0.0.1::80", "127.0.0.1", 0, 0, 80 },
+                { "8000-8010:80", NULL, 8000, 8010, 80 },
+                { "[::]:8000-8001:81", "::", 8000, 8001, 81 },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+                ContainerSpec *spec = NULL;
+
+                assert_int_equal(publish_text(forms[i].text, &spec, NULL), 0);
+                assert_int_equal(spec->n_ports, 1);
+                assert_true(streq_ptr(spec->ports[0].host_ip, forms[i].ip));
+                assert_int_equal(spec->ports[0].host_port, forms[i].host);
+                assert_int_equal(spec->ports[0].host_port_last, forms[i].last);
+                assert_int_equal(spec->ports[0].container_port, forms[i].container);
+                container_spec_free(spec);
+        }
+}
+
+static void test_published_ranges_of_both_sides(void **state)
+{
+        ContainerSpec *spec = NULL;
+
+        assert_int_equal(publish_text("8000-8002:90-92/udp", &spec, NULL), 0);
+        assert_int_equal(spec->n_ports, 3);
+        for (size_t i = 0; i < 3; i++) {
+                assert_int_equal(spec->ports[i].host_port - 8000, spec->ports[i].container_port - 90);
+                assert_int_equal(spec->ports[i].host_port_last, 0);
+                assert_true(spec->ports[i].udp);
+        }
+        container_spec_free(spec);
+}
+
+static void test_wrong_published_forms(void **state)
+{
+        static const char *const texts[] = { "::1:8080:80", "8080:", "x:80", "70000:80", "1:2:3:4", "8080:80/icmp",
+                                             "8080:80/sctp", "8001-8000:80" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+                _cleanup_error_ Error *error = NULL;
+                ContainerSpec *spec = NULL;
+
+                assert_true(publish_text(texts[i], &spec, &error) < 0);
+                assert_non_null(error->message);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -253,6 +327,9 @@ int main(void)
                 cmocka_unit_test(test_secrets),
                 cmocka_unit_test(test_ports_and_logging),
                 cmocka_unit_test(test_oneoff),
+                cmocka_unit_test(test_published_forms),
+                cmocka_unit_test(test_published_ranges_of_both_sides),
+                cmocka_unit_test(test_wrong_published_forms),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

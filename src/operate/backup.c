@@ -1,0 +1,144 @@
+#include "operate/backup.h"
+
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "operate/backup_files.h"
+
+#define DEFAULT_LEVEL 1
+#define APPLICATION "berth backup"
+#define GENTLE_NICE 10
+/* linux/ioprio.h: the last of the best-effort class */
+#define IOPRIO_WHO_PROCESS 1
+#define IOPRIO_GENTLE (2 << 13 | 7)
+
+typedef struct Backup {
+        const BackupOptions *options;
+        const WorkProgress *progress;
+        PGconn *connection;
+        ServerIdentity identity;
+        Repository *repository;
+        ChunkIndex index;
+        PackWriter *writer;
+        ChunkPipeline *pipeline;
+        BackupFiles files;
+        BackupRecord *record;
+        int lock_fd;
+} Backup;
+
+static void backup_done(Backup *backup)
+{
+        chunk_pipeline_free(backup->pipeline); /* its threads use all of the rest */
+        pack_writer_free(backup->writer);
+        backup_files_done(&backup->files);
+        chunk_index_done(&backup->index);
+        backup_record_free(backup->record);
+        fs_close(backup->lock_fd);
+        repository_free(backup->repository);
+        PQfinish(backup->connection);
+}
+#define _cleanup_backup_ _cleanup_(backup_done)
+
+static void be_gentle(void)
+{
+        setpriority(PRIO_PROCESS, 0, GENTLE_NICE);
+        syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_GENTLE);
+}
+
+static int open_all(Backup *backup, Error **err)
+{
+        const BackupOptions *options = backup->options;
+        int r = postgres_connect(&options->target, CONNECT_REPLICATION, APPLICATION, &backup->connection, err);
+
+        if (r == 0)
+                r = replication_identify(backup->connection, &backup->identity, err);
+        if (r == 0)
+                r = repository_create(options->folder, options->project, options->service,
+                                      backup->identity.system_identifier, &backup->repository, err);
+        if (r == 0)
+                r = repository_lock(backup->repository, &backup->lock_fd, err);
+        if (r == 0)
+                r = chunk_index_load(&backup->index, backup->repository->storage, err);
+        if (r < 0)
+                return r;
+        backup->writer = pack_writer_create(backup->repository, &backup->index,
+                                            options->level ? options->level : DEFAULT_LEVEL);
+        r = chunk_pipeline_create(backup->writer, options->threads, backup->repository->chunk_bytes, &backup->pipeline,
+                                  err);
+        backup_files_init(&backup->files, backup->pipeline, backup->repository->chunk_bytes, backup->progress);
+        return r;
+}
+
+static int receive(Backup *backup, Error **err)
+{
+        const BackupOptions *options = backup->options;
+        BackupRecord *record = backup->record;
+        _cleanup_free_ char *label = xasprintf("berth %s", record->id);
+        BaseBackupOptions base = { .label = label,
+                                   .fast_checkpoint = !options->gentle,
+                                   .max_rate_kib = options->max_rate_kib };
+        BaseBackupSink sink = backup_files_sink(&backup->files);
+        int r;
+
+        progress_status(backup->progress, options->gentle ? "waiting for a checkpoint" : "making a checkpoint");
+        r = base_backup_run(backup->connection, &base, &sink, backup->progress->cancel_fd, &record->stop_lsn,
+                            &record->timeline, err);
+        if (r == -ERROR_CORRUPT)
+                return error_hint(err, r,
+                                  "Pages of the running database are damaged: the warnings name the files. Earlier backups "
+                                  "are kept.");
+        return r;
+}
+
+/* Chunks, then the list, then the record: whatever is interrupted is no backup. */
+static int complete(Backup *backup, Error **err)
+{
+        BackupRecord *record = backup->record;
+        PackTotals totals;
+        int r = backup_files_finish(&backup->files, err);
+
+        if (r == 0)
+                r = pack_writer_finish(backup->writer, &totals, err);
+        if (r == 0)
+                r = file_list_write(backup->repository, record->id, &backup->files.list, &record->files_sha256, err);
+        if (r < 0)
+                return r;
+        record->finished_ns = clock_realtime_ns();
+        record->start_lsn = backup->files.begin.start_lsn;
+        record->files = backup->files.in_work.length;
+        record->size_bytes = totals.raw_bytes;
+        record->new_bytes = totals.new_stored_bytes;
+        return backup_record_save(backup->repository, record, err);
+}
+
+int backup_run(const BackupOptions *options, const WorkProgress *progress, BackupRecord **ret, Error **err)
+{
+        _cleanup_backup_ Backup backup = { .options = options, .progress = progress, .lock_fd = -1 };
+        int64_t now_ns = clock_realtime_ns();
+        int r;
+
+        if (options->gentle)
+                be_gentle();
+        r = open_all(&backup, err);
+        if (r < 0)
+                return r;
+        backup.record = xnew(BackupRecord);
+        *backup.record = (BackupRecord){
+                .id = backup_id_new(backup.repository, now_ns),
+                .kind = xstrdup("full"),
+                .started_ns = now_ns,
+                .server_version = backup.identity.version,
+                .segment_bytes = backup.identity.segment_bytes,
+                .data_checksums = backup.identity.data_checksums,
+        };
+        r = receive(&backup, err);
+        if (r == 0)
+                r = complete(&backup, err);
+        if (r == 0)
+                *ret = TAKE_PTR(backup.record);
+        return r;
+}

@@ -1,0 +1,23 @@
+/* A base backup: from a server over the replication protocol into a repository. One thread takes the stream apart, others
+ * name, compress and store chunks. Nothing counts as a backup before its record is written. */
+#ifndef BERTH_OPERATE_BACKUP_H
+#define BERTH_OPERATE_BACKUP_H
+
+#include "base/progress.h"
+#include "postgres/connect.h"
+#include "repository/backup_record.h"
+
+typedef struct BackupOptions {
+        PostgresTarget target;
+        const char *folder;     /* of the service's repositories: "<data>/backups/<project>/<service>" */
+        const char *project, *service;
+        int64_t max_rate_kib;   /* 0: none */
+        bool gentle;            /* wait for the next checkpoint to spread, run at low priority */
+        unsigned threads;       /* 0: one for each processor, at most 4 */
+        int level;              /* of zstd; 0: 1 */
+} BackupOptions;
+
+/* *ret is the caller's. ERROR_CONFLICT where another backup of the cluster runs. */
+int backup_run(const BackupOptions *options, const WorkProgress *progress, BackupRecord **ret, Error **err);
+
+#endif

@@ -1,0 +1,53 @@
+#include "operate/restore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "operate/restore_private.h"
+
+static int check_empty(const char *directory, Error **err)
+{
+        _cleanup_strv_ char **names = NULL;
+        int r = fs_list_directory(AT_FDCWD, directory, &names, err);
+
+        if (r == 0 && names && names[0])
+                return error_set(err, ERROR_EXISTS, "\"%s\" is not empty", directory);
+        return r;
+}
+
+/* Servers accept 0700, or 0750 where the cluster was made with group access, as its files then show. */
+static mode_t mode_of_folder(const FileList *list)
+{
+        VECTOR_FOREACH(file, &list->files)
+                if (streq((*file)->path, "PG_VERSION"))
+                        return (*file)->mode & 0040 ? 0750 : 0700;
+        return 0700;
+}
+
+int restore_lay_out(Repository *repository, const RestorePlan *plan, const RestoreOptions *options,
+                    const WorkProgress *progress, Error **err)
+{
+        _cleanup_file_list_ FileList list = { 0 };
+        _cleanup_close_ int dir_fd = -1;
+        int r = check_empty(options->directory, err);
+
+        if (r == 0)
+                r = file_list_read(repository, plan->backup->id, plan->backup->files_sha256, &list, err);
+        if (r < 0)
+                return r;
+        dir_fd = open(options->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir_fd < 0 || fchmod(dir_fd, mode_of_folder(&list)) < 0 || fchown(dir_fd, options->uid, options->gid) < 0)
+                return error_set_errno(err, errno, "prepare \"%s\"", options->directory);
+        r = restore_files(repository, &list, dir_fd, options, progress, err);
+        if (r == 0)
+                r = restore_log(repository, plan, dir_fd, options, progress, err);
+        if (r < 0)
+                return error_prefix(err, r, "restore backup %s", plan->backup->id);
+        progress_status(progress, "syncing");
+        return syncfs(dir_fd) < 0 ? error_set_errno(err, errno, "sync \"%s\"", options->directory) : 0;
+}

@@ -1,0 +1,54 @@
+/* A base backup and the log behind it, laid out as a data folder that a server can start from. Orders nobody around: who
+ * starts, watches and swaps is above. */
+#ifndef BERTH_OPERATE_RESTORE_H
+#define BERTH_OPERATE_RESTORE_H
+
+#include "base/progress.h"
+#include "repository/backup_record.h"
+#include "repository/wal_archive.h"
+
+typedef enum RestoreTargetKind {
+        RESTORE_LATEST,         /* as far as the log reaches */
+        RESTORE_IMMEDIATE,      /* the backup's own end */
+        RESTORE_TIME,
+        RESTORE_LSN,
+        RESTORE_NAME,           /* of pg_create_restore_point */
+} RestoreTargetKind;
+
+typedef struct RestoreTarget {
+        RestoreTargetKind kind;
+        int64_t time_ns;        /* realtime */
+        Lsn lsn;
+        const char *name;
+        uint32_t timeline;      /* 0: the newest that descends from the backup's */
+} RestoreTarget;
+
+/* "latest", "immediate", a time, an LSN, or a name. ERROR_USAGE for an empty one. name is borrowed from text. */
+int restore_target_parse(const char *text, RestoreTarget *ret, Error **err);
+
+typedef struct RestorePlan {
+        BackupRecord *backup;
+        WalRange range;         /* the log that is there from the backup's start on */
+        RestoreTarget target;   /* timeline filled in */
+} RestorePlan;
+void restore_plan_done(RestorePlan *plan);
+#define _cleanup_restore_plan_ _cleanup_(restore_plan_done)
+
+/* Chooses the newest backup from which target can be reached (backup_id NULL), or checks that the named one can.
+ * ERROR_NOT_FOUND says which range is possible. */
+int restore_plan_make(Repository *repository, const char *backup_id, const RestoreTarget *target, RestorePlan *ret,
+                      Error **err);
+
+typedef struct RestoreOptions {
+        const char *directory;  /* exists and is empty; gets the mode of a data folder */
+        const char *inside;     /* where the server will see it: tablespaces lie in it and are linked by that path */
+        unsigned uid, gid;      /* of every file */
+        unsigned threads;       /* 0: one for each processor, at most 4 */
+} RestoreOptions;
+
+/* Files, the log that is needed, and the recovery settings; synced on return. ERROR_CORRUPT where anything does not match
+ * its checksum: nothing in directory is then worth anything. */
+int restore_lay_out(Repository *repository, const RestorePlan *plan, const RestoreOptions *options,
+                    const WorkProgress *progress, Error **err);
+
+#endif

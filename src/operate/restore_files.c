@@ -1,0 +1,220 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "operate/restore_private.h"
+#include "repository/pack.h"
+
+#define MAX_THREADS 4
+#define RUN_CHUNKS 128          /* 8 MiB of one file are one piece of work */
+#define TELL_NS (200 * NSEC_PER_MSEC)
+#define PUSH_BYTES (8u << 20)
+
+typedef struct Laying {
+        Repository *repository;
+        const FileList *list;
+        const RestoreOptions *options;
+        const WorkProgress *progress;
+        ChunkIndex index;
+        int dir_fd;
+        pthread_mutex_t lock;   /* of all below */
+        size_t file, chunk;     /* what nobody has begun yet */
+        uint64_t done_bytes, total_bytes;
+        int64_t told_ns;
+        int result;
+        Error *error;
+} Laying;
+
+/* A tablespace's files lie inside the data folder from now on: "pg_tblspc/16400/x" → "berth_tablespaces/16400/x". */
+static char *place_of(const ListedFile *file)
+{
+        const char *rest = file->type == 'l' ? NULL : startswith(file->path, "pg_tblspc/");
+
+        return rest ? xasprintf(RESTORED_TABLESPACES "/%s", rest) : xstrdup(file->path);
+}
+
+static int make_link(const Laying *laying, const ListedFile *file, Error **err)
+{
+        const char *oid = startswith(file->path, "pg_tblspc/");
+        _cleanup_free_ char *target = oid ? xasprintf("%s/" RESTORED_TABLESPACES "/%s", laying->options->inside, oid)
+                                          : xstrdup(file->target);
+        _cleanup_free_ char *folder = oid ? xasprintf(RESTORED_TABLESPACES "/%s", oid) : NULL;
+
+        if (symlinkat(target, laying->dir_fd, file->path) < 0)
+                return error_set_errno(err, errno, "link \"%s\"", file->path);
+        if (!oid)
+                return 0;
+        if ((mkdirat(laying->dir_fd, RESTORED_TABLESPACES, 0700) < 0 && errno != EEXIST) ||
+            (mkdirat(laying->dir_fd, folder, 0700) < 0 && errno != EEXIST) ||
+            fchownat(laying->dir_fd, RESTORED_TABLESPACES, laying->options->uid, laying->options->gid, 0) < 0 ||
+            fchownat(laying->dir_fd, folder, laying->options->uid, laying->options->gid, 0) < 0)
+                return error_set_errno(err, errno, "make folder \"%s\"", folder);
+        return 0;
+}
+
+static int make_file(const Laying *laying, const ListedFile *file, const char *place, Error **err)
+{
+        _cleanup_close_ int fd = openat(laying->dir_fd, place, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                                        file->mode);
+
+        if (fd < 0 || fchmod(fd, file->mode) < 0 || fchown(fd, laying->options->uid, laying->options->gid) < 0)
+                return error_set_errno(err, errno, "create \"%s\"", place);
+        return 0;
+}
+
+static int make_entry(Laying *laying, const ListedFile *file, Error **err)
+{
+        _cleanup_free_ char *place = place_of(file);
+        const RestoreOptions *options = laying->options;
+
+        laying->total_bytes += file->type == 'f' ? file->size_bytes : 0;
+        if (file->type == 'f')
+                return make_file(laying, file, place, err);
+        if (file->type == 'l')
+                return make_link(laying, file, err);
+        if ((mkdirat(laying->dir_fd, place, file->mode) < 0 && errno != EEXIST) ||
+            fchmodat(laying->dir_fd, place, file->mode, 0) < 0 ||
+            fchownat(laying->dir_fd, place, options->uid, options->gid, 0) < 0)
+                return error_set_errno(err, errno, "make folder \"%s\"", place);
+        return 0;
+}
+
+/* ---- content ---- */
+
+typedef struct Run {
+        const ListedFile *file;
+        size_t first, n;
+} Run;
+
+static bool take_run(Laying *laying, Run *ret)
+{
+        bool found = false;
+
+        pthread_mutex_lock(&laying->lock);
+        while (laying->result == 0 && laying->file < laying->list->files.length) {
+                const ListedFile *file = laying->list->files.items[laying->file];
+
+                if (laying->chunk < file->n_chunks) {
+                        *ret = (Run){ file, laying->chunk, MIN((size_t)RUN_CHUNKS, file->n_chunks - laying->chunk) };
+                        laying->chunk += ret->n;
+                        found = true;
+                        break;
+                }
+                laying->file++;
+                laying->chunk = 0;
+        }
+        pthread_mutex_unlock(&laying->lock);
+        return found;
+}
+
+static size_t size_of_chunk(const Laying *laying, const ListedFile *file, size_t number)
+{
+        uint32_t chunk_bytes = laying->repository->chunk_bytes;
+
+        return (size_t)MIN(file->size_bytes - (uint64_t)number * chunk_bytes, (uint64_t)chunk_bytes);
+}
+
+static int write_run(Laying *laying, const Run *run, PackScratch *scratch, char *buffer, uint64_t *ret_bytes, Error **err)
+{
+        _cleanup_free_ char *place = place_of(run->file);
+        _cleanup_close_ int fd = openat(laying->dir_fd, place, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+        off_t start = (off_t)(run->first * laying->repository->chunk_bytes), position = start;
+
+        if (fd < 0)
+                return error_set_errno(err, errno, "open \"%s\"", place);
+        for (size_t i = run->first; i < run->first + run->n; i++) {
+                const ChunkPlace *found = chunk_index_find(&laying->index, &run->file->chunks[i]);
+                size_t size = size_of_chunk(laying, run->file, i);
+                int r;
+
+                if (found && found->raw_bytes != size)
+                        return error_set(err, ERROR_CORRUPT, "\"%s\" has a chunk of the wrong size", run->file->path);
+                r = pack_read_chunk(laying->repository->storage, &laying->index, &run->file->chunks[i], scratch, buffer, err);
+                if (r < 0)
+                        return error_prefix(err, r, "\"%s\"", run->file->path);
+                if (pwrite(fd, buffer, size, position) != (ssize_t)size)
+                        return error_set_errno(err, errno ? errno : ENOSPC, "write \"%s\"", place);
+                position += (off_t)size;
+        }
+        sync_file_range(fd, start, position - start, SYNC_FILE_RANGE_WRITE);
+        *ret_bytes = (uint64_t)(position - start);
+        return 0;
+}
+
+static void note_run(Laying *laying, uint64_t bytes, int result, Error **error)
+{
+        int64_t now_ns = clock_monotonic_ns();
+
+        pthread_mutex_lock(&laying->lock);
+        laying->done_bytes += bytes;
+        if (result < 0 && laying->result == 0) {
+                laying->result = result;
+                laying->error = TAKE_PTR(*error);
+        }
+        if (laying->result == 0 && progress_cancelled(laying->progress))
+                laying->result = error_set(&laying->error, ERROR_CANCELLED, "cancelled");
+        if (now_ns - laying->told_ns > TELL_NS) {
+                laying->told_ns = now_ns;
+                progress_bytes(laying->progress, "restore", laying->done_bytes, laying->total_bytes);
+        }
+        pthread_mutex_unlock(&laying->lock);
+}
+
+static void *work(void *context)
+{
+        _cleanup_(pack_scratch_freep) PackScratch *scratch = pack_scratch_create();
+        Laying *laying = context;
+        _cleanup_free_ char *buffer = xmalloc(laying->repository->chunk_bytes);
+        Run run;
+
+        while (take_run(laying, &run)) {
+                _cleanup_error_ Error *error = NULL;
+                uint64_t bytes = 0;
+                int r = write_run(laying, &run, scratch, buffer, &bytes, &error);
+
+                note_run(laying, bytes, r, &error);
+        }
+        return NULL;
+}
+
+static int write_all(Laying *laying, Error **err)
+{
+        long processors = sysconf(_SC_NPROCESSORS_ONLN);
+        unsigned wanted = laying->options->threads ? laying->options->threads : (unsigned)MAX(processors, 1), n = 0;
+        pthread_t threads[MAX_THREADS];
+
+        for (; n < MIN(wanted, (unsigned)MAX_THREADS); n++)
+                if (pthread_create(&threads[n], NULL, work, laying) != 0)
+                        break;
+        if (n == 0)
+                work(laying);
+        while (n > 0)
+                pthread_join(threads[--n], NULL);
+        return error_move(err, &laying->error, laying->result);
+}
+
+int restore_files(Repository *repository, const FileList *list, int dir_fd, const RestoreOptions *options,
+                  const WorkProgress *progress, Error **err)
+{
+        Laying laying = { .repository = repository, .list = list, .options = options, .progress = progress, .dir_fd = dir_fd };
+        int r = chunk_index_load(&laying.index, repository->storage, err);
+
+        pthread_mutex_init(&laying.lock, NULL);
+        VECTOR_FOREACH(file, &list->files) {
+                if (r < 0)
+                        break;
+                r = make_entry(&laying, *file, err);
+        }
+        if (r == 0)
+                r = write_all(&laying, err);
+        if (r == 0)
+                progress_bytes(progress, "restore", laying.total_bytes, laying.total_bytes);
+        pthread_mutex_destroy(&laying.lock);
+        chunk_index_done(&laying.index);
+        return r;
+}

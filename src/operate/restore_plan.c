@@ -1,0 +1,169 @@
+/* From a wish to a backup and a stretch of the log. */
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "operate/restore.h"
+
+int restore_target_parse(const char *text, RestoreTarget *ret, Error **err)
+{
+        RestoreTarget target = { 0 };
+
+        if (isempty(text))
+                return error_hint(err, error_set(err, ERROR_USAGE, "a point to restore to is missing"),
+                                  "Give a time, an LSN, the name of a restore point, \"latest\" or \"immediate\".");
+        if (streq(text, "latest")) {
+                target.kind = RESTORE_LATEST;
+        } else if (streq(text, "immediate")) {
+                target.kind = RESTORE_IMMEDIATE;
+        } else if (lsn_parse(text, &target.lsn)) {
+                target.kind = RESTORE_LSN;
+        } else if (clock_parse_time(text, &target.time_ns)) {
+                target.kind = RESTORE_TIME;
+        } else {
+                target.kind = RESTORE_NAME;
+                target.name = text;
+        }
+        *ret = target;
+        return 0;
+}
+
+void restore_plan_done(RestorePlan *plan)
+{
+        backup_record_free(plan->backup);
+        plan->backup = NULL;
+        wal_range_done(&plan->range);
+}
+
+/* "2026-11-21 15:30:12 +0100": as people here write it. */
+static char *local_time(int64_t ns)
+{
+        time_t seconds = (time_t)(ns / NSEC_PER_SEC);
+        char text[64];
+        struct tm local;
+
+        localtime_r(&seconds, &local);
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &local);
+        return xstrdup(text);
+}
+
+typedef enum Reach { REACHED, TOO_EARLY, TOO_LATE } Reach;
+
+/* A backup's own log makes it consistent, so its end is in reach even where the archive has nothing. */
+static Reach reach_of(const BackupRecord *backup, const WalRange *range, const RestoreTarget *target)
+{
+        Lsn end = MAX(range->end, backup->stop_lsn);
+        int64_t end_ns = range->end > backup->stop_lsn ? range->end_ns : backup->finished_ns;
+
+        switch (target->kind) {
+        case RESTORE_LSN:
+                return target->lsn < backup->stop_lsn ? TOO_EARLY : target->lsn > end ? TOO_LATE : REACHED;
+        case RESTORE_TIME:
+                return target->time_ns < backup->finished_ns ? TOO_EARLY : target->time_ns > end_ns ? TOO_LATE : REACHED;
+        case RESTORE_LATEST:
+        case RESTORE_IMMEDIATE:
+        case RESTORE_NAME:
+                return REACHED;
+        }
+        return REACHED;
+}
+
+typedef struct Choice {
+        Repository *repository;
+        const RestoreTarget *target;
+        WalList log;
+        uint32_t log_segment_bytes;
+        char *earliest;         /* the first point that can be had */
+        char *latest;
+} Choice;
+
+static int find_range(Choice *choice, const BackupRecord *backup, WalRange *ret, Error **err)
+{
+        int r = 0;
+
+        if (choice->log_segment_bytes != backup->segment_bytes) {
+                wal_list_done(&choice->log);
+                choice->log = (WalList){ 0 };
+                r = wal_list_load(choice->repository, backup->segment_bytes, &choice->log, err);
+                choice->log_segment_bytes = backup->segment_bytes;
+        }
+        if (r == 0)
+                r = wal_range_find(choice->repository, &choice->log, backup->timeline, backup->start_lsn,
+                                   backup->segment_bytes, choice->target->timeline, ret, err);
+        return r;
+}
+
+static void note_range(Choice *choice, const BackupRecord *backup, const WalRange *range)
+{
+        char start[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
+        bool in_lsn = choice->target->kind == RESTORE_LSN;
+        int64_t end_ns = range->end > backup->stop_lsn ? range->end_ns : backup->finished_ns;
+
+        free_and_replace(&choice->earliest,
+                         in_lsn ? xstrdup(lsn_format(backup->stop_lsn, start)) : local_time(backup->finished_ns));
+        if (!choice->latest) /* the newest backup is asked first */
+                choice->latest = in_lsn ? xstrdup(lsn_format(MAX(range->end, backup->stop_lsn), end)) : local_time(end_ns);
+}
+
+/* Takes the backup where it serves. */
+static int try_backup(Choice *choice, BackupRecord **backup, RestorePlan *ret, Error **err)
+{
+        _cleanup_wal_range_ WalRange range = { 0 };
+        int r = find_range(choice, *backup, &range, err);
+
+        if (r < 0)
+                return r;
+        note_range(choice, *backup, &range);
+        if (reach_of(*backup, &range, choice->target) != REACHED)
+                return 0;
+        *ret = (RestorePlan){ .backup = TAKE_PTR(*backup), .range = range, .target = *choice->target };
+        ret->target.timeline = ret->range.timelines.items[ret->range.timelines.length - 1];
+        range = (WalRange){ 0 };
+        return 1;
+}
+
+static int nothing_found(const Choice *choice, const char *backup_id, Error **err)
+{
+        int r;
+
+        if (!choice->earliest)
+                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "there is no backup to restore"),
+                                  "\"berth backup\" takes one.");
+        r = backup_id ? error_set(err, ERROR_NOT_FOUND, "backup %s does not lead to that point", backup_id)
+                      : error_set(err, ERROR_NOT_FOUND, "there is no way to that point");
+        return error_hint(err, r, "Points from %s to %s can be restored%s.", choice->earliest, choice->latest,
+                          backup_id ? " from it" : "");
+}
+
+static int choose(Choice *choice, const char *backup_id, RestorePlan *ret, Error **err)
+{
+        _cleanup_backup_list_ BackupList list = { 0 };
+        int r = backup_list_load(choice->repository, &list, err);
+        bool named = false;
+
+        for (size_t i = list.records.length; r == 0 && i-- > 0;) {
+                if (backup_id && !streq(list.records.items[i]->id, backup_id))
+                        continue;
+                named = true;
+                r = try_backup(choice, &list.records.items[i], ret, err);
+        }
+        if (r != 0)
+                return MIN(r, 0);
+        if (backup_id && !named)
+                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "there is no backup %s", backup_id),
+                                  "\"berth backup ls\" lists them.");
+        return nothing_found(choice, backup_id, err);
+}
+
+int restore_plan_make(Repository *repository, const char *backup_id, const RestoreTarget *target, RestorePlan *ret,
+                      Error **err)
+{
+        Choice choice = { .repository = repository, .target = target };
+        int r = choose(&choice, backup_id, ret, err);
+
+        wal_list_done(&choice.log);
+        free(choice.earliest);
+        free(choice.latest);
+        return r;
+}

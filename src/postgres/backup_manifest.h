@@ -1,0 +1,17 @@
+/* The manifest of a base backup (PostgreSQL's documentation, "Backup Manifest Format"), with CRC-32C checksums: what the
+ * server says it has sent. */
+#ifndef BERTH_POSTGRES_BACKUP_MANIFEST_H
+#define BERTH_POSTGRES_BACKUP_MANIFEST_H
+
+#include "base/error.h"
+#include "base/strmap.h"
+
+typedef struct ManifestFile {
+        uint64_t size_bytes;
+        uint32_t crc32c;
+} ManifestFile;
+
+/* Fills an empty map of paths to ManifestFile, which it owns. The manifest's own checksum is checked, too. ERROR_CORRUPT. */
+int backup_manifest_parse(const char *text, size_t length, Strmap *ret, Error **err);
+
+#endif

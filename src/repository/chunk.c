@@ -1,0 +1,223 @@
+#include "repository/chunk.h"
+
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/strv.h"
+
+#define INDEX_LIMIT ((size_t)256 << 20)
+#define INDEX_SUFFIX ".index"
+
+typedef struct ChunkSlot {
+        ChunkId id;
+        ChunkPlace place;
+        bool used;
+} ChunkSlot;
+
+/* ---- names ---- */
+
+static EVP_MD *sha256;
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+
+static void fetch_sha256(void)
+{
+        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
+void chunk_id_compute(const void *data, size_t size, ChunkId *ret)
+{
+        EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+        pthread_once(&sha256_once, fetch_sha256);
+        if (!context || !sha256 || EVP_DigestInit_ex2(context, sha256, NULL) != 1 ||
+            EVP_DigestUpdate(context, data, size) != 1 || EVP_DigestFinal_ex(context, ret->bytes, NULL) != 1)
+                abort(); /* out of memory, or a libcrypto without SHA-256 */
+        EVP_MD_CTX_free(context);
+}
+
+static int digit_value(char c)
+{
+        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool chunk_id_parse(const char *digits, ChunkId *ret)
+{
+        for (size_t i = 0; i < CHUNK_ID_SIZE; i++) {
+                int high = digit_value(digits[2 * i]), low = high < 0 ? -1 : digit_value(digits[2 * i + 1]);
+                if (low < 0)
+                        return false;
+                ret->bytes[i] = (unsigned char)(high << 4 | low);
+        }
+        return true;
+}
+
+void chunk_id_format(const ChunkId *id, char text[2 * CHUNK_ID_SIZE + 1])
+{
+        static const char digits[] = "0123456789abcdef";
+
+        for (size_t i = 0; i < CHUNK_ID_SIZE; i++) {
+                text[2 * i] = digits[id->bytes[i] >> 4];
+                text[2 * i + 1] = digits[id->bytes[i] & 15];
+        }
+        text[2 * CHUNK_ID_SIZE] = '\0';
+}
+
+/* ---- the table: open addressing, at most half full ---- */
+
+void chunk_index_done(ChunkIndex *index)
+{
+        strv_free(index->packs);
+        free(index->slots);
+        *index = (ChunkIndex){ 0 };
+}
+
+static ChunkSlot *slot_of(const ChunkIndex *index, const ChunkId *id)
+{
+        uint64_t start;
+
+        memcpy(&start, id->bytes, sizeof(start));
+        for (size_t i = start & (index->n_slots - 1);; i = (i + 1) & (index->n_slots - 1))
+                if (!index->slots[i].used || memcmp(&index->slots[i].id, id, sizeof(*id)) == 0)
+                        return &index->slots[i];
+}
+
+const ChunkPlace *chunk_index_find(const ChunkIndex *index, const ChunkId *id)
+{
+        const ChunkSlot *slot = index->n_slots ? slot_of(index, id) : NULL;
+
+        return slot && slot->used ? &slot->place : NULL;
+}
+
+static void grow(ChunkIndex *index)
+{
+        ChunkIndex larger = { .n_slots = index->n_slots ? 2 * index->n_slots : 4096 };
+
+        larger.slots = xnew_array(ChunkSlot, larger.n_slots);
+        for (size_t i = 0; i < index->n_slots; i++)
+                if (index->slots[i].used)
+                        *slot_of(&larger, &index->slots[i].id) = index->slots[i];
+        free(index->slots);
+        index->slots = larger.slots;
+        index->n_slots = larger.n_slots;
+}
+
+void chunk_index_put(ChunkIndex *index, const ChunkId *id, const ChunkPlace *place)
+{
+        ChunkSlot *slot;
+
+        if (2 * index->length >= index->n_slots)
+                grow(index);
+        slot = slot_of(index, id);
+        index->length += !slot->used;
+        *slot = (ChunkSlot){ *id, *place, true };
+}
+
+uint32_t chunk_index_add_pack(ChunkIndex *index, const char *pack)
+{
+        uint32_t n = 0;
+
+        for (; index->packs && index->packs[n]; n++)
+                if (streq(index->packs[n], pack))
+                        return n;
+        strv_add(&index->packs, pack);
+        return n;
+}
+
+/* ---- lines ---- */
+
+void chunk_line_add(Strbuf *text, const ChunkId *id, const ChunkPlace *place)
+{
+        char digits[2 * CHUNK_ID_SIZE + 1];
+
+        chunk_id_format(id, digits);
+        strbuf_addf(text, "%s %" PRIu64 " %" PRIu32 " %" PRIu32 " %08" PRIx32 "\n", digits, place->offset,
+                    place->stored_bytes, place->raw_bytes, place->crc32c);
+}
+
+static bool parse_line(const char *line, ChunkId *ret_id, ChunkPlace *ret)
+{
+        int used = 0;
+
+        *ret = (ChunkPlace){ 0 };
+        return chunk_id_parse(line, ret_id) && line[2 * CHUNK_ID_SIZE] == ' ' &&
+               sscanf(line + 2 * CHUNK_ID_SIZE, " %" SCNu64 " %" SCNu32 " %" SCNu32 " %" SCNx32 "%n", &ret->offset,
+                      &ret->stored_bytes, &ret->raw_bytes, &ret->crc32c, &used) == 4 &&
+               line[2 * CHUNK_ID_SIZE + used] == '\n';
+}
+
+int chunk_lines_parse(const char *text, size_t length, ChunkLineCall call, void *context, Error **err)
+{
+        const char *end = text + length;
+        size_t number = 1;
+
+        for (const char *line = text; line < end; number++) {
+                const char *next = memchr(line, '\n', (size_t)(end - line));
+                ChunkPlace place;
+                ChunkId id;
+
+                if (!next || !parse_line(line, &id, &place))
+                        return error_set(err, ERROR_CORRUPT, "line %zu is damaged", number);
+                call(context, &id, &place);
+                line = next + 1;
+        }
+        return 0;
+}
+
+typedef struct Loading {
+        ChunkIndex *index;
+        uint32_t pack;
+        uint64_t pack_bytes;
+} Loading;
+
+static void load_line(void *context, const ChunkId *id, const ChunkPlace *place)
+{
+        Loading *loading = context;
+        ChunkPlace found = *place;
+
+        /* Of a pack that is gone or cut off nothing is promised: the next backup stores it again. */
+        if (place->offset + place->stored_bytes > loading->pack_bytes)
+                return;
+        found.pack = loading->pack;
+        chunk_index_put(loading->index, id, &found);
+}
+
+static uint64_t size_of_pack(const StorageList *list, const char *name)
+{
+        _cleanup_free_ char *key = xasprintf("packs/%s.pack", name);
+
+        VECTOR_FOREACH(entry, &list->entries)
+                if (streq(entry->key, key))
+                        return entry->size_bytes;
+        return 0;
+}
+
+int chunk_index_load(ChunkIndex *index, Storage *storage, Error **err)
+{
+        _cleanup_storage_list_ StorageList list = { 0 };
+        int r = storage->operations->list(storage, "packs", &list, err);
+
+        if (r < 0)
+                return r;
+        VECTOR_FOREACH(entry, &list.entries) {
+                _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+                _cleanup_free_ char *name = NULL;
+                Loading loading = { .index = index };
+
+                if (!endswith(entry->key, INDEX_SUFFIX))
+                        continue;
+                r = storage_get(storage, entry->key, INDEX_LIMIT, &text, err);
+                if (r < 0)
+                        return r;
+                name = xstrndup(entry->key + strlen("packs/"), strlen(entry->key) - strlen("packs/" INDEX_SUFFIX));
+                strv_add(&index->packs, name);
+                loading.pack = (uint32_t)strv_length(index->packs) - 1;
+                loading.pack_bytes = size_of_pack(&list, name);
+                r = chunk_lines_parse(strbuf_text(&text), text.length, load_line, &loading, err);
+                if (r < 0)
+                        return error_prefix(err, r, "\"%s\"", entry->key);
+        }
+        return 0;
+}

@@ -1,0 +1,138 @@
+#include "repository/repository.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "state/document.h"
+
+void repository_free(Repository *repository)
+{
+        if (!repository)
+                return;
+        storage_free(repository->storage);
+        free(repository->path);
+        free(repository->project);
+        free(repository->service);
+        free(repository);
+}
+
+static int write_description(const char *path, const char *project, const char *service, uint64_t system_identifier,
+                             Error **err)
+{
+        _cleanup_free_ char *file = path_join(path, "repository.json"), *parent = path_dirname(path);
+        _cleanup_free_ char *number = xasprintf("%" PRIu64, system_identifier);
+        _cleanup_json_ json_t *document =
+                json_pack("{s:s, s:s, s:s, s:i, s:I}", "system_identifier", number, "project", project, "service", service,
+                          "chunk_bytes", REPOSITORY_CHUNK_BYTES, "created_ns", (json_int_t)clock_realtime_ns());
+        int r = fs_make_directories(path, 0700, err);
+
+        if (r == 0)
+                r = document_save(file, REPOSITORY_FORMAT, document, err);
+        return r < 0 ? r : fs_sync_directory(AT_FDCWD, parent, err);
+}
+
+int repository_create(const char *folder, const char *project, const char *service, uint64_t system_identifier,
+                      Repository **ret, Error **err)
+{
+        _cleanup_free_ char *path = xasprintf("%s/%" PRIu64, folder, system_identifier);
+        _cleanup_(repository_freep) Repository *repository = NULL;
+        _cleanup_error_ Error *missing = NULL;
+        int r = repository_open(path, &repository, &missing);
+
+        if (r == -ERROR_NOT_FOUND) {
+                r = write_description(path, project, service, system_identifier, err);
+                if (r == 0)
+                        r = repository_open(path, &repository, err);
+        } else if (r < 0) {
+                error_move(err, &missing, r);
+        }
+        if (r < 0)
+                return error_prefix(err, r, "repository of backups");
+        if (repository->system_identifier != system_identifier)
+                return error_set(err, ERROR_CORRUPT, "\"%s\" holds backups of the cluster %" PRIu64, path,
+                                 repository->system_identifier);
+        *ret = TAKE_PTR(repository);
+        return 0;
+}
+
+int repository_open(const char *path, Repository **ret, Error **err)
+{
+        _cleanup_free_ char *file = path_join(path, "repository.json");
+        _cleanup_(repository_freep) Repository *repository = xnew(Repository);
+        _cleanup_json_ json_t *document = NULL;
+        const char *number;
+        int64_t chunk_bytes;
+        int r = document_load(file, REPOSITORY_FORMAT, &document, err);
+
+        if (r < 0)
+                return r;
+        number = json_get_string(document, "system_identifier", "");
+        chunk_bytes = json_get_int(document, "chunk_bytes", 0);
+        if (sscanf(number, "%" SCNu64, &repository->system_identifier) != 1 || chunk_bytes < 8192 ||
+            chunk_bytes > 16 << 20 || chunk_bytes % 8192)
+                return error_set(err, ERROR_CORRUPT, "\"%s\" does not describe a repository", file);
+        repository->chunk_bytes = (uint32_t)chunk_bytes;
+        repository->project = xstrdup(json_get_string(document, "project", ""));
+        repository->service = xstrdup(json_get_string(document, "service", ""));
+        repository->path = xstrdup(path);
+        r = storage_folder_create(path, &repository->storage, err);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(repository);
+        return 0;
+}
+
+int repository_lock(const Repository *repository, int *ret_fd, Error **err)
+{
+        _cleanup_free_ char *path = path_join(repository->path, "lock");
+        _cleanup_error_ Error *busy = NULL;
+        int r = lock_file(path, 0, ret_fd, &busy);
+
+        if (r != -ERROR_CONFLICT)
+                return error_move(err, &busy, r);
+        r = error_set(err, ERROR_CONFLICT, "another backup, restore or removal of service \"%s\" is at work",
+                      repository->service);
+        return error_hint(err, r, "Try again when it has ended.");
+}
+
+/* By when their log or their backups last changed. */
+static int64_t last_change(const char *folder, const char *name)
+{
+        static const char *const places[] = { "wal", "backups", "packs", "repository.json" };
+        int64_t last = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+                _cleanup_free_ char *path = xasprintf("%s/%s/%s", folder, name, places[i]);
+                struct stat status;
+
+                if (stat(path, &status) == 0)
+                        last = MAX(last, status.st_mtim.tv_sec * INT64_C(1000000000) + status.st_mtim.tv_nsec);
+        }
+        return last;
+}
+
+char **repository_lines(const char *folder)
+{
+        _cleanup_strv_ char **names = NULL;
+        char **lines = NULL;
+
+        if (fs_list_directory(AT_FDCWD, folder, &names, NULL) < 0)
+                return NULL;
+        STRV_FOREACH(name, names)
+                if (strspn(*name, "0123456789") == strlen(*name))
+                        strv_add(&lines, *name);
+        for (size_t i = 1; i < strv_length(lines); i++)
+                for (size_t k = i; k > 0 && last_change(folder, lines[k - 1]) > last_change(folder, lines[k]); k--) {
+                        char *swap = lines[k];
+                        lines[k] = lines[k - 1];
+                        lines[k - 1] = swap;
+                }
+        return lines;
+}

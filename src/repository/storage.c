@@ -1,0 +1,52 @@
+#include "repository/storage.h"
+
+#include "base/mem.h"
+
+void storage_list_done(StorageList *list)
+{
+        VECTOR_FOREACH(entry, &list->entries)
+                free(entry->key);
+        vector_done(&list->entries);
+}
+
+int storage_put(Storage *storage, const char *key, const void *data, size_t size, Error **err)
+{
+        StorageWriter *writer = NULL;
+        int r = storage->operations->write_begin(storage, key, &writer, err);
+
+        if (r < 0)
+                return r;
+        r = storage->operations->write_add(writer, data, size, err);
+        if (r < 0) {
+                storage->operations->write_abort(writer);
+                return r;
+        }
+        return storage->operations->write_commit(writer, err);
+}
+
+int storage_get(Storage *storage, const char *key, size_t limit_bytes, Strbuf *ret, Error **err)
+{
+        for (;;) {
+                size_t wanted = MAX(ret->length, (size_t)65536), got;
+                int r;
+
+                strbuf_reserve(ret, wanted + 1);
+                r = storage->operations->read(storage, key, ret->length, ret->data + ret->length, wanted, &got, err);
+                if (r < 0)
+                        return r;
+                ret->length += got;
+                ret->data[ret->length] = '\0';
+                if (ret->length > limit_bytes)
+                        return error_set(err, ERROR_INVALID, "\"%s\" is larger than %zu bytes", key, limit_bytes);
+                if (got < wanted)
+                        return 0;
+        }
+}
+
+bool storage_has(Storage *storage, const char *key)
+{
+        size_t got;
+        char byte;
+
+        return storage->operations->read(storage, key, 0, &byte, 1, &got, NULL) == 0;
+}

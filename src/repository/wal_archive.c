@@ -1,0 +1,289 @@
+#include "repository/wal_archive.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <zstd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+
+#define LEVEL 1
+#define HISTORY_LIMIT (4u << 20)
+
+void wal_list_done(WalList *list)
+{
+        vector_done(&list->segments);
+        vector_done(&list->histories);
+}
+
+void wal_range_done(WalRange *range)
+{
+        vector_done(&range->segments);
+        vector_done(&range->timelines);
+}
+
+/* ---- listing ---- */
+
+/* "wal/00000001/<name>.zst", "….partial", "wal/00000002.history". What is none of them is passed over. */
+static void add_entry(WalList *list, const StorageEntry *entry, uint32_t segment_bytes)
+{
+        WalSegment segment = { .stored_bytes = entry->size_bytes, .modified_ns = entry->modified_ns };
+        const char *rest = entry->key + strlen("wal/");
+        unsigned timeline;
+        int used = 0;
+
+        if (sscanf(rest, "%8X%n", &timeline, &used) != 1 || used != 8)
+                return;
+        if (streq(rest + 8, ".history"))
+                vector_add(&list->histories, timeline);
+        if (rest[8] != '/' || strlen(rest) < 9 + WAL_NAME_SIZE)
+                return;
+        memcpy(segment.name, rest + 9, WAL_NAME_SIZE - 1);
+        rest += 9 + WAL_NAME_SIZE - 1;
+        segment.partial = streq(rest, ".partial");
+        if ((segment.partial || streq(rest, ".zst")) &&
+            wal_segment_parse(segment.name, segment_bytes, &segment.timeline, &segment.start))
+                vector_add(&list->segments, segment);
+}
+
+static int compare_segments(const void *left, const void *right)
+{
+        const WalSegment *a = left, *b = right;
+
+        if (a->timeline != b->timeline)
+                return a->timeline < b->timeline ? -1 : 1;
+        if (a->start != b->start)
+                return a->start < b->start ? -1 : 1;
+        return a->partial - b->partial; /* the complete one first */
+}
+
+int wal_list_load(Repository *repository, uint32_t segment_bytes, WalList *ret, Error **err)
+{
+        _cleanup_storage_list_ StorageList list = { 0 };
+        int r = repository->storage->operations->list(repository->storage, "wal", &list, err);
+
+        if (r < 0)
+                return r;
+        VECTOR_FOREACH(entry, &list.entries)
+                add_entry(ret, entry, segment_bytes);
+        if (ret->segments.length)
+                qsort(ret->segments.items, ret->segments.length, sizeof(WalSegment), compare_segments);
+        return 0;
+}
+
+/* ---- ranges ---- */
+
+/* The timelines from the backup's to the target, each with the place where it begins. */
+typedef struct Branch {
+        uint32_t timeline;
+        Lsn begin;
+} Branch;
+
+typedef struct Lineage {
+        VECTOR(Branch) branches;
+} Lineage;
+
+/* Along the history of target; false where it does not leave timeline at or behind start. */
+static bool lineage_fill(Lineage *lineage, const TimelineHistory *history, uint32_t timeline, Lsn start, uint32_t target)
+{
+        bool found = timeline == target;
+
+        vector_done(&lineage->branches);
+        vector_add(&lineage->branches, (Branch){ timeline, 0 });
+        for (size_t i = 0; i < history->steps.length; i++) {
+                const TimelineStep *step = &history->steps.items[i];
+                uint32_t next = i + 1 < history->steps.length ? history->steps.items[i + 1].parent : target;
+
+                if (step->parent == timeline) {
+                        if (step->switch_lsn < start)
+                                return false;
+                        found = true;
+                }
+                if (found && next != timeline)
+                        vector_add(&lineage->branches, (Branch){ next, step->switch_lsn });
+        }
+        return found;
+}
+
+static int find_lineage(Repository *repository, const WalList *list, uint32_t timeline, Lsn start, uint32_t target,
+                        Lineage *ret, Error **err)
+{
+        uint32_t best = timeline;
+
+        lineage_fill(ret, &(TimelineHistory){ 0 }, timeline, start, timeline);
+        VECTOR_FOREACH(candidate, &list->histories) {
+                _cleanup_timeline_history_ TimelineHistory history = { 0 };
+                Lineage lineage = { 0 };
+                int r;
+
+                if (*candidate <= best || (target && *candidate != target))
+                        continue;
+                r = wal_read_history(repository, *candidate, &history, err);
+                if (r < 0)
+                        return r;
+                if (lineage_fill(&lineage, &history, timeline, start, *candidate)) {
+                        Lineage swap = *ret;
+                        *ret = lineage;
+                        lineage = swap;
+                        best = *candidate;
+                }
+                vector_done(&lineage.branches);
+        }
+        if (target && best != target)
+                return error_set(err, ERROR_NOT_FOUND, "timeline %u does not descend from the backup's, %u", target, timeline);
+        return 0;
+}
+
+static const WalSegment *find_segment(const WalList *list, uint32_t timeline, Lsn start)
+{
+        size_t low = 0, high = list->segments.length;
+
+        while (low < high) {
+                size_t middle = (low + high) / 2;
+                const WalSegment *segment = &list->segments.items[middle];
+
+                if (segment->timeline < timeline || (segment->timeline == timeline && segment->start < start))
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        if (low == list->segments.length || list->segments.items[low].timeline != timeline ||
+            list->segments.items[low].start != start)
+                return NULL;
+        return &list->segments.items[low];
+}
+
+/* The segment at start, of the youngest timeline that has it. A switch in the middle of a segment leaves two of them; the
+ * younger one begins with what the older one has before the switch. */
+static const WalSegment *find_on_lineage(const WalList *list, const Lineage *lineage, Lsn start, uint32_t segment_bytes,
+                                         Lsn *ret_limit)
+{
+        *ret_limit = UINT64_MAX;
+        for (size_t i = lineage->branches.length; i-- > 0;) {
+                const Branch *branch = &lineage->branches.items[i];
+                const WalSegment *segment;
+
+                if (start < wal_segment_start(branch->begin, segment_bytes))
+                        continue;
+                segment = find_segment(list, branch->timeline, start);
+                if (segment)
+                        return segment;
+                if (start > branch->begin || start == wal_segment_start(branch->begin, segment_bytes))
+                        *ret_limit = MIN(*ret_limit, branch->begin);
+                if (start > branch->begin)
+                        return NULL;
+        }
+        return NULL;
+}
+
+static void walk(const WalList *list, const Lineage *lineage, uint32_t segment_bytes, WalRange *range)
+{
+        Lsn position = wal_segment_start(range->start, segment_bytes), limit;
+
+        for (;;) {
+                const WalSegment *segment = find_on_lineage(list, lineage, position, segment_bytes, &limit);
+
+                if (!segment)
+                        return;
+                vector_add(&range->segments, *segment);
+                position = segment->start + (segment->partial ? MIN(segment->stored_bytes, segment_bytes) : segment_bytes);
+                position = MIN(position, limit);
+                range->end = MAX(position, range->start);
+                range->end_ns = segment->modified_ns;
+                range->timeline = segment->timeline;
+                if (segment->partial || position == limit)
+                        return;
+        }
+}
+
+int wal_range_find(Repository *repository, const WalList *list, uint32_t timeline, Lsn start, uint32_t segment_bytes,
+                   uint32_t target_timeline, WalRange *ret, Error **err)
+{
+        Lineage lineage = { 0 };
+        int r = find_lineage(repository, list, timeline, start, target_timeline, &lineage, err);
+
+        if (r == 0) {
+                *ret = (WalRange){ .start = start, .end = start, .timeline = timeline };
+                walk(list, &lineage, segment_bytes, ret);
+                VECTOR_FOREACH(branch, &lineage.branches)
+                        vector_add(&ret->timelines, branch->timeline);
+        }
+        vector_done(&lineage.branches);
+        return r;
+}
+
+/* ---- objects ---- */
+
+static char *segment_key(const char *name)
+{
+        return xasprintf("wal/%.8s/%s.zst", name, name);
+}
+
+char *wal_partial_path(const Repository *repository, const char *name)
+{
+        return xasprintf("%s/wal/%.8s/%s.partial", repository->path, name, name);
+}
+
+int wal_store_segment(Repository *repository, const char *name, const void *data, size_t size, Error **err)
+{
+        size_t bound = ZSTD_compressBound(size), n;
+        _cleanup_free_ void *buffer = xmalloc(bound);
+        _cleanup_free_ char *key = segment_key(name), *partial = wal_partial_path(repository, name);
+        ZSTD_CCtx *compressor = ZSTD_createCCtx();
+        int r;
+
+        ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, LEVEL);
+        ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 1);
+        n = ZSTD_compress2(compressor, buffer, bound, data, size);
+        ZSTD_freeCCtx(compressor);
+        if (ZSTD_isError(n))
+                return error_set(err, ERROR_INTERNAL, "compress: %s", ZSTD_getErrorName(n));
+        r = storage_put(repository->storage, key, buffer, n, err);
+        return r < 0 ? r : fs_remove_tree(AT_FDCWD, partial, err);
+}
+
+int wal_store_history(Repository *repository, uint32_t timeline, const void *data, size_t size, Error **err)
+{
+        _cleanup_free_ char *key = xasprintf("wal/%08X.history", timeline);
+
+        return storage_put(repository->storage, key, data, size, err);
+}
+
+int wal_read_history(Repository *repository, uint32_t timeline, TimelineHistory *ret, Error **err)
+{
+        _cleanup_free_ char *key = xasprintf("wal/%08X.history", timeline);
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        int r = storage_get(repository->storage, key, HISTORY_LIMIT, &text, err);
+
+        if (r == 0)
+                r = timeline_history_parse(strbuf_text(&text), ret, err);
+        return error_prefix(err, r, "%s", key);
+}
+
+static int read_partial(Repository *repository, const char *name, uint32_t segment_bytes, void *ret, Error **err)
+{
+        _cleanup_free_ char *key = xasprintf("wal/%.8s/%s.partial", name, name);
+        size_t got;
+        int r = repository->storage->operations->read(repository->storage, key, 0, ret, segment_bytes, &got, err);
+
+        if (r == 0)
+                memset((char *)ret + got, 0, segment_bytes - got);
+        return r;
+}
+
+int wal_read_segment(Repository *repository, const char *name, uint32_t segment_bytes, void *ret, Error **err)
+{
+        _cleanup_free_ char *key = segment_key(name);
+        _cleanup_strbuf_ Strbuf stored = STRBUF_INIT;
+        _cleanup_error_ Error *missing = NULL;
+        int r = storage_get(repository->storage, key, ZSTD_compressBound(segment_bytes) + 1024, &stored, &missing);
+
+        if (r == -ERROR_NOT_FOUND)
+                return read_partial(repository, name, segment_bytes, ret, err);
+        if (r < 0)
+                return error_move(err, &missing, r);
+        if (ZSTD_decompress(ret, segment_bytes, strbuf_text(&stored), stored.length) != segment_bytes)
+                return error_set(err, ERROR_CORRUPT, "%s is damaged", key);
+        return 0;
+}

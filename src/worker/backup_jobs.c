@@ -1,0 +1,88 @@
+/* backup {"project", "service", "target": {"pid", "data_dir", "user", "password"?, "database"?, "url"?}, "max_rate_kib"?,
+ * "gentle"?, "level"?} → the record of docs/backup-format.md
+ * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?} → {"backup", "timeline",
+ * "end_lsn"} */
+#include "base/mem.h"
+#include "operate/backup.h"
+#include "operate/restore.h"
+#include "state/document.h"
+#include "worker/job.h"
+
+static PostgresTarget read_target(const json_t *params)
+{
+        const json_t *target = json_object_get(params, "target");
+
+        return (PostgresTarget){
+                .pid = (pid_t)json_get_int(target, "pid", 0),
+                .data_dir = json_get_string(target, "data_dir", "/var/lib/postgresql/data"),
+                .user = json_get_string(target, "user", "postgres"),
+                .password = json_get_string(target, "password", NULL),
+                .database = json_get_string(target, "database", NULL),
+                .url = json_get_string(target, "url", NULL),
+        };
+}
+
+int job_backup(const Job *job, json_t **ret, Error **err)
+{
+        _cleanup_(backup_record_freep) BackupRecord *record = NULL;
+        _cleanup_free_ char *folder = NULL;
+        WorkProgress progress = job_progress(job);
+        BackupOptions options = {
+                .target = read_target(job->params),
+                .max_rate_kib = json_get_int(job->params, "max_rate_kib", 0),
+                .gentle = json_get_bool(job->params, "gentle", false),
+                .level = (int)json_get_int(job->params, "level", 0),
+        };
+        int r = job_require(job, "project", &options.project, err);
+
+        if (r == 0)
+                r = job_require(job, "service", &options.service, err);
+        if (r < 0)
+                return r;
+        folder = layout_data(job->layout, "backups/%s/%s", options.project, options.service);
+        options.folder = folder;
+        r = backup_run(&options, &progress, &record, err);
+        if (r == 0)
+                *ret = backup_record_to_json(record);
+        return r;
+}
+
+static int open_plan(const Job *job, Repository **ret_repository, RestorePlan *ret, Error **err)
+{
+        RestoreTarget target;
+        const char *path;
+        int r = job_require(job, "repository", &path, err);
+
+        if (r == 0)
+                r = repository_open(path, ret_repository, err);
+        if (r == 0)
+                r = restore_target_parse(json_get_string(job->params, "to", "latest"), &target, err);
+        if (r < 0)
+                return r;
+        target.timeline = (uint32_t)json_get_int(job->params, "timeline", 0);
+        return restore_plan_make(*ret_repository, json_get_string(job->params, "backup", NULL), &target, ret, err);
+}
+
+int job_restore(const Job *job, json_t **ret, Error **err)
+{
+        _cleanup_(repository_freep) Repository *repository = NULL;
+        _cleanup_restore_plan_ RestorePlan plan = { 0 };
+        WorkProgress progress = job_progress(job);
+        RestoreOptions options = {
+                .uid = (unsigned)json_get_int(job->params, "uid", 0),
+                .gid = (unsigned)json_get_int(job->params, "gid", 0),
+        };
+        char end[LSN_TEXT_SIZE];
+        int r = job_require(job, "directory", &options.directory, err);
+
+        if (r == 0)
+                r = open_plan(job, &repository, &plan, err);
+        if (r < 0)
+                return r;
+        options.inside = json_get_string(job->params, "inside", options.directory);
+        r = restore_lay_out(repository, &plan, &options, &progress, err);
+        if (r == 0)
+                *ret = json_pack("{s:s, s:i, s:s}", "backup", plan.backup->id, "timeline", (int)plan.target.timeline,
+                                 "end_lsn", lsn_format(MAX(plan.range.end, plan.backup->stop_lsn), end));
+        return r;
+}
