@@ -131,6 +131,19 @@ char **strv_split(const char *text, char separator)
         }
 }
 
+char **strv_split_words(const char *text)
+{
+        static const char blanks[] = " \t\r\n";
+        char **words = NULL;
+
+        for (text += strspn(text, blanks); *text; text += strspn(text, blanks)) {
+                size_t length = strcspn(text, blanks);
+                strv_take(&words, xstrndup(text, length));
+                text += length;
+        }
+        return words;
+}
+
 char *strv_join(char *const *strings, const char *separator)
 {
         Strbuf joined = STRBUF_INIT;

@@ -27,6 +27,8 @@ void strv_remove(char **strings, const char *text);
 void strv_sort(char **strings);
 /* Empty parts are kept: "a,,b" gives three; "" gives one empty part. */
 char **strv_split(const char *text, char separator);
+/* Words between blanks, tabs and newlines; no empty parts, NULL where there is none. */
+char **strv_split_words(const char *text);
 char *strv_join(char *const *strings, const char *separator);
 /* The value of KEY in a vector of KEY=VALUE, or NULL. */
 const char *strv_env_get(char *const *environment, const char *key);
