@@ -7,6 +7,7 @@ const char *const command_group_titles[_COMMAND_GROUP_MAX] = {
         [GROUP_LOOK] = "Look at it",
         [GROUP_DATA] = "Images, volumes, networks",
         [GROUP_MACHINE] = "This machine",
+        [GROUP_GUIDE] = "In the words of a Makefile",
 };
 
 const char *command_word(const Command *command)

@@ -55,6 +55,7 @@ typedef enum CommandGroup {
         GROUP_LOOK,
         GROUP_DATA,
         GROUP_MACHINE,
+        GROUP_GUIDE,
         _COMMAND_GROUP_MAX,
 } CommandGroup;
 

@@ -27,13 +27,17 @@ static void add_quoted(Strbuf *script, const char *text)
         strbuf_addc(script, '\'');
 }
 
-/* zsh's _describe takes name:description. */
+/* zsh's _describe takes name:description, and a colon of the name escaped. */
 static void add_described(Strbuf *script, const char *dashes, const char *name, const char *description)
 {
-        _cleanup_free_ char *pair = xasprintf("%s%s:%s", dashes, name, description);
+        _cleanup_strbuf_ Strbuf pair = STRBUF_INIT;
 
+        strbuf_adds(&pair, dashes);
+        for (; *name; name++)
+                strbuf_addf(&pair, "%s%c", *name == ':' ? "\\" : "", *name);
+        strbuf_addf(&pair, ":%s", description);
         strbuf_addc(script, ' ');
-        add_quoted(script, pair);
+        add_quoted(script, strbuf_text(&pair));
 }
 
 static void add_option_words(Strbuf *script, const Option *options, bool described, bool valued_only)
@@ -169,16 +173,28 @@ static char *bash_script(void)
         strbuf_adds(&script, "# bash completion for berth: eval \"$(berth completion bash)\"\n\n");
         add_tables(&script, false);
         strbuf_adds(&script,
-                    "_berth() {\n"
-                    "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} globals\n"
-                    "    local command='' options='' subcommands='' valued='' own='' kind='' choices='' word i\n"
+                    "# bash takes a colon for the end of a word: words like db:up are put together again.\n"
+                    "_berth_words() {\n"
+                    "    local word glue=''\n"
+                    "    for word in \"${COMP_WORDS[@]:0:COMP_CWORD+1}\"; do\n"
+                    "        if [[ ${#words[@]} -gt 0 && ( $word == : || -n $glue ) ]]; then\n"
+                    "            words[-1]+=$word\n"
+                    "        else\n"
+                    "            words+=(\"$word\")\n"
+                    "        fi\n"
+                    "        glue=''\n"
+                    "        [[ $word == : ]] && glue=1\n"
+                    "    done\n"
+                    "}\n\n"
+                    "_berth_reply() {\n"
+                    "    local command='' options='' subcommands='' valued='' own='' kind='' choices='' word globals i\n"
                     "    local context=()\n"
                     "    _berth_table ''\n"
                     "    globals=$valued\n"
-                    "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-                    "        word=${COMP_WORDS[i]}\n"
+                    "    for ((i = 1; i < ${#words[@]} - 1; i++)); do\n"
+                    "        word=${words[i]}\n"
                     "        if _berth_takes_value \"$word\"; then\n"
-                    "            [[ -z $command ]] && context+=(\"$word\" \"${COMP_WORDS[i+1]}\")\n"
+                    "            [[ -z $command ]] && context+=(\"$word\" \"${words[i+1]}\")\n"
                     "            ((i++))\n"
                     "        elif [[ $word != -* ]]; then\n"
                     "            _berth_step \"$word\"\n"
@@ -200,6 +216,15 @@ static char *bash_script(void)
                     "    *) COMPREPLY=($(compgen -W \"$(berth \"${context[@]}\" __complete $kind 2>/dev/null)\" -- "
                     "\"$cur\")) ;;\n"
                     "    esac\n"
+                    "}\n\n"
+                    "_berth() {\n"
+                    "    local words=() cur prev before\n"
+                    "    _berth_words\n"
+                    "    cur=${words[-1]} prev=${words[-2]}\n"
+                    "    _berth_reply\n"
+                    "    # Only what follows the last colon is put in its place.\n"
+                    "    before=${cur%\"${cur##*:}\"}\n"
+                    "    [[ -n $before && $COMP_WORDBREAKS == *:* ]] && COMPREPLY=(\"${COMPREPLY[@]#\"$before\"}\")\n"
                     "}\n"
                     "complete -F _berth berth\n");
         return strbuf_take(&script);

@@ -38,12 +38,27 @@ static int find_only_one(const Scope *scope, char **ret, Error **err)
         return 0;
 }
 
+int scope_database_service(const Scope *scope, const char *name, char **ret, Error **err)
+{
+        if (!name)
+                return find_only_one(scope, ret, err);
+        *ret = xstrdup(name);
+        return 0;
+}
+
 int scope_database(const Scope *scope, const char *name, ContainerInfo **ret, Error **err)
 {
-        _cleanup_free_ char *service = xstrdup(name);
-        int r = service ? 0 : find_only_one(scope, &service, err);
+        _cleanup_free_ char *service = NULL;
+        char *services[] = { NULL, NULL };
+        Scope narrowed = *scope;
+        int r = scope_database_service(scope, name, &service, err);
 
-        return r < 0 ? r : scope_container(scope, service, 0, true, ret, err);
+        if (r < 0)
+                return r;
+        services[0] = service;
+        if (!name)
+                narrowed.services = services;
+        return scope_container(&narrowed, service, 0, true, ret, err);
 }
 
 XBerth scope_settings(const Scope *scope, const char *service)
@@ -54,4 +69,22 @@ XBerth scope_settings(const Scope *scope, const char *service)
         if (scope->project)
                 x_berth_read(scope->project, found, &settings);
         return settings;
+}
+
+/* Defaults only: what the arguments say wins. The files of secrets are read inside, where they are. */
+static const char client_script[] =
+        "value() { eval \"v=\\${$1:-}\"; eval \"f=\\${$1_FILE:-}\"; [ -n \"$v\" ] || [ -z \"$f\" ] || v=$(cat \"$f\"); "
+        "printf %s \"$v\"; }\n"
+        "PGUSER=$(value POSTGRES_USER) PGPASSWORD=$(value POSTGRES_PASSWORD) PGDATABASE=$(value POSTGRES_DB)\n"
+        "PGUSER=${PGUSER:-postgres}\n"
+        "PGDATABASE=${PGDATABASE:-$PGUSER}\n"
+        "export PGUSER PGPASSWORD PGDATABASE\n"
+        "exec \"$@\"\n";
+
+char **database_client(char *const *command)
+{
+        char **argv = strv_new("sh", "-c", client_script, "sh", NULL);
+
+        strv_add_all(&argv, command);
+        return argv;
 }

@@ -123,6 +123,16 @@ static void add_aliases(Strbuf *text, const Command *command)
         strbuf_addc(text, '\n');
 }
 
+static size_t widest_command(CommandGroup group)
+{
+        size_t widest = 12;
+
+        for (const Command *const *c = commands; *c; c++)
+                if ((*c)->group == group && !((*c)->flags & COMMAND_HIDDEN))
+                        widest = MAX(widest, strlen((*c)->name) + 1);
+        return widest;
+}
+
 static char *program_help(void)
 {
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
@@ -133,7 +143,7 @@ static char *program_help(void)
                 strbuf_addf(&text, "\n%s:\n", command_group_titles[group]);
                 for (const Command *const *c = commands; *c; c++)
                         if ((*c)->group == (CommandGroup)group && !((*c)->flags & COMMAND_HIDDEN))
-                                add_command_row(&text, *c, 12);
+                                add_command_row(&text, *c, widest_command((CommandGroup)group));
         }
         add_options(&text, "Options", global_options);
         strbuf_adds(&text, "\n\"berth COMMAND --help\" tells more about a command.\n");

@@ -28,6 +28,10 @@ void invocation_done(Invocation *invocation);
  * --help sets *ret_help and leaves the rest unchecked; command is then NULL for the program's own help. */
 int invocation_parse(int argc, char **argv, Invocation *ret, bool *ret_help, Error **err);
 
+/* Runs another command in this one's place, with the global options that were typed: words ("up", "-d") as a person would
+ * type them. Its exit status, or its error. */
+int invocation_run_words(const Invocation *invocation, char *const *words, Error **err);
+
 /* By long name; the last one given wins. */
 bool invocation_flag(const Invocation *invocation, const char *name);
 bool invocation_given(const Invocation *invocation, const char *name);

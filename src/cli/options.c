@@ -261,6 +261,26 @@ int invocation_parse(int argc, char **argv, Invocation *ret, bool *ret_help, Err
         return check_argument_count(&parser, err);
 }
 
+int invocation_run_words(const Invocation *invocation, char *const *words, Error **err)
+{
+        _cleanup_strv_ char **argv = strv_new("berth", NULL);
+        _cleanup_invocation_ Invocation next = { 0 };
+        bool help;
+        int r;
+
+        for (size_t i = 0; i < invocation->values.length; i++) {
+                const OptionValue *given = &invocation->values.items[i];
+                if (option_find(global_options, given->option->name, 0) == given->option)
+                        strv_addf(&argv, "--%s=%s", given->option->name, given->value);
+        }
+        strv_add_all(&argv, words);
+        r = invocation_parse((int)strv_length(argv), argv, &next, &help, err);
+        if (r < 0)
+                return r;
+        next.layout = layout_create();
+        return next.command->function(&next, err);
+}
+
 static const OptionValue *find_value(const Invocation *invocation, const char *name)
 {
         for (size_t i = invocation->values.length; i > 0; i--)

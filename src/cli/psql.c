@@ -9,22 +9,12 @@
 #include "cli/database.h"
 #include "cli/verbs.h"
 
-/* Defaults only: what the arguments say wins. The files of secrets are read inside, where they are. */
-static const char script[] =
-        "value() { eval \"v=\\${$1:-}\"; eval \"f=\\${$1_FILE:-}\"; [ -n \"$v\" ] || [ -z \"$f\" ] || v=$(cat \"$f\"); "
-        "printf %s \"$v\"; }\n"
-        "PGUSER=$(value POSTGRES_USER) PGPASSWORD=$(value POSTGRES_PASSWORD) PGDATABASE=$(value POSTGRES_DB)\n"
-        "PGUSER=${PGUSER:-postgres}\n"
-        "PGDATABASE=${PGDATABASE:-$PGUSER}\n"
-        "export PGUSER PGPASSWORD PGDATABASE\n"
-        "exec psql \"$@\"\n";
-
 static int run_psql(Invocation *invocation, Error **err)
 {
         char **arguments = invocation->arguments;
         bool named = arguments[0] && arguments[0][0] != '-';
         char *names[] = { named ? arguments[0] : NULL, NULL };
-        _cleanup_strv_ char **argv = strv_new("sh", "-c", script, "psql", NULL);
+        _cleanup_strv_ char **command = strv_new("psql", NULL), **argv = NULL;
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         ExecSpec spec = { .stdin_fd = 0, .stdout_fd = 1, .stderr_fd = 2, .timeout_ms = -1 };
         _cleanup_scope_ Scope scope = { 0 };
@@ -35,7 +25,8 @@ static int run_psql(Invocation *invocation, Error **err)
                 r = scope_database(&scope, names[0], &info, err);
         if (r < 0)
                 return r;
-        strv_add_all(&argv, arguments + named);
+        strv_add_all(&command, arguments + named);
+        argv = database_client(command);
         spec.argv = argv;
         spec.tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
         fflush(stdout);

@@ -4,12 +4,15 @@
 
 #include "cli/command.h"
 
+#define GUIDE_VERBS 12
+
 extern const Command command_init, command_up, command_create, command_scale, command_start, command_stop,
         command_restart, command_down, command_kill, command_rm, command_pause, command_unpause, command_run,
         command_exec, command_attach, command_psql, command_wait, command_pull, command_cp;
 extern const Command command_ps, command_logs, command_top, command_stats, command_events, command_port, command_config,
         command_images, command_volumes, command_inspect, command_ls, command_tune;
 extern const Command command_secret;
+extern const Command command_seed, guide_commands[GUIDE_VERBS];
 extern const Command command_migrate, command_image, command_volume, command_network;
 extern const Command command_system, command_enable, command_disable, command_version, command_help, command_completion,
         command_complete;

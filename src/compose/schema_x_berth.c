@@ -60,9 +60,16 @@ static const Schema secret = {
 };
 static const Schema secrets = { .types = T_MAP, .names = NAMES_RESOURCE, .values = &secret };
 
+static const Schema seed = {
+        .types = T_STRING | T_MAP,
+        .check = check_identifier,
+        .expected = "a folder",
+        .keys = KEYS({ "path", &text }, { "service", &text }, { "command", &command }),
+};
+
 const Schema schema_x_berth_top = {
         .types = T_NULL | T_MAP,
-        .keys = KEYS({ "images", &images }, { "template", &on_off }, { "migrations", &migrations },
+        .keys = KEYS({ "images", &images }, { "template", &on_off }, { "migrations", &migrations }, { "seed", &seed },
                      { "tls", &tls }, { "access", &access }, { "roles", &roles }, { "secrets", &secrets },
                      { "silence", &silence }),
 };
@@ -70,6 +77,6 @@ const Schema schema_x_berth_top = {
 const Schema schema_x_berth_service = {
         .types = T_NULL | T_MAP,
         .keys = KEYS({ "postgres", &flag }, { "images", &images }, { "template", &on_off },
-                     { "migrations", &migrations }, { "tls", &tls }, { "access", &access }, { "roles", &roles },
-                     { "silence", &silence }),
+                     { "migrations", &migrations }, { "seed", &seed }, { "tls", &tls }, { "access", &access },
+                     { "roles", &roles }, { "silence", &silence }),
 };

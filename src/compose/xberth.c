@@ -13,6 +13,21 @@ const char *image_choice_name(ImageChoice choice)
         return image_choices[choice];
 }
 
+/* A folder alone, or a map. */
+static void read_seed(const Project *project, const Node *seed, XBerth *ret)
+{
+        const char *path = node_text(seed) ? node_text(seed) : typed_text(project->arena, seed, "path");
+        const char *service = typed_text(project->arena, seed, "service");
+        char **command = typed_texts(project->arena, node_get(seed, "command"));
+
+        if (path)
+                ret->seed_path = (char *)path;
+        if (service)
+                ret->seed_service = (char *)service;
+        if (command)
+                ret->seed_command = command;
+}
+
 static void read_level(const Project *project, const Node *node, XBerth *ret, char ***silence)
 {
         const Node *migrations = node_get(node, "migrations"), *template = node_get(node, "template");
@@ -39,6 +54,7 @@ static void read_level(const Project *project, const Node *node, XBerth *ret, ch
                 ret->migrations_lock_timeout_ns = typed_duration(migrations, "lock_timeout");
         if (node_find(migrations, "on_up"))
                 ret->migrations_on_up = typed_bool(migrations, "on_up");
+        read_seed(project, node_get(node, "seed"), ret);
         STRV_FOREACH(item, typed_texts(project->arena, node_get(node, "silence")))
         if (!strv_contains(*silence, *item))
                 strv_add(silence, *item);

@@ -23,32 +23,49 @@ char *migration_program(const Layout *layout)
         return layout_libexec(layout, "berth-migrate");
 }
 
+static char *absolute(const char *folder)
+{
+        _cleanup_free_ char *working = getcwd(NULL, 0);
+
+        return path_clean(working ? working : "/", folder ? folder : ".");
+}
+
+/* The first of the usual places that exists; NULL. */
+static char *find_usual(const char *root, const char *name)
+{
+        static const char *const parents[] = { "", "database/", "db/" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(parents); i++) {
+                _cleanup_free_ char *path = xasprintf("%s/%s%s", root, parents[i], name);
+                if (fs_is_directory(path))
+                        return TAKE_PTR(path);
+        }
+        return NULL;
+}
+
 int migration_find_folder(const char *project_folder, const XBerth *settings, bool make, char **ret, Error **err)
 {
-        static const char *const usual[] = { "migrations", "database/migrations", "db/migrations" };
-        _cleanup_free_ char *working = getcwd(NULL, 0);
-        _cleanup_free_ char *root = path_clean(working ? working : "/", project_folder ? project_folder : ".");
+        _cleanup_free_ char *root = absolute(project_folder);
         int r;
 
-        if (settings->migrations_path) {
-                *ret = path_clean(root, settings->migrations_path);
+        *ret = settings->migrations_path ? path_clean(root, settings->migrations_path) : find_usual(root, "migrations");
+        if (*ret)
                 return 0;
-        }
-        for (size_t i = 0; i < ARRAY_SIZE(usual); i++) {
-                _cleanup_free_ char *path = path_join(root, usual[i]);
-                if (fs_is_directory(path)) {
-                        *ret = TAKE_PTR(path);
-                        return 0;
-                }
-        }
         if (make) {
-                *ret = path_join(root, usual[0]);
+                *ret = path_join(root, "migrations");
                 return 0;
         }
-        r = error_set(err, ERROR_NOT_FOUND, "no folder of migrations: neither %s nor %s is in %s", usual[0], usual[1],
+        r = error_set(err, ERROR_NOT_FOUND, "no folder of migrations: neither migrations nor database/migrations is in %s",
                       root);
         return error_hint(err, r,
                           "Name it: x-berth: {migrations: {path: FOLDER}}; or make one: berth migrate create NAME.");
+}
+
+char *migration_find_seeds(const char *project_folder, const XBerth *settings)
+{
+        _cleanup_free_ char *root = absolute(project_folder);
+
+        return settings->seed_path ? path_clean(root, settings->seed_path) : find_usual(root, "seeds");
 }
 
 /* Everything but letters, digits and -._~ as %XX. */

@@ -23,6 +23,8 @@ typedef struct MigrationCommand {
 /* Where migrations are: what x-berth names, below project_folder, else the first of the usual places that exists. make:
  * where there is none, the first of them, which need not exist. ERROR_NOT_FOUND. *ret is the caller's. */
 int migration_find_folder(const char *project_folder, const XBerth *settings, bool make, char **ret, Error **err);
+/* The folder of seeds, in the same way. NULL where x-berth names none and none of the usual places exists. */
+char *migration_find_seeds(const char *project_folder, const XBerth *settings);
 /* The program's path; the caller's. */
 char *migration_program(const Layout *layout);
 /* Runs it to its end as a program's partner: json and the descriptors are set here. event (NULL: none) is called with

@@ -128,6 +128,10 @@ def test_bash_completes_commands_flags_and_values(berth):
     assert complete(berth, "up", "--pull", "") == {"always", "missing", "never", "policy"}
     assert complete(berth, "--progress", "p") == {"plain"}
     assert complete(berth, "completion", "") == {"bash", "zsh", "fish"}
+    # bash parts words at colons and puts in what comes after the last one.
+    assert complete(berth, "db", ":", "mig") == {"migrate", "migrate:create", "migrate:force"}
+    assert complete(berth, "db", ":", "migrate", ":", "f") == {"force"}
+    assert complete(berth, "db", ":", "delete", "--no-b") == {"--no-backup"}
 
 
 def test_bash_completes_names_of_volumes(berth):

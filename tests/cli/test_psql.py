@@ -16,7 +16,7 @@ services:
     secrets: [password]
     x-berth: {{images: host}}
     healthcheck: {{test: [CMD-SHELL, "pg_isready -U dbadmin"], interval: 1s, retries: 60}}
-  other:
+  also:
     image: postgres:{MAJOR}
     command: [sleep, "1000"]
     x-berth: {{images: host}}
