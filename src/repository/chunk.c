@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "base/strv.h"
 
-#define INDEX_LIMIT ((size_t)256 << 20)
 #define INDEX_SUFFIX ".index"
 
 typedef struct ChunkSlot {
@@ -208,7 +207,7 @@ int chunk_index_load(ChunkIndex *index, Storage *storage, Error **err)
 
                 if (!endswith(entry->key, INDEX_SUFFIX))
                         continue;
-                r = storage_get(storage, entry->key, INDEX_LIMIT, &text, err);
+                r = storage_get(storage, entry->key, CHUNK_INDEX_LIMIT, &text, err);
                 if (r < 0)
                         return r;
                 name = xstrndup(entry->key + strlen("packs/"), strlen(entry->key) - strlen("packs/" INDEX_SUFFIX));

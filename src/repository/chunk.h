@@ -7,6 +7,7 @@
 #include "repository/storage.h"
 
 #define CHUNK_ID_SIZE 32
+#define CHUNK_INDEX_LIMIT ((size_t)256 << 20) /* bytes of one pack's index */
 
 typedef struct ChunkId {
         unsigned char bytes[CHUNK_ID_SIZE]; /* SHA-256 of the content */

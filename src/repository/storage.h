@@ -42,6 +42,8 @@ typedef struct StorageOperations {
         int (*list)(Storage *storage, const char *folder, StorageList *ret, Error **err);
         /* Absent is fine. */
         int (*remove)(Storage *storage, const char *key, Error **err);
+        /* Removes what writers that were killed before before_ns (realtime) left behind. */
+        int (*sweep)(Storage *storage, int64_t before_ns, Error **err);
 } StorageOperations;
 
 struct Storage {

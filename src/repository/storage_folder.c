@@ -199,6 +199,33 @@ static int folder_remove(Storage *storage, const char *key, Error **err)
         return fs_sync_directory(AT_FDCWD, parent, err);
 }
 
+static int sweep_folder(const char *path, int64_t before_ns, Error **err)
+{
+        _cleanup_strv_ char **names = NULL;
+        int r = fs_list_directory(AT_FDCWD, path, &names, err);
+
+        STRV_FOREACH(name, names) {
+                _cleanup_free_ char *child = path_join(path, *name);
+                struct stat status;
+
+                if (lstat(child, &status) < 0)
+                        continue;
+                if (S_ISDIR(status.st_mode))
+                        r = sweep_folder(child, before_ns, err);
+                else if (**name == '.' && endswith(*name, ".tmp") &&
+                         status.st_mtim.tv_sec < before_ns / INT64_C(1000000000) && unlink(child) < 0 && errno != ENOENT)
+                        r = error_set_errno(err, errno, "remove \"%s\"", child);
+                if (r < 0)
+                        return r;
+        }
+        return r;
+}
+
+static int folder_sweep(Storage *storage, int64_t before_ns, Error **err)
+{
+        return sweep_folder(root_of(storage), before_ns, err);
+}
+
 static const StorageOperations folder_operations = {
         .name = "folder",
         .free = folder_free,
@@ -209,6 +236,7 @@ static const StorageOperations folder_operations = {
         .read = folder_read,
         .list = folder_list,
         .remove = folder_remove,
+        .sweep = folder_sweep,
 };
 
 int storage_folder_create(const char *path, Storage **ret, Error **err)

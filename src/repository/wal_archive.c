@@ -47,6 +47,11 @@ static void add_entry(WalList *list, const StorageEntry *entry, uint32_t segment
                 vector_add(&list->segments, segment);
 }
 
+char *wal_segment_key(const WalSegment *segment)
+{
+        return xasprintf("wal/%08X/%s.%s", segment->timeline, segment->name, segment->partial ? "partial" : "zst");
+}
+
 static int compare_segments(const void *left, const void *right)
 {
         const WalSegment *a = left, *b = right;

@@ -23,6 +23,8 @@ typedef struct WalList {
 void wal_list_done(WalList *list);
 #define _cleanup_wal_list_ _cleanup_(wal_list_done)
 
+/* Its object; the caller's. */
+char *wal_segment_key(const WalSegment *segment);
 int wal_list_load(Repository *repository, uint32_t segment_bytes, WalList *ret, Error **err);
 
 /* A stretch without a gap, along one timeline and its ancestors. */
