@@ -77,12 +77,9 @@ json_t *backup_record_to_json(const BackupRecord *record)
 int backup_record_save(Repository *repository, const BackupRecord *record, Error **err)
 {
         _cleanup_json_ json_t *document = backup_record_to_json(record);
-        _cleanup_free_ char *key = record_key(record->id), *text = NULL, *line = NULL;
+        _cleanup_free_ char *key = record_key(record->id);
 
-        json_object_set_new(document, "format", json_integer(BACKUP_FORMAT));
-        text = json_dumps(document, JSON_INDENT(2));
-        line = xasprintf("%s\n", text);
-        return storage_put(repository->storage, key, line, strlen(line), err);
+        return storage_put_document(repository->storage, key, BACKUP_FORMAT, document, err);
 }
 
 static bool record_is_sound(const BackupRecord *record, const char *id)
@@ -92,15 +89,10 @@ static bool record_is_sound(const BackupRecord *record, const char *id)
                record->files_sha256 && streq_ptr(record->id, id);
 }
 
-static int parse_record(const char *id, const Strbuf *text, BackupRecord **ret, Error **err)
+static int parse_record(const char *id, const json_t *document, BackupRecord **ret, Error **err)
 {
         _cleanup_(backup_record_freep) BackupRecord *record = xnew(BackupRecord);
-        _cleanup_json_ json_t *document = json_loadb(strbuf_text(text), text->length, 0, NULL);
 
-        if (!json_is_object(document))
-                return error_set(err, ERROR_CORRUPT, "it is not JSON");
-        if (json_get_int(document, "format", 0) > BACKUP_FORMAT)
-                return error_set(err, ERROR_UNSUPPORTED, "it was written by a newer Berth");
         *record = (BackupRecord){
                 .id = xstrdup(json_get_string(document, "id", NULL)),
                 .kind = xstrdup(json_get_string(document, "kind", "full")),
@@ -125,14 +117,14 @@ static int parse_record(const char *id, const Strbuf *text, BackupRecord **ret, 
 int backup_record_load(Repository *repository, const char *id, BackupRecord **ret, Error **err)
 {
         _cleanup_free_ char *key = record_key(id);
-        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_json_ json_t *document = NULL;
         int r;
 
         if (!backup_id_is_valid(id))
                 return error_set(err, ERROR_USAGE, "\"%s\" is not the name of a backup", id);
-        r = storage_get(repository->storage, key, RECORD_LIMIT, &text, err);
+        r = storage_get_document(repository->storage, key, BACKUP_FORMAT, RECORD_LIMIT, &document, err);
         if (r == 0)
-                r = parse_record(id, &text, ret, err);
+                r = parse_record(id, document, ret, err);
         return error_prefix(err, r, "backup %s", id);
 }
 
@@ -141,19 +133,25 @@ int backup_list_load(Repository *repository, BackupList *ret, Error **err)
         _cleanup_storage_list_ StorageList list = { 0 };
         int r = repository->storage->operations->list(repository->storage, "backups", &list, err);
 
+        if (r < 0)
+                return r;
         VECTOR_FOREACH(entry, &list.entries) {
                 _cleanup_(backup_record_freep) BackupRecord *record = NULL;
+                _cleanup_error_ Error *failure = NULL;
                 _cleanup_free_ char *id = NULL;
 
                 if (!endswith(entry->key, "/backup.json"))
                         continue;
                 id = xstrndup(entry->key + strlen("backups/"), strlen(entry->key) - strlen("backups//backup.json"));
-                if (backup_record_load(repository, id, &record, NULL) < 0)
-                        strv_add(&ret->damaged, id);
-                else
+                r = backup_record_load(repository, id, &record, &failure);
+                if (r == 0)
                         vector_add(&ret->records, TAKE_PTR(record));
+                else if (r == -ERROR_UNAVAILABLE || r == -ERROR_DENIED || r == -ERROR_IO || r == -ERROR_CANCELLED)
+                        return error_move(err, &failure, r); /* that says nothing about the record */
+                else if (r != -ERROR_NOT_FOUND) /* else it was removed meanwhile */
+                        strv_add(&ret->damaged, id);
         }
-        return r;
+        return 0;
 }
 
 int backup_remove(Repository *repository, const char *id, Error **err)

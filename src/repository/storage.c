@@ -1,6 +1,7 @@
 #include "repository/storage.h"
 
 #include "base/mem.h"
+#include "state/document.h"
 
 void storage_list_done(StorageList *list)
 {
@@ -49,4 +50,31 @@ bool storage_has(Storage *storage, const char *key)
         char byte;
 
         return storage->operations->read(storage, key, 0, &byte, 1, &got, NULL) == 0;
+}
+
+int storage_put_document(Storage *storage, const char *key, int format, json_t *document, Error **err)
+{
+        _cleanup_free_ char *text = NULL, *line = NULL;
+
+        json_object_set_new(document, "format", json_integer(format));
+        text = json_dumps(document, JSON_INDENT(2));
+        line = xasprintf("%s\n", text);
+        return storage_put(storage, key, line, strlen(line), err);
+}
+
+int storage_get_document(Storage *storage, const char *key, int known_format, size_t limit_bytes, json_t **ret, Error **err)
+{
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_json_ json_t *document = NULL;
+        int r = storage_get(storage, key, limit_bytes, &text, err);
+
+        if (r < 0)
+                return r;
+        document = json_loadb(strbuf_text(&text), text.length, 0, NULL);
+        if (!json_is_object(document))
+                return error_set(err, ERROR_CORRUPT, "\"%s\" is damaged: it is not JSON", key);
+        if (json_get_int(document, "format", 0) > known_format)
+                return error_set(err, ERROR_UNSUPPORTED, "\"%s\" was written by a newer Berth", key);
+        *ret = TAKE_PTR(document);
+        return 0;
 }

@@ -6,6 +6,8 @@
 #ifndef BERTH_REPOSITORY_STORAGE_H
 #define BERTH_REPOSITORY_STORAGE_H
 
+#include <jansson.h>
+
 #include "base/error.h"
 #include "base/strbuf.h"
 #include "base/vector.h"
@@ -62,6 +64,9 @@ DEFINE_CLEANUP(Storage, storage_free);
 int storage_put(Storage *storage, const char *key, const void *data, size_t size, Error **err);
 int storage_get(Storage *storage, const char *key, size_t limit_bytes, Strbuf *ret, Error **err);
 bool storage_has(Storage *storage, const char *key);
+/* JSON objects with a format number, as state/document.h has them. document gets its number. */
+int storage_put_document(Storage *storage, const char *key, int format, json_t *document, Error **err);
+int storage_get_document(Storage *storage, const char *key, int known_format, size_t limit_bytes, json_t **ret, Error **err);
 
 /* A folder of this machine (or one that is mounted from another). Made with mode 0700 where it is absent. */
 int storage_folder_create(const char *path, Storage **ret, Error **err);

@@ -17,6 +17,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "postgres/crc32c.h"
 #include "repository/file_list.h"
 #include "repository/pack.h"
 #include "repository/wal_archive.h"
@@ -42,7 +43,8 @@ typedef struct Sample {
 
 static inline void sample_begin(Sample *sample)
 {
-        snprintf(sample->folder, sizeof(sample->folder), "/tmp/berth-repository-XXXXXX");
+        snprintf(sample->folder, sizeof(sample->folder), "%s/berth-repository-XXXXXX",
+                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"); /* in memory a sync costs nothing */
         assert_non_null(mkdtemp(sample->folder));
         assert_ok(repository_create(sample->folder, "shop", "db", 7412345678901234567, &sample->repository, err));
 }
@@ -88,7 +90,7 @@ static inline char *sample_backup(Sample *sample, unsigned day, unsigned first, 
         vector_add(&list.files, file);
         for (unsigned i = 0; i < count; i++) {
                 sample_fill(chunk, first + i);
-                assert_ok(pack_writer_add(writer, scratch, chunk, SAMPLE_CHUNK, 0, &file->chunks[i], err));
+                assert_ok(pack_writer_add(writer, scratch, chunk, SAMPLE_CHUNK, crc32c(chunk, SAMPLE_CHUNK), &file->chunks[i], err));
         }
         assert_ok(pack_writer_finish(writer, &totals, err));
         assert_ok(file_list_write(sample->repository, id, &list, &sha256, err));
@@ -102,15 +104,26 @@ static inline char *sample_backup(Sample *sample, unsigned day, unsigned first, 
         return TAKE_PTR(id);
 }
 
-static inline void sample_segment(Sample *sample, unsigned number)
+static inline void sample_segment_on(Sample *sample, uint32_t timeline, unsigned number)
 {
         _cleanup_free_ unsigned char *data = xcalloc(1, SAMPLE_SEGMENT);
+        uint16_t magic[] = { 0xD110, 0x0002 };
+        uint64_t address = (uint64_t)number * SAMPLE_SEGMENT;
         char name[WAL_NAME_SIZE];
 
         sample_fill(data, 100000 + number);
+        memcpy(data, magic, 4);
+        memcpy(data + 4, &timeline, 4);
+        memcpy(data + 8, &address, 8);
+        memcpy(data + 24, &sample->repository->system_identifier, 8);
         assert_ok(wal_store_segment(sample->repository,
-                                    wal_segment_name(1, (Lsn)number * SAMPLE_SEGMENT, SAMPLE_SEGMENT, name), data,
+                                    wal_segment_name(timeline, (Lsn)number * SAMPLE_SEGMENT, SAMPLE_SEGMENT, name), data,
                                     SAMPLE_SEGMENT, err));
+}
+
+static inline void sample_segment(Sample *sample, unsigned number)
+{
+        sample_segment_on(sample, 1, number);
 }
 
 /* Whether every chunk of the backup can be read and is right. */
