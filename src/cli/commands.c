@@ -61,6 +61,7 @@ const Command *const commands[] = {
         &command_migrate,
         &command_seed,
         &command_secret,
+        &command_secure,
         &command_volume,
         &command_network,
         &command_system,

@@ -2,13 +2,27 @@
 
 #include "base/mem.h"
 #include "base/strv.h"
+#include "base/fs.h"
+#include "compose/xberth.h"
 #include "deploy/spec.h"
 
 bool container_is_database(const ContainerInfo *info)
 {
-        const char *word = info->spec ? strv_env_get(info->spec->annotations, ANNOTATION_DATABASE) : NULL;
+        return spec_is_database(info->spec);
+}
 
-        return word && streq(word, "true");
+bool service_looks_like_database(const Project *project, const Service *service)
+{
+        const char *name = service->image ? path_basename(service->image) : "";
+        XBerth settings;
+
+        x_berth_read(project, service, &settings);
+        if (settings.postgres >= 0)
+                return settings.postgres > 0;
+        if (strncmp(name, "postgres", 8) != 0 || (name[8] && !strchr(":@", name[8])) || service->has_entrypoint)
+                return false;
+        return !service->has_command || !service->command || !service->command[0] || service->command[0][0] == '-' ||
+               streq(service->command[0], "postgres");
 }
 
 static int find_only_one(const Scope *scope, char **ret, Error **err)

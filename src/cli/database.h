@@ -16,5 +16,7 @@ char **database_client(char *const *command);
 bool container_is_database(const ContainerInfo *info);
 /* What x-berth says of a service (NULL: of the project alone); its defaults where there is no compose file. */
 XBerth scope_settings(const Scope *scope, const char *service);
+/* Before it was brought up: x-berth says so, or its image is called postgres and its command is no other program's. */
+bool service_looks_like_database(const Project *project, const Service *service);
 
 #endif

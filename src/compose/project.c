@@ -303,6 +303,13 @@ char *project_config_text(const Project *project, bool json)
         return strbuf_take(&text);
 }
 
+char *service_container_name(const Project *project, const Service *service, int number)
+{
+        if (service->container_name)
+                return xstrdup(service->container_name);
+        return xasprintf("%s-%s-%d", project->name, service->name, number);
+}
+
 /* The service without what can change without a new container. */
 static void hash_text(const Service *service, JsonStyle style, Output *out)
 {

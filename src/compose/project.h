@@ -244,6 +244,9 @@ const Volume *project_find_volume(const Project *project, const char *key);
 const FileSource *project_find_secret(const Project *project, const char *key);
 const FileSource *project_find_config(const Project *project, const char *key);
 
+/* "<project>-<service>-<number>" or the service's container_name; owned by the caller. */
+char *service_container_name(const Project *project, const Service *service, int number);
+
 /* What the command line and the caller's environment say about loading. All borrowed. */
 typedef struct LoadOptions {
         char *const *files;       /* -f, in order; "-" is standard input; NULL: found by search */

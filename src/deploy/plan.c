@@ -18,6 +18,7 @@ static const struct {
         [PLAN_CONTAINER_STOP] = { "stop", "container" },
         [PLAN_CONTAINER_REMOVE] = { "remove", "container" },
         [PLAN_MIGRATE] = { "migrate", "database" },
+        [PLAN_CONTAINER_REFRESH] = { "refresh", "container" },
         [PLAN_WAIT] = { "wait", "service" },
 };
 

@@ -20,6 +20,7 @@ typedef enum PlanVerb {
         PLAN_CONTAINER_STOP,
         PLAN_CONTAINER_REMOVE,
         PLAN_MIGRATE,           /* what is pending of the migrations of `service`, in a container that runs */
+        PLAN_CONTAINER_REFRESH, /* its secrets have other contents now: it gets them, and reads its configuration again */
         PLAN_WAIT,              /* until the containers of `service` satisfy `condition` */
 } PlanVerb;
 

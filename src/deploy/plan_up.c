@@ -357,7 +357,7 @@ static int64_t wanted_count(const Planner *planner, const Service *service)
 /* The container that stands for (service, number): the one with the right name where a crash left two. */
 static const ContainerInfo *find_container(const Planner *planner, const Service *service, int number)
 {
-        _cleanup_free_ char *name = spec_container_name(planner->project, service, number);
+        _cleanup_free_ char *name = service_container_name(planner->project, service, number);
         const ContainerInfo *best = NULL;
 
         for (size_t i = 0; i < planner->found->containers.length; i++) {

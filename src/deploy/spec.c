@@ -13,13 +13,6 @@
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-char *spec_container_name(const Project *project, const Service *service, int number)
-{
-        if (service->container_name)
-                return xstrdup(service->container_name);
-        return xasprintf("%s-%s-%d", project->name, service->name, number);
-}
-
 /* Takes a vector over into the spec's arena. */
 static char **keep_strv(ContainerSpec *spec, char **strings)
 {
@@ -189,6 +182,11 @@ static void add_annotations(ContainerSpec *spec, const SpecInput *input, bool is
         spec->annotations = keep_strv(spec, annotations);
 }
 
+bool spec_is_database(const ContainerSpec *spec)
+{
+        return spec && streq_ptr(strv_env_get(spec->annotations, ANNOTATION_DATABASE), "true");
+}
+
 static const char *find_value(const KeyValues *values, const char *key)
 {
         for (size_t i = 0; i < values->length; i++)
@@ -303,7 +301,7 @@ int spec_build(const SpecInput *input, ContainerSpec **ret, Error **err)
 {
         _cleanup_(container_spec_freep) ContainerSpec *spec = container_spec_create();
         const Service *service = input->service;
-        _cleanup_free_ char *name = spec_container_name(input->project, service, input->number);
+        _cleanup_free_ char *name = service_container_name(input->project, service, input->number);
         int (*const parts[])(ContainerSpec *, const SpecInput *, Error **) = {
                 add_argv, spec_add_mounts, spec_add_files, spec_add_networks, spec_add_ports,
         };

@@ -42,11 +42,11 @@ typedef struct SpecInput {
         const SpecOverrides *overrides; /* a one-off; NULL */
 } SpecInput;
 
+/* Its main process is a PostgreSQL server. NULL is none. */
+bool spec_is_database(const ContainerSpec *spec);
+
 /* ERROR_INVALID or ERROR_UNSUPPORTED name the service and the key. *ret is the caller's. */
 int spec_build(const SpecInput *input, ContainerSpec **ret, Error **err);
-
-/* "<project>-<service>-<number>" or the service's container_name; owned by the caller. */
-char *spec_container_name(const Project *project, const Service *service, int number);
 
 /* What the project asks of a network and a volume. The result's strings live in arena. */
 NetworkSpec *spec_network(Arena *arena, const Project *project, const Network *network);

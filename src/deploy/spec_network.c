@@ -25,7 +25,7 @@ static int resolve_namespace(ContainerSpec *spec, const SpecInput *input, const 
         for (size_t i = 0; i < input->project->n_services; i++) {
                 const Service *service = &input->project->services[i];
                 if (streq(service->name, name)) {
-                        _cleanup_free_ char *container = spec_container_name(input->project, service, 1);
+                        _cleanup_free_ char *container = service_container_name(input->project, service, 1);
                         *ret = arena_printf(spec->arena, "container:%s", container);
                         return 0;
                 }

@@ -58,6 +58,7 @@ typedef struct SpecFile {       /* a secret or config */
         char *content;
         size_t content_size;
         int64_t uid, gid, mode; /* -1: uid and gid of the host file or root; mode 0444 */
+        char *owner;            /* instead of uid and gid: "name", "uid:gid", … of the image; NULL */
         bool secret;            /* kept in memory only */
         bool in_memory;         /* false: a config, bound from its file */
 } SpecFile;
@@ -351,6 +352,10 @@ typedef struct EngineOperations {
         int (*container_exit_fd)(Engine *engine, const char *id, int *ret_fd, Error **err);
         /* What the keeper knows and `ps` shows: restart count and health. */
         int (*container_note)(Engine *engine, const char *id, const char *health, int64_t restart_count, Error **err);
+
+        /* What the host files of its secrets and copied configs hold now becomes what a running container reads: in place,
+         * each at once. Nothing for one that does not run: its next start reads them. */
+        int (*container_refresh)(Engine *engine, const char *id, Error **err);
 
         /* Where the log has grown past the specification's size, begins a new file; no line is lost. Called every few
          * seconds for containers with log_max_size; NULL for engines that do so by themselves. */

@@ -30,6 +30,7 @@ static const Field file_fields[] = {
         FIELD_NUMBER(SpecFile, FIELD_INT64, uid, -1),
         FIELD_NUMBER(SpecFile, FIELD_INT64, gid, -1),
         FIELD_NUMBER(SpecFile, FIELD_INT64, mode, -1),
+        FIELD(SpecFile, FIELD_STRING, owner),
         FIELD(SpecFile, FIELD_BOOL, secret),
         FIELD(SpecFile, FIELD_BOOL, in_memory),
 };

@@ -25,7 +25,7 @@ static const struct {
         { "up", method_up },           { "down", method_down },     { "start", method_start },
         { "stop", method_stop },       { "restart", method_restart }, { "kill", method_kill },
         { "rm", method_rm },           { "run", method_run },       { "start_oneoff", method_start_oneoff },
-        { "status", request_status },
+        { "status", request_status },   { "refresh", method_refresh },
         { "pull", method_pull },       { "pause", method_pause },   { "unpause", method_unpause },
 };
 

@@ -6,13 +6,6 @@
 #include "operate/template.h"
 #include "state/document.h"
 
-static bool is_database(const ContainerSpec *spec)
-{
-        const char *word = strv_env_get(spec->annotations, ANNOTATION_DATABASE);
-
-        return word && streq(word, "true");
-}
-
 static const Image *image_of(const Preparation *preparation, const char *service)
 {
         for (size_t i = 0; service && i < preparation->project->n_services; i++)
@@ -56,7 +49,7 @@ int preparation_guard(Preparation *preparation, Error **err)
                 _cleanup_strv_ char **silenced = NULL;
                 int r;
 
-                if (action->verb != PLAN_CONTAINER_CREATE || action->oneoff || !image || !is_database(action->spec))
+                if (action->verb != PLAN_CONTAINER_CREATE || action->oneoff || !image || !spec_is_database(action->spec))
                         continue;
                 silenced = silenced_guards(preparation, action->service);
                 r = guards_run(preparation->parts.layout, preparation->parts.engine, image, action->spec, silenced,
@@ -77,7 +70,7 @@ void preparation_add_templates(Preparation *preparation)
                 const Image *image = action->spec ? image_of(preparation, action->service) : NULL;
                 _cleanup_error_ Error *error = NULL;
 
-                if (action->verb != PLAN_CONTAINER_CREATE || !image || !is_database(action->spec) || dry_run ||
+                if (action->verb != PLAN_CONTAINER_CREATE || !image || !spec_is_database(action->spec) || dry_run ||
                     !wants_template(preparation, action->service))
                         continue;
                 /* Without a template a first start takes longer, and nothing else. Images of others may have their

@@ -11,6 +11,7 @@ void preparation_done(Preparation *preparation)
 {
         size_t n = preparation->project ? preparation->project->n_services : 0;
 
+        preparation_secure_done(preparation);
         for (size_t i = 0; i < n && preparation->images; i++)
                 image_free(preparation->images[i]);
         for (size_t i = 0; i < n && preparation->hashes; i++)
@@ -280,6 +281,9 @@ int prepare_plan(Preparation *preparation, Error **err)
         if (r < 0)
                 return r;
         fill_services(preparation);
+        r = preparation_secure(preparation, err);
+        if (r < 0)
+                return r;
         r = found_load(preparation->parts.engine, preparation->project_name, preparation->project, &preparation->found, err);
         if (r < 0)
                 return r;
@@ -289,7 +293,9 @@ int prepare_plan(Preparation *preparation, Error **err)
         if (r < 0)
                 return r;
         preparation_note_sources(preparation);
-        r = preparation_check(preparation, err);
+        r = preparation_secure_plan(preparation, err);
+        if (r == 0)
+                r = preparation_check(preparation, err);
         if (r == 0)
                 r = preparation_guard(preparation, err);
         if (r == 0)

@@ -28,6 +28,7 @@ typedef struct Preparation {
         Found found;
         Plan *plan;
         VECTOR(PlanScale) scale;
+        struct ServiceSecurity *security; /* the same as images; secure.c */
         size_t oneoff_create;           /* run: the action that makes the one-off; PLAN_NONE */
 } Preparation;
 
@@ -53,6 +54,12 @@ const json_t *preparation_x_berth(const Preparation *preparation, const char *se
 int preparation_guard(Preparation *preparation, Error **err);
 /* databases.c: has the templates of new clusters made, and offers them to their containers. */
 void preparation_add_templates(Preparation *preparation);
+
+/* secure.c: what services want of TLS: certificates are made or renewed, and the hashes say that they are served. */
+int preparation_secure(Preparation *preparation, Error **err);
+/* secure.c: containers get their certificates. */
+int preparation_secure_plan(Preparation *preparation, Error **err);
+void preparation_secure_done(Preparation *preparation);
 
 /* check.c: refuses what would collide or is missing, before anything changes. */
 int preparation_check(Preparation *preparation, Error **err);

@@ -24,6 +24,7 @@
  *   start stop restart   {"services": [str], "timeout_ms": int, "no_deps": bool, "wait": bool}
  *   kill        {"services": [str], "signal": "SIGKILL"}
  *   pause unpause        {"services": [str]}
+ *   refresh     {"services": [str]}   running containers get what the files of their secrets hold now; databases reload
  *   rm          {"services": [str], "stop": bool, "volumes": bool}
  *   run         {"model", "working_dir", "files", "environment_values" as in up; "service": str, required,
  *                "command": [str], "entrypoint": [str], "environment": {k: v}, "volumes": [str], "user": str, "workdir": str,

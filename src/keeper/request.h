@@ -58,6 +58,7 @@ void method_stop(Request *request);
 void method_restart(Request *request);
 void method_rm(Request *request);
 void method_kill(Request *request);
+void method_refresh(Request *request);  /* refresh.c */
 void method_pause(Request *request);
 void method_unpause(Request *request);
 void method_start_oneoff(Request *request);

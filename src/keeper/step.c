@@ -1,5 +1,7 @@
 #include "keeper/step.h"
 
+#include <signal.h>
+
 #include "base/mem.h"
 #include "base/strv.h"
 #include "deploy/spec.h"
@@ -22,6 +24,7 @@ static const struct {
         [PLAN_CONTAINER_STOP] = { "stopping", "stopped" },
         [PLAN_CONTAINER_REMOVE] = { "removing", "removed" },
         [PLAN_MIGRATE] = { NULL, NULL }, /* each migration is told */
+        [PLAN_CONTAINER_REFRESH] = { "refreshing", "refreshed" },
         [PLAN_WAIT] = { NULL, NULL },
 };
 
@@ -127,6 +130,14 @@ static int remove_container(Step *step, Error **err)
         return r < 0 ? r : operations->container_remove(step->engine, step->id, flags, err);
 }
 
+int step_refresh(Engine *engine, const char *id, Error **err)
+{
+        const EngineOperations *operations = engine->operations;
+        int r = operations->container_refresh ? operations->container_refresh(engine, id, err) : 0;
+
+        return r < 0 ? r : operations->container_kill(engine, id, SIGHUP, err);
+}
+
 int step_work(void *context, Error **err)
 {
         Step *step = context;
@@ -154,6 +165,8 @@ int step_work(void *context, Error **err)
                 return remove_container(step, err);
         case PLAN_MIGRATE:
                 return migrate_container(step, err);
+        case PLAN_CONTAINER_REFRESH:
+                return step_refresh(step->engine, step->id, err);
         case PLAN_WAIT:
                 break;
         }

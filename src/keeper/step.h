@@ -23,6 +23,9 @@ typedef struct Step {
 
 /* PoolWork. Everything but WAIT. */
 int step_work(void *context, Error **err);
+/* A database's container gets what its secrets' files hold now, and its server reads its settings again. On a thread of the
+ * pool. */
+int step_refresh(Engine *engine, const char *id, Error **err);
 /* "creating" / "created" …: what clients are told before and after; NULL: nothing. */
 const char *step_state_before(const PlanAction *action);
 const char *step_state_after(const PlanAction *action);

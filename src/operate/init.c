@@ -172,7 +172,7 @@ static int write_certificates(Init *init, Error **err)
         names.dns = dns;
         r = tls_make_authority(name, AUTHORITY_DAYS, &authority, err);
         if (r == 0)
-                r = tls_make_server(&authority, "db", &names, CERTIFICATE_DAYS, &server, err);
+                r = tls_make_server(&authority, "db", &names, CERTIFICATE_DAYS, NULL, &server, err);
         if (r == 0)
                 r = write_file(init, "tls/ca.crt", authority.certificate, 0644, "certificate authority: for clients", err);
         if (r == 0)

@@ -1,5 +1,6 @@
 #include "postgres/tls.h"
 
+#include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -217,12 +218,16 @@ static char *alternative_names(const TlsNames *names)
 }
 
 static int make_leaf(const TlsCertificate *authority, const char *common_name, const char *usage, const char *names,
-                     int days, TlsCertificate *ret, Error **err)
+                     int days, const char *key_pem, TlsCertificate *ret, Error **err)
 {
-        _cleanup_openssl_(EVP_PKEY) EVP_PKEY *key = EVP_EC_gen("P-256"), *authority_key = NULL;
+        _cleanup_openssl_(EVP_PKEY) EVP_PKEY *key = NULL, *authority_key = NULL;
         _cleanup_openssl_(X509) X509 *certificate = NULL, *issuer = NULL;
         int r;
 
+        if (!key_pem)
+                key = EVP_EC_gen("P-256");
+        else if (read_key(key_pem, &key, err) < 0)
+                return -ERROR_INVALID;
         if (!key)
                 return openssl_failed(err, "make a key");
         r = read_certificate(authority->certificate, &issuer, err);
@@ -234,6 +239,8 @@ static int make_leaf(const TlsCertificate *authority, const char *common_name, c
         if (r < 0)
                 return r;
         X509_set_issuer_name(certificate, X509_get_subject_name(issuer));
+        if (ASN1_TIME_compare(X509_get0_notAfter(certificate), X509_get0_notAfter(issuer)) > 0)
+                X509_set1_notAfter(certificate, X509_get0_notAfter(issuer));
         r = add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:FALSE", err);
         if (r == 0)
                 r = add_extension(certificate, issuer, NID_key_usage, "critical,digitalSignature", err);
@@ -249,16 +256,16 @@ static int make_leaf(const TlsCertificate *authority, const char *common_name, c
 }
 
 int tls_make_server(const TlsCertificate *authority, const char *common_name, const TlsNames *names, int days,
-                    TlsCertificate *ret, Error **err)
+                    const char *key, TlsCertificate *ret, Error **err)
 {
         _cleanup_free_ char *alternatives = alternative_names(names);
 
-        return make_leaf(authority, common_name, "serverAuth", alternatives, days, ret, err);
+        return make_leaf(authority, common_name, "serverAuth", alternatives, days, key, ret, err);
 }
 
 int tls_make_client(const TlsCertificate *authority, const char *role, int days, TlsCertificate *ret, Error **err)
 {
-        return make_leaf(authority, role, "clientAuth", NULL, days, ret, err);
+        return make_leaf(authority, role, "clientAuth", NULL, days, NULL, ret, err);
 }
 
 static int64_t seconds_of(const ASN1_TIME *time)
@@ -270,14 +277,12 @@ static int64_t seconds_of(const ASN1_TIME *time)
 
 static char *address_text(const ASN1_OCTET_STRING *address)
 {
-        const unsigned char *b = ASN1_STRING_get0_data(address);
-        Strbuf text = STRBUF_INIT;
+        int length = ASN1_STRING_length(address);
+        char text[INET6_ADDRSTRLEN] = "";
 
-        if (ASN1_STRING_length(address) == 4)
-                return xasprintf("%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
-        for (int i = 0; i + 1 < ASN1_STRING_length(address); i += 2)
-                strbuf_addf(&text, "%s%x", i ? ":" : "", (unsigned)b[i] << 8 | b[i + 1]);
-        return strbuf_take(&text);
+        if (length == 4 || length == 16)
+                inet_ntop(length == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(address), text, sizeof(text));
+        return xstrdup(text);
 }
 
 static char **names_of(X509 *certificate)
@@ -335,11 +340,32 @@ int tls_check_pair(const char *certificate_pem, const char *key_pem, Error **err
         return error_set(err, ERROR_INVALID, "the key does not belong to the certificate");
 }
 
+/* All certificates of a PEM text but the first: those between it and its authority. */
+static STACK_OF(X509) *read_chain(const char *pem)
+{
+        _cleanup_openssl_(BIO) BIO *bio = BIO_new_mem_buf(pem, -1);
+        STACK_OF(X509) *chain = sk_X509_new_null();
+        bool first = true;
+
+        for (X509 *item; bio && chain && (item = PEM_read_bio_X509(bio, NULL, NULL, NULL)); first = false) {
+                if (first || !sk_X509_push(chain, item))
+                        X509_free(item);
+        }
+        ERR_clear_error();
+        return chain;
+}
+
+static void free_chain(STACK_OF(X509) **chain)
+{
+        sk_X509_pop_free(*chain, X509_free);
+}
+
 int tls_verify(const char *authority_pem, const char *certificate_pem, int64_t time_s, Error **err)
 {
         _cleanup_openssl_(X509) X509 *authority = NULL, *certificate = NULL;
         _cleanup_openssl_(X509_STORE) X509_STORE *store = X509_STORE_new();
         _cleanup_openssl_(X509_STORE_CTX) X509_STORE_CTX *context = X509_STORE_CTX_new();
+        _cleanup_(free_chain) STACK_OF(X509) *chain = read_chain(certificate_pem);
         int r;
 
         r = read_certificate(authority_pem, &authority, err);
@@ -348,9 +374,11 @@ int tls_verify(const char *authority_pem, const char *certificate_pem, int64_t t
         if (r < 0)
                 return r;
         if (!store || !context || !X509_STORE_add_cert(store, authority) ||
-            !X509_STORE_CTX_init(context, store, certificate, NULL))
+            !X509_STORE_CTX_init(context, store, certificate, chain))
                 return openssl_failed(err, "verify the certificate");
-        X509_STORE_CTX_set_time(context, 0, (time_t)time_s);
+        X509_STORE_CTX_set_flags(context, X509_V_FLAG_PARTIAL_CHAIN | (time_s < 0 ? X509_V_FLAG_NO_CHECK_TIME : 0));
+        if (time_s >= 0)
+                X509_STORE_CTX_set_time(context, 0, (time_t)time_s);
         if (X509_verify_cert(context) == 1)
                 return 0;
         r = X509_STORE_CTX_get_error(context);

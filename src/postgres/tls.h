@@ -20,9 +20,10 @@ void tls_certificate_done(TlsCertificate *certificate);
 
 /* A self-signed authority that may sign for `days` days; name becomes its common name. */
 int tls_make_authority(const char *name, int days, TlsCertificate *ret, Error **err);
-/* A server's certificate, signed by the authority, for all names. */
+/* A server's certificate, signed by the authority, for all names, and not longer good than that. key: PEM of the key that
+ * it is for; NULL: a new one. */
 int tls_make_server(const TlsCertificate *authority, const char *common_name, const TlsNames *names, int days,
-                    TlsCertificate *ret, Error **err);
+                    const char *key, TlsCertificate *ret, Error **err);
 /* A client's certificate: role becomes the common name, which PostgreSQL compares with the user. */
 int tls_make_client(const TlsCertificate *authority, const char *role, int days, TlsCertificate *ret, Error **err);
 
@@ -40,7 +41,8 @@ void tls_facts_done(TlsFacts *facts);
 int tls_read(const char *pem, TlsFacts *ret, Error **err);
 /* The key belongs to the certificate: ERROR_INVALID where it does not, or is encrypted. */
 int tls_check_pair(const char *certificate_pem, const char *key_pem, Error **err);
-/* The authority signed the certificate and both are valid at time_s. */
+/* The authority signed the certificate, or one that stands in the same text after it and so on, and all are valid at time_s
+ * (-1: whenever). */
 int tls_verify(const char *authority_pem, const char *certificate_pem, int64_t time_s, Error **err);
 
 #endif

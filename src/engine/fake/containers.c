@@ -271,6 +271,11 @@ static int fake_note(Engine *engine, const char *id, const char *health, int64_t
         return 0;
 }
 
+static int fake_refresh(Engine *engine, const char *id, Error **err)
+{
+        return begin_on(engine, "refresh", id, err);
+}
+
 void fake_container_operations(EngineOperations *operations)
 {
         operations->container_create = fake_create;
@@ -284,4 +289,5 @@ void fake_container_operations(EngineOperations *operations)
         operations->container_list = fake_list;
         operations->container_exit_fd = fake_exit_fd;
         operations->container_note = fake_note;
+        operations->container_refresh = fake_refresh;
 }

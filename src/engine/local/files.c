@@ -8,9 +8,11 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "engine/local/lifecycle.h"
 #include "engine/local/mounts.h"
 #include "engine/local/private.h"
 #include "engine/local/rootfs.h"
+#include "engine/local/users.h"
 
 #define FILE_LIMIT ((size_t)16 * 1024 * 1024)
 #define SECRETS_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -18,7 +20,7 @@
 static bool needs_copy(const SpecFile *file)
 {
         return !file->host_path || file->secret || file->in_memory || file->uid >= 0 || file->gid >= 0 ||
-               file->mode >= 0;
+               file->mode >= 0 || file->owner;
 }
 
 static bool is_in_memory(const SpecFile *file)
@@ -36,6 +38,26 @@ static char *copies_path(const Layout *layout, const ContainerRecord *record, bo
 {
         return in_memory ? layout_run(layout, "projects/%s/secrets/%s", record->folder, record->id)
                          : path_join(record->data_path, "files");
+}
+
+/* An owner by name is looked up in the image; the numbers go to *file. */
+static int resolve_owner(const char *rootfs, SpecFile *file, Error **err)
+{
+        _cleanup_image_user_ ImageUser user = { 0 };
+        _cleanup_close_ int root_fd = -1;
+        int r;
+
+        if (!file->owner)
+                return 0;
+        root_fd = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (root_fd < 0)
+                return error_set_errno(err, errno, "open \"%s\"", rootfs);
+        r = image_user_find(root_fd, file->owner, NULL, &user, err);
+        if (r < 0)
+                return error_prefix(err, r, "owner of \"%s\"", file->target);
+        file->uid = user.uid;
+        file->gid = user.gid;
+        return 0;
 }
 
 /* Not every machine has a tmpfs at /run, and a swap partition would keep what was swapped out. */
@@ -112,29 +134,35 @@ int files_store(const Layout *layout, const ContainerRecord *record, Error **err
         return 0;
 }
 
-static int copy_from_host(const SpecFile *file, const char *path, Error **err)
+static int read_host_file(const SpecFile *file, Strbuf *ret, struct stat *ret_status, Error **err)
 {
         _cleanup_close_ int fd = open(file->host_path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
-        struct stat status;
-        int r;
 
-        if (fd < 0 || fstat(fd, &status) < 0)
+        if (fd < 0 || fstat(fd, ret_status) < 0)
                 return error_set_errno(err, errno, "%s file \"%s\"", file->secret ? "secret" : "config",
                                        file->host_path);
-        if (!S_ISREG(status.st_mode))
+        if (!S_ISREG(ret_status->st_mode))
                 return error_set(err, ERROR_INVALID, "%s file \"%s\" is not a regular file",
                                  file->secret ? "secret" : "config", file->host_path);
-        r = fs_read_fd(fd, FILE_LIMIT, &text, err);
+        return fs_read_fd(fd, FILE_LIMIT, ret, err);
+}
+
+static int copy_from_host(const SpecFile *file, const char *path, Error **err)
+{
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        struct stat status;
+        int r = read_host_file(file, &text, &status, err);
+
         if (r >= 0)
                 r = write_copy(path, file, strbuf_text(&text), text.length, &status, err);
         strbuf_erase(&text);
         return r;
 }
 
-int files_prepare(const Layout *layout, const ContainerRecord *record, size_t i, char **ret, Error **err)
+int files_prepare(const Layout *layout, const ContainerRecord *record, const char *rootfs, size_t i, char **ret,
+                  Error **err)
 {
-        const SpecFile *file = &record->spec->files[i];
+        SpecFile found = record->spec->files[i], *file = &found;
         _cleanup_free_ char *folder = NULL, *path = NULL;
         int r;
 
@@ -144,7 +172,9 @@ int files_prepare(const Layout *layout, const ContainerRecord *record, size_t i,
                 *ret = xstrdup(file->host_path);
                 return 0;
         }
-        r = prepare_folder(layout, record, file, &folder, err);
+        r = resolve_owner(rootfs, file, err);
+        if (r >= 0)
+                r = prepare_folder(layout, record, file, &folder, err);
         if (r < 0)
                 return r;
         path = xasprintf("%s/%zu", folder, i);
@@ -160,6 +190,35 @@ int files_prepare(const Layout *layout, const ContainerRecord *record, size_t i,
                 return r;
         *ret = TAKE_PTR(path);
         return 0;
+}
+
+static int refresh_file(const SpecFile *file, const char *path, Error **err)
+{
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        struct stat status;
+        int r = read_host_file(file, &text, &status, err);
+
+        if (r >= 0)
+                r = fs_rewrite_in_place(AT_FDCWD, path, strbuf_text(&text), text.length, 0400, err);
+        strbuf_erase(&text);
+        return r;
+}
+
+int local_container_refresh(Engine *engine, const char *id, Error **err)
+{
+        const Layout *layout = engine_layout(engine);
+        _cleanup_record_ ContainerRecord *record = NULL;
+        _cleanup_close_ int lock = -1;
+        int r = container_lock(layout, id, &record, &lock, err);
+
+        for (size_t i = 0; r >= 0 && i < record->spec->n_files; i++) {
+                const SpecFile *file = &record->spec->files[i];
+                _cleanup_free_ char *folder = copies_path(layout, record, is_in_memory(file)),
+                                    *path = xasprintf("%s/%zu", folder, i);
+                if (file->host_path && needs_copy(file) && fs_exists(path))
+                        r = refresh_file(file, path, err);
+        }
+        return r < 0 ? r : 0;
 }
 
 void files_remove(const Layout *layout, const ContainerRecord *record)

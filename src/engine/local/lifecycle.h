@@ -14,6 +14,7 @@ int local_container_pause(Engine *engine, const char *id, bool pause, Error **er
 int local_container_remove(Engine *engine, const char *id, unsigned flags, Error **err);
 int local_container_rename(Engine *engine, const char *id, const char *name, Error **err);
 int local_container_note(Engine *engine, const char *id, const char *health, int64_t restart_count, Error **err);
+int local_container_refresh(Engine *engine, const char *id, Error **err);
 int local_container_rotate_logs(Engine *engine, const char *id, Error **err);
 int local_recover(Engine *engine, const char *project, const EngineProgress *progress, Error **err);
 

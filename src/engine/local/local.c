@@ -74,6 +74,7 @@ int local_engine_create(const Layout *layout, Engine **ret, Error **err)
         engine->operations.container_remove = local_container_remove;
         engine->operations.container_rename = local_container_rename;
         engine->operations.container_note = local_container_note;
+        engine->operations.container_refresh = local_container_refresh;
         engine->operations.container_rotate_logs = local_container_rotate_logs;
         engine->operations.dial = local_dial;
         engine->operations.recover = local_recover;

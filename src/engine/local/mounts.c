@@ -200,7 +200,7 @@ static int add_asked_mounts(Work *work, Error **err)
         }
         for (size_t i = 0; r >= 0 && i < spec->n_files; i++) {
                 _cleanup_free_ char *source = NULL;
-                r = files_prepare(work->layout, work->record, i, &source, err);
+                r = files_prepare(work->layout, work->record, work->rootfs, i, &source, err);
                 if (r >= 0)
                         add_bind(work, source, spec->files[i].target, true, NULL);
         }

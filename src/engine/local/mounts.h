@@ -17,9 +17,10 @@ int mounts_prepare(const Layout *layout, const ContainerRecord *record, const ch
 
 /* Writes those whose content is only known now (not kept in the record) into the project's tmpfs. For create. */
 int files_store(const Layout *layout, const ContainerRecord *record, Error **err);
-/* The host path to bind for file i; copies it from its host file where owner, mode or memory demand a copy. The
- * caller's. */
-int files_prepare(const Layout *layout, const ContainerRecord *record, size_t i, char **ret, Error **err);
+/* The host path to bind for file i; copies it from its host file where owner, mode or memory demand a copy. rootfs tells
+ * owners by name. The caller's. */
+int files_prepare(const Layout *layout, const ContainerRecord *record, const char *rootfs, size_t i, char **ret,
+                  Error **err);
 /* Removes a container's copies, and the project's tmpfs with the last. */
 void files_remove(const Layout *layout, const ContainerRecord *record);
 
