@@ -34,6 +34,6 @@ bool strmap_remove(Strmap *map, const char *key);
 void strmap_sort(Strmap *map);
 
 #define STRMAP_FOREACH(entry, map) \
-        for (StrmapEntry *entry = (map)->entries; entry < (map)->entries + (map)->length; entry++)
+        for (StrmapEntry *entry = (map)->entries; entry && entry < (map)->entries + (map)->length; entry++)
 
 #endif

@@ -43,6 +43,6 @@
         } while (0)
 
 #define VECTOR_FOREACH(item, vector) \
-        for (typeof((vector)->items[0]) *item = (vector)->items; item < (vector)->items + (vector)->length; item++)
+        for (typeof((vector)->items[0]) *item = (vector)->items; item && item < (vector)->items + (vector)->length; item++)
 
 #endif

@@ -151,7 +151,8 @@ const char *node_scalar_text(Arena *arena, const Node *node);
 void format_float(Strbuf *buffer, double value, bool single, int low, int high);
 
 #define NODE_FOREACH_ENTRY(entry, map)                                                                                 \
-        for (NodeEntry *entry = (map)->entries; entry < (map)->entries + (map)->n_entries; entry++)
-#define NODE_FOREACH_ITEM(item, list) for (Node **item = (list)->items; item < (list)->items + (list)->n_items; item++)
+        for (NodeEntry *entry = (map)->entries; entry && entry < (map)->entries + (map)->n_entries; entry++)
+#define NODE_FOREACH_ITEM(item, list)                                                                                  \
+        for (Node **item = (list)->items; item && item < (list)->items + (list)->n_items; item++)
 
 #endif

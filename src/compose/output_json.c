@@ -15,9 +15,34 @@ static size_t add_special(Strbuf *out, const unsigned char *c)
         else if (c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9)) {
                 strbuf_addf(out, "\\u202%c", c[2] == 0xa8 ? '8' : '9');
                 return 3;
-        } else
+        } else if (output_utf8_length(c) == 0)
+                strbuf_adds(out, "\\ufffd"); /* JSON has no other bytes; the reference writes this, too */
+        else
                 return 0;
         return 1;
+}
+
+/* What travels is read as YAML, which is pickier about characters. */
+static size_t add_special_travelling(Strbuf *out, const unsigned char *c)
+{
+        if (*c == 0x7f) {
+                strbuf_adds(out, "\\u007f");
+                return 1;
+        }
+        if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) {
+                strbuf_addf(out, "\\u00%02x", c[1]);
+                return 2;
+        }
+        if (c[0] == 0xef && ((c[1] == 0xbb && c[2] == 0xbf) || (c[1] == 0xbf && c[2] >= 0xbe))) {
+                strbuf_adds(out, c[1] == 0xbb ? "\\ufeff" : c[2] == 0xbe ? "\\ufffe" : "\\uffff");
+                return 3;
+        }
+        return add_special(out, c);
+}
+
+static void add_text(Strbuf *out, const char *text, JsonStyle style)
+{
+        output_quoted(out, text, style == JSON_TRAVEL ? add_special_travelling : add_special);
 }
 
 static void add_float(Strbuf *out, const Node *node)
@@ -63,7 +88,7 @@ static void add_entry(Output *out, const NodeEntry *entry, JsonStyle style, bool
         if (!first)
                 strbuf_addc(&out->text, ',');
         add_break(&out->text, style, depth);
-        output_quoted(&out->text, entry->key, add_special);
+        add_text(&out->text, entry->key, style);
         strbuf_adds(&out->text, style == JSON_INDENTED ? ": " : ":");
         add_node(out, entry->value, style, depth);
 }
@@ -140,7 +165,7 @@ static void add_node(Output *out, const Node *node, JsonStyle style, unsigned de
                 break;
         case NODE_STRING:
         case NODE_TIME:
-                output_quoted(&out->text, node->text, add_special);
+                add_text(&out->text, node->text, style);
                 break;
         case NODE_LIST:
                 add_list(out, node, style, depth);

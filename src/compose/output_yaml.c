@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "compose/output.h"
 #include "compose/scalar.h"
@@ -38,8 +39,8 @@ static size_t add_special(Strbuf *out, const unsigned char *c)
         } else if (c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9)) {
                 strbuf_adds(out, c[2] == 0xa8 ? "\\L" : "\\P");
                 return 3;
-        } else if (c[0] == 0xef && c[1] == 0xbb && c[2] == 0xbf) {
-                strbuf_adds(out, "\\uFEFF");
+        } else if (c[0] == 0xef && ((c[1] == 0xbb && c[2] == 0xbf) || (c[1] == 0xbf && c[2] >= 0xbe))) {
+                strbuf_adds(out, c[1] == 0xbb ? "\\uFEFF" : c[2] == 0xbe ? "\\uFFFE" : "\\uFFFF");
                 return 3;
         } else
                 return 0;
@@ -85,14 +86,34 @@ static void add_block(Strbuf *out, const char *text, unsigned depth)
         }
 }
 
+static bool is_utf8(const char *text)
+{
+        for (const unsigned char *c = (const unsigned char *)text; *c; c += output_utf8_length(c))
+                if (output_utf8_length(c) == 0)
+                        return false;
+        return true;
+}
+
+/* On one line. */
+static void add_short(Strbuf *out, const char *text)
+{
+        if (is_plain(text)) {
+                strbuf_adds(out, text);
+        } else if (is_utf8(text)) {
+                output_quoted(out, text, add_special);
+        } else {
+                _cleanup_free_ char *encoded = base64_encode(text, strlen(text));
+
+                strbuf_addf(out, "!!binary %s", encoded);
+        }
+}
+
 static void add_string(Strbuf *out, const char *text, unsigned depth)
 {
-        if (is_plain(text))
-                strbuf_adds(out, text);
-        else if (is_block(text))
+        if (!is_plain(text) && is_block(text))
                 add_block(out, text, depth);
         else
-                output_quoted(out, text, add_special);
+                add_short(out, text);
 }
 
 static void add_number(Strbuf *out, const Node *node)
@@ -187,10 +208,7 @@ static void add_block_node(Output *out, const Node *node, unsigned depth, bool i
                 if (!(first && inside_list))
                         add_indent(&out->text, depth);
                 first = false;
-                if (is_plain(entry->key))
-                        strbuf_adds(&out->text, entry->key);
-                else
-                        output_quoted(&out->text, entry->key, add_special);
+                add_short(&out->text, entry->key);
                 strbuf_addc(&out->text, ':');
                 add_value(out, entry->value, depth + 1, false);
         }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 
 static bool one_of(const char *text, const char *const *words)
@@ -181,35 +182,13 @@ static bool resolve_plain(Arena *arena, Node *node, const char *text)
         return (isdigit(first) || first == '+' || first == '-' || first == '.') && resolve_number(node, text);
 }
 
-static int base64_value(unsigned char c)
+/* What is no text of C's stays out, as everywhere. */
+static const char *decode_binary(Arena *arena, const char *text)
 {
-        static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        const char *at = c ? strchr(alphabet, c) : NULL;
+        size_t size;
+        _cleanup_free_ char *decoded = base64_decode(text, &size);
 
-        return at ? (int)(at - alphabet) : -1;
-}
-
-static const char *decode_base64(Arena *arena, const char *text, size_t length)
-{
-        char *out = arena_alloc(arena, length + 1);
-        unsigned bits = 0, n_bits = 0;
-        size_t n = 0;
-
-        for (; *text; text++) {
-                int value = base64_value((unsigned char)*text);
-
-                if (*text == '=' || isspace((unsigned char)*text))
-                        continue;
-                if (value < 0)
-                        return NULL;
-                bits = bits << 6 | (unsigned)value;
-                n_bits += 6;
-                if (n_bits >= 8) {
-                        n_bits -= 8;
-                        out[n++] = (char)(bits >> n_bits & 0xff);
-                }
-        }
-        return out;
+        return decoded && strlen(decoded) == size ? arena_strndup(arena, decoded, size) : NULL;
 }
 
 static bool resolve_tagged(Arena *arena, Node *node, const char *text, size_t length, const char *tag)
@@ -219,7 +198,7 @@ static bool resolve_tagged(Arena *arena, Node *node, const char *text, size_t le
         NodeKind wanted;
 
         if (streq(tag, "binary")) {
-                node->text = decode_base64(arena, text, length);
+                node->text = decode_binary(arena, text);
                 return node->text;
         }
         if (streq(tag, "int"))

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 
@@ -67,24 +68,6 @@ static void salted_password(const char *password, const unsigned char *salt, uns
         erase_memory(&hmac, sizeof(hmac));
 }
 
-static char *base64(const unsigned char *data, size_t size)
-{
-        static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        char *text = xmalloc((size + 2) / 3 * 4 + 1), *to = text;
-
-        for (size_t i = 0; i < size; i += 3) {
-                size_t n = MIN(size - i, (size_t)3);
-                unsigned bits =
-                        (unsigned)data[i] << 16 | (n > 1 ? (unsigned)data[i + 1] << 8 : 0) | (n > 2 ? data[i + 2] : 0);
-                *to++ = digits[bits >> 18];
-                *to++ = digits[bits >> 12 & 63];
-                *to++ = n > 1 ? digits[bits >> 6 & 63] : '=';
-                *to++ = n > 2 ? digits[bits & 63] : '=';
-        }
-        *to = '\0';
-        return text;
-}
-
 bool scram_is_plain_ascii(const char *password)
 {
         for (; *password; password++)
@@ -115,9 +98,9 @@ int scram_build_verifier(const char *password, const unsigned char *salt, unsign
         sha256_init(&hash);
         sha256_add(&hash, client, sizeof(client));
         sha256_finish(&hash, stored);
-        salt_text = base64(salt, SCRAM_SALT_SIZE);
-        stored_text = base64(stored, sizeof(stored));
-        server_text = base64(server, sizeof(server));
+        salt_text = base64_encode(salt, SCRAM_SALT_SIZE);
+        stored_text = base64_encode(stored, sizeof(stored));
+        server_text = base64_encode(server, sizeof(server));
         *ret = xasprintf("SCRAM-SHA-256$%u:%s$%s:%s", iterations, salt_text, stored_text, server_text);
         erase_memory(salted, sizeof(salted));
         erase_memory(client, sizeof(client));

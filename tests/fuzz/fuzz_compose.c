@@ -9,7 +9,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
-#include "compose/project.h"
+#include "check_project.h"
 #include "fuzz.h"
 
 static char folder[] = "/tmp/berth-fuzz-compose-XXXXXX";
@@ -29,25 +29,6 @@ static char **variables_of(const char *text)
                 variables = strv_split(line, ' ');
         }
         return variables;
-}
-
-static void use(const Project *project)
-{
-        _cleanup_free_ char *json = project_config_text(project, true), *yaml = project_config_text(project, false);
-        _cleanup_free_ char *travel = NULL;
-        _cleanup_(project_freep) Project *again = NULL;
-
-        for (size_t i = 0; i < project->n_services; i++)
-                free(service_hash(project, &project->services[i]));
-        if (!project->services)
-                return;
-        travel = project_to_json(project);
-        if (project_from_json(travel, strlen(travel), project->working_dir, &again, NULL) < 0) {
-                fprintf(stderr, "the travelling form does not load: %s\n", travel);
-                abort();
-        }
-        if (again->n_services != project->n_services)
-                abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -78,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
                 options.no_interpolate = i == 1;
                 if (project_load(&options, &project, &error) >= 0)
-                        use(project);
+                        check_project(project);
                 else if (!error)
                         abort();
         }
