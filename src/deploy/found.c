@@ -1,6 +1,7 @@
 #include "deploy/found.h"
 
 #include "base/mem.h"
+#include "base/strv.h"
 
 void found_done(Found *found)
 {
@@ -9,6 +10,7 @@ void found_done(Found *found)
                 network_info_free(found->networks[i]);
         for (size_t i = 0; i < found->n_volumes; i++)
                 volume_info_free(found->volumes[i]);
+        strv_free(found->warnings);
         free(found->networks);
         free(found->volumes);
         *found = (Found){ 0 };
@@ -81,12 +83,37 @@ static int add_named(Engine *engine, const Project *model, Found *found, Error *
         return 0;
 }
 
+static void add_warning(void *context, const char *text)
+{
+        strv_add(context, text);
+}
+
+static bool has_damage(const ContainerList *containers)
+{
+        for (size_t i = 0; i < containers->length; i++)
+                if (containers->items[i]->damage)
+                        return true;
+        return false;
+}
+
+static int load_containers(Engine *engine, const char *project, ContainerList *ret, char ***warnings, Error **err)
+{
+        EngineProgress progress = { .context = warnings, .warning = add_warning, .cancel_fd = -1 };
+        int r = engine->operations->container_list(engine, project, ret, err);
+
+        if (r < 0 || !has_damage(ret) || !engine->operations->recover)
+                return r;
+        container_list_done(ret);
+        r = engine->operations->recover(engine, project, &progress, err);
+        return r < 0 ? r : engine->operations->container_list(engine, project, ret, err);
+}
+
 int found_load(Engine *engine, const char *project, const Project *model, Found *ret, Error **err)
 {
         _cleanup_found_ Found found = { 0 };
         int r;
 
-        r = engine->operations->container_list(engine, project, &found.containers, err);
+        r = load_containers(engine, project, &found.containers, &found.warnings, err);
         if (r < 0)
                 return r;
         r = engine->operations->network_list(engine, project, &found.networks, &found.n_networks, err);

@@ -11,9 +11,10 @@ typedef struct Found {
         size_t n_networks;
         VolumeInfo **volumes;           /* the same */
         size_t n_volumes;
+        char **warnings;                /* what was damaged, and what was done about it */
 } Found;
 
-/* model may be NULL: then only what carries the project's label. */
+/* model may be NULL: then only what carries the project's label. Has damaged containers repaired first. */
 int found_load(Engine *engine, const char *project, const Project *model, Found *ret, Error **err);
 void found_done(Found *found);
 #define _cleanup_found_ _cleanup_(found_done)

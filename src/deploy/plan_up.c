@@ -62,6 +62,27 @@ static bool network_differs(const Network *network, const NetworkInfo *info)
                !streq(network->pools[0].subnet, info->subnet);
 }
 
+static size_t add_network_create(Planner *planner, const Network *network, const char *reason)
+{
+        size_t action = plan_add(planner->plan, PLAN_NETWORK_CREATE, network->name, NULL, NULL, "%s", reason);
+
+        plan_at(planner->plan, action)->network = spec_network(planner->plan->arena, planner->project, network);
+        return action;
+}
+
+static void warn_of_damage(Planner *planner, const char *file)
+{
+        strv_addf(&planner->plan->warnings, "\"%s\" was damaged: kept beside it and rebuilt from the compose file", file);
+}
+
+static int plan_network_repair(Planner *planner, size_t index, const NetworkInfo *info)
+{
+        warn_of_damage(planner, info->damage);
+        planner->networks[index] =
+                add_network_create(planner, &planner->project->networks[index], "its description is damaged");
+        return 0;
+}
+
 static int plan_network(Planner *planner, size_t index, Error **err)
 {
         const Network *network = &planner->project->networks[index];
@@ -75,6 +96,8 @@ static int plan_network(Planner *planner, size_t index, Error **err)
                 return info ? 0
                             : error_set(err, ERROR_NOT_FOUND, "network %s declared as external, but could not be found",
                                         network->name);
+        if (info && info->damage)
+                return plan_network_repair(planner, index, info);
         if (info && info->project && !streq(info->project, planner->project->name)) {
                 strv_addf(&planner->plan->warnings,
                           "network %s was made for project \"%s\": it is used as it is (`external: true` says so in the file)",
@@ -88,9 +111,7 @@ static int plan_network(Planner *planner, size_t index, Error **err)
                 planner->network_removals[index] =
                         plan_add(planner->plan, PLAN_NETWORK_REMOVE, network->name, NULL, NULL, "%s", reason);
         }
-        planner->networks[index] = plan_add(planner->plan, PLAN_NETWORK_CREATE, network->name, NULL, NULL, "%s", reason);
-        plan_at(planner->plan, planner->networks[index])->network =
-                spec_network(planner->plan->arena, planner->project, network);
+        planner->networks[index] = add_network_create(planner, network, reason);
         plan_after(planner->plan, planner->networks[index], planner->network_removals[index]);
         return 0;
 }
@@ -113,20 +134,25 @@ static int plan_volume(Planner *planner, size_t index, Error **err)
 {
         const Volume *volume = &planner->project->volumes[index];
         const VolumeInfo *info = found_volume(planner->found, volume->name);
+        const char *reason = "it does not exist yet";
 
         planner->volumes[index] = PLAN_NONE;
         if (!volume_is_used(planner, volume))
                 return 0;
         if (volume->external && !info)
                 return error_set(err, ERROR_NOT_FOUND, "external volume \"%s\" not found", volume->name);
+        if (info && info->damage && !volume->external) {
+                warn_of_damage(planner, info->damage);
+                info = NULL;
+                reason = "its description is damaged";
+        }
         if (info && !volume->external && (!info->project || !streq(info->project, planner->project->name)))
                 strv_addf(&planner->plan->warnings,
                           "volume \"%s\" already exists but was not created for project \"%s\": use `external: true` to use "
                           "an existing volume", volume->name, planner->project->name);
         if (info)
                 return 0;
-        planner->volumes[index] =
-                plan_add(planner->plan, PLAN_VOLUME_CREATE, volume->name, NULL, NULL, "it does not exist yet");
+        planner->volumes[index] = plan_add(planner->plan, PLAN_VOLUME_CREATE, volume->name, NULL, NULL, "%s", reason);
         plan_at(planner->plan, planner->volumes[index])->volume =
                 spec_volume(planner->plan->arena, planner->project, volume);
         return 0;
@@ -192,10 +218,18 @@ static bool networks_differ(const ContainerSpec *wanted, const ContainerSpec *pr
         return false;
 }
 
+/* One that is only described anew stays. */
+static bool network_is_new(const Planner *planner, size_t index)
+{
+        const NetworkInfo *info = found_network(planner->found, planner->project->networks[index].name);
+
+        return planner->networks[index] != PLAN_NONE && !(info && info->damage);
+}
+
 static bool network_is_replaced(const Planner *planner, const ContainerSpec *spec)
 {
         for (size_t i = 0; i < planner->project->n_networks; i++)
-                for (size_t k = 0; planner->networks[i] != PLAN_NONE && k < spec->n_networks; k++)
+                for (size_t k = 0; network_is_new(planner, i) && k < spec->n_networks; k++)
                         if (streq(planner->project->networks[i].name, spec->networks[k].network))
                                 return true;
         return false;
@@ -204,7 +238,8 @@ static bool network_is_replaced(const Planner *planner, const ContainerSpec *spe
 static bool volume_is_new(const Planner *planner, const ContainerSpec *spec)
 {
         for (size_t i = 0; i < planner->project->n_volumes; i++)
-                for (size_t k = 0; planner->volumes[i] != PLAN_NONE && k < spec->n_mounts; k++)
+                for (size_t k = 0; planner->volumes[i] != PLAN_NONE &&
+                                   !found_volume(planner->found, planner->project->volumes[i].name) && k < spec->n_mounts; k++)
                         if (spec->mounts[k].kind == SPEC_MOUNT_VOLUME &&
                             streq(planner->project->volumes[i].name, spec->mounts[k].source))
                                 return true;

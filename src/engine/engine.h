@@ -207,6 +207,8 @@ typedef struct ContainerInfo {
         int exit_code;          /* of the last run */
         bool oom_killed;
         char *error;            /* why the last start failed; NULL */
+        char *damage;           /* which file of it cannot be read: what is told comes from a copy, or, where it is
+                                 * CONTAINER_DEAD, there is none and spec is empty. recover repairs it; NULL */
         int64_t created_ns, started_ns, finished_ns; /* realtime; 0: never */
         int64_t restart_count;
         char *health;           /* "starting", "healthy", "unhealthy"; NULL: no check. Engines that probe by themselves;
@@ -236,6 +238,8 @@ typedef struct NetworkInfo {
         int64_t created_ns;
         char **labels;
         char **endpoints;       /* "container name=address" */
+        char *damage;           /* which file of it cannot be read; the rest is guessed then. network_create, told what it
+                                 * was, repairs it; NULL */
 } NetworkInfo;
 void network_info_free(NetworkInfo *info);
 DEFINE_CLEANUP(NetworkInfo, network_info_free);
@@ -248,6 +252,7 @@ typedef struct VolumeInfo {
         uint64_t size_bytes;           /* only where asked for */
         char **used_by;                /* container names, stopped ones too */
         char *written_by;              /* what wrote its data: "postgres 16.9, glibc 2.36, …"; NULL */
+        char *damage;                  /* the same: volume_create repairs it */
 } VolumeInfo;
 void volume_info_free(VolumeInfo *info);
 DEFINE_CLEANUP(VolumeInfo, volume_info_free);

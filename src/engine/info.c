@@ -41,6 +41,7 @@ void container_info_free(ContainerInfo *info)
         free(info->project);
         free(info->service);
         free(info->error);
+        free(info->damage);
         free(info->health);
         free(info->log_path);
         container_spec_free(info->spec);
@@ -71,6 +72,7 @@ void network_info_free(NetworkInfo *info)
         free(info->gateway6);
         strv_free(info->labels);
         strv_free(info->endpoints);
+        free(info->damage);
         free(info);
 }
 
@@ -87,5 +89,6 @@ void volume_info_free(VolumeInfo *info)
         strv_free(info->options);
         strv_free(info->used_by);
         free(info->written_by);
+        free(info->damage);
         free(info);
 }

@@ -185,6 +185,15 @@ static int check_container(const Preparation *preparation, const ContainerList *
         return r;
 }
 
+static bool runs_containers(const Plan *plan)
+{
+        for (size_t i = 0; i < plan->actions.length; i++)
+                if (plan->actions.items[i].verb == PLAN_CONTAINER_CREATE ||
+                    plan->actions.items[i].verb == PLAN_CONTAINER_START)
+                        return true;
+        return false;
+}
+
 static bool publishes_ports(const Plan *plan)
 {
         for (size_t i = 0; i < plan->actions.length; i++)
@@ -212,7 +221,9 @@ int preparation_check(Preparation *preparation, Error **err)
         const Plan *plan = preparation->plan;
         int r = 0;
 
-        if (publishes_ports(plan))
+        if (runs_containers(plan))
+                r = engine->operations->probe(engine, err);
+        if (r >= 0 && publishes_ports(plan))
                 r = engine->operations->container_list(engine, NULL, &others, err);
         for (size_t i = 0; r >= 0 && i < plan->actions.length; i++)
                 r = check_action(preparation, &others, i, err);

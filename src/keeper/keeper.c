@@ -216,13 +216,19 @@ typedef struct Takeover {
         VECTOR(UnitNews) news;
 } Takeover;
 
+static void log_repair(void *context, const char *text)
+{
+        log_warning("%s", text);
+}
+
 static int takeover_work(void *context, Error **err)
 {
         Takeover *takeover = context;
+        EngineProgress progress = { .warning = log_repair, .cancel_fd = -1 };
         Engine *engine = takeover->keeper->parts.engine;
         int r;
 
-        r = engine->operations->recover ? engine->operations->recover(engine, takeover->keeper->project, NULL, err) : 0;
+        r = engine->operations->recover ? engine->operations->recover(engine, takeover->keeper->project, &progress, err) : 0;
         if (r >= 0)
                 r = engine->operations->container_list(engine, takeover->keeper->project, &takeover->list, err);
         for (size_t i = 0; r >= 0 && i < takeover->list.length; i++) {

@@ -123,9 +123,11 @@ static int operation_work(void *context, Error **err)
         if (operation->planner == plan_down && streq(json_get_string(params, "remove_images", ""), "all"))
                 collect_images(operation);
         r = operation->planner(&input, &operation->plan, err);
-        if (r >= 0)
-                add_waits(operation);
-        return r;
+        if (r < 0)
+                return r;
+        strv_add_all(&operation->plan->warnings, operation->found.warnings);
+        add_waits(operation);
+        return 0;
 }
 
 static bool project_is_gone(const Keeper *keeper)

@@ -292,6 +292,7 @@ int prepare_plan(Preparation *preparation, Error **err)
         r = preparation->for_run ? plan_run(preparation, &options, &input, err) : plan_up(&input, &preparation->plan, err);
         if (r < 0)
                 return r;
+        strv_add_all(&preparation->plan->warnings, preparation->found.warnings);
         preparation_note_sources(preparation);
         r = preparation_secure_plan(preparation, err);
         if (r == 0)

@@ -75,13 +75,27 @@ int document_save_volatile(const char *path, int format, json_t *document, Error
         return 0;
 }
 
+static char *corrupt_name(const char *path)
+{
+        return xasprintf("%s.corrupt-%lld", path, (long long)(clock_realtime_ns() / NSEC_PER_SEC));
+}
+
 int document_keep_aside(const char *path, char **ret_kept, Error **err)
 {
-        _cleanup_free_ char *kept =
-                xasprintf("%s.corrupt-%lld", path, (long long)(clock_realtime_ns() / NSEC_PER_SEC));
+        _cleanup_free_ char *kept = corrupt_name(path);
 
         if (rename(path, kept) < 0)
                 return error_set_errno(err, errno, "rename \"%s\"", path);
+        *ret_kept = TAKE_PTR(kept);
+        return 0;
+}
+
+int document_keep_copy(const char *path, char **ret_kept, Error **err)
+{
+        _cleanup_free_ char *kept = corrupt_name(path);
+
+        if (link(path, kept) < 0 && errno != EEXIST)
+                return error_set_errno(err, errno, "keep \"%s\"", path);
         *ret_kept = TAKE_PTR(kept);
         return 0;
 }

@@ -21,6 +21,8 @@ int document_save(const char *path, int format, json_t *document, Error **err);
 int document_save_volatile(const char *path, int format, json_t *document, Error **err);
 /* Moves a corrupt file to "<path>.corrupt-<time>"; *ret_kept is its new name, owned by the caller. */
 int document_keep_aside(const char *path, char **ret_kept, Error **err);
+/* The same, but leaves it in its place, for a document_save to replace. */
+int document_keep_copy(const char *path, char **ret_kept, Error **err);
 
 /* Reads of members with a fallback where they are absent or of another type. Strings are borrowed. */
 const char *json_get_string(const json_t *object, const char *key, const char *fallback);

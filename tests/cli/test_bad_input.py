@@ -1,4 +1,5 @@
 """A clear error, a non-zero exit, and nothing changed."""
+import json
 import os
 import socket
 import subprocess
@@ -141,6 +142,7 @@ def test_no_runtime(project, images, berth):
     made = project(f"services: {{box: {{{SLEEP}}}}}")
     error = made.fails("up", "-d", env={"BERTH_RUNTIME": "/nonexistent/runtime"})
     assert "runtime" in error
+    assert made.ps("-a") == {}
 
 
 def test_a_full_disk_is_said_and_nothing_is_left(project, images, berth):
@@ -170,6 +172,62 @@ def test_a_corrupt_state_file_is_named_and_kept_aside(project, images, berth):
     assert list(state.parent.glob("project.json.corrupt-*"))
     assert made.ps()["demo-box-1"]["ID"] == before
     assert made.ps()["demo-box-1"]["State"] == "running"
+
+
+DAMAGED = {
+    "a container": "projects/demo/containers/*/container.json",
+    "how its runs ended": "projects/demo/containers/*/state.json",
+    "a volume": "volumes/demo_data/volume.json",
+    "a network": "networks/demo_default.json",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_a_damaged_description_is_rebuilt_while_what_it_describes_goes_on(what, project, images, berth):
+    images("busybox")
+    made = project(f"services: {{box: {{{SLEEP}, volumes: ['data:/data'], healthcheck: {{test: 'true', interval: 1s}}}}}}\nvolumes: {{data: }}")
+    made("up", "-d")
+    made("exec", "-T", "box", "sh", "-c", "echo kept > /data/x")
+    before = made.ps()["demo-box-1"]["ID"]
+    (path,) = berth.data.glob(DAMAGED[what])
+    path.write_text('{ "format": 1, rubbish')
+    # Looking and entering go on, and nobody's list is empty because of it.
+    assert made.ps()["demo-box-1"]["State"] == "running"
+    assert made.exec("box", "cat", "/data/x") == "kept"
+    assert "demo_data" in made("volume", "ls", "-q").stdout
+    assert "demo_default" in made("network", "ls", "-q").stdout
+    said = made("up", "-d").stderr
+    assert str(path) in said and "damaged" in said
+    assert len(list(path.parent.glob(path.name + ".corrupt-*"))) == 1
+    assert json.loads(path.read_text())["format"] == 1
+    assert "damaged" not in made("up", "-d").stderr
+    row = made.ps()["demo-box-1"]
+    assert (row["ID"], row["State"]) == (before, "running")
+    assert made.exec("box", "cat", "/data/x") == "kept"
+
+
+def test_a_damaged_container_that_did_not_run_is_made_anew(project, images, berth):
+    images("busybox")
+    made = project(f"services: {{box: {{{SLEEP}}}}}")
+    made("create")
+    (path,) = berth.data.glob("projects/demo/containers/*/container.json")
+    for copy in (path, *berth.run.glob("projects/demo/containers/*/container.json")):
+        copy.write_text("{")
+    assert made.ps("-a")["demo-box-1"]["State"] == "dead"
+    said = made("up", "-d").stderr
+    assert str(path) in said and "nothing was left" in said
+    assert made.ps()["demo-box-1"]["State"] == "running"
+    assert list(path.parent.parent.glob("*.corrupt-*/container.json"))
+
+
+def test_no_cgroups(project, images, berth):
+    images("busybox")
+    made = project(f"services: {{box: {{{SLEEP}}}}}")
+    result = subprocess.run(["unshare", "-m", "sh", "-c", f"mount -t tmpfs none /sys/fs/cgroup && exec {berth_program()} up -d"],
+                            cwd=made.folder, env=berth.environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert result.returncode == 1
+    assert "no cgroups are mounted at /sys/fs/cgroup" in result.stderr and "hint:" in result.stderr
+    assert made.ps("-a") == {} and not any((berth.data / "networks").glob("*"))
 
 
 def test_a_newer_installation_is_refused_and_untouched(berth, project):

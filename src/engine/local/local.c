@@ -7,6 +7,7 @@
 #include "engine/local/dial.h"
 #include "engine/local/lifecycle.h"
 #include "engine/local/network.h"
+#include "engine/local/private.h"
 #include "engine/local/runtime.h"
 #include "engine/local/volume.h"
 #include "image/pull.h"
@@ -16,6 +17,8 @@ static int local_probe(Engine *engine, Error **err)
         _cleanup_free_ char *runtime = NULL, *monitor = NULL;
         int r = layout_prepare(engine_layout(engine), err);
 
+        if (r >= 0)
+                r = cgroup_check(err);
         if (r >= 0)
                 r = runtime_find(engine_layout(engine), &runtime, err);
         if (r < 0)

@@ -1,5 +1,6 @@
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -28,6 +29,21 @@ int container_name_resolve(const Layout *layout, const char *name, char **ret_fo
         *ret_folder = xstrdup(target);
         *ret_id = xstrdup(slash + 1);
         return 0;
+}
+
+char *container_name_of(const Layout *layout, const char *folder, const char *id)
+{
+        _cleanup_free_ char *path = layout_data(layout, "names"), *wanted = xasprintf("%s/%s", folder, id);
+        _cleanup_strv_ char **names = NULL;
+
+        fs_list_directory(AT_FDCWD, path, &names, NULL);
+        STRV_FOREACH(name, names) {
+                _cleanup_free_ char *link = path_join(path, *name), *target = NULL;
+
+                if (fs_read_link(link, &target, NULL) >= 0 && streq(target, wanted))
+                        return xstrdup(*name);
+        }
+        return NULL;
 }
 
 static bool container_exists(const Layout *layout, const char *folder, const char *id)

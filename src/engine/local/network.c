@@ -253,7 +253,9 @@ static int remove_locked(const Layout *layout, const char *name, uint64_t *ret_c
 {
         _cleanup_(netlink_freep) Netlink *netlink = NULL;
         _cleanup_network_state_ NetworkState state = { 0 };
+        _cleanup_free_ char *bridge = NULL;
         _cleanup_close_ int lock = -1;
+        NetworkRecord unreadable = { 0 };
         const NetworkRecord *record;
         int r;
 
@@ -266,6 +268,10 @@ static int remove_locked(const Layout *layout, const char *name, uint64_t *ret_c
                 r = netlink_open(&netlink, err);
         record = r == 0 ? network_state_find(&state, name) : NULL;
         *ret_last = record && state.n_networks == 1;
+        if (r == 0 && !record) { /* its record may be damaged */
+                unreadable.bridge = bridge = bridge_name(layout, name, 0);
+                record = &unreadable;
+        }
         if (record)
                 r = remove_bridge(layout, netlink, record, err);
         if (r == 0)

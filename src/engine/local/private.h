@@ -45,5 +45,6 @@ int local_running(Engine *engine, const char *id, bool paused_too, ContainerReco
  * The caller's; NULL where this host does not have the controller. */
 char *cgroup_path(const char *controller, const char *cgroup);
 bool cgroup_is_v2(void);
+int cgroup_check(Error **err); /* ERROR_UNAVAILABLE where no hierarchy is mounted */
 
 #endif

@@ -38,6 +38,22 @@ static int compare_infos(const void *a, const void *b)
         return order ? order : strcmp(one->name, other->name);
 }
 
+/* Nothing but its id and its name is left. */
+static ContainerInfo *dead_container(const Layout *layout, const char *folder, const char *id)
+{
+        ContainerInfo *info = xnew(ContainerInfo);
+        char *name = container_name_of(layout, folder, id);
+
+        info->id = xstrdup(id);
+        info->name = name ? name : xasprintf("%.12s", id);
+        info->project = streq(folder, NO_PROJECT) ? NULL : xstrdup(folder);
+        info->state = CONTAINER_DEAD;
+        info->damage = layout_data(layout, "projects/%s/containers/%s/container.json", folder, id);
+        info->spec = container_spec_create();
+        info->spec->name = arena_strdup(info->spec->arena, info->name);
+        return info;
+}
+
 static int list_folder(const Layout *layout, const char *folder, ContainerList *list, Error **err)
 {
         _cleanup_strv_ char **ids = NULL;
@@ -51,10 +67,11 @@ static int list_folder(const Layout *layout, const char *folder, ContainerList *
                 r = container_record_load(layout, folder, *id, &record, &error);
                 if (r == -ERROR_NOT_FOUND) /* being made or removed */
                         continue;
-                if (r < 0)
+                if (r < 0 && r != -ERROR_CORRUPT)
                         return error_move(err, &error, r);
                 list->items = xreallocarray(list->items, list->length + 1, sizeof(ContainerInfo *));
-                list->items[list->length++] = container_record_take_info(record);
+                list->items[list->length++] =
+                        r < 0 ? dead_container(layout, folder, *id) : container_record_take_info(record);
         }
         return 0;
 }

@@ -124,29 +124,31 @@ static int load_optional(const char *folder, const char *name, int format, const
         return error_prefix(err, r, "\"%s\"", path);
 }
 
-static int load_changing_parts(ContainerRecord *record, Error **err)
+/* The run folder may be lost at any time: what cannot be read there is as if it were absent. How runs began and ended can
+ * be done without, too. */
+static void load_changing_parts(ContainerRecord *record)
 {
         _cleanup_free_ char *boot_id = layout_boot_id();
+        _cleanup_error_ Error *error = NULL;
         bool found;
         int r;
 
-        r = load_optional(record->data_path, "state.json", STATE_FORMAT, &past_table, record->arena, &record->past,
-                          &found, err);
-        if (r < 0)
-                return r;
-        /* The run folder may be lost at any time: what cannot be read there is as if it were absent. */
-        r = load_optional(record->run_path, "run.json", RUN_FORMAT, &run_table, record->arena, &record->run, &found,
-                          NULL);
+        r = load_optional(record->run_path, "run.json", RUN_FORMAT, &run_table, record->arena, &record->run, &found, NULL);
         record->has_run = r >= 0 && found && streq_ptr(record->run.boot_id, boot_id);
         load_optional(record->run_path, "note.json", NOTE_FORMAT, &note_table, record->arena, record, &found, NULL);
-        return 0;
+        r = load_optional(record->data_path, "state.json", STATE_FORMAT, &past_table, record->arena, &record->past, &found,
+                          &error);
+        if (r >= 0)
+                return;
+        record->past = (ContainerPast){ .started_ns = record->has_run ? record->run.started_ns : 0 };
+        if (!record->damage)
+                record->damage = arena_printf(record->arena, "%s/state.json", record->data_path);
 }
 
-int container_record_load(const Layout *layout, const char *folder, const char *id, ContainerRecord **ret, Error **err)
+static int load_fixed_part(const char *path, ContainerRecord *record, Error **err)
 {
-        _cleanup_record_ ContainerRecord *record = container_record_create(layout, folder, id);
-        _cleanup_free_ char *path = path_join(record->data_path, "container.json");
         _cleanup_json_ json_t *json = NULL;
+        _cleanup_free_ char *id = xstrdup(record->id);
         int r;
 
         r = document_load(path, CONTAINER_FORMAT, &json, err);
@@ -157,13 +159,29 @@ int container_record_load(const Layout *layout, const char *folder, const char *
                 r = error_set(err, ERROR_INVALID, "it is another container's");
         if (r >= 0)
                 r = container_spec_from_json(json_object_get(json, "spec"), &record->spec, err);
-        if (r < 0) {
-                error_prefix(err, r, "\"%s\"", path);
-                return -ERROR_CORRUPT;
+        if (r >= 0)
+                return 0;
+        record->id = arena_strdup(record->arena, id);
+        error_prefix(err, r, "\"%s\"", path);
+        return -ERROR_CORRUPT;
+}
+
+int container_record_load(const Layout *layout, const char *folder, const char *id, ContainerRecord **ret, Error **err)
+{
+        _cleanup_record_ ContainerRecord *record = container_record_create(layout, folder, id);
+        _cleanup_free_ char *path = path_join(record->data_path, "container.json");
+        _cleanup_free_ char *copy = path_join(record->run_path, "container.json");
+        _cleanup_error_ Error *error = NULL;
+        int r;
+
+        r = load_fixed_part(path, record, &error);
+        if (r == -ERROR_CORRUPT && load_fixed_part(copy, record, NULL) >= 0) {
+                record->damage = arena_strdup(record->arena, path);
+                r = 0;
         }
-        r = load_changing_parts(record, err);
         if (r < 0)
-                return r;
+                return error_move(err, &error, r);
+        load_changing_parts(record);
         *ret = TAKE_PTR(record);
         return 0;
 }

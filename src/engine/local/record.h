@@ -56,6 +56,7 @@ typedef struct ContainerRecord {
         ContainerRun run;
         char *health;
         int64_t restart_count;
+        char *damage;           /* what could not be read and was taken from a copy or left at its default; NULL */
 } ContainerRecord;
 
 void container_record_free(ContainerRecord *record);
@@ -65,8 +66,8 @@ DEFINE_CLEANUP(ContainerRecord, container_record_free);
 /* A new record with its paths set, nothing written. */
 ContainerRecord *container_record_create(const Layout *layout, const char *folder, const char *id);
 
-/* By full id, unique beginning of an id (at least 3 digits), or name. ERROR_NOT_FOUND, ERROR_CORRUPT (the file is
- * named). */
+/* By full id, unique beginning of an id (at least 3 digits), or name. A file that cannot be read is named in damage; for
+ * container.json the copy in the run folder serves. ERROR_NOT_FOUND, ERROR_CORRUPT where there is no copy. */
 int container_record_find(const Layout *layout, const char *id_or_name, ContainerRecord **ret, Error **err);
 int container_record_load(const Layout *layout, const char *folder, const char *id, ContainerRecord **ret, Error **err);
 /* Writes container.json, durably. */
@@ -86,6 +87,8 @@ int container_record_ids(const Layout *layout, const char *folder, char ***ret, 
 bool container_name_is_valid(const char *name);
 /* The folder and id a name stands for; both the caller's. ERROR_NOT_FOUND. */
 int container_name_resolve(const Layout *layout, const char *name, char **ret_folder, char **ret_id, Error **err);
+/* The name that stands for them, found by looking at all; NULL. The caller's. */
+char *container_name_of(const Layout *layout, const char *folder, const char *id);
 /* Claims name for a container. ERROR_EXISTS where another container has it: the message names its project. A claim
  * whose container does not exist any more is taken over. The shared lock is held by the caller. */
 int container_name_claim(const Layout *layout, const char *name, const char *folder, const char *id, Error **err);

@@ -22,33 +22,38 @@ static void warn(const EngineProgress *progress, const Error *error, const char 
         tell_warning(progress, text);
 }
 
-/* A damaged record is kept aside and rebuilt from the copy beside what runs. */
-static int rebuild(const Layout *layout, const char *folder, const char *id, const EngineProgress *progress,
-                   ContainerRecord **ret, Error **err)
+static void tell_repair(const EngineProgress *progress, const char *damaged, const char *kept, const char *how)
 {
-        _cleanup_free_ char *path = layout_data(layout, "projects/%s/containers/%s/container.json", folder, id);
-        _cleanup_free_ char *copy = layout_run(layout, "projects/%s/containers/%s/container.json", folder, id);
-        _cleanup_free_ char *state = layout_data(layout, "projects/%s/containers/%s/state.json", folder, id);
-        _cleanup_free_ char *kept = NULL, *text = NULL;
-        _cleanup_strbuf_ Strbuf content = STRBUF_INIT;
-        _cleanup_json_ json_t *json = NULL;
-        const char *damaged = path;
-        int r;
+        _cleanup_free_ char *text = xasprintf("\"%s\" was damaged: kept as \"%s\"; %s", damaged, kept, how);
 
-        if (document_load(path, INT32_MAX, &json, NULL) >= 0)
-                damaged = state;
-        r = document_keep_aside(damaged, &kept, err);
+        tell_warning(progress, text);
+}
+
+/* What cannot be read is kept aside and written anew: from the copy beside what runs, or as it is now. */
+static int repair(const ContainerRecord *record, const EngineProgress *progress, Error **err)
+{
+        _cleanup_free_ char *kept = NULL;
+        int r = document_keep_copy(record->damage, &kept, err);
+
         if (r < 0)
                 return r;
-        if (damaged == path) {
-                r = fs_read_file(AT_FDCWD, copy, (size_t)64 << 20, &content, err);
-                if (r >= 0)
-                        r = fs_write_file(AT_FDCWD, path, content.data, content.length, 0600, err);
-        }
-        text = xasprintf("\"%s\" was damaged: kept as \"%s\"%s", damaged, kept,
-                         r < 0 ? "; nothing was left to rebuild it from" : " and rebuilt");
-        tell_warning(progress, text);
-        return r < 0 ? r : container_record_load(layout, folder, id, ret, err);
+        r = endswith(record->damage, "/state.json") ? container_record_save_past(record, true, err)
+                                                    : container_record_save(record, err);
+        if (r >= 0)
+                tell_repair(progress, record->damage, kept, "rebuilt");
+        return r;
+}
+
+/* There is no copy: it has not run since the machine started. Its folder stays, out of the way. */
+static int give_up(const Layout *layout, const char *folder, const char *id, const EngineProgress *progress, Error **err)
+{
+        _cleanup_free_ char *path = layout_data(layout, "projects/%s/containers/%s", folder, id);
+        _cleanup_free_ char *damaged = path_join(path, "container.json"), *kept = NULL;
+        int r = document_keep_aside(path, &kept, err);
+
+        if (r >= 0)
+                tell_repair(progress, damaged, kept, "nothing was left to rebuild it from");
+        return r;
 }
 
 /* Its name may have been lost (index damaged) or be another's (its creation was cut off). */
@@ -77,11 +82,11 @@ static int recover_container(const Layout *layout, const char *folder, const cha
         if (r == -ERROR_NOT_FOUND)
                 return 0;
         if (r == -ERROR_CORRUPT)
-                r = rebuild(layout, folder, id, progress, &record, err);
-        else
-                error_move(err, &error, r);
+                return give_up(layout, folder, id, progress, err);
+        if (r >= 0 && record->damage)
+                r = repair(record, progress, &error);
         if (r < 0)
-                return r;
+                return error_move(err, &error, r);
         state = container_record_state(record);
         runs = (state == CONTAINER_RUNNING || state == CONTAINER_PAUSED) && !container_is_half_started(layout, record);
         if (runs)
@@ -101,7 +106,7 @@ static void sweep_folder(const Layout *layout, const char *folder)
         fs_list_directory(AT_FDCWD, data, &names, NULL);
         STRV_FOREACH(name, names) {
                 _cleanup_free_ char *path = path_join(data, *name), *record = path_join(path, "container.json");
-                if (endswith(*name, ".removed") || !fs_exists(record))
+                if (endswith(*name, ".removed") || (!fs_exists(record) && !strstr(*name, ".corrupt-")))
                         fs_remove_tree(AT_FDCWD, path, NULL);
         }
         fs_list_directory(AT_FDCWD, run, &run_names, NULL);

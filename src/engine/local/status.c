@@ -163,6 +163,7 @@ ContainerInfo *container_record_take_info(ContainerRecord *record)
                 .exit_code = runs ? 0 : past->exit_code,
                 .oom_killed = past->oom_killed,
                 .error = xstrdup(past->error),
+                .damage = xstrdup(record->damage),
                 .created_ns = record->created_ns,
                 .started_ns = past->started_ns,
                 .finished_ns = past->finished_ns,

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "engine/local/copy.h"
 #include "engine/local/volume_format.h"
 #include "state/document.h"
 
@@ -21,15 +22,20 @@ int volume_record_save(const VolumeRecord *record, Error **err)
         return document_save(path, VOLUME_FORMAT, json, err);
 }
 
-/* Made aside and renamed into place, so that a volume is there with its description or not at all. */
-static int make_volume(const Layout *layout, const VolumeSpec *spec, const char *path, Error **err)
+static VolumeRecord record_of(const VolumeSpec *spec)
 {
-        _cleanup_free_ char *parent = layout_data(layout, "volumes"), *aside = NULL, *data = NULL;
-        VolumeRecord record = {
+        return (VolumeRecord){
                 .name = spec->name, .project = spec->project, .key = spec->key, .driver = spec->driver,
                 .options = spec->options, .labels = spec->labels, .anonymous = spec->anonymous,
                 .created_ns = clock_realtime_ns(),
         };
+}
+
+/* Made aside and renamed into place, so that a volume is there with its description or not at all. */
+static int make_volume(const Layout *layout, const VolumeSpec *spec, const char *path, Error **err)
+{
+        _cleanup_free_ char *parent = layout_data(layout, "volumes"), *aside = NULL, *data = NULL;
+        VolumeRecord record = record_of(spec);
         int r;
 
         aside = xasprintf("%s/.new.%d", parent, (int)gettid());
@@ -75,6 +81,21 @@ int volume_check_spec(const VolumeSpec *spec, Error **err)
                                   "`driver_opts: {type: none, o: bind, device: /mnt/%s}`.", spec->key ? spec->key : spec->name);
 }
 
+/* Its description is lost; its files stay as they are, whoever filled them. */
+static int rebuild(const VolumeSpec *spec, char *path, Error **err)
+{
+        _cleanup_free_ char *file = path_join(path, "volume.json"), *data = path_join(path, "_data"), *kept = NULL;
+        _cleanup_close_ int fd = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        VolumeRecord record = record_of(spec);
+        int r = 0;
+
+        record.path = path;
+        record.fill = fd < 0 || folder_is_empty(fd) ? VOLUME_UNTOUCHED : VOLUME_FILLED;
+        if (fs_exists(file))
+                r = document_keep_copy(file, &kept, err);
+        return r < 0 ? r : volume_record_save(&record, err);
+}
+
 int volume_create(const Layout *layout, const VolumeSpec *spec, Error **err)
 {
         _cleanup_free_ char *path = NULL;
@@ -85,13 +106,13 @@ int volume_create(const Layout *layout, const VolumeSpec *spec, Error **err)
         if (!volume_name_is_valid(spec->name))
                 return error_set(err, ERROR_INVALID, "\"%s\" is not a volume's name", spec->name);
         r = volume_record_load(layout, spec->name, &existing, &error);
-        if (r != -ERROR_NOT_FOUND)
+        if (r != -ERROR_NOT_FOUND && r != -ERROR_CORRUPT)
                 return error_move(err, &error, r);
+        path = layout_data(layout, "volumes/%s", spec->name);
         r = volume_check_spec(spec, err);
         if (r < 0)
                 return r;
-        path = layout_data(layout, "volumes/%s", spec->name);
-        r = make_volume(layout, spec, path, err);
+        r = fs_is_directory(path) ? rebuild(spec, path, err) : make_volume(layout, spec, path, err);
         return error_prefix(err, r, "volume \"%s\"", spec->name);
 }
 

@@ -119,6 +119,24 @@ static void find_users(Engine *engine, Strmap *ret)
         }
 }
 
+/* Of a record that cannot be read its name is left; whose it is, the usual form of names tells. */
+static VolumeInfo *damaged_info(const Layout *layout, const char *name, const char *project, const Strmap *users)
+{
+        const char *rest = project ? startswith(name, project) : NULL;
+        VolumeInfo *info = xnew(VolumeInfo);
+
+        info->name = xstrdup(name);
+        info->driver = xstrdup("local");
+        info->path = layout_data(layout, "volumes/%s/_data", name);
+        info->damage = layout_data(layout, "volumes/%s/volume.json", name);
+        info->used_by = strv_copy(strmap_get(users, name));
+        if (rest && *rest == '_') {
+                info->project = xstrdup(project);
+                info->key = xstrdup(rest + 1);
+        }
+        return info;
+}
+
 static VolumeInfo *info_of(const VolumeRecord *record, const Strmap *users, bool with_size)
 {
         VolumeInfo *info = xnew(VolumeInfo);
@@ -148,12 +166,13 @@ int local_volume_inspect(Engine *engine, const char *name, bool with_size, Volum
 {
         _cleanup_volume_ VolumeRecord *record = NULL;
         _cleanup_strmap_ Strmap users = STRMAP_INIT;
-        int r = volume_record_load(engine_layout(engine), name, &record, err);
+        _cleanup_error_ Error *error = NULL;
+        int r = volume_record_load(engine_layout(engine), name, &record, &error);
 
-        if (r < 0)
-                return r;
+        if (r < 0 && r != -ERROR_CORRUPT)
+                return error_move(err, &error, r);
         find_users(engine, &users);
-        *ret = info_of(record, &users, with_size);
+        *ret = r < 0 ? damaged_info(engine_layout(engine), name, NULL, &users) : info_of(record, &users, with_size);
         return 0;
 }
 
@@ -177,7 +196,7 @@ int local_volume_list(Engine *engine, const char *project, VolumeInfo ***ret, si
         _cleanup_free_ char *path = layout_data(engine_layout(engine), "volumes");
         _cleanup_strmap_ Strmap users = STRMAP_INIT;
         _cleanup_strv_ char **names = NULL;
-        VolumeInfo **infos = NULL;
+        VolumeInfo **infos = NULL, *info;
         size_t length = 0;
         int r = list_names(path, &names, err);
 
@@ -190,14 +209,18 @@ int local_volume_list(Engine *engine, const char *project, VolumeInfo ***ret, si
                 r = volume_record_load(engine_layout(engine), *name, &record, &error);
                 if (r == -ERROR_NOT_FOUND || r == -ERROR_INVALID)
                         continue;
-                if (r < 0) {
+                if (r < 0 && r != -ERROR_CORRUPT) {
                         free_infos(infos, length);
                         return error_move(err, &error, r);
                 }
-                if (project && !streq_ptr(record->project, project))
+                info = r < 0 ? damaged_info(engine_layout(engine), *name, project, &users)
+                             : info_of(record, &users, false);
+                if (project && !streq_ptr(info->project, project)) {
+                        volume_info_free(info);
                         continue;
+                }
                 infos = xreallocarray(infos, length + 1, sizeof(VolumeInfo *));
-                infos[length++] = info_of(record, &users, false);
+                infos[length++] = info;
         }
         *ret = infos;
         *ret_length = length;

@@ -117,7 +117,8 @@ static int load_or_create(const Layout *layout, const ContainerRecord *record, c
         _cleanup_error_ Error *error = NULL;
         int r = volume_record_load(layout, mount->source, ret, &error);
 
-        if (r != -ERROR_NOT_FOUND)
+        /* A named one may have options that only the model knows. */
+        if (r != -ERROR_NOT_FOUND && (r != -ERROR_CORRUPT || !mount->anonymous))
                 return error_move(err, &error, r);
         r = volume_create(layout, &spec, err);
         return r < 0 ? r : volume_record_load(layout, mount->source, ret, err);

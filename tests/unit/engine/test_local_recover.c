@@ -96,8 +96,10 @@ static void test_damaged_record_is_rebuilt_from_what_runs(void **state)
         bool kept = false;
 
         assert_true(fs_rewrite_in_place(AT_FDCWD, path, "{ \"format\": 1, rubbish", 22, 0600, NULL) >= 0);
-        assert_int_equal(OPS->container_inspect(setup.engine, id, &info, &error), -ERROR_CORRUPT);
-        assert_non_null(strstr(error->file ? error->file : error->message, "container.json"));
+        assert_true(OPS->container_inspect(setup.engine, id, &info, &error) >= 0);
+        assert_non_null(strstr(info->damage, "container.json"));
+        assert_int_equal(info->state, CONTAINER_RUNNING);
+        container_info_free(info);
         assert_true(OPS->recover(setup.engine, NULL,
                                  &(EngineProgress){ .context = &told, .warning = warn, .cancel_fd = -1 }, NULL) >= 0);
         assert_non_null(strstr(told.data, "container.json"));
