@@ -76,13 +76,15 @@ int fs_write_all(int fd, const void *data, size_t size, Error **err)
         return 0;
 }
 
-static int write_synced(int dir_fd, const char *path, const void *data, size_t size, mode_t mode, Error **err)
+/* path: what it stands for, for messages. */
+static int write_synced(int dir_fd, const char *temporary, const char *path, const void *data, size_t size, mode_t mode,
+                        Error **err)
 {
-        _cleanup_close_ int fd = openat(dir_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+        _cleanup_close_ int fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
         int r;
 
         if (fd < 0)
-                return error_set_errno(err, errno, "create \"%s\"", path);
+                return error_set_errno(err, errno, "write \"%s\"", path);
         if (fchmod(fd, mode) < 0)
                 return error_set_errno(err, errno, "chmod \"%s\"", path);
         r = fs_write_all(fd, data, size, err);
@@ -102,7 +104,7 @@ int fs_write_file(int dir_fd, const char *path, const void *data, size_t size, m
 
         temporary = xasprintf("%s/.%s.%d.%u.tmp", parent, path_basename(path), (int)getpid(),
                               __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED));
-        r = write_synced(dir_fd, temporary, data, size, mode, err);
+        r = write_synced(dir_fd, temporary, path, data, size, mode, err);
         if (r < 0) {
                 unlinkat(dir_fd, temporary, 0);
                 return r;

@@ -1,10 +1,13 @@
 """A clear error, a non-zero exit, and nothing changed."""
+import errno
 import json
 import os
 import socket
 import subprocess
 
 import pytest
+
+from support.program import wait_until
 
 SLEEP = "image: busybox, command: [sleep, '1000000'], stop_signal: SIGKILL"
 
@@ -145,18 +148,72 @@ def test_no_runtime(project, images, berth):
     assert made.ps("-a") == {}
 
 
-def test_a_full_disk_is_said_and_nothing_is_left(project, images, berth):
+@pytest.fixture
+def small_disk(berth):
+    """The data folder is a disk of its own; small_disk() fills it to the last byte, small_disk(free=True) makes room."""
+    store = os.readlink(berth.data / "images")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=711", "tmpfs", str(berth.data)], check=True)
+    (berth.data / "images").symlink_to(store)
+    filler = berth.data / "filler"
+
+    def fill(free=False):
+        if free:
+            filler.unlink()
+            return
+        with open(filler, "ab", buffering=0) as file:
+            for size in (65536, 512):
+                try:
+                    while file.write(bytes(size)):
+                        pass
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC
+
+    yield fill
+    filler.unlink(missing_ok=True)
+    for name in berth.projects():
+        berth("-p", name, "down", "-t", "0", check=False, cwd=berth.root)
+    subprocess.run(["umount", "-l", str(berth.data)], check=True)
+
+
+@pytest.mark.parametrize("command", [("up", "-d"), ("create",), ("run", "--rm", "box", "true")])
+def test_nothing_is_made_on_a_full_disk(command, project, images, berth, small_disk):
     images("busybox")
-    made = project(f"services: {{box: {{{SLEEP}}}}}")
-    full = berth.data / "projects"
-    full.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=8", "tmpfs", str(full)], check=True)
-    try:
-        error = made.fails("up", "-d")
-        assert "space" in error.lower()
-    finally:
-        berth("-p", "demo", "down", check=False, cwd=berth.root)
-        subprocess.run(["umount", "-l", str(full)], check=True)
+    made = project(f"services: {{box: {{{SLEEP}, volumes: ['data:/data']}}}}\nvolumes: {{data: }}")
+    berth("ls")
+    small_disk()
+    error = made.fails(*command)
+    assert "No space left on device" in error and "hint:" in error and ".tmp" not in error
+    assert made.ps("-a") == {}
+    small_disk(free=True)
+    made("up", "-d")
+    assert made.ps()["demo-box-1"]["State"] == "running"
+
+
+def test_a_disk_that_fills_up_keeps_nobody_from_looking_stopping_and_removing(project, images, berth, small_disk):
+    images("busybox")
+    made = project(f"""
+        services:
+          box: {{{SLEEP}, volumes: ['data:/data'], restart: unless-stopped}}
+          loud: {{image: busybox, command: [sh, -c, "while :; do echo line; sleep 0.05; done"], stop_signal: SIGKILL}}
+        volumes: {{data: }}
+    """)
+    made("up", "-d")
+    wait_until(lambda: "line" in made("logs", "loud").stdout)
+    small_disk()
+    assert {row["State"] for row in made.ps().values()} == {"running"}
+    assert made.exec("box", "echo", "in") == "in"
+    assert "line" in made("logs", "loud").stdout
+    made("stop", "box")
+    assert made.ps("-a")["demo-box-1"]["State"] == "exited"
+    made("start", "box")
+    os.kill(berth.keeper_pid("demo"), 9)
+    made("rm", "-sf", "loud")
+    assert set(made.ps("-a")) == {"demo-box-1"}
+    made("down")
+    assert made.ps("-a") == {}
+    small_disk(free=True)
+    made("up", "-d")
+    assert {row["State"] for row in made.ps().values()} == {"running"}
 
 
 def test_a_corrupt_state_file_is_named_and_kept_aside(project, images, berth):

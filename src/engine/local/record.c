@@ -136,8 +136,10 @@ static void load_changing_parts(ContainerRecord *record)
         r = load_optional(record->run_path, "run.json", RUN_FORMAT, &run_table, record->arena, &record->run, &found, NULL);
         record->has_run = r >= 0 && found && streq_ptr(record->run.boot_id, boot_id);
         load_optional(record->run_path, "note.json", NOTE_FORMAT, &note_table, record->arena, record, &found, NULL);
-        r = load_optional(record->data_path, "state.json", STATE_FORMAT, &past_table, record->arena, &record->past, &found,
-                          &error);
+        r = load_optional(record->run_path, "state.json", STATE_FORMAT, &past_table, record->arena, &record->past, &found, NULL);
+        if (r < 0 || !found)
+                r = load_optional(record->data_path, "state.json", STATE_FORMAT, &past_table, record->arena, &record->past,
+                                  &found, &error);
         if (r >= 0)
                 return;
         record->past = (ContainerPast){ .started_ns = record->has_run ? record->run.started_ns : 0 };
@@ -198,10 +200,17 @@ int container_record_save(const ContainerRecord *record, Error **err)
 int container_record_save_past(const ContainerRecord *record, bool durable, Error **err)
 {
         _cleanup_free_ char *path = path_join(record->data_path, "state.json");
+        _cleanup_free_ char *instead = path_join(record->run_path, "state.json");
         _cleanup_json_ json_t *json = fields_to_json(&past_table, &record->past);
+        _cleanup_error_ Error *error = NULL;
+        int r = durable ? document_save(path, STATE_FORMAT, json, &error)
+                        : document_save_volatile(path, STATE_FORMAT, json, &error);
 
-        return durable ? document_save(path, STATE_FORMAT, json, err)
-                       : document_save_volatile(path, STATE_FORMAT, json, err);
+        if (r == -ERROR_NO_SPACE && document_save_volatile(instead, STATE_FORMAT, json, NULL) >= 0)
+                return 0;
+        if (r >= 0)
+                unlink(instead);
+        return error_move(err, &error, r);
 }
 
 int container_record_save_run(ContainerRecord *record, Error **err)

@@ -72,7 +72,8 @@ int container_record_find(const Layout *layout, const char *id_or_name, Containe
 int container_record_load(const Layout *layout, const char *folder, const char *id, ContainerRecord **ret, Error **err);
 /* Writes container.json, durably. */
 int container_record_save(const ContainerRecord *record, Error **err);
-/* Writes state.json: durably where asked for, else as fast as can be. */
+/* Writes state.json: durably where asked for, else as fast as can be. On a full disk it is kept in the run folder until it
+ * is written again: stopping and removing are what makes room there. */
 int container_record_save_past(const ContainerRecord *record, bool durable, Error **err);
 /* Writes run.json with the boot id set. */
 int container_record_save_run(ContainerRecord *record, Error **err);
