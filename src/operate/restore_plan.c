@@ -78,6 +78,7 @@ typedef struct Choice {
         char *latest;
 } Choice;
 
+/* A backup holds the log from its start to its end, where the server begins a new segment: the archive may begin there. */
 static int find_range(Choice *choice, const BackupRecord *backup, WalRange *ret, Error **err)
 {
         int r = 0;
@@ -88,9 +89,12 @@ static int find_range(Choice *choice, const BackupRecord *backup, WalRange *ret,
                 r = wal_list_load(choice->repository, backup->segment_bytes, &choice->log, err);
                 choice->log_segment_bytes = backup->segment_bytes;
         }
-        if (r == 0)
-                r = wal_range_find(choice->repository, &choice->log, backup->timeline, backup->start_lsn,
-                                   backup->segment_bytes, choice->target->timeline, ret, err);
+        for (int behind = 0; r == 0 && behind < 2 && !ret->segments.length; behind++) {
+                wal_range_done(ret);
+                r = wal_range_find(choice->repository, &choice->log, backup->timeline,
+                                   backup->stop_lsn + (Lsn)behind * backup->segment_bytes, backup->segment_bytes,
+                                   choice->target->timeline, ret, err);
+        }
         return r;
 }
 

@@ -1,14 +1,18 @@
 #include "repository/wal_archive.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <zstd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
 
 #define LEVEL 1
+#define WINDOW_LOG 18
+#define PIECE_BYTES 65536
 #define HISTORY_LIMIT (4u << 20)
 
 void wal_list_done(WalList *list)
@@ -230,22 +234,90 @@ char *wal_partial_path(const Repository *repository, const char *name)
         return xasprintf("%s/wal/%.8s/%s.partial", repository->path, name, name);
 }
 
-int wal_store_segment(Repository *repository, const char *name, const void *data, size_t size, Error **err)
+/* A small window: what fits the receiver's memory compresses the log nearly as well. */
+static ZSTD_CCtx *make_compressor(uint32_t segment_bytes)
 {
-        size_t bound = ZSTD_compressBound(size), n;
-        _cleanup_free_ void *buffer = xmalloc(bound);
-        _cleanup_free_ char *key = segment_key(name), *partial = wal_partial_path(repository, name);
         ZSTD_CCtx *compressor = ZSTD_createCCtx();
-        int r;
 
         ZSTD_CCtx_setParameter(compressor, ZSTD_c_compressionLevel, LEVEL);
+        ZSTD_CCtx_setParameter(compressor, ZSTD_c_windowLog, WINDOW_LOG);
         ZSTD_CCtx_setParameter(compressor, ZSTD_c_checksumFlag, 1);
-        n = ZSTD_compress2(compressor, buffer, bound, data, size);
+        ZSTD_CCtx_setPledgedSrcSize(compressor, segment_bytes);
+        return compressor;
+}
+
+static int compress_piece(Storage *storage, StorageWriter *writer, ZSTD_CCtx *compressor, ZSTD_inBuffer *in, bool last,
+                          Error **err)
+{
+        char buffer[PIECE_BYTES];
+
+        for (;;) {
+                ZSTD_outBuffer out = { buffer, sizeof(buffer), 0 };
+                size_t left = ZSTD_compressStream2(compressor, &out, in, last ? ZSTD_e_end : ZSTD_e_continue);
+                int r;
+
+                if (ZSTD_isError(left))
+                        return error_set(err, ERROR_INTERNAL, "compress: %s", ZSTD_getErrorName(left));
+                r = out.pos ? storage->operations->write_add(writer, buffer, out.pos, err) : 0;
+                if (r < 0)
+                        return r;
+                if (last ? left == 0 : in->pos == in->size)
+                        return 0;
+        }
+}
+
+static int compress_file(Storage *storage, StorageWriter *writer, ZSTD_CCtx *compressor, int fd, uint32_t segment_bytes,
+                         Error **err)
+{
+        char buffer[PIECE_BYTES];
+        uint32_t done = 0;
+
+        while (done < segment_bytes) {
+                ssize_t n = read(fd, buffer, MIN(sizeof(buffer), (size_t)(segment_bytes - done)));
+                ZSTD_inBuffer in = { buffer, (size_t)MAX(n, (ssize_t)0), 0 };
+                int r;
+
+                if (n < 0)
+                        return error_set_errno(err, errno, "read");
+                if (n == 0)
+                        return error_set(err, ERROR_CORRUPT, "it is shorter than a segment");
+                done += (uint32_t)n;
+                r = compress_piece(storage, writer, compressor, &in, done == segment_bytes, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int store_compressed(Storage *storage, const char *key, int fd, uint32_t segment_bytes, Error **err)
+{
+        ZSTD_CCtx *compressor = make_compressor(segment_bytes);
+        StorageWriter *writer = NULL;
+        int r = storage->operations->write_begin(storage, key, &writer, err);
+
+        if (r == 0) {
+                r = compress_file(storage, writer, compressor, fd, segment_bytes, err);
+                if (r == 0)
+                        r = storage->operations->write_commit(writer, err);
+                else
+                        storage->operations->write_abort(writer);
+        }
         ZSTD_freeCCtx(compressor);
-        if (ZSTD_isError(n))
-                return error_set(err, ERROR_INTERNAL, "compress: %s", ZSTD_getErrorName(n));
-        r = storage_put(repository->storage, key, buffer, n, err);
-        return r < 0 ? r : fs_remove_tree(AT_FDCWD, partial, err);
+        return r;
+}
+
+int wal_file_segment(Repository *repository, const char *name, uint32_t segment_bytes, Error **err)
+{
+        _cleanup_free_ char *key = segment_key(name), *partial = wal_partial_path(repository, name);
+        _cleanup_close_ int fd = open(partial, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        int r;
+
+        if (fd < 0)
+                return error_set_errno(err, errno, "open \"%s\"", partial);
+        r = store_compressed(repository->storage, key, fd, segment_bytes, err);
+        if (r == 0)
+                r = fs_remove_tree(AT_FDCWD, partial, err);
+        return error_prefix(err, r, "segment %s", name);
 }
 
 int wal_store_history(Repository *repository, uint32_t timeline, const void *data, size_t size, Error **err)

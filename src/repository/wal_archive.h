@@ -44,8 +44,9 @@ void wal_range_done(WalRange *range);
 int wal_range_find(Repository *repository, const WalList *list, uint32_t timeline, Lsn start, uint32_t segment_bytes,
                    uint32_t target_timeline, WalRange *ret, Error **err);
 
-/* Stores a complete segment from memory, compressed; replaces a partial one. */
-int wal_store_segment(Repository *repository, const char *name, const void *data, size_t size, Error **err);
+/* Files a segment that came in whole: <segment>.partial, compressed, takes its place in the archive, and is then removed.
+ * Streams, with less than 1 MiB of memory. May be repeated after a crash. */
+int wal_file_segment(Repository *repository, const char *name, uint32_t segment_bytes, Error **err);
 /* Stores a history file as it came from the server. */
 int wal_store_history(Repository *repository, uint32_t timeline, const void *data, size_t size, Error **err);
 int wal_read_history(Repository *repository, uint32_t timeline, TimelineHistory *ret, Error **err);

@@ -1,0 +1,66 @@
+/* Parts of the receiver. */
+#ifndef BERTH_OPERATE_RECEIVER_PRIVATE_H
+#define BERTH_OPERATE_RECEIVER_PRIVATE_H
+
+#include "operate/receiver.h"
+#include "postgres/replication.h"
+#include "repository/wal_archive.h"
+
+/* ---- receiver_segment.c: the segment in work ---- */
+
+typedef struct SegmentFile {
+        char name[WAL_NAME_SIZE];
+        Lsn start;
+        int fd;                 /* -1: none */
+} SegmentFile;
+
+/* Opens (and keeps what is in) <segment>.partial. */
+int segment_open(SegmentFile *segment, const Repository *repository, uint32_t timeline, Lsn start, uint32_t segment_bytes,
+                 Error **err);
+int segment_write(const SegmentFile *segment, Lsn at, const char *data, size_t size, Error **err);
+int segment_sync(const SegmentFile *segment, Error **err);
+void segment_close(SegmentFile *segment);
+
+/* ---- receiver_filer.c: a thread that compresses whole segments ---- */
+
+typedef struct Filer Filer;
+
+int filer_create(Repository *repository, uint32_t segment_bytes, Filer **ret, Error **err);
+/* Ends it after what was posted. Accepts NULL. */
+void filer_free(Filer *filer);
+DEFINE_CLEANUP(Filer, filer_free);
+void filer_post(Filer *filer, const char *name);
+/* Whole segments that a crash left unfiled; removes partial ones that are filed already. */
+int filer_take_over(Filer *filer, Error **err);
+/* The last error that filing met, and forgets it; 0: none. */
+int filer_error(Filer *filer, Error **err);
+
+/* ---- receiver_start.c: where to begin ---- */
+
+typedef struct ReceiverStart {
+        uint32_t timeline;
+        Lsn start;              /* of a segment */
+        bool gap;               /* the log before it is lost: a new base backup is needed */
+} ReceiverStart;
+
+/* Limits and makes the slot, fetches histories, and finds the first segment that the repository lacks. */
+int receiver_find_start(const ReceiverOptions *options, PGconn *connection, const ServerIdentity *identity,
+                        Repository *repository, ReceiverStart *ret, Error **err);
+
+/* ---- receiver_state.c: what others are told ---- */
+
+typedef struct ReceiverState {
+        const char *phase;      /* "connecting", "streaming", "failed" */
+        uint32_t timeline;
+        Lsn received, flushed, server;
+        int64_t received_ns;    /* realtime of the last byte */
+        bool gap;
+        char *message;          /* why it failed; NULL */
+        int64_t told_ns;        /* monotonic */
+} ReceiverState;
+
+/* Writes the file when something changed and the last time is a while ago, or now. */
+void receiver_state_tell(ReceiverState *state, const ReceiverOptions *options, const Repository *repository, bool now);
+char *receiver_state_path(const ReceiverOptions *options);
+
+#endif

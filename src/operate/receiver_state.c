@@ -1,0 +1,36 @@
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "operate/receiver_private.h"
+#include "state/document.h"
+
+#define STATE_FORMAT 1
+#define TELL_NS (500 * NSEC_PER_MSEC)
+
+char *receiver_state_path(const ReceiverOptions *options)
+{
+        return layout_run(options->layout, "projects/%s/receivers/%s.json", options->project, options->service);
+}
+
+void receiver_state_tell(ReceiverState *state, const ReceiverOptions *options, const Repository *repository, bool now)
+{
+        _cleanup_free_ char *path = NULL, *boot_id = NULL;
+        char received[LSN_TEXT_SIZE], flushed[LSN_TEXT_SIZE], server[LSN_TEXT_SIZE];
+        _cleanup_json_ json_t *document = NULL;
+
+        if (!now && clock_monotonic_ns() - state->told_ns < TELL_NS)
+                return;
+        state->told_ns = clock_monotonic_ns();
+        path = receiver_state_path(options);
+        boot_id = layout_boot_id();
+        document = json_pack("{s:s, s:i, s:i, s:s, s:i, s:s, s:s, s:s, s:I, s:b, s:s}", "boot_id", boot_id, "pid",
+                             (int)getpid(), "server_pid", (int)options->target.pid, "phase", state->phase, "timeline",
+                             (int)state->timeline, "received", lsn_format(state->received, received), "flushed",
+                             lsn_format(state->flushed, flushed), "server", lsn_format(state->server, server), "received_ns",
+                             (json_int_t)state->received_ns, "gap", state->gap, "slot", options->slot);
+        json_set_string(document, "message", state->message);
+        json_set_string(document, "repository", repository ? repository->path : NULL);
+        document_save_volatile(path, STATE_FORMAT, document, NULL);
+}
