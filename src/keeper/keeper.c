@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "deploy/restart.h"
+#include "keeper/backups.h"
 #include "keeper/execute.h"
 #include "keeper/request.h"
 #include "keeper/watch.h"
@@ -25,6 +26,7 @@ int keeper_create(const KeeperParts *parts, const char *project, Keeper **ret, E
         keeper->project = xstrdup(project);
         keeper->units.free_value = watch_free_unit;
         project_state_init(&keeper->state, parts->layout, project);
+        keeper->backups = parts->protect ? backups_create(keeper) : NULL;
         r = project_state_load(&keeper->state, err);
         if (r < 0)
                 return r;
@@ -37,6 +39,7 @@ void keeper_free(Keeper *keeper)
         if (!keeper)
                 return;
         channel_server_free(keeper->server);
+        backups_free(keeper->backups);
         loop_io_remove(keeper->watch_io);
         loop_timer_remove(keeper->repair_timer);
         VECTOR_FOREACH(request, &keeper->queue)
@@ -84,6 +87,7 @@ static void arm_idle(Keeper *keeper)
 
 void keeper_check_idle(Keeper *keeper)
 {
+        backups_update(keeper);
         keeper->idle_timer = loop_timer_remove(keeper->idle_timer);
         if (!has_work(keeper))
                 malloc_trim(0);

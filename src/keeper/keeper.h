@@ -32,6 +32,7 @@ typedef struct KeeperParts {
         int (*check_network)(const NetworkSpec *spec, Error **err);
         int (*check_volume)(const VolumeSpec *spec, Error **err);
         int (*check_ports)(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, Error **err);
+        bool protect;           /* databases are backed up (backups.h) */
 } KeeperParts;
 
 struct Keeper {
@@ -51,6 +52,7 @@ struct Keeper {
         LoopIo *watch_io;
         LoopTimer *idle_timer, *rotation_timer, *repair_timer;
         bool rotating;
+        struct Backups *backups;        /* NULL: parts.protect is not set */
 };
 
 /* parts is copied. *ret is the caller's. */

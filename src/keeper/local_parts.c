@@ -64,6 +64,7 @@ int local_parts_fill(KeeperParts *parts, Engine **ret_engine, Error **err)
         parts->check_volume = volume_check_spec;
         parts->check_ports = check_ports;
         parts->remove_image = remove_image;
+        parts->protect = !streq_ptr(getenv("BERTH_BACKUP"), "off");
         parts->watch_fd = -1;
         parts->watch_read = local_network_watch_read;
         parts->watch_repair = local_network_refresh;

@@ -8,6 +8,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "deploy/spec.h"
+#include "keeper/backups.h"
 #include "keeper/execute.h"
 #include "keeper/probe.h"
 #include "keeper/readiness.h"
@@ -394,6 +395,7 @@ Unit *watch_update(Keeper *keeper, UnitNews *news, bool fresh)
                                                       &unit->exit_io, NULL) < 0)
                         log_warning("container %s: its end cannot be watched", unit->name);
                 begin_run(unit, info, fresh);
+                backups_update(keeper);
                 keeper_schedule_rotation(keeper);
         } else if (!runs) {
                 stop_watching_exit(unit);

@@ -79,12 +79,12 @@ static int receive(Backup *backup, Error **err)
         BackupRecord *record = backup->record;
         _cleanup_free_ char *label = xasprintf("berth %s", record->id);
         BaseBackupOptions base = { .label = label,
-                                   .fast_checkpoint = !options->gentle,
+                                   .fast_checkpoint = !options->spread,
                                    .max_rate_kib = options->max_rate_kib };
         BaseBackupSink sink = backup_files_sink(&backup->files);
         int r;
 
-        progress_status(backup->progress, options->gentle ? "waiting for a checkpoint" : "making a checkpoint");
+        progress_status(backup->progress, options->spread ? "waiting for a checkpoint" : "making a checkpoint");
         r = base_backup_run(backup->connection, &base, &sink, backup->progress->cancel_fd, &record->stop_lsn,
                             &record->timeline, err);
         if (r == -ERROR_CORRUPT)

@@ -12,7 +12,8 @@ typedef struct BackupOptions {
         const char *folder;     /* of the service's repositories: "<data>/backups/<project>/<service>" */
         const char *project, *service;
         int64_t max_rate_kib;   /* 0: none */
-        bool gentle;            /* wait for the next checkpoint to spread, run at low priority */
+        bool gentle;            /* run at low priority */
+        bool spread;            /* wait for a checkpoint that takes its time, as the server's settings have it */
         unsigned threads;       /* 0: one for each processor, at most 4 */
         int level;              /* of zstd; 0: 1 */
 } BackupOptions;

@@ -15,6 +15,7 @@
 #define RETRY_MAX_NS (10 * NSEC_PER_SEC)
 /* Between two syncs, while the log keeps coming: each one costs the server's own disk something. */
 #define SYNC_NS (20 * NSEC_PER_MSEC)
+#define UNDEFINED_FILE "58P01"        /* SQLSTATE of "requested WAL segment has already been removed" */
 #define STATUS_NS (10 * NSEC_PER_SEC) /* wal_sender_timeout is a minute */
 
 typedef struct Receiver {
@@ -30,6 +31,7 @@ typedef struct Receiver {
         Lsn position;           /* the next byte */
         int64_t synced_ns, status_ns;
         bool server_gone, told_to_stop;
+        bool removed;           /* the server does not have the next segment any more */
 } Receiver;
 
 static void receiver_done(Receiver *receiver)
@@ -240,10 +242,11 @@ static int open_connection(Receiver *receiver, Error **err)
                 r = open_repository(receiver, err);
         if (r == 0)
                 r = receiver_find_start(receiver->options, receiver->connection, &receiver->identity, receiver->repository,
-                                        &start, err);
+                                        receiver->removed, &start, err);
         if (r < 0)
                 return r;
-        receiver->state.gap |= start.gap;
+        if (start.gap)
+                receiver->state.gap_ns = clock_realtime_ns();
         take_position(receiver, start.timeline, start.start);
         return 0;
 }
@@ -315,6 +318,7 @@ int receiver_run(const ReceiverOptions *options, Error **err)
                 if (is_over(&receiver))
                         break;
                 if (r < 0) {
+                        receiver.removed = streq(error->sqlstate, UNDEFINED_FILE);
                         receiver.state.phase = "failed";
                         free_and_replace(&receiver.state.message, xstrdup(error->message));
                         tell(&receiver, true);

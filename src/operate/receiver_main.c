@@ -39,6 +39,10 @@ static void open_log(const Layout *layout, const char *project, const char *serv
         struct stat status;
         int fd;
 
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        dup2(fd, STDOUT_FILENO);
+        dup2(fd, STDERR_FILENO);
+        fs_close(fd);
         if (fs_make_directories(folder, 0700, NULL) < 0)
                 return;
         if (stat(path, &status) == 0 && status.st_size > MAX_LOG_BYTES)
@@ -47,18 +51,20 @@ static void open_log(const Layout *layout, const char *project, const char *serv
         if (fd < 0)
                 return;
         dup2(fd, STDERR_FILENO);
-        dup2(fd, STDOUT_FILENO);
         fs_close(fd);
         log_open(STDERR_FILENO, LOG_LEVEL_INFO, true);
 }
 
-/* Whoever started it need not wait for it. */
+/* Whoever started it need not wait for it: it is told the number of the process that goes on. */
 static void detach(void)
 {
         pid_t pid = fork();
 
-        if (pid > 0)
+        if (pid > 0) {
+                printf("%d\n", (int)pid);
+                fflush(stdout);
                 _exit(0);
+        }
         setsid();
         if (chdir("/") < 0)
                 log_debug("the working folder stays");

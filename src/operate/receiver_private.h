@@ -43,9 +43,10 @@ typedef struct ReceiverStart {
         bool gap;               /* the log before it is lost: a new base backup is needed */
 } ReceiverStart;
 
-/* Limits and makes the slot, fetches histories, and finds the first segment that the repository lacks. */
+/* Limits and makes the slot, fetches histories, and finds the first segment that the repository lacks. removed: the server has
+ * said that it does not have that one any more. */
 int receiver_find_start(const ReceiverOptions *options, PGconn *connection, const ServerIdentity *identity,
-                        Repository *repository, ReceiverStart *ret, Error **err);
+                        Repository *repository, bool removed, ReceiverStart *ret, Error **err);
 
 /* ---- receiver_state.c: what others are told ---- */
 
@@ -54,7 +55,7 @@ typedef struct ReceiverState {
         uint32_t timeline;
         Lsn received, flushed, server;
         int64_t received_ns;    /* realtime of the last byte */
-        bool gap;
+        int64_t gap_ns;         /* when a part of the log was found lost; 0: nothing is */
         char *message;          /* why it failed; NULL */
         int64_t told_ns;        /* monotonic */
 } ReceiverState;

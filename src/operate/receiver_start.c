@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "operate/receiver_private.h"
+#include "repository/backup_record.h"
 
 #define APPLICATION "berth receiver"
 /* What the slot may keep when nobody receives: a quarter of what is free, within these. */
@@ -124,8 +125,30 @@ static ReceiverStart choose(const WalList *list, const TimelineHistory *history,
         return (ReceiverStart){ identity->timeline, wal_segment_start(slot_start, segment_bytes), false };
 }
 
+/* Does the log from the newest backup on lead to start? Where there is no backup yet nothing is missing. */
+static int look_for_gap(Repository *repository, const WalList *list, uint32_t segment_bytes, ReceiverStart *start,
+                        Error **err)
+{
+        _cleanup_backup_list_ BackupList backups = { 0 };
+        _cleanup_wal_range_ WalRange range = { 0 };
+        const BackupRecord *newest;
+        int r = backup_list_load(repository, &backups, err);
+
+        if (r < 0 || !backups.records.length)
+                return r;
+        newest = backups.records.items[backups.records.length - 1];
+        if (start->start <= wal_segment_start(newest->stop_lsn, segment_bytes) + segment_bytes)
+                return 0;
+        r = wal_range_find(repository, list, newest->timeline, newest->stop_lsn, segment_bytes, 0, &range, err);
+        if (r == 0 && !range.segments.length)
+                r = wal_range_find(repository, list, newest->timeline, newest->stop_lsn + segment_bytes, segment_bytes, 0,
+                                   &range, err);
+        start->gap = range.end < start->start;
+        return r;
+}
+
 int receiver_find_start(const ReceiverOptions *options, PGconn *connection, const ServerIdentity *identity,
-                        Repository *repository, ReceiverStart *ret, Error **err)
+                        Repository *repository, bool removed, ReceiverStart *ret, Error **err)
 {
         _cleanup_timeline_history_ TimelineHistory history = { 0 };
         _cleanup_wal_list_ WalList list = { 0 };
@@ -141,7 +164,7 @@ int receiver_find_start(const ReceiverOptions *options, PGconn *connection, cons
                 return r;
         *ret = choose(&list, &history, identity, slot_start);
         /* The server may have thrown away what comes next here: what it still has is all there is. */
-        if (lost && wal_segment_start(slot_start, identity->segment_bytes) > ret->start)
+        if ((lost || removed) && wal_segment_start(slot_start, identity->segment_bytes) > ret->start)
                 *ret = (ReceiverStart){ identity->timeline, wal_segment_start(slot_start, identity->segment_bytes), true };
-        return 0;
+        return look_for_gap(repository, &list, identity->segment_bytes, ret, err);
 }

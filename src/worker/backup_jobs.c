@@ -1,5 +1,5 @@
 /* backup {"project", "service", "target": {"pid", "data_dir", "user", "password"?, "database"?, "url"?}, "max_rate_kib"?,
- * "gentle"?, "level"?} → the record of docs/backup-format.md
+ * "gentle"?, "spread"?, "level"?} → the record of docs/backup-format.md
  * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?} → {"backup", "timeline",
  * "end_lsn"} */
 #include "base/mem.h"
@@ -31,6 +31,7 @@ int job_backup(const Job *job, json_t **ret, Error **err)
                 .target = read_target(job->params),
                 .max_rate_kib = json_get_int(job->params, "max_rate_kib", 0),
                 .gentle = json_get_bool(job->params, "gentle", false),
+                .spread = json_get_bool(job->params, "spread", false),
                 .level = (int)json_get_int(job->params, "level", 0),
         };
         int r = job_require(job, "project", &options.project, err);

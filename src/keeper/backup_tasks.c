@@ -1,0 +1,206 @@
+#include "keeper/backup_tasks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/process.h"
+#include "base/strv.h"
+#include "operate/target.h"
+#include "state/document.h"
+#include "state/worker.h"
+
+#define STATE_FORMAT 1
+#define START_TIMEOUT_MS 10000
+#define MAX_RATE_KIB (64 * 1024)
+
+/* ---- receivers ---- */
+
+ReceiverStart *receiver_start_create(Keeper *keeper, const char *service, const char *id)
+{
+        ReceiverStart *start = xnew(ReceiverStart);
+
+        *start = (ReceiverStart){ keeper, xstrdup(service), xstrdup(id), 0, -1 };
+        return start;
+}
+
+void receiver_start_free(ReceiverStart *start)
+{
+        fs_close(start->pidfd);
+        free(start->service);
+        free(start->id);
+        free(start);
+}
+
+static char *state_path(const Keeper *keeper, const char *service)
+{
+        return layout_run(keeper->parts.layout, "projects/%s/receivers/%s.json", keeper->project, service);
+}
+
+static json_t *load_state(const Keeper *keeper, const char *service)
+{
+        _cleanup_free_ char *path = state_path(keeper, service), *boot_id = layout_boot_id();
+        _cleanup_json_ json_t *state = NULL;
+
+        if (document_load(path, STATE_FORMAT, &state, NULL) < 0 || !streq(json_get_string(state, "boot_id", ""), boot_id))
+                return NULL;
+        return TAKE_PTR(state);
+}
+
+static bool is_receiver(pid_t pid)
+{
+        _cleanup_free_ char *path = xasprintf("/proc/%d/comm", (int)pid);
+        _cleanup_strbuf_ Strbuf name = STRBUF_INIT;
+
+        return fs_read_file(AT_FDCWD, path, 64, &name, NULL) == 0 && startswith(strbuf_text(&name), "berth-receiver");
+}
+
+/* The one that another keeper started. */
+static bool take_over(ReceiverStart *start, pid_t server_pid)
+{
+        _cleanup_json_ json_t *state = load_state(start->keeper, start->service);
+        pid_t pid = (pid_t)json_get_int(state, "pid", 0);
+
+        if (pid <= 0 || json_get_int(state, "server_pid", 0) != server_pid || !is_receiver(pid))
+                return false;
+        start->pid = pid;
+        start->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        return start->pidfd >= 0;
+}
+
+static int write_params(const ReceiverStart *start, const ContainerInfo *info, Error **err)
+{
+        const Layout *layout = start->keeper->parts.layout;
+        _cleanup_free_ char *slot = xasprintf("berth_%s", layout->id);
+        _cleanup_json_ json_t *params = json_pack("{s:s, s:s, s:s, s:o}", "project", start->keeper->project, "service",
+                                                  start->service, "slot", slot, "target", database_target_to_json(info));
+        _cleanup_(free_secretp) char *text = json_dumps(params, JSON_COMPACT);
+        _cleanup_close_ int fd = memfd_create("receiver", MFD_CLOEXEC);
+        int r;
+
+        if (fd < 0)
+                return error_set_errno(err, errno, "make a file in memory");
+        r = fs_write_all(fd, text, strlen(text), err);
+        if (r < 0)
+                return r;
+        lseek(fd, 0, SEEK_SET);
+        return TAKE_FD(fd);
+}
+
+static int spawn(ReceiverStart *start, const ContainerInfo *info, Error **err)
+{
+        _cleanup_free_ char *program = layout_libexec(start->keeper->parts.layout, "berth-receiver");
+        _cleanup_close_ int params = write_params(start, info, err);
+        _cleanup_process_result_ ProcessResult result = { 0 };
+        const char *argv[] = { program, NULL };
+        ProcessRun run = PROCESS_RUN_INIT;
+        int keep[] = { params, -1 }, r;
+
+        if (params < 0)
+                return params;
+        run.spec.argv = (char *const *)argv;
+        run.spec.keep_fds = keep;
+        run.spec.directory = "/";
+        run.timeout_ms = START_TIMEOUT_MS;
+        r = process_run_checked(&run, &result, err); /* it goes into the background and tells its number */
+        if (r < 0)
+                return r;
+        start->pid = (pid_t)atoi(strbuf_text(&result.output));
+        if (start->pid > 0)
+                start->pidfd = (int)syscall(SYS_pidfd_open, start->pid, 0);
+        return 0;
+}
+
+int receiver_start_work(void *context, Error **err)
+{
+        ReceiverStart *start = context;
+        Engine *engine = start->keeper->parts.engine;
+        _cleanup_(container_info_freep) ContainerInfo *info = NULL;
+        int r = engine->operations->container_inspect(engine, start->id, &info, err);
+
+        if (r < 0)
+                return r;
+        if (info->pid <= 0)
+                return error_set(err, ERROR_UNAVAILABLE, "the container does not run");
+        return take_over(start, info->pid) ? 0 : spawn(start, info, err);
+}
+
+/* Later than since_ns: 0: any. */
+static bool has_backup(const char *repository, int64_t since_ns)
+{
+        _cleanup_free_ char *folder = path_join(repository, "backups");
+        _cleanup_strv_ char **ids = NULL;
+
+        if (fs_list_directory(AT_FDCWD, folder, &ids, NULL) < 0)
+                return false;
+        STRV_FOREACH(id, ids) {
+                _cleanup_free_ char *record = xasprintf("%s/%s/backup.json", folder, *id);
+                struct stat status;
+
+                if (stat(record, &status) == 0 && status.st_mtim.tv_sec * NSEC_PER_SEC >= since_ns)
+                        return true;
+        }
+        return false;
+}
+
+ReceiverLook receiver_look(const Keeper *keeper, const char *service)
+{
+        _cleanup_json_ json_t *state = load_state(keeper, service);
+        const char *repository = json_get_string(state, "repository", NULL);
+
+        if (!repository || !streq(json_get_string(state, "phase", ""), "streaming"))
+                return RECEIVER_WAITS;
+        return has_backup(repository, json_get_int(state, "gap_ns", 0)) ? RECEIVER_IS_WELL : RECEIVER_NEEDS_BACKUP;
+}
+
+/* ---- backups ---- */
+
+BackupTask *backup_task_create(Keeper *keeper, const char *service, const char *id, int cancel_fd, bool first)
+{
+        BackupTask *task = xnew(BackupTask);
+
+        *task = (BackupTask){ keeper, xstrdup(service), xstrdup(id), cancel_fd, first, NULL };
+        return task;
+}
+
+void backup_task_free(BackupTask *task)
+{
+        json_decref(task->result);
+        free(task->service);
+        free(task->id);
+        free(task);
+}
+
+static void on_event(void *context, const json_t *event)
+{
+        const BackupTask *task = context;
+        const char *warning = json_get_string(event, "warning", NULL);
+
+        if (warning)
+                log_warning("backup of %s: %s", task->service, warning);
+}
+
+int backup_task_work(BackupTask *task, Error **err)
+{
+        const KeeperParts *parts = &task->keeper->parts;
+        _cleanup_(container_info_freep) ContainerInfo *info = NULL;
+        _cleanup_json_ json_t *params = NULL;
+        WorkerRun run = { .job = "backup", .input_fd = -1, .cancel_fd = task->cancel_fd, .context = task, .event = on_event };
+        int r = parts->engine->operations->container_inspect(parts->engine, task->id, &info, err);
+
+        if (r < 0)
+                return r;
+        params = json_pack("{s:s, s:s, s:o, s:b, s:b, s:i}", "project", task->keeper->project, "service", task->service,
+                           "target", database_target_to_json(info), "gentle", 1, "spread", !task->first, "max_rate_kib",
+                           MAX_RATE_KIB);
+        run.params = params;
+        return worker_run(parts->layout, &run, &task->result, err);
+}

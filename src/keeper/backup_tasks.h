@@ -1,0 +1,42 @@
+/* What the keeper's backups do on threads of the pool: everything is copied in, and taken out on the loop. */
+#ifndef BERTH_KEEPER_BACKUP_TASKS_H
+#define BERTH_KEEPER_BACKUP_TASKS_H
+
+#include <jansson.h>
+
+#include "keeper/keeper.h"
+
+typedef struct ReceiverStart {
+        Keeper *keeper;
+        char *service, *id;
+        pid_t pid;
+        int pidfd;              /* -1 where it has ended already */
+} ReceiverStart;
+
+ReceiverStart *receiver_start_create(Keeper *keeper, const char *service, const char *id);
+void receiver_start_free(ReceiverStart *start);
+/* PoolWork: takes over a receiver that is at work on this run of the server, or starts one. */
+int receiver_start_work(void *context, Error **err);
+
+typedef enum ReceiverLook {
+        RECEIVER_WAITS,         /* it does not receive yet */
+        RECEIVER_NEEDS_BACKUP,  /* it receives, and there is no backup, or none behind a gap */
+        RECEIVER_IS_WELL,
+} ReceiverLook;
+
+/* Reads what the receiver tells, and whether there is a backup; quick. */
+ReceiverLook receiver_look(const Keeper *keeper, const char *service);
+
+typedef struct BackupTask {
+        Keeper *keeper;
+        char *service, *id;
+        int cancel_fd;
+        bool first;             /* at once: no spread checkpoint */
+        json_t *result;
+} BackupTask;
+
+BackupTask *backup_task_create(Keeper *keeper, const char *service, const char *id, int cancel_fd, bool first);
+void backup_task_free(BackupTask *task);
+int backup_task_work(BackupTask *task, Error **err);
+
+#endif

@@ -1,0 +1,318 @@
+#include "keeper/backups.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "keeper/backup_tasks.h"
+#include "keeper/readiness.h"
+#include "keeper/watch.h"
+#include "state/document.h"
+
+#define LOOK_NS (100 * NSEC_PER_MSEC)           /* until the server answers */
+#define STREAMING_LOOK_NS (300 * NSEC_PER_MSEC) /* until the receiver receives */
+#define SETTLED_LOOK_NS (30 * NSEC_PER_SEC)     /* for a gap in what it received */
+#define RETRY_NS (5 * NSEC_PER_SEC)             /* a receiver that ended, a backup that failed */
+
+struct Backups {
+        Keeper *keeper;
+        Strmap guards;          /* service → Guard */
+        int cancel_fd;          /* readable once work shall give up */
+        unsigned busy;          /* pieces of work on the pool */
+};
+
+/* One running database under protection. */
+typedef struct Guard {
+        Backups *backups;
+        char *service, *id;     /* id: of the container */
+        unsigned run;           /* the unit's, when this began */
+        LoopTimer *timer;
+        int receiver_fd;        /* a pidfd; -1: none */
+        LoopIo *receiver_io;
+        pid_t receiver_pid;
+        bool starting, backing_up;
+} Guard;
+
+static void guard_free(void *pointer)
+{
+        Guard *guard = pointer;
+
+        loop_timer_remove(guard->timer);
+        loop_io_remove(guard->receiver_io);
+        fs_close(guard->receiver_fd);
+        free(guard->service);
+        free(guard->id);
+        free(guard);
+}
+
+Backups *backups_create(Keeper *keeper)
+{
+        Backups *backups = xnew(Backups);
+
+        backups->keeper = keeper;
+        backups->guards.free_value = guard_free;
+        backups->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        return backups;
+}
+
+void backups_free(Backups *backups)
+{
+        if (!backups)
+                return;
+        strmap_done(&backups->guards);
+        fs_close(backups->cancel_fd);
+        free(backups);
+}
+
+bool backups_are_busy(const Keeper *keeper)
+{
+        return keeper->backups && keeper->backups->busy > 0;
+}
+
+/* ---- what is wanted ---- */
+
+/* x-berth's word for the service, else the project's, else on. A project whose model is not known is left alone. */
+static bool is_wanted(const Keeper *keeper, const char *service)
+{
+        const json_t *services = json_object_get(keeper->state.model, "services");
+        const json_t *places[] = { json_object_get(json_object_get(services, service), "x-berth"),
+                                   json_object_get(keeper->state.model, "x-berth") };
+
+        if (!json_object_get(services, service))
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+                const json_t *word = json_object_get(places[i], "backup");
+                if (json_is_boolean(word))
+                        return json_is_true(word);
+                if (json_is_string(word))
+                        return !streq(json_string_value(word), "off");
+        }
+        return true;
+}
+
+static Unit *unit_of(const Guard *guard)
+{
+        Unit *unit = watch_find(guard->backups->keeper, guard->id);
+
+        return unit && unit->run == guard->run && unit->state == CONTAINER_RUNNING ? unit : NULL;
+}
+
+static bool wants_guard(const Keeper *keeper, const Unit *unit)
+{
+        return unit->state == CONTAINER_RUNNING && unit->postmaster_path && !unit->oneoff && unit->number <= 1 &&
+               is_wanted(keeper, unit->service);
+}
+
+/* ---- the receiver ---- */
+
+static void look(void *context);
+
+static void look_later(Guard *guard, int64_t delay_ns)
+{
+        Loop *loop = guard->backups->keeper->parts.loop;
+
+        guard->timer = loop_timer_remove(guard->timer);
+        guard->timer = loop_add_timer(loop, loop_now_ns(loop) + delay_ns, look, guard);
+}
+
+static void on_receiver_end(void *context, int fd, uint32_t events)
+{
+        Guard *guard = context;
+
+        guard->receiver_io = loop_io_remove(guard->receiver_io);
+        guard->receiver_fd = fs_close(guard->receiver_fd);
+        if (unit_of(guard)) {
+                log_warning("the receiver of %s has ended: it is started again", guard->service);
+                look_later(guard, RETRY_NS);
+        }
+}
+
+static void take_receiver(Guard *guard, ReceiverStart *start)
+{
+        Keeper *keeper = guard->backups->keeper;
+
+        guard->receiver_fd = TAKE_FD(start->pidfd);
+        guard->receiver_pid = start->pid;
+        if (guard->receiver_fd >= 0 && loop_add_io(keeper->parts.loop, guard->receiver_fd, EPOLLIN, on_receiver_end, guard,
+                                                   &guard->receiver_io, NULL) < 0)
+                log_warning("the receiver of %s cannot be watched", guard->service);
+        look_later(guard, guard->receiver_fd >= 0 ? STREAMING_LOOK_NS : RETRY_NS);
+}
+
+static Guard *find_guard(Backups *backups, const char *service, const char *id)
+{
+        Guard *guard = strmap_get(&backups->guards, service);
+
+        return guard && streq(guard->id, id) ? guard : NULL;
+}
+
+static void receiver_started(void *context, int result, Error *error)
+{
+        ReceiverStart *start = context;
+        Backups *backups = start->keeper->backups;
+        Guard *guard = find_guard(backups, start->service, start->id);
+
+        backups->busy--;
+        if (guard) {
+                guard->starting = false;
+                if (result < 0) {
+                        log_failure(LOG_LEVEL_WARNING, error, "start the receiver of %s", guard->service);
+                        look_later(guard, RETRY_NS);
+                } else {
+                        take_receiver(guard, start);
+                }
+        }
+        receiver_start_free(start);
+        keeper_check_idle(backups->keeper);
+}
+
+static void start_receiver(Guard *guard)
+{
+        Keeper *keeper = guard->backups->keeper;
+
+        guard->starting = true;
+        guard->backups->busy++;
+        thread_pool_post(keeper->parts.pool, receiver_start_work, receiver_started,
+                         receiver_start_create(keeper, guard->service, guard->id));
+}
+
+/* ---- base backups ---- */
+
+typedef struct BackupCall {
+        BackupTask *task;
+        BackupDone done;
+        void *context;
+} BackupCall;
+
+static int backup_call_work(void *context, Error **err)
+{
+        return backup_task_work(((BackupCall *)context)->task, err);
+}
+
+static void backup_ended(void *context, int result, Error *error)
+{
+        BackupCall *call = context;
+        BackupTask *task = call->task;
+        Backups *backups = task->keeper->backups;
+        Guard *guard = find_guard(backups, task->service, task->id);
+
+        backups->busy--;
+        if (guard) {
+                guard->backing_up = false;
+                look_later(guard, result < 0 ? RETRY_NS : SETTLED_LOOK_NS);
+        }
+        if (result < 0)
+                log_failure(LOG_LEVEL_WARNING, error, "backup of %s", task->service);
+        else
+                log_info("backup %s of %s is complete", json_get_string(task->result, "id", ""), task->service);
+        if (call->done)
+                call->done(call->context, task->service, task->result, result < 0 ? error : NULL);
+        backup_task_free(task);
+        free(call);
+        keeper_check_idle(backups->keeper);
+}
+
+static void begin_backup(Guard *guard, bool first, BackupDone done, void *context)
+{
+        Keeper *keeper = guard->backups->keeper;
+        BackupCall *call = xnew(BackupCall);
+
+        *call = (BackupCall){ backup_task_create(keeper, guard->service, guard->id, guard->backups->cancel_fd, first), done,
+                              context };
+        guard->backing_up = true;
+        guard->backups->busy++;
+        log_info("backup of %s begins", guard->service);
+        thread_pool_post(keeper->parts.pool, backup_call_work, backup_ended, call);
+}
+
+int backups_begin(Keeper *keeper, const char *service, BackupDone done, void *context, Error **err)
+{
+        Guard *guard = keeper->backups ? strmap_get(&keeper->backups->guards, service) : NULL;
+
+        if (!guard || !unit_of(guard))
+                return error_set(err, ERROR_NOT_FOUND, "service \"%s\": no database runs that is backed up", service);
+        if (guard->backing_up)
+                return error_set(err, ERROR_CONFLICT, "service \"%s\": a backup is at work", service);
+        begin_backup(guard, false, done, context);
+        return 0;
+}
+
+/* ---- one database ---- */
+
+static void look(void *context)
+{
+        Guard *guard = context;
+        Unit *unit = unit_of(guard);
+
+        guard->timer = NULL;
+        if (!unit || guard->starting || guard->backing_up)
+                return;
+        if (guard->receiver_fd < 0) {
+                if (readiness_reached(unit->postmaster_path))
+                        start_receiver(guard);
+                else
+                        look_later(guard, LOOK_NS);
+                return;
+        }
+        switch (receiver_look(guard->backups->keeper, guard->service)) {
+        case RECEIVER_WAITS:
+                look_later(guard, STREAMING_LOOK_NS);
+                break;
+        case RECEIVER_NEEDS_BACKUP:
+                begin_backup(guard, true, NULL, NULL);
+                break;
+        case RECEIVER_IS_WELL:
+                look_later(guard, SETTLED_LOOK_NS);
+                break;
+        }
+}
+
+static void add_guard(Backups *backups, const Unit *unit)
+{
+        Guard *guard = xnew(Guard);
+
+        *guard = (Guard){ .backups = backups,
+                          .service = xstrdup(unit->service),
+                          .id = xstrdup(unit->id),
+                          .run = unit->run,
+                          .receiver_fd = -1 };
+        strmap_set(&backups->guards, unit->service, guard);
+        look_later(guard, LOOK_NS);
+}
+
+static void drop_unwanted(Keeper *keeper)
+{
+        Strmap *guards = &keeper->backups->guards;
+
+        for (size_t i = guards->length; i-- > 0;) {
+                Guard *guard = guards->entries[i].value;
+                Unit *unit = unit_of(guard);
+
+                if (unit && wants_guard(keeper, unit))
+                        continue;
+                /* One whose server has ended ends by itself; one that is not wanted any more is told. */
+                if (unit && guard->receiver_fd >= 0)
+                        kill(guard->receiver_pid, SIGTERM);
+                strmap_remove(guards, guard->service);
+        }
+}
+
+void backups_update(Keeper *keeper)
+{
+        if (!keeper->backups)
+                return;
+        if (keeper->quitting) {
+                eventfd_write(keeper->backups->cancel_fd, 1);
+                return;
+        }
+        drop_unwanted(keeper);
+        STRMAP_FOREACH(entry, &keeper->units) {
+                const Unit *unit = entry->value;
+                if (wants_guard(keeper, unit) && !strmap_has(&keeper->backups->guards, unit->service))
+                        add_guard(keeper->backups, unit);
+        }
+}
