@@ -12,6 +12,13 @@ static bool check_duration(const char *text)
         return parse_duration(text, &value) && value >= 0;
 }
 
+static bool check_size(const char *text)
+{
+        int64_t value;
+
+        return parse_size(text, &value) && value > 0;
+}
+
 static bool check_identifier(const char *text)
 {
         return *text;
@@ -66,11 +73,18 @@ static const Schema seed = {
         .expected = "a folder",
         .keys = KEYS({ "path", &text }, { "service", &text }, { "command", &command }),
 };
+static const Schema size = { .types = T_STRING, .check = check_size, .expected = "a size like 64m" };
+static const Schema backup = {
+        .types = T_BOOL | T_STRING | T_MAP,
+        .words = WORDS("on", "off"),
+        .keys = KEYS({ "max_rate", &size }),
+};
 
 const Schema schema_x_berth_top = {
         .types = T_NULL | T_MAP,
         .keys = KEYS({ "images", &images }, { "template", &on_off }, { "migrations", &migrations }, { "seed", &seed },
                      { "tls", &tls }, { "access", &access }, { "roles", &roles }, { "secrets", &secrets },
+                     { "backup", &backup },
                      { "silence", &silence }),
 };
 
@@ -78,5 +92,5 @@ const Schema schema_x_berth_service = {
         .types = T_NULL | T_MAP,
         .keys = KEYS({ "postgres", &flag }, { "images", &images }, { "template", &on_off },
                      { "migrations", &migrations }, { "seed", &seed }, { "tls", &tls }, { "access", &access },
-                     { "roles", &roles }, { "silence", &silence }),
+                     { "roles", &roles }, { "backup", &backup }, { "silence", &silence }),
 };

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "base/process.h"
 #include "base/strv.h"
 #include "operate/target.h"
@@ -21,6 +22,22 @@
 #define STATE_FORMAT 1
 #define START_TIMEOUT_MS 10000
 #define MAX_RATE_KIB (64 * 1024)
+
+const json_t *backup_setting(const Keeper *keeper, const char *service, const char *key)
+{
+        const json_t *services = json_object_get(keeper->state.model, "services");
+        const json_t *places[] = { json_object_get(json_object_get(services, service), "x-berth"),
+                                   json_object_get(keeper->state.model, "x-berth") };
+
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+                const json_t *word = json_object_get(places[i], "backup");
+                if (word && key)
+                        word = json_object_get(word, key);
+                if (word)
+                        return word;
+        }
+        return NULL;
+}
 
 /* ---- receivers ---- */
 
@@ -165,9 +182,13 @@ ReceiverLook receiver_look(const Keeper *keeper, const char *service)
 
 BackupTask *backup_task_create(Keeper *keeper, const char *service, const char *id, int cancel_fd, bool first)
 {
+        const char *rate = json_string_value(backup_setting(keeper, service, "max_rate"));
         BackupTask *task = xnew(BackupTask);
+        int64_t bytes = 0;
 
-        *task = (BackupTask){ keeper, xstrdup(service), xstrdup(id), cancel_fd, first, NULL };
+        *task = (BackupTask){ keeper, xstrdup(service), xstrdup(id), cancel_fd, first, MAX_RATE_KIB, NULL };
+        if (rate && parse_size(rate, &bytes)) /* what the server accepts */
+                task->max_rate_kib = MIN(MAX(bytes / 1024, (int64_t)32), (int64_t)1024 * 1024);
         return task;
 }
 
@@ -198,9 +219,9 @@ int backup_task_work(BackupTask *task, Error **err)
 
         if (r < 0)
                 return r;
-        params = json_pack("{s:s, s:s, s:o, s:b, s:b, s:i}", "project", task->keeper->project, "service", task->service,
+        params = json_pack("{s:s, s:s, s:o, s:b, s:b, s:I}", "project", task->keeper->project, "service", task->service,
                            "target", database_target_to_json(info), "gentle", 1, "spread", !task->first, "max_rate_kib",
-                           MAX_RATE_KIB);
+                           (json_int_t)task->max_rate_kib);
         run.params = params;
         return worker_run(parts->layout, &run, &task->result, err);
 }

@@ -6,6 +6,9 @@
 
 #include "keeper/keeper.h"
 
+/* x-berth.backup of the service, else of the project; or, with key, that member of it. Borrowed; NULL: not said. */
+const json_t *backup_setting(const Keeper *keeper, const char *service, const char *key);
+
 typedef struct ReceiverStart {
         Keeper *keeper;
         char *service, *id;
@@ -32,6 +35,7 @@ typedef struct BackupTask {
         char *service, *id;
         int cancel_fd;
         bool first;             /* at once: no spread checkpoint */
+        int64_t max_rate_kib;
         json_t *result;
 } BackupTask;
 

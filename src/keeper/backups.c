@@ -79,19 +79,11 @@ bool backups_are_busy(const Keeper *keeper)
 static bool is_wanted(const Keeper *keeper, const char *service)
 {
         const json_t *services = json_object_get(keeper->state.model, "services");
-        const json_t *places[] = { json_object_get(json_object_get(services, service), "x-berth"),
-                                   json_object_get(keeper->state.model, "x-berth") };
+        const json_t *word = backup_setting(keeper, service, NULL);
 
-        if (!json_object_get(services, service))
+        if (!json_object_get(services, service) || json_is_false(word))
                 return false;
-        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-                const json_t *word = json_object_get(places[i], "backup");
-                if (json_is_boolean(word))
-                        return json_is_true(word);
-                if (json_is_string(word))
-                        return !streq(json_string_value(word), "off");
-        }
-        return true;
+        return !json_is_string(word) || !streq(json_string_value(word), "off");
 }
 
 static Unit *unit_of(const Guard *guard)

@@ -28,6 +28,7 @@ class Berth:
         # Not the caller's: its variables would be seen by interpolation.
         self.environment = {name: os.environ[name] for name in ("PATH", "TERM", "TZ") if name in os.environ}
         self.environment.update(BERTH_DATA_DIR=str(self.data), BERTH_RUN_DIR=str(self.run), BERTH_CONFIG_DIR=str(self.config),
+                                BERTH_BACKUP="off",  # tests of backups take it away
                                 HOME=str(self.root), LANG="C.UTF-8", **(environment or {}))
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if name in os.environ:  # what runs in the background has nobody to tell: it writes a file, see clean
