@@ -10,7 +10,12 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "repository/storage_sealed.h"
 #include "state/document.h"
+
+#define DESCRIPTION       "repository.json"
+#define DESCRIPTION_LIMIT (1u << 20)
+#define CIPHER            "aes-256-gcm"
 
 void repository_free(Repository *repository)
 {
@@ -23,14 +28,19 @@ void repository_free(Repository *repository)
         free(repository);
 }
 
+static json_t *describe(const char *project, const char *service, uint64_t system_identifier, uint32_t chunk_bytes)
+{
+        _cleanup_free_ char *number = xasprintf("%" PRIu64, system_identifier);
+
+        return json_pack("{s:s, s:s, s:s, s:i, s:I}", "system_identifier", number, "project", project, "service", service,
+                         "chunk_bytes", (int)chunk_bytes, "created_ns", (json_int_t)clock_realtime_ns());
+}
+
 static int write_description(const char *path, const char *project, const char *service, uint64_t system_identifier,
                              Error **err)
 {
-        _cleanup_free_ char *file = path_join(path, "repository.json"), *parent = path_dirname(path);
-        _cleanup_free_ char *number = xasprintf("%" PRIu64, system_identifier);
-        _cleanup_json_ json_t *document =
-                json_pack("{s:s, s:s, s:s, s:i, s:I}", "system_identifier", number, "project", project, "service", service,
-                          "chunk_bytes", REPOSITORY_CHUNK_BYTES, "created_ns", (json_int_t)clock_realtime_ns());
+        _cleanup_free_ char *file = path_join(path, DESCRIPTION), *parent = path_dirname(path);
+        _cleanup_json_ json_t *document = describe(project, service, system_identifier, REPOSITORY_CHUNK_BYTES);
         int r = fs_make_directories(path, 0700, err);
 
         if (r == 0)
@@ -62,31 +72,89 @@ int repository_create(const char *folder, const char *project, const char *servi
         return 0;
 }
 
+static int read_description(const json_t *document, const char *file, Repository *ret, Error **err)
+{
+        const char *number = json_get_string(document, "system_identifier", "");
+        int64_t chunk_bytes = json_get_int(document, "chunk_bytes", 0);
+
+        if (sscanf(number, "%" SCNu64, &ret->system_identifier) != 1 || chunk_bytes < 8192 || chunk_bytes > 16 << 20 ||
+            chunk_bytes % 8192)
+                return error_set(err, ERROR_CORRUPT, "\"%s\" does not describe a repository", file);
+        ret->chunk_bytes = (uint32_t)chunk_bytes;
+        ret->project = xstrdup(json_get_string(document, "project", ""));
+        ret->service = xstrdup(json_get_string(document, "service", ""));
+        return 0;
+}
+
 int repository_open(const char *path, Repository **ret, Error **err)
 {
-        _cleanup_free_ char *file = path_join(path, "repository.json");
+        _cleanup_free_ char *file = path_join(path, DESCRIPTION);
         _cleanup_(repository_freep) Repository *repository = xnew(Repository);
         _cleanup_json_ json_t *document = NULL;
-        const char *number;
-        int64_t chunk_bytes;
         int r = document_load(file, REPOSITORY_FORMAT, &document, err);
 
+        if (r == 0)
+                r = read_description(document, file, repository, err);
+        if (r == 0)
+                r = storage_folder_create(path, &repository->storage, err);
         if (r < 0)
                 return r;
-        number = json_get_string(document, "system_identifier", "");
-        chunk_bytes = json_get_int(document, "chunk_bytes", 0);
-        if (sscanf(number, "%" SCNu64, &repository->system_identifier) != 1 || chunk_bytes < 8192 ||
-            chunk_bytes > 16 << 20 || chunk_bytes % 8192)
-                return error_set(err, ERROR_CORRUPT, "\"%s\" does not describe a repository", file);
-        repository->chunk_bytes = (uint32_t)chunk_bytes;
-        repository->project = xstrdup(json_get_string(document, "project", ""));
-        repository->service = xstrdup(json_get_string(document, "service", ""));
         repository->path = xstrdup(path);
-        r = storage_folder_create(path, &repository->storage, err);
-        if (r < 0)
-                return r;
         *ret = TAKE_PTR(repository);
         return 0;
+}
+
+/* ---- elsewhere ---- */
+
+static int needs_key(const json_t *encryption, const BackupKey *key, Error **err)
+{
+        const char *id = json_get_string(encryption, "key", ""), *name = json_get_string(encryption, "key_name", "");
+        int r;
+
+        if (!streq(json_get_string(encryption, "cipher", ""), CIPHER))
+                return error_set(err, ERROR_UNSUPPORTED, "the repository is encrypted in a way that this version does not know");
+        if (key && streq(key->id_text, id))
+                return 0;
+        if (!key)
+                r = error_set(err, ERROR_DENIED, "the repository is encrypted with the key %s (\"%s\"), and no key was given", id,
+                              name);
+        else
+                r = error_set(err, ERROR_DENIED, "the repository is encrypted with the key %s (\"%s\"), this is the key %s (\"%s\")",
+                              id, name, key->id_text, key->name);
+        return error_hint(err, r, "Nothing is damaged: give the key file whose id is %s.", id);
+}
+
+int repository_open_elsewhere(Storage *storage, const BackupKey *key, Repository **ret, Error **err)
+{
+        _cleanup_(repository_freep) Repository *repository = xnew(Repository);
+        _cleanup_json_ json_t *document = NULL;
+        const json_t *encryption;
+        int r;
+
+        repository->storage = storage;
+        r = storage_get_document(storage, DESCRIPTION, REPOSITORY_FORMAT, DESCRIPTION_LIMIT, &document, err);
+        if (r == 0)
+                r = read_description(document, DESCRIPTION, repository, err);
+        encryption = json_object_get(document, "encryption");
+        if (r == 0 && encryption)
+                r = needs_key(encryption, key, err);
+        if (r < 0)
+                return r;
+        if (encryption)
+                repository->storage = storage_sealed_create(storage, key);
+        *ret = TAKE_PTR(repository);
+        return 0;
+}
+
+int repository_begin_elsewhere(Storage *storage, const BackupKey *key, const Repository *repository, Error **err)
+{
+        _cleanup_json_ json_t *document = describe(repository->project, repository->service, repository->system_identifier,
+                                                   repository->chunk_bytes);
+
+        if (key)
+                json_object_set_new(document, "encryption",
+                                    json_pack("{s:s, s:s, s:s}", "cipher", CIPHER, "key", key->id_text, "key_name", key->name));
+        return storage_put_document(storage, DESCRIPTION, REPOSITORY_FORMAT, document, err);
 }
 
 int repository_lock(const Repository *repository, int *ret_fd, Error **err)

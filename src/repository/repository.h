@@ -13,6 +13,7 @@
 #ifndef BERTH_REPOSITORY_REPOSITORY_H
 #define BERTH_REPOSITORY_REPOSITORY_H
 
+#include "repository/key.h"
 #include "repository/storage.h"
 
 #define REPOSITORY_FORMAT 1
@@ -20,7 +21,7 @@
 
 typedef struct Repository {
         Storage *storage;       /* owned */
-        char *path;             /* its folder on this machine, for the lock and for partial segments */
+        char *path;             /* its folder on this machine, for the lock and for partial segments; NULL: it lies elsewhere */
         char *project, *service;
         uint64_t system_identifier;
         uint32_t chunk_bytes;
@@ -32,6 +33,12 @@ int repository_create(const char *folder, const char *project, const char *servi
                       Repository **ret, Error **err);
 /* An existing one, by its own folder. ERROR_NOT_FOUND; ERROR_UNSUPPORTED where a newer Berth wrote it. */
 int repository_open(const char *path, Repository **ret, Error **err);
+/* A copy that lies elsewhere, by its storage, which is taken also on failure. key, which is borrowed for the repository's
+ * life, opens it where it is encrypted (NULL: none): ERROR_DENIED where it is another, or none and one is needed.
+ * ERROR_NOT_FOUND where there is no repository. */
+int repository_open_elsewhere(Storage *storage, const BackupKey *key, Repository **ret, Error **err);
+/* Begins such a copy of repository; encrypted where there is a key. The description is all that is readable then. */
+int repository_begin_elsewhere(Storage *storage, const BackupKey *key, const Repository *repository, Error **err);
 void repository_free(Repository *repository);
 DEFINE_CLEANUP(Repository, repository_free);
 
