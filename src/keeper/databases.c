@@ -3,6 +3,7 @@
 #include "base/strv.h"
 #include "keeper/prepare.h"
 #include "operate/guards.h"
+#include "operate/job_guards.h"
 #include "operate/template.h"
 #include "state/document.h"
 
@@ -39,6 +40,18 @@ static char **silenced_guards(const Preparation *preparation, const char *servic
         return silenced;
 }
 
+/* Of a service whose container is made: what its dependencies and its command leave out. */
+static void guard_jobs(Preparation *preparation, const PlanAction *action)
+{
+        const Service *service = project_find_service(preparation->project, action->service);
+        _cleanup_strv_ char **silenced = silenced_guards(preparation, action->service);
+        _cleanup_guard_findings_ GuardFindings findings = { 0 };
+
+        if (service)
+                job_guards_check(preparation->project, service, silenced, &findings);
+        guards_add_warnings(action->service, &findings, &preparation->plan->warnings);
+}
+
 int preparation_guard(Preparation *preparation, Error **err)
 {
         bool dry_run = json_get_bool(preparation->params, "dry_run", false);
@@ -49,7 +62,10 @@ int preparation_guard(Preparation *preparation, Error **err)
                 _cleanup_strv_ char **silenced = NULL;
                 int r;
 
-                if (action->verb != PLAN_CONTAINER_CREATE || action->oneoff || !image || !spec_is_database(action->spec))
+                if (action->verb != PLAN_CONTAINER_CREATE || action->oneoff || !image)
+                        continue;
+                guard_jobs(preparation, action);
+                if (!spec_is_database(action->spec))
                         continue;
                 silenced = silenced_guards(preparation, action->service);
                 r = guards_run(preparation->parts.layout, preparation->parts.engine, image, action->spec, silenced,

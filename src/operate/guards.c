@@ -201,17 +201,22 @@ static void remember(const Layout *layout, const Gathering *gathering)
         document_save(gathering->memory_path, MEMORY_FORMAT, memory, NULL);
 }
 
+void guards_add_warnings(const char *service, const GuardFindings *findings, char ***warnings)
+{
+        VECTOR_FOREACH(finding, findings)
+                if (!finding->is_error)
+                        strv_addf(warnings, "service \"%s\": %s [%s]%s%s", service, finding->message, finding->id,
+                                  finding->hint ? "\n  " : "", finding->hint ? finding->hint : "");
+}
+
 static int report(const ContainerSpec *spec, const GuardFindings *findings, char ***warnings, Error **err)
 {
-        for (size_t i = 0; i < findings->length; i++) {
-                const GuardFinding *finding = &findings->items[i];
+        guards_add_warnings(spec->service, findings, warnings);
+        VECTOR_FOREACH(finding, findings) {
                 int r;
 
-                if (!finding->is_error) {
-                        strv_addf(warnings, "service \"%s\": %s [%s]%s%s", spec->service, finding->message, finding->id,
-                                  finding->hint ? "\n  " : "", finding->hint ? finding->hint : "");
+                if (!finding->is_error)
                         continue;
-                }
                 r = error_set(err, ERROR_CONFLICT, "service \"%s\": %s [%s]", spec->service, finding->message,
                               finding->id);
                 return error_hint(err, r, "%s", finding->hint ? finding->hint : "");

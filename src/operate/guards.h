@@ -4,6 +4,7 @@
 #define BERTH_OPERATE_GUARDS_H
 
 #include "engine/engine.h"
+#include "postgres/guard.h"
 #include "state/layout.h"
 
 /* Before a container of a database is made. Warnings are appended to *warnings (a strv); the first error is *err, with
@@ -11,5 +12,8 @@
  * password are remembered, for later comparison, in <data>/databases/<volume>.json. */
 int guards_run(const Layout *layout, Engine *engine, const Image *image, const ContainerSpec *spec,
                char *const *silenced, bool dry_run, char ***warnings, Error **err);
+
+/* The warnings among findings, as lines for people. */
+void guards_add_warnings(const char *service, const GuardFindings *findings, char ***warnings);
 
 #endif

@@ -15,7 +15,8 @@
 
 /* Of the guides and of everyone's first try. */
 static const char *const known_passwords[] = {
-        "AutoDeploy123", "backstage_secret", "postgres",   "password", "secret", "admin", "example",
+        "AutoDeploy123", "backstage_secret", "your_strong_password", "dev123", "staging-secret-from-vault",
+        "postgres",      "password",         "secret",  "admin",  "example",
         "changeme",      "mysecretpassword", "123456",     "12345678", "qwerty", "root",  "test",
         "pass",          "postgrespw",       "supersecret", "your_strong_password",
         "your_password", "password123",      "changeit",    "letmein",  "hunter2",  "pgpassword", "admin123",
@@ -307,7 +308,7 @@ const char *const *guard_identifiers(void)
                 "major-version", "collation-version", "libc", "data-layout", "no-volume", "unfinished-first-start",
                 "half-initialised", "user-drift", "database-drift", "password-drift", "password-file", "empty-password",
                 "known-password", "short-password", "trust-published", "published-to-all", "stop-grace", "shm-size",
-                "listen-addresses", "key-owner", NULL,
+                "listen-addresses", "key-owner", "job-not-awaited", "job-without-verb", NULL,
         };
 
         return identifiers;

@@ -138,6 +138,37 @@ def test_oullin_password_that_is_no_url(case, images):
     assert project.ps("-a")["oullin_db_migrate"]["ExitCode"] != 0
     assert not any(row["Service"] == "api" and row["State"] == "running" for row in project.ps("-a").values())
     assert result.returncode != 0
+    assert "the password in the database URL holds characters that must be percent-encoded there" in project("logs", "db-migrate").stdout
+
+
+def test_oullin_by_x_berth(case, images):
+    """The same files, without the guide's job and its script: `up` migrates, whatever the password holds."""
+    project = case("oullin", {"CASE_PASSWORD": "p@ss/w:rd%42"})
+    images("postgres:16-alpine")
+    project.write("berth.yml", """
+        services:
+          api-db:
+            x-berth: {migrations: {path: database/migrations, on_up: true}}
+          db-migrate:
+            profiles: [by-hand]
+          api:
+            depends_on: !override {api-db: {condition: service_healthy}}
+        """)
+    project.options = (*OULLIN, "-f", "berth.yml")
+    login = dict(port=5432, user="oullin", password="p@ss/w:rd%42", name="oullin_db")
+    secured(project, "oullin_db", "api", "posts,schema_migrations,users", login)
+    assert database.query("select version, dirty from schema_migrations", **login) == [(3, False)]
+    assert "\n3/d add_slug (" in project("db:rollback").stderr
+    assert "Migration api-db/3_add_slug  Applied" in project("up", "-d").stderr
+
+
+def test_what_oullin_gets_wrong_is_told(case, images):
+    project = case("oullin")
+    images("postgres:16-alpine", "migrate/migrate:v4.18.3")
+    project.write("api.yml", "services: {api: {image: 'postgres:16-alpine', entrypoint: [sleep, '1']}}")
+    project.options = ("-f", "docker-compose.yml", "-f", "api.yml")
+    told = project("up", "--dry-run").stderr
+    assert "[job-without-verb]" in told and "[job-not-awaited]" in told and "[key-owner]" in told
 
 
 def test_backstage_database(case, images):

@@ -1,4 +1,6 @@
 """Guards of databases: what would put data at risk is refused before anything starts."""
+import re
+
 import pytest
 
 from support.entrypoint import MAJORS
@@ -85,3 +87,58 @@ def test_warnings_and_silence(project, free_port):
     quiet = project(compose(extra=ports, password="secret", x_berth=", silence: [published-to-all]"), name="quiet")
     told = quiet("up", "-d", "--no-start")
     assert "[published-to-all]" not in told.stderr and "[known-password]" in told.stderr
+
+
+def warned(project, text, name="warned"):
+    """Identifiers in the warnings of a plan."""
+    told = project(text, name=name)("up", "--dry-run", check=False)
+    return set(re.findall(r" \[([a-z-]+)\]$", told.stderr, re.M)), told.stderr
+
+
+@pytest.mark.parametrize("extra,password,expected", [
+    ("    stop_grace_period: 10s", PASSWORD, {"stop-grace"}),
+    ("    shm_size: 64mb", PASSWORD, {"shm-size"}),
+    ("    ports: ['127.0.0.1::5432']", "short1", {"short-password"}),
+    ("", "AutoDeploy123", {"known-password"}),
+    ("", "your_strong_password", {"known-password"}),
+    ("", PASSWORD, set()),
+])
+def test_findings_of_a_service(project, extra, password, expected):
+    assert warned(project, compose(extra=extra, password=password))[0] == expected
+
+
+def test_key_that_a_start_command_gives_away(project):
+    text = compose(extra="    command: sh -c \"chown postgres:postgres /etc/ssl/server.key && exec docker-entrypoint.sh postgres\"")
+    text = text.replace(f'"data:{DATA}"', f'"data:{DATA}", "./server.key:/etc/ssl/server.key"')
+    deployment = project(text, name="key", files={"server.key": "key"})
+    assert "[key-owner]" in deployment("up", "--dry-run").stderr
+
+
+JOBS = """
+services:
+  migrations:
+    image: migrate/migrate:v4.18.3
+    restart: "no"
+    COMMAND
+  app:
+    image: IMAGE
+    entrypoint: [sleep, "1"]
+    depends_on: DEPENDS
+    x-berth: {images: host, postgres: false, silence: [SILENCE]}
+""".replace("IMAGE", f"postgres:{MAJOR}")
+
+
+@pytest.mark.parametrize("command,depends,silence,expected", [
+    ('command: ""', "[migrations]", "", {"job-not-awaited", "job-without-verb"}),
+    ('entrypoint: /run.sh\n    command: ""', "{migrations: {condition: service_started}}", "", {"job-not-awaited", "job-without-verb"}),
+    ("command: [-path, /m, -database, 'postgres://h/d', up]", "[migrations]", "job-not-awaited", set()),
+    ("entrypoint: [sh, -c, migrate -path /m up]", "{migrations: {condition: service_completed_successfully}}", "", set()),
+    ("entrypoint: /run.sh\n    command: [production]", "{migrations: {condition: service_completed_successfully}}", "", set()),
+])
+def test_jobs(project, command, depends, silence, expected):
+    text = JOBS.replace("COMMAND", command).replace("DEPENDS", depends).replace("SILENCE", silence)
+    found, told = warned(project, text, "jobs")
+    assert found == expected, told
+    if "job-not-awaited" in expected:
+        assert 'service "app": it does not wait for the end of "migrations"' in told
+        assert "depends_on: {migrations: {condition: service_completed_successfully}}" in told
