@@ -126,6 +126,7 @@ FAILURES = [
      "duplicate key value violates unique constraint \"a_pkey\", Key (n)=(1) already exists. in line 4: INSERT INTO a", "4:1", False),
     ("CRLF and letters", "SELECT 'äöü';\r\nSELECT 'ä', nope;\r\n", 'column "nope" does not exist (column 13) in line 2', "2:13", False),
     ("meta-command", "\\connect other\nSELECT 1;", 'syntax error at or near "\\"', "1:1", False),
+    ("meta-command in the middle", "CREATE TABLE a ();\n\\i other.sql\n", 'syntax error at or near "\\"', "2:1", False),
     ("own transaction", "BEGIN;\nCREATE TABLE a ();\nCOMMIT;\nSELECT 1/0;", "division by zero in line 4: SELECT 1/0", "4:1", True),
     ("open transaction", "BEGIN;\nCREATE TABLE a ();\n", "begins a transaction and does not end it", None, False),
     ("copy", "CREATE TABLE a (n int);\nCOPY a FROM STDIN;\n1\n\\.\n", "in line", None, False),
@@ -142,6 +143,10 @@ def test_failing_migration(database, text, message, place, remains):
     assert status == 1 and out.startswith("error: migration failed: ") and message in out, out
     if place:
         assert f"{database.folder}/1_a.up.sql:{place}\n" in out, out
+    if "\\" in message:
+        assert "hint: Commands of psql that begin with a backslash are not SQL" in out
+    if "transaction block" in message:
+        assert "hint: Such a statement must be alone in its file" in out
     assert database.version() == "1 dirty"
     assert database.value("SELECT count(*) FROM pg_class WHERE relname IN ('a', 'b')") == ("1" if remains else "0")
     for command in ("up", "down 1", "goto 2"):
@@ -162,6 +167,17 @@ def test_texts_that_work(database):
     assert database("up") == (0, "1/u bom (T)\n2/u empty (T)\n3/u function (T)\n4/u index (T)\n6/u <empty> (T)\n7/u large (T)\n")
     assert database.value("SELECT string_agg(left(s, 3), ' ') FROM t") == "bom f1 xxx"
     assert database("goto", "4") == (0, "7/d <empty> (T)\n6/d half (T)\n")
+
+
+def test_files_of_50_megabytes(database):
+    """One whose statement is as large, and one whose only statement comes after as many comments and is wrong."""
+    database.file("1_value.up.sql", b"CREATE TABLE large AS SELECT '" + b"x" * 50_000_000 + b"'::text AS t;\r\n")
+    lines = 50_000_000 // 100
+    database.file("2_late.up.sql", (b"-- " + b"c" * 96 + b"\n") * lines + "SELECT 'ä', nope;\n".encode())
+    status, out = database("up", timeout=300)
+    assert status == 1 and out.startswith("1/u value (T)\nerror: migration failed: column \"nope\" does not exist (column 13)"), out[:300]
+    assert f"{database.folder}/2_late.up.sql:{lines + 1}:13\n" in out and len(out) < 1000
+    assert database.value("SELECT length(t) FROM large") == "50000000"
 
 
 def test_duplicate_and_empty(database):

@@ -93,6 +93,17 @@ def test_who_may_not_make_the_table_does_without(database):
         database.value("DROP OWNED BY plain; DROP ROLE plain")
 
 
+def test_two_first_ones_at_once(database):
+    """Two state tables, so two locks: both make the history's table, or find it made."""
+    write(database, 1)
+    database.file("1_m1.up.sql", "SELECT 1;")
+    both = [subprocess.Popen(database.command("-history", "up", url=database.url(x_migrations_table=table)), stderr=subprocess.PIPE, text=True)
+            for table in ("one", "two")]
+    outputs = [process.communicate(timeout=60)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert int(database.value("SELECT count(*) FROM berth.migrations")) == 2
+
+
 def test_json(database):
     write(database, 1)
     database.file("2_bad.up.sql", "SELECT 1;\nSELECT \"no\\pe\";")
