@@ -59,7 +59,7 @@ static bool will_restart(const Attached *container, const ContainerInfo *info)
 {
         const char *policy = info->spec && info->spec->restart ? info->spec->restart : "no";
 
-        if (info->manually_stopped || info->state == CONTAINER_DEAD)
+        if (container_was_told_to_stop(info) || info->state == CONTAINER_DEAD)
                 return false;
         if (startswith(policy, "on-failure")) {
                 const char *limit = strchr(policy, ':');

@@ -155,7 +155,7 @@ bool plan_may_come_back(const ContainerInfo *container)
 {
         RestartPolicy policy;
 
-        return container->state == CONTAINER_EXITED && !container->manually_stopped && !container->oneoff &&
+        return container->state == CONTAINER_EXITED && !container_was_told_to_stop(container) && !container->oneoff &&
                container->spec && restart_policy_from_text(container->spec->restart, &policy) && policy.kind != RESTART_NO;
 }
 

@@ -106,6 +106,11 @@ int plan_start(const PlanInput *input, Plan **ret, Error **err);
 int plan_stop(const PlanInput *input, Plan **ret, Error **err);
 int plan_restart(const PlanInput *input, Plan **ret, Error **err);
 int plan_rm(const PlanInput *input, Plan **ret, Error **err); /* stopped containers */
+/* The machine goes down: everything that runs, one-offs too. What cannot be stopped is told and keeps nothing waiting. */
+int plan_halt(const PlanInput *input, Plan **ret, Error **err);
+/* It was started: what restart policies want (restart_at_boot), in the order of dependencies among these alone. One that
+ * fails is told and keeps the others from nothing: those that depend on it start all the same and have their own policies. */
+int plan_boot(const PlanInput *input, Plan **ret, Error **err);
 
 /* [{"action", "kind", "name", "reason"}], WAITs left out; a new reference. */
 json_t *plan_to_json(const Plan *plan);

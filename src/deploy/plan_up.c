@@ -454,7 +454,7 @@ static int plan_number(Planner *planner, ServicePlan *service, int number, Error
                 add_recreate(planner, service, container, TAKE_PTR(spec), reason);
         else if (container->state != CONTAINER_RUNNING)
                 add_start(planner, service, container->name, container->id, PLAN_NONE, "it does not run");
-        else if (container->manually_stopped)
+        else if (container_was_told_to_stop(container))
                 finish_stop(planner, service, container);
         return 0;
 }

@@ -203,6 +203,7 @@ typedef struct ContainerInfo {
         bool oneoff;
         ContainerState state;
         bool manually_stopped;  /* stopped by a command: restart policies leave it alone */
+        bool halted;            /* stopped because the machine goes down: left alone until the next boot */
         pid_t pid;              /* 0 unless running */
         int exit_code;          /* of the last run */
         bool oom_killed;
@@ -221,6 +222,8 @@ typedef struct ContainerInfo {
         ContainerSpec *spec;    /* what it was created from; owned */
 } ContainerInfo;
 
+/* Somebody told it to stop, so that its end is nothing that a restart policy answers. */
+bool container_was_told_to_stop(const ContainerInfo *info);
 void container_info_free(ContainerInfo *info);
 DEFINE_CLEANUP(ContainerInfo, container_info_free);
 
@@ -301,6 +304,12 @@ typedef struct LogQuery {
 /* text is not NUL-terminated and has no newline; stream is 1 or 2. A negative result ends the reading. */
 typedef int (*LogSink)(void *context, int stream, int64_t time_ns, const char *text, size_t length);
 
+typedef enum StopReason {
+        STOP_RELEASE,           /* none of ours: it has ended, or its policy may start it again */
+        STOP_BY_COMMAND,        /* restart policies let it be, those that start after a boot in any case apart */
+        STOP_FOR_HALT,          /* the machine goes down: let be until the next boot, where it counts as having run */
+} StopReason;
+
 typedef enum RemoveFlags {
         REMOVE_ANONYMOUS_VOLUMES = 1 << 0,
 } RemoveFlags;
@@ -339,10 +348,10 @@ typedef struct EngineOperations {
                                 char **ret_id, Error **err);
         /* Starts a created or exited one. ERROR_CONFLICT for a port that is taken: the message names its holder. */
         int (*container_start)(Engine *engine, const char *id, const EngineProgress *progress, Error **err);
-        /* Sends the stop signal, waits grace_ms (-1: the spec's), then KILL. manual: restart policies let it be. On one
-         * that has ended by itself it gives back what the run held (addresses, ports, mounts): call it after every
-         * exit. */
-        int (*container_stop)(Engine *engine, const char *id, int grace_ms, bool manual, Error **err);
+        /* Sends the stop signal, waits grace_ms (-1: the spec's), then KILL. The reason is remembered, durably, before.
+         * On one that has ended by itself it gives back what the run held (addresses, ports, mounts): call it after
+         * every exit. */
+        int (*container_stop)(Engine *engine, const char *id, int grace_ms, StopReason reason, Error **err);
         int (*container_kill)(Engine *engine, const char *id, int signal_number, Error **err);
         int (*container_pause)(Engine *engine, const char *id, bool pause, Error **err);
         /* Stopped ones only (ERROR_CONFLICT otherwise). */

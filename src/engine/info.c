@@ -19,6 +19,11 @@ const char *container_state_name(ContainerState state)
         return "unknown";
 }
 
+bool container_was_told_to_stop(const ContainerInfo *info)
+{
+        return info->manually_stopped || info->halted;
+}
+
 void container_info_free(ContainerInfo *info)
 {
         if (!info)

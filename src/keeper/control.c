@@ -25,7 +25,8 @@ static const struct {
         { "up", method_up },           { "down", method_down },     { "start", method_start },
         { "stop", method_stop },       { "restart", method_restart }, { "kill", method_kill },
         { "rm", method_rm },           { "run", method_run },       { "start_oneoff", method_start_oneoff },
-        { "status", request_status },   { "refresh", method_refresh },
+        { "status", request_status },  { "boot", method_boot },     { "halt", method_halt },
+        { "refresh", method_refresh },
         { "pull", method_pull },       { "pause", method_pause },   { "unpause", method_unpause },
 };
 
@@ -51,8 +52,20 @@ static void tell_findings(Request *request)
         free_and_replace(&keeper->takeover_error, NULL);
 }
 
+static void refuse_start(Request *request)
+{
+        _cleanup_error_ Error *error = NULL;
+
+        error_set(&error, ERROR_UNAVAILABLE, "%s: the machine is going down", request->method);
+        request_fail(request, error);
+}
+
 void request_begin(Request *request)
 {
+        if (request->keeper->halting && !streq(request->method, "halt")) {
+                refuse_start(request);
+                return;
+        }
         tell_findings(request);
         for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
                 if (streq(methods[i].name, request->method)) {
@@ -122,8 +135,24 @@ static void cancel(Keeper *keeper, Channel *channel)
                 execution_cancel(keeper);
 }
 
+/* A machine that goes down waits for nothing that could still begin; what a boot waits for is not worth a person's time. */
+static void make_way(Keeper *keeper, const Request *request)
+{
+        if (streq(request->method, "halt")) {
+                keeper->halting = true;
+                while (keeper->queue.length)
+                        refuse_start(keeper->queue.items[--keeper->queue.length]);
+                if (keeper->current)
+                        request_cancel(keeper->current);
+                execution_cancel(keeper);
+        } else if (keeper->current && streq(keeper->current->method, "boot")) {
+                execution_end_waits(keeper);
+        }
+}
+
 void keeper_enqueue(Keeper *keeper, Request *request)
 {
+        make_way(keeper, request);
         if (keeper->ready && !keeper->current) {
                 keeper->current = request;
                 request_begin(request);

@@ -186,6 +186,7 @@ static void begin_step(Execution *execution, size_t index)
                 .id = container_id(execution, action),
                 .stop_timeout_ms = execution->options.stop_timeout_ms,
                 .layout = keeper->parts.layout,
+                .stop_reason = execution->options.halt ? STOP_FOR_HALT : STOP_BY_COMMAND,
                 .purge = execution->options.purge,
                 .news = { .exit_fd = -1 },
         };
@@ -383,6 +384,13 @@ void execution_poke(Keeper *keeper)
 {
         if (keeper->execution)
                 advance(keeper->execution);
+}
+
+void execution_end_waits(Keeper *keeper)
+{
+        if (keeper->execution)
+                keeper->execution->timed_out = true;
+        execution_poke(keeper);
 }
 
 void execution_cancel(Keeper *keeper)

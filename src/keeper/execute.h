@@ -11,14 +11,17 @@ typedef void (*ExecutionDone)(void *context, Execution *execution, const Error *
 
 typedef struct ExecutionOptions {
         int stop_timeout_ms;    /* -1: each container's own */
-        int wait_timeout_ms;    /* of the waits at the end (running_is_enough); -1: none */
+        int wait_timeout_ms;    /* of the waits that have a limit (running_is_enough); -1: none */
         bool purge;             /* volumes: no trash */
+        bool halt;              /* the machine goes down: what is stopped was not stopped by a person */
 } ExecutionOptions;
 
 /* Begins; becomes keeper->execution until done was called. plan is taken. */
 void execution_begin(Request *request, Plan *plan, const ExecutionOptions *options, ExecutionDone done, void *context);
 /* What waits for a condition looks again. Nothing where no plan is carried out. */
 void execution_poke(Keeper *keeper);
+/* Waits that have a limit have reached it. */
+void execution_end_waits(Keeper *keeper);
 /* Nothing new begins; it ends with ERROR_CANCELLED. */
 void execution_cancel(Keeper *keeper);
 

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strv.h"
-#include "deploy/restart.h"
 #include "keeper/backups.h"
 #include "keeper/execute.h"
 #include "keeper/request.h"
@@ -261,31 +260,15 @@ static void begin_queued(void *context)
         }
 }
 
-/* Started by the boot unit: an order to start what policies want, in the order of dependencies, goes before all others. */
-static void start_after_boot(Keeper *keeper, const Takeover *takeover)
+/* Started by the boot unit: what policies want to be started goes before all others. */
+static void start_after_boot(Keeper *keeper)
 {
-        _cleanup_strv_ char **names = NULL;
-        _cleanup_json_ json_t *params = json_object();
-        Request *request;
+        _cleanup_json_ json_t *params = json_pack("{s:i}", "wait_timeout_ms", BOOT_WAIT_MS);
 
-        for (size_t i = 0; i < takeover->list.length; i++) {
-                const ContainerInfo *info = takeover->list.items[i];
-                RestartPolicy policy;
-                bool ran = info->started_ns > 0 && info->finished_ns < info->started_ns;
-                if (info->oneoff || info->state == CONTAINER_RUNNING || info->state == CONTAINER_CREATED || !info->spec ||
-                    !restart_policy_from_text(info->spec->restart, &policy))
-                        continue;
-                if (restart_at_boot(&policy, info->manually_stopped, info->exit_code, ran))
-                        strv_add(&names, info->name);
-        }
-        if (!names)
-                return;
-        json_object_set_new(params, "services", json_from_strv(names));
-        json_object_set_new(params, "no_deps", json_true());
-        request = request_create(keeper, NULL, "start", params);
+        Request *request = request_create(keeper, NULL, "boot", params);
+
         vector_add(&keeper->queue, request);
-        for (size_t i = keeper->queue.length - 1; i > 0; i--)
-                keeper->queue.items[i] = keeper->queue.items[i - 1];
+        memmove(keeper->queue.items + 1, keeper->queue.items, (keeper->queue.length - 1) * sizeof(Request *));
         keeper->queue.items[0] = request;
 }
 
@@ -296,7 +279,7 @@ static void take_over_end(Keeper *keeper, const ContainerInfo *info)
         int64_t uptime_ns = info->finished_ns > info->started_ns ? info->finished_ns - info->started_ns : 0;
 
         if (unit && info->state == CONTAINER_EXITED && info->started_ns > 0)
-                watch_ended(unit, uptime_ns, info->manually_stopped);
+                watch_ended(unit, uptime_ns, container_was_told_to_stop(info));
 }
 
 static void takeover_done(void *context, int result, Error *error)
@@ -323,7 +306,7 @@ static void takeover_done(void *context, int result, Error *error)
                 unit_news_done(news);
         }
         if (keeper->at_boot)
-                start_after_boot(keeper, takeover);
+                start_after_boot(keeper);
         container_list_done(&takeover->list);
         vector_done(&takeover->news);
         free(takeover);

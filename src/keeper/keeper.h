@@ -49,11 +49,15 @@ struct Keeper {
         char *takeover_error;           /* why it could not be, wholly; NULL */
         bool at_boot;                   /* started by the boot unit: policies decide what starts */
         bool quitting, reexec;
+        bool halting;                   /* the machine goes down: nothing is started any more */
         LoopIo *watch_io;
         LoopTimer *idle_timer, *rotation_timer, *repair_timer;
         bool rotating;
         struct Backups *backups;        /* NULL: parts.protect is not set */
 };
+
+/* How long "boot" waits for dependencies before it starts what depends on them all the same. */
+#define BOOT_WAIT_MS (5 * 60 * 1000)
 
 /* parts is copied. *ret is the caller's. */
 int keeper_create(const KeeperParts *parts, const char *project, Keeper **ret, Error **err);

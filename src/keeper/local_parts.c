@@ -35,15 +35,11 @@ static int remove_image(const Layout *layout, Engine *engine, const char *refere
         return r < 0 ? r : image_remove(layout, reference, false, used, &removal, err);
 }
 
-void local_parts_leave_monitors(const Layout *layout)
+void local_parts_leave_cgroups(void)
 {
-        _cleanup_free_ char *own = xasprintf("/berth-%s", layout->id), *pid = xasprintf("%d", (int)getpid());
-        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
-        _cleanup_strv_ char **roots = NULL;
+        _cleanup_free_ char *pid = xasprintf("%d", (int)getpid());
+        _cleanup_strv_ char **roots = cgroup_paths("");
 
-        if (fs_read_file(AT_FDCWD, "/proc/self/cgroup", 65536, &text, NULL) < 0 || !strstr(strbuf_text(&text), own))
-                return;
-        roots = cgroup_paths("");
         STRV_FOREACH(root, roots) {
                 _cleanup_free_ char *path = path_join(*root, "cgroup.procs");
                 _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);

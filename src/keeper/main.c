@@ -1,5 +1,4 @@
-/* berth-keeper: `run PROJECT` supervises a project; `revive PROJECT` starts its keeper where none runs and something wants
- * one (conmon's exit command); `boot` starts the keepers of all projects whose containers shall come back. */
+/* berth-keeper: `run PROJECT` supervises a project; the other verbs are machine.h's and oneshot.h's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -13,13 +12,11 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/process.h"
-#include "base/strv.h"
-#include "deploy/restart.h"
 #include "engine/local/local.h"
 #include "keeper/keeper.h"
 #include "keeper/local_parts.h"
+#include "keeper/machine.h"
 #include "keeper/oneshot.h"
-#include "keeper/start.h"
 #include "state/document.h"
 
 #define MAX_THREADS 96 /* probes that hang must not keep commands from their work */
@@ -30,6 +27,16 @@ typedef struct Arguments {
         int ready_fd;
         bool at_boot, foreground;
 } Arguments;
+
+static const struct {
+        const char *name;
+        bool with_project, without_project;
+} verbs[] = {
+        { "run", true, false },
+        { "revive", true, false },
+        { "boot", false, true },
+        { "halt", true, true },
+};
 
 static bool parse_arguments(int argc, char **argv, Arguments *ret)
 {
@@ -54,8 +61,10 @@ static bool parse_arguments(int argc, char **argv, Arguments *ret)
         }
         if (!ret->verb)
                 return false;
-        return streq(ret->verb, "boot") ? !ret->project
-                                        : ret->project && (streq(ret->verb, "run") || streq(ret->verb, "revive"));
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                if (streq(ret->verb, verbs[i].name))
+                        return ret->project ? verbs[i].with_project : verbs[i].without_project;
+        return false;
 }
 
 /* ---- run ---- */
@@ -188,11 +197,14 @@ static int run(const Layout *layout, const Arguments *arguments)
                 r = lock_file(lock_path, arguments->foreground ? 5000 : 0, &lock_fd, &error);
         if (r == -ERROR_CONFLICT) {
                 say(arguments->ready_fd, "busy\n");
+                error_free(TAKE_PTR(error));
+                if (arguments->at_boot && machine_boot_under(layout, arguments->project, &error) < 0)
+                        log_failure(LOG_LEVEL_ERROR, error, "project \"%s\"", arguments->project);
                 return 0;
         }
         if (r >= 0) {
                 open_log(layout, arguments->project);
-                local_parts_leave_monitors(layout);
+                local_parts_leave_cgroups();
                 pid_text = xasprintf("%d\n", (int)getpid());
                 fs_rewrite_in_place(AT_FDCWD, pid_path, pid_text, strlen(pid_text), 0600, NULL);
                 r = serve(layout, arguments, &reexec, &error);
@@ -205,65 +217,6 @@ static int run(const Layout *layout, const Arguments *arguments)
         if (reexec)
                 run_installed(layout, arguments->project, TAKE_FD(lock_fd));
         return 0;
-}
-
-/* ---- revive, boot ---- */
-
-static int start_detached(const Layout *layout, const char *project, bool at_boot, Error **err)
-{
-        _cleanup_free_ char *program = layout_libexec(layout, "berth-keeper");
-        char *argv[] = { program, (char *)"run", (char *)project, at_boot ? (char *)"--boot" : NULL, NULL };
-        ProcessSpec spec = PROCESS_SPEC_INIT;
-        Process process;
-        int status, r;
-
-        spec.argv = argv;
-        spec.directory = "/";
-        r = process_spawn(&spec, &process, err);
-        return r < 0 ? r : process_wait(&process, -1, &status, err);
-}
-
-/* conmon calls this at each container's end: in most cases the keeper is there and has seen it already. */
-static int revive(const Layout *layout, const char *project, Error **err)
-{
-        _cleanup_free_ char *lock_path = layout_run(layout, "projects/%s/keeper.lock", project);
-        _cleanup_close_ int lock_fd = -1;
-
-        if (fs_exists(lock_path) && lock_file(lock_path, 0, &lock_fd, NULL) == -ERROR_CONFLICT)
-                return 0;
-        lock_fd = fs_close(lock_fd);
-        return start_detached(layout, project, false, err);
-}
-
-static bool comes_back(const ContainerInfo *info)
-{
-        RestartPolicy policy;
-
-        return info->spec && restart_policy_from_text(info->spec->restart, &policy) && policy.kind != RESTART_NO;
-}
-
-static int boot(const Layout *layout, Error **err)
-{
-        _cleanup_(engine_freep) Engine *engine = NULL;
-        _cleanup_container_list_ ContainerList list = { 0 };
-        _cleanup_strv_ char **projects = NULL;
-        KeeperParts parts = { .layout = layout };
-        int r;
-
-        r = layout_prepare(layout, err);
-        if (r >= 0)
-                r = local_parts_fill(&parts, &engine, err);
-        if (r >= 0)
-                r = engine->operations->container_list(engine, NULL, &list, err);
-        for (size_t i = 0; r >= 0 && i < list.length; i++)
-                if (list.items[i]->project && comes_back(list.items[i]) && !strv_contains(projects, list.items[i]->project))
-                        strv_add(&projects, list.items[i]->project);
-        STRV_FOREACH(project, projects) {
-                _cleanup_error_ Error *reason = NULL;
-                if (start_detached(layout, *project, true, &reason) < 0) /* the others shall come back all the same */
-                        log_failure(LOG_LEVEL_ERROR, reason, "start the keeper of project \"%s\"", *project);
-        }
-        return r;
 }
 
 int main(int argc, char **argv)
@@ -280,7 +233,7 @@ int main(int argc, char **argv)
         if (argc > 1 && (streq(argv[1], "network") || streq(argv[1], "prune")))
                 return oneshot(layout, argv + 1);
         if (!parse_arguments(argc, argv, &arguments)) {
-                fprintf(stderr, "usage: berth-keeper run PROJECT [--boot] | revive PROJECT | boot | network create NAME … | "
+                fprintf(stderr, "usage: berth-keeper run PROJECT [--boot] | revive PROJECT | boot | halt [PROJECT] | network create NAME … | "
                                 "network rm NAME | prune\n");
                 return 2;
         }
@@ -290,7 +243,9 @@ int main(int argc, char **argv)
         }
         if (streq(arguments.verb, "run"))
                 return run(layout, &arguments);
-        r = streq(arguments.verb, "boot") ? boot(layout, &error) : revive(layout, arguments.project, &error);
+        r = streq(arguments.verb, "boot") ? machine_boot(layout, &error)
+            : streq(arguments.verb, "halt") ? machine_halt(layout, arguments.project, &error)
+                                            : machine_revive(layout, arguments.project, &error);
         if (r < 0) {
                 log_failure(LOG_LEVEL_ERROR, error, "%s", arguments.verb);
                 return 1;

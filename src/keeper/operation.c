@@ -1,4 +1,4 @@
-/* down, start, stop, restart, rm, kill and start_oneoff: they work on the state found and need no model, though down uses
+/* down, start, stop, restart, boot, halt, rm, kill and start_oneoff: they work on the state found and need no model, though down uses
  * one where there is one. */
 #include <signal.h>
 #include <string.h>
@@ -145,6 +145,8 @@ static void on_executed(void *context, Execution *execution, const Error *error)
         Request *request = operation->request;
         Keeper *keeper = request->keeper;
 
+        if (operation->planner == plan_halt)
+                keeper->halting = false; /* what was stopped says so in its record */
         if (!error && operation->second) {
                 operation->planner = TAKE_PTR(operation->second);
                 thread_pool_post(keeper->parts.pool, operation_work, on_planned, operation);
@@ -172,9 +174,11 @@ static void on_planned(void *context, int result, Error *error)
                 .stop_timeout_ms = (int)json_get_int(request->params, "timeout_ms", -1),
                 .wait_timeout_ms = (int)json_get_int(request->params, "wait_timeout_ms", -1),
                 .purge = json_get_bool(request->params, "purge", false),
+                .halt = operation->planner == plan_halt,
         };
 
         if (result < 0) {
+                request->keeper->halting = false;
                 operation_free(operation);
                 request_fail(request, error);
                 return;
@@ -212,7 +216,7 @@ static void begin(Request *request, Planner planner, Planner second)
                 operation->working_dir = xstrdup(json_get_string(request->params, "working_dir", "/"));
         }
         operation->wait = json_get_bool(request->params, "wait", false);
-        if (planner != plan_start)
+        if (planner != plan_start && planner != plan_boot)
                 hold_restarts(keeper, operation->services);
         thread_pool_post(keeper->parts.pool, operation_work, on_planned, operation);
 }
@@ -235,6 +239,25 @@ void method_stop(Request *request)
 void method_restart(Request *request)
 {
         begin(request, plan_restart, NULL);
+}
+
+/* What the boot unit's keeper asks of itself. */
+void method_boot(Request *request)
+{
+        begin(request, plan_boot, NULL);
+}
+
+/* An engine that applies restart policies by itself looks after shutdowns by itself as well. */
+void method_halt(Request *request)
+{
+        Keeper *keeper = request->keeper;
+
+        if (!(keeper->parts.engine->capabilities & ENGINE_RESTARTS)) {
+                begin(request, plan_halt, NULL);
+                return;
+        }
+        keeper->halting = false;
+        request_finish(request, NULL);
 }
 
 void method_rm(Request *request)

@@ -22,6 +22,8 @@
  *                "remove_images": "local|all", "model"?, "working_dir"? (as in up: to know networks and volumes that no
  *                container uses)}
  *   start stop restart   {"services": [str], "timeout_ms": int, "no_deps": bool, "wait": bool}
+ *   boot        {"wait_timeout_ms": int} the machine was started: starts what restart policies want
+ *   halt        {} the machine goes down: what runs is stopped, goes before all else, and counts as running at the next boot
  *   kill        {"services": [str], "signal": "SIGKILL"}
  *   pause unpause        {"services": [str]}
  *   refresh     {"services": [str]}   running containers get what the files of their secrets hold now; databases reload

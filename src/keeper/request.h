@@ -56,6 +56,8 @@ void method_down(Request *request);     /* operation.c */
 void method_start(Request *request);
 void method_stop(Request *request);
 void method_restart(Request *request);
+void method_boot(Request *request);
+void method_halt(Request *request);
 void method_rm(Request *request);
 void method_kill(Request *request);
 void method_refresh(Request *request);  /* refresh.c */

@@ -94,7 +94,7 @@ static int stop_container(Step *step, Error **err)
 
         if (operations->container_inspect(step->engine, step->id, &info, NULL) >= 0)
                 run_hooks(step, info, "pre_stop", ANNOTATION_PRE_STOP, NULL); /* it stops all the same */
-        r = operations->container_stop(step->engine, step->id, step->stop_timeout_ms, true, &reason);
+        r = operations->container_stop(step->engine, step->id, step->stop_timeout_ms, step->stop_reason, &reason);
         if (r == -ERROR_NOT_FOUND)
                 return 0;
         return r < 0 ? error_move(err, &reason, r) : unit_news_read(step->engine, step->id, &step->news, err);
@@ -126,7 +126,7 @@ static int remove_container(Step *step, Error **err)
 
         if (r != -ERROR_CONFLICT)
                 return r < 0 ? error_move(err, &reason, r) : 0;
-        r = operations->container_stop(step->engine, step->id, step->stop_timeout_ms, true, err);
+        r = operations->container_stop(step->engine, step->id, step->stop_timeout_ms, STOP_BY_COMMAND, err);
         return r < 0 ? r : operations->container_remove(step->engine, step->id, flags, err);
 }
 

@@ -15,6 +15,7 @@ typedef struct Step {
         const PlanAction *action;       /* the plan's, which does not change while it is carried out */
         const char *id;                 /* of the container it is about; NULL for CREATE */
         int stop_timeout_ms;
+        StopReason stop_reason;
         bool purge;
         RequestProgress progress;
         char *created_id;               /* CREATE */

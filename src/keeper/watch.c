@@ -189,7 +189,7 @@ static void schedule_restart(Unit *unit, int64_t uptime_ns, bool manual)
         Loop *loop = unit->keeper->parts.loop;
 
         unit->attempts = verdict.attempts;
-        if (!verdict.restart || unit->oneoff || unit->stopping ||
+        if (!verdict.restart || unit->oneoff || unit->stopping || unit->keeper->halting ||
             (unit->keeper->parts.engine->capabilities & ENGINE_RESTARTS))
                 return;
         unit->restarting = true;
@@ -268,7 +268,7 @@ static int exit_work(void *context, Error **err)
         if (r < 0 || !task->release || task->news.info->state == CONTAINER_RUNNING ||
             task->news.info->state == CONTAINER_PAUSED)
                 return r;
-        r = engine->operations->container_stop(engine, task->id, 0, false, err);
+        r = engine->operations->container_stop(engine, task->id, 0, STOP_RELEASE, err);
         if (r < 0)
                 return r;
         unit_news_done(&task->news);
@@ -297,14 +297,14 @@ static void exit_done(void *context, int result, Error *error)
                 } else if (result < 0) {
                         log_failure(LOG_LEVEL_WARNING, error, "container %s ended", unit->name);
                 } else {
-                        bool manual = task->news.info->manually_stopped;
+                        bool told = container_was_told_to_stop(task->news.info);
                         bool is_over = task->news.info->state == CONTAINER_EXITED ||
                                        task->news.info->state == CONTAINER_DEAD;
                         if (is_over)
                                 publish_end(unit, task->news.info);
                         watch_update(keeper, &task->news, false);
                         if (is_over)
-                                schedule_restart(unit, uptime_ns, manual);
+                                schedule_restart(unit, uptime_ns, told);
                         remove_if_over(unit);
                 }
         }

@@ -82,7 +82,7 @@ static int fake_start(Engine *engine, const char *id, const EngineProgress *prog
         fs_close(container->exit_fd);
         container->exit_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         container->state = CONTAINER_RUNNING;
-        container->manually_stopped = false;
+        container->manually_stopped = container->halted = false;
         container->started_ns = fake_now(fake);
         rule = fake_last_rule(fake, "ends", container->spec->name);
         if (rule)
@@ -90,7 +90,7 @@ static int fake_start(Engine *engine, const char *id, const EngineProgress *prog
         return 0;
 }
 
-static int fake_stop(Engine *engine, const char *id, int grace_ms, bool manual, Error **err)
+static int fake_stop(Engine *engine, const char *id, int grace_ms, StopReason reason, Error **err)
 {
         int r = begin_on(engine, "stop", id, err);
         _cleanup_fake_lock_ FakeEngine *fake = r < 0 ? NULL : fake_lock(engine);
@@ -100,7 +100,8 @@ static int fake_stop(Engine *engine, const char *id, int grace_ms, bool manual, 
                 r = fake_get(fake, id, &container, err);
         if (r < 0)
                 return r;
-        container->manually_stopped = container->manually_stopped || manual;
+        container->manually_stopped |= reason == STOP_BY_COMMAND;
+        container->halted |= reason == STOP_FOR_HALT;
         fake_end(fake, container, 0);
         return 0;
 }
@@ -200,6 +201,7 @@ static ContainerInfo *info_of(const FakeContainer *container)
                 .oneoff = spec->oneoff,
                 .state = container->state,
                 .manually_stopped = container->manually_stopped,
+                .halted = container->halted,
                 .pid = fake_runs(container) ? 1000 : 0,
                 .exit_code = container->exit_code,
                 .created_ns = container->created_ns,

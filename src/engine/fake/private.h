@@ -24,7 +24,7 @@ typedef struct FakeContainer {
         ContainerSpec *spec;
         ContainerState state;
         int exit_code, exit_fd; /* an eventfd, raised at the end of a run */
-        bool manually_stopped;
+        bool manually_stopped, halted;
         int64_t created_ns, started_ns, finished_ns, restart_count;
         VECTOR(FakeLine) log;
 } FakeContainer;

@@ -8,7 +8,7 @@
 int local_container_create(Engine *engine, const ContainerSpec *spec, const EngineProgress *progress, char **ret_id,
                            Error **err);
 int local_container_start(Engine *engine, const char *id, const EngineProgress *progress, Error **err);
-int local_container_stop(Engine *engine, const char *id, int grace_ms, bool manual, Error **err);
+int local_container_stop(Engine *engine, const char *id, int grace_ms, StopReason reason, Error **err);
 int local_container_kill(Engine *engine, const char *id, int signal_number, Error **err);
 int local_container_pause(Engine *engine, const char *id, bool pause, Error **err);
 int local_container_remove(Engine *engine, const char *id, unsigned flags, Error **err);

@@ -58,6 +58,7 @@ static const Field past_fields[] = {
         FIELD(ContainerPast, FIELD_INT, exit_code),
         FIELD(ContainerPast, FIELD_BOOL, oom_killed),
         FIELD(ContainerPast, FIELD_BOOL, manually_stopped),
+        FIELD(ContainerPast, FIELD_BOOL, halted),
         FIELD(ContainerPast, FIELD_STRING, error),
 };
 static const FieldTable past_table = FIELD_TABLE(ContainerPast, past_fields);

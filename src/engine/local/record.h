@@ -36,7 +36,7 @@ typedef struct ContainerRun {   /* run.json */
 typedef struct ContainerPast {  /* state.json */
         int64_t started_ns, finished_ns;
         int exit_code;
-        bool oom_killed, manually_stopped;
+        bool oom_killed, manually_stopped, halted;
         char *error;            /* why the last start failed */
 } ContainerPast;
 

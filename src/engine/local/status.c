@@ -159,6 +159,7 @@ ContainerInfo *container_record_take_info(ContainerRecord *record)
                 .oneoff = spec->oneoff,
                 .state = state,
                 .manually_stopped = past->manually_stopped,
+                .halted = past->halted,
                 .pid = runs ? (pid_t)record->run.pid : 0,
                 .exit_code = runs ? 0 : past->exit_code,
                 .oom_killed = past->oom_killed,

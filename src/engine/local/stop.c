@@ -86,15 +86,17 @@ static int stop_process(ContainerRecord *record, int pidfd, int grace_ms, Error 
         return 0;
 }
 
-static int remember_manual(ContainerRecord *record, Error **err)
+static int remember_reason(ContainerRecord *record, StopReason reason, Error **err)
 {
-        if (record->past.manually_stopped)
+        bool *said = reason == STOP_FOR_HALT ? &record->past.halted : &record->past.manually_stopped;
+
+        if (reason == STOP_RELEASE || *said)
                 return 0;
-        record->past.manually_stopped = true;
+        *said = true;
         return container_record_save_past(record, true, err);
 }
 
-int local_container_stop(Engine *engine, const char *id, int grace_ms, bool manual, Error **err)
+int local_container_stop(Engine *engine, const char *id, int grace_ms, StopReason reason, Error **err)
 {
         const Layout *layout = engine_layout(engine);
         _cleanup_record_ ContainerRecord *record = NULL;
@@ -104,8 +106,7 @@ int local_container_stop(Engine *engine, const char *id, int grace_ms, bool manu
         r = container_lock(layout, id, &record, &lock, err);
         if (r < 0)
                 return r;
-        if (manual)
-                r = remember_manual(record, err);
+        r = remember_reason(record, reason, err);
         if (r < 0)
                 return r;
         pidfd = open_process(record);

@@ -86,7 +86,7 @@ static ContainerState state_of(const char *id)
 
 static void end(const char *id)
 {
-        MUST(OPS->container_stop(E, id, 0, true, err));
+        MUST(OPS->container_stop(E, id, 0, STOP_BY_COMMAND, err));
         MUST(OPS->container_remove(E, id, REMOVE_ANONYMOUS_VOLUMES, err));
 }
 
@@ -100,14 +100,33 @@ static void test_life(void **state)
         assert_int_equal(state_of("contract-life"), CONTAINER_RUNNING);
         MUST(OPS->container_start(E, id, NULL, err)); /* again: nothing to do */
         MUST_FAIL(ERROR_CONFLICT, OPS->container_remove(E, id, 0, err));
-        MUST(OPS->container_stop(E, id, 1000, false, err));
+        MUST(OPS->container_stop(E, id, 1000, STOP_RELEASE, err));
         assert_int_equal(state_of(id), CONTAINER_EXITED);
-        MUST(OPS->container_stop(E, id, 1000, false, err));
+        MUST(OPS->container_stop(E, id, 1000, STOP_RELEASE, err));
         MUST(OPS->container_start(E, id, NULL, err));
         assert_int_equal(state_of(id), CONTAINER_RUNNING);
         end(id);
         MUST(OPS->container_remove(E, id, 0, err));
         MUST_FAIL(ERROR_NOT_FOUND, OPS->container_inspect(E, id, &(ContainerInfo *){ NULL }, err));
+}
+
+static void test_stopped_for_a_reason(void **state)
+{
+        const struct {
+                StopReason reason;
+                bool manually_stopped, halted;
+        } cases[] = { { STOP_RELEASE, false, false }, { STOP_BY_COMMAND, true, false }, { STOP_FOR_HALT, false, true } };
+        _cleanup_free_ char *id = create("contract-reason", contract.command);
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_(container_info_freep) ContainerInfo *info = NULL;
+                MUST(OPS->container_start(E, id, NULL, err)); /* forgets the reason before */
+                MUST(OPS->container_stop(E, id, 0, cases[i].reason, err));
+                info = inspect(id);
+                assert_int_equal(info->manually_stopped, cases[i].manually_stopped);
+                assert_int_equal(info->halted, cases[i].halted);
+        }
+        end(id);
 }
 
 static void test_creating_twice(void **state)
@@ -166,7 +185,7 @@ static void test_manual_stop(void **state)
         ContainerInfo *info;
 
         MUST(OPS->container_start(E, id, NULL, err));
-        MUST(OPS->container_stop(E, id, 0, true, err));
+        MUST(OPS->container_stop(E, id, 0, STOP_BY_COMMAND, err));
         info = inspect(id);
         assert_true(info->manually_stopped);
         container_info_free(info);
@@ -243,7 +262,7 @@ static void test_note(void **state)
 static void test_what_does_not_exist(void **state)
 {
         MUST_FAIL(ERROR_NOT_FOUND, OPS->container_start(E, "contract-none", NULL, err));
-        MUST_FAIL(ERROR_NOT_FOUND, OPS->container_stop(E, "contract-none", 0, false, err));
+        MUST_FAIL(ERROR_NOT_FOUND, OPS->container_stop(E, "contract-none", 0, STOP_RELEASE, err));
         MUST_FAIL(ERROR_NOT_FOUND, OPS->container_inspect(E, "contract-none", &(ContainerInfo *){ NULL }, err));
         MUST_FAIL(ERROR_NOT_FOUND, OPS->network_inspect(E, "contract-none", &(NetworkInfo *){ NULL }, err));
         MUST_FAIL(ERROR_NOT_FOUND, OPS->volume_inspect(E, "contract-none", false, &(VolumeInfo *){ NULL }, err));
@@ -305,6 +324,7 @@ int contract_run(const char *name)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_life),
+                cmocka_unit_test(test_stopped_for_a_reason),
                 cmocka_unit_test(test_creating_twice),
                 cmocka_unit_test(test_exit_code_and_descriptor),
                 cmocka_unit_test(test_exit_descriptor),

@@ -74,7 +74,7 @@ static void remove_all(void)
 
         setup.engine->operations->container_list(setup.engine, NULL, &list, NULL);
         for (size_t i = 0; i < list.length; i++) {
-                setup.engine->operations->container_stop(setup.engine, list.items[i]->id, 0, true, NULL);
+                setup.engine->operations->container_stop(setup.engine, list.items[i]->id, 0, STOP_BY_COMMAND, NULL);
                 setup.engine->operations->container_remove(setup.engine, list.items[i]->id, 0, NULL);
         }
 }
@@ -181,7 +181,7 @@ void local_end(const char *id)
 {
         _cleanup_error_ Error *error = NULL;
 
-        must(setup.engine->operations->container_stop(setup.engine, id, 0, true, &error), error);
+        must(setup.engine->operations->container_stop(setup.engine, id, 0, STOP_BY_COMMAND, &error), error);
         must(setup.engine->operations->container_remove(setup.engine, id, REMOVE_ANONYMOUS_VOLUMES, &error), error);
 }
 

@@ -32,9 +32,9 @@ static void live_dangerously(unsigned seed)
                         continue;
                 OPS->container_start(setup.engine, id, NULL, NULL);
                 if (rand_r(&seed) % 2)
-                        OPS->container_stop(setup.engine, id, 1000, rand_r(&seed) % 2, NULL);
+                        OPS->container_stop(setup.engine, id, 1000, rand_r(&seed) % 3, NULL);
                 OPS->container_start(setup.engine, id, NULL, NULL);
-                OPS->container_stop(setup.engine, id, 1000, false, NULL);
+                OPS->container_stop(setup.engine, id, 1000, STOP_RELEASE, NULL);
                 if (rand_r(&seed) % 2)
                         OPS->container_remove(setup.engine, id, 0, NULL);
         }

@@ -224,7 +224,7 @@ static void test_init_and_names(void **state)
         assert_non_null(strstr(text, "somewhere\n/run/.berth-init -- sh -c"));
         assert_non_null(strstr(text, "\nsomewhere\n"));
         /* sh takes SIGTERM from the init, which as process 1 itself would not have got it. */
-        assert_true(setup.engine->operations->container_stop(setup.engine, id, 5000, false, NULL) >= 0);
+        assert_true(setup.engine->operations->container_stop(setup.engine, id, 5000, STOP_RELEASE, NULL) >= 0);
         assert_int_equal(local_wait(id), 143);
         local_end(id);
 }
