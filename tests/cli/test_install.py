@@ -19,8 +19,27 @@ def test_what_is_installed_runs_from_its_place(tmp_path, berth):
                    stdin=subprocess.DEVNULL, capture_output=True)
     found = {path.name: path for path in tmp_path.rglob("*") if path.is_file()}
     for name in ("berth", "berth-keeper", "berth-worker", "berth-enter", "berth-entrypoint", "berth.1", "berth-up.1", "_berth", "berth.fish",
-                 "berth.service"):
+                 "berth.service", "berth-shutdown.service"):
         assert name in found, name
-    assert str(found["berth-keeper"]).removeprefix(str(tmp_path)) in found["berth.service"].read_text()
+    for unit in ("berth.service", "berth-shutdown.service"):
+        assert str(found["berth-keeper"]).removeprefix(str(tmp_path)) in found[unit].read_text()
     version = subprocess.run([str(found["berth"]), "version"], env=berth.environment, capture_output=True, text=True, check=True)
     assert "berth version" in version.stdout
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_packages_of_a_machine_without_lists(tmp_path, works):
+    """The first try finds nothing: the lists are fetched, and a second failure is one."""
+    log = tmp_path / "log"
+    for name, script in (("dpkg-query", "exit 1"), ("apt-get", f"""
+        echo "$*" >> {log}
+        case "$*" in *update*) exit 0 ;; esac
+        {"grep -q update " + str(log) if works else "false"}""")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    # The policy that keeps packages from starting services is written into a /usr/sbin of its own.
+    script = f'mount -t tmpfs none /usr/sbin && PATH={tmp_path}:$PATH "$0" vm && ls /usr/sbin'
+    result = subprocess.run(["unshare", "--mount", "sh", "-c", script, ROOT / "tools/install-deps"], capture_output=True, text=True)
+    assert ["update" in line for line in log.read_text().splitlines()] == [False, True, False]
+    assert (result.returncode == 0) == works, result
+    assert "policy-rc.d" not in result.stdout
