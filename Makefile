@@ -55,8 +55,8 @@ fuzz:
 	tools/fuzz
 
 # First use, reboot, power cut and limits in virtual machines (software emulation: takes long).
-check-vm: all
-	tools/install-deps build vm
+check-vm:
+	tools/install-deps vm
 	tests/vm/run
 
 fmt:

@@ -1,5 +1,6 @@
 """One boot of a disk by qemu."""
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -12,9 +13,9 @@ CPU = "Nehalem,-cx16"
 
 
 class Machine:
-    """Lines of the serial console are collected; those that start with @ are the stage script's."""
+    """Lines of the serial console that start with @ are the stage script's: they are collected, and heard as they come."""
 
-    def __init__(self, work, disk, stage, timeout, say):
+    def __init__(self, work, disk, stage, timeout, hear):
         command = ["qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none", "-m", "2048", "-smp", "2",
                    "-machine", "q35", "-accel", "kvm" if KVM else "tcg,thread=multi,tb-size=512", "-cpu", "host" if KVM else CPU,
                    "-kernel", str(work / "vmlinuz"), "-initrd", str(work / "initrd"),
@@ -23,7 +24,7 @@ class Machine:
                    "-drive", f"file={disk},if=virtio,format=raw,cache=writeback", "-device", "virtio-rng-pci",
                    "-serial", "stdio"]
         self.log = open(work / f"console-{stage}.log", "w")
-        self.say, self.lines, self.changed, self.ended = say, [], threading.Condition(), False
+        self.hear, self.lines, self.changed, self.ended = say, [], threading.Condition(), False
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.deadline = time.monotonic() + timeout
         threading.Thread(target=self.read, daemon=True).start()
@@ -33,11 +34,12 @@ class Machine:
             line = raw.decode(errors="replace").rstrip()
             self.log.write(line + "\n")
             self.log.flush()
-            if "@at " in line:
-                self.say(line[line.index("@at ") + 4:])
+            said = re.search(r"@(at|ok|fail|row|rows) .*", line)
+            if not said:
+                continue
+            self.hear(said[0])
             with self.changed:
-                if "@" in line:
-                    self.lines.append(line[line.index("@"):])
+                self.lines.append(said[0])
                 self.changed.notify_all()
         with self.changed:
             self.ended = True
