@@ -50,7 +50,7 @@ typedef struct PlanAction {
         bool remove_volumes;    /* REMOVE: anonymous volumes too */
         bool optional;          /* its failure, and that of what it waits for, is a warning */
         bool running_is_enough; /* WAIT, HEALTHY: a container without a check need only run */
-        bool at_end;            /* WAIT of `--wait`: its time is limited */
+        bool at_end;            /* WAIT of `--wait`, and of a boot: its time is limited */
         DependencyCondition condition; /* WAIT */
         VECTOR(size_t) after;   /* indices of actions that must have succeeded */
 } PlanAction;

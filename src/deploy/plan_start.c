@@ -113,7 +113,7 @@ int plan_boot(const PlanInput *input, Plan **ret, Error **err)
         items = plan_items_collect(&chosen, plan, false);
         add_starts(&chosen, plan, &items, true, "the machine was started");
         VECTOR_FOREACH(action, &plan->actions)
-                action->running_is_enough = action->verb == PLAN_WAIT; /* such waits have a limit */
+                action->running_is_enough = action->at_end = action->verb == PLAN_WAIT;
         plan_let_failures_pass(plan);
         free(items.items);
         return 0;

@@ -1,5 +1,5 @@
-/* down, start, stop, restart, boot, halt, rm, kill and start_oneoff: they work on the state found and need no model, though down uses
- * one where there is one. */
+/* down, start, stop, restart, boot, halt, rm, kill and start_oneoff: they work on the state found and need no model, though
+ * down uses one where there is one. */
 #include <signal.h>
 #include <string.h>
 
@@ -55,7 +55,7 @@ static void add_waits(Operation *operation)
                         continue;
                 wait = plan_add(operation->plan, PLAN_WAIT, service, service, NULL, "--wait");
                 plan_at(operation->plan, wait)->condition = DEPENDENCY_HEALTHY;
-                plan_at(operation->plan, wait)->running_is_enough = true;
+                plan_at(operation->plan, wait)->running_is_enough = plan_at(operation->plan, wait)->at_end = true;
                 plan_after(operation->plan, wait, i);
         }
 }
