@@ -57,7 +57,7 @@ class mounted:
 
 
 def inside(root, script, **options):
-    return run("env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8",
+    return run("env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "LC_ALL=C.UTF-8",
                "unshare", "--mount", "--pid", "--fork", "--kill-child", "chroot", root, "sh", "-ec", script,
                stdin=subprocess.DEVNULL, **options)
 
@@ -72,9 +72,9 @@ def make_base(suite, tar):
         suite, root, f"deb [signed-by={KEYRING}] {mirror()} {suite} main", env=dict(os.environ, TMPDIR=str(CACHE)),
         stdin=subprocess.DEVNULL)
     (root / "etc/initramfs-tools/modules").write_text(MODULES)
-    shutil.copy(SOURCE / "tools/install-deps", root / "root/install-deps")
+    shutil.copy(SOURCE / "tools/install-deps", root / "tmp/install-deps")
     with mounted(root):
-        inside(root, "/root/install-deps build run; update-initramfs -u; apt-get clean; rm -rf /usr/share/doc/* /usr/share/man/*")
+        inside(root, "/tmp/install-deps build run; rm /tmp/install-deps; update-initramfs -u; apt-get clean; rm -rf /usr/share/doc/* /usr/share/man/*")
     for unit in MASKED:
         link = root / "etc/systemd/system" / unit
         link.unlink(missing_ok=True)
