@@ -21,6 +21,8 @@ static int walk(int root_fd, const char *folder, TreeVisitor visitor, void *cont
                 _cleanup_free_ char *path = *folder ? path_join(folder, *name) : xstrdup(*name);
                 struct stat status;
 
+                if (fstatat(root_fd, path, &status, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+                        continue; /* it went meanwhile */
                 if (fstatat(root_fd, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
                         return error_set_errno(err, errno, "stat \"%s\"", path);
                 r = visitor(context, path, &status, err);

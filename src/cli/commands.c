@@ -60,6 +60,7 @@ const Command *const commands[] = {
         &command_image,
         &command_migrate,
         &command_seed,
+        &command_upgrade,
         &command_secret,
         &command_secure,
         &command_volume,

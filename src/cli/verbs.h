@@ -13,7 +13,7 @@ extern const Command command_ps, command_logs, command_top, command_stats, comma
         command_images, command_volumes, command_inspect, command_ls, command_tune;
 extern const Command command_secret, command_secure;
 extern const Command command_seed, guide_commands[GUIDE_VERBS];
-extern const Command command_migrate, command_image, command_volume, command_network;
+extern const Command command_migrate, command_upgrade, command_image, command_volume, command_network;
 extern const Command command_system, command_enable, command_disable, command_version, command_help, command_completion,
         command_complete;
 

@@ -13,6 +13,7 @@
 #define ANNOTATION_POST_START "dev.berth.post-start" /* hooks: [{"command", "user", "working_dir", "environment", "privileged"}] */
 #define ANNOTATION_PRE_STOP "dev.berth.pre-stop"
 #define ANNOTATION_REMOVE "dev.berth.remove-at-end" /* "true": a one-off of `run --rm` */
+#define ANNOTATION_BOUND "dev.berth.bound" /* "true": a one-off that is killed when the client that started it goes */
 
 /* Berth's own defaults for databases (docs/compose.md). */
 #define DATABASE_GRACE_NS (INT64_C(60) * 1000 * 1000 * 1000)

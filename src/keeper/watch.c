@@ -1,5 +1,7 @@
 #include "keeper/watch.h"
 
+#include <signal.h>
+
 #include <sys/epoll.h>
 
 #include "base/fs.h"
@@ -236,12 +238,43 @@ static void remove_if_over(Unit *unit)
         thread_pool_post(unit->keeper->parts.pool, remove_work, remove_done, task);
 }
 
+static int kill_bound_work(void *context, Error **err)
+{
+        RemoveTask *task = context;
+        Engine *engine = task->keeper->parts.engine;
+
+        return engine->operations->container_kill(engine, task->id, SIGKILL, err);
+}
+
+static void kill_bound_done(void *context, int result, Error *error)
+{
+        RemoveTask *task = context;
+
+        if (result < 0)
+                log_failure(LOG_LEVEL_WARNING, error, "kill container %.12s, whose client is gone", task->id);
+        free(task->id);
+        free(task);
+}
+
+static void kill_if_bound(Unit *unit)
+{
+        RemoveTask *task;
+
+        if (!unit->bound || unit->state != CONTAINER_RUNNING)
+                return;
+        unit->bound = false; /* once */
+        task = xnew(RemoveTask);
+        *task = (RemoveTask){ unit->keeper, xstrdup(unit->id) };
+        thread_pool_post(unit->keeper->parts.pool, kill_bound_work, kill_bound_done, task);
+}
+
 void watch_owner_left(Keeper *keeper, const Channel *channel)
 {
         STRMAP_FOREACH(entry, &keeper->units) {
                 Unit *unit = entry->value;
                 if (unit->owner == channel) {
                         unit->owner = NULL;
+                        kill_if_bound(unit);
                         remove_if_over(unit);
                 }
         }
@@ -355,6 +388,7 @@ static Unit *unit_create(Keeper *keeper, const ContainerInfo *info)
         if (info->spec && !(keeper->parts.engine->capabilities & ENGINE_PROBES_HEALTH))
                 unit->health_config = health_config_from_json(info->spec->healthcheck_json);
         unit->remove_at_end = info->spec && strv_env_get(info->spec->annotations, ANNOTATION_REMOVE);
+        unit->bound = info->spec && strv_env_get(info->spec->annotations, ANNOTATION_BOUND);
         read_policy(unit, info->spec);
         strmap_set(&keeper->units, unit->id, unit);
         return unit;
@@ -371,6 +405,8 @@ static void begin_run(Unit *unit, const ContainerInfo *info, bool fresh)
         free_and_replace(&unit->postmaster_path, readiness_path(info));
         if (fresh)
                 probe_begin(unit);
+        else if (unit->bound && !unit->owner)
+                kill_if_bound(unit); /* its client was the connection of a keeper before this one */
         else
                 probe_take_over(unit, health_status_from_name(info->health));
 }

@@ -12,6 +12,7 @@ typedef struct Unit {
         int number;
         bool oneoff, remove_at_end;     /* removed once it has ended and its owner has looked how */
         Channel *owner;                 /* the client that runs a one-off; NULL */
+        bool bound;                     /* the one-off is killed when its client goes */
         ContainerState state;
         int exit_code;
         char *error;                    /* why its last start failed; NULL */

@@ -56,9 +56,13 @@ static void check_major(const Report *report)
         add(report, "major-version", true,
             xasprintf("the data was written by PostgreSQL %d, and the image has PostgreSQL %d", facts->data_major,
                       facts->image_major),
-            xasprintf("Go back to postgres:%d; nothing has been changed. To move the data: under %d `berth exec -T %s "
-                      "pg_dumpall`, then load that into a new volume under %d.",
-                      facts->data_major, facts->data_major, facts->service, facts->image_major));
+            facts->data_major < facts->image_major
+                    ? xasprintf("`berth upgrade %s --to %d` moves the data, while a container of postgres:%d runs. Or go back "
+                                "to postgres:%d; nothing has been changed.",
+                                facts->service, facts->image_major, facts->data_major, facts->data_major)
+                    : xasprintf("Go back to postgres:%d; nothing has been changed. After an upgrade `berth upgrade %s "
+                                "--rollback` returns to the earlier data.",
+                                facts->data_major, facts->service));
 }
 
 /* "glibc" of "glibc 2.36"; empty where unknown. */

@@ -52,6 +52,9 @@ int volume_record_save(const VolumeRecord *record, Error **err);
 void volume_touch(const VolumeRecord *record);
 /* Remembers what wrote its data: "postgres 16.9, glibc 2.36, …". */
 int volume_set_written_by(const Layout *layout, const char *name, const char *text, Error **err);
+/* The content of two volumes changes places, at one instant: whatever dies meanwhile, each name has one or the other.
+ * No container may use them. ERROR_UNSUPPORTED where the file system cannot do that. */
+int volume_exchange(const Layout *layout, const char *one, const char *other, Error **err);
 /* Brings the youngest removed volume of that name back. ERROR_EXISTS where there is one by that name again. */
 int volume_restore(const Layout *layout, const char *name, Error **err);
 /* Deletes from the trash what was removed more than max_age_ns ago (0: everything). *ret_freed may be NULL. */

@@ -1,0 +1,128 @@
+#include "operate/upgrade_steps.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "postgres/upgrade/steps.h"
+
+#define OUTPUT_LIMIT ((size_t)1024 * 1024)
+#define REASON_LIMIT 600
+
+static char **step_words(const char *step, char *const *arguments)
+{
+        char **argv = strv_new("sh", "-c", upgrade_steps_text(), "upgrade", step, NULL);
+
+        strv_add_all(&argv, arguments);
+        return argv;
+}
+
+static void trim(char *text)
+{
+        size_t length = strlen(text);
+
+        while (length > 0 && strchr(" \t\r\n", text[length - 1]))
+                text[--length] = '\0';
+}
+
+int upgrade_step(Engine *engine, const char *container, const char *step, char *const *arguments, char **ret, Error **err)
+{
+        _cleanup_strv_ char **argv = step_words(step, arguments);
+        ExecSpec spec = { .argv = argv, .user = "root", .stdin_fd = -1, .timeout_ms = -1, .output_limit = OUTPUT_LIMIT };
+        ExecResult result = { 0 };
+        int r = engine->operations->exec(engine, container, &spec, &result, err);
+
+        if (r < 0)
+                return r;
+        if (result.output)
+                trim(result.output);
+        if (result.exit_code != 0) {
+                r = error_set(err, ERROR_FAILED, "%.*s", REASON_LIMIT,
+                              isempty(result.output) ? "it failed without a word" : result.output);
+                free(result.output);
+                return r;
+        }
+        if (ret)
+                *ret = result.output ? TAKE_PTR(result.output) : xstrdup("");
+        free(result.output);
+        return 0;
+}
+
+static void *hold_thread(void *argument)
+{
+        UpgradeHold *hold = argument;
+        char *arguments[] = { (char *)hold->what, NULL };
+        _cleanup_strv_ char **argv = step_words("hold", arguments);
+        ExecSpec spec = { .argv = argv, .user = "root", .stdin_fd = hold->container_input_fd,
+                          .stdout_fd = hold->container_output_fd, .stderr_fd = hold->container_output_fd, .timeout_ms = -1 };
+        int code = 0;
+
+        hold->engine->operations->exec_stdio(hold->engine, hold->container, &spec, &code, NULL);
+        hold->container_output_fd = fs_close(hold->container_output_fd); /* whoever waits for a word sees the end */
+        return NULL;
+}
+
+static int make_pipe(int *ret_read, int *ret_write, Error **err)
+{
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return error_set_errno(err, errno, "make a pipe");
+        *ret_read = fds[0];
+        *ret_write = fds[1];
+        return 0;
+}
+
+static int await_word(UpgradeHold *hold, Error **err)
+{
+        _cleanup_strbuf_ Strbuf said = STRBUF_INIT;
+        char chunk[512];
+        ssize_t n;
+        int r;
+
+        while ((n = read(hold->output_fd, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR)) {
+                if (n > 0)
+                        strbuf_add(&said, chunk, (size_t)n);
+                if (strstr(strbuf_text(&said), "held\n"))
+                        return 0;
+        }
+        if (said.length > 0)
+                trim(said.data);
+        r = error_set(err, ERROR_FAILED, "keep writers waiting: %.*s", REASON_LIMIT,
+                      said.length > 0 ? strbuf_text(&said) : "the old server's container does not answer");
+        return error_hint(err, r, "A transaction that stays open holds it up; pg_stat_activity shows which. Nothing was changed.");
+}
+
+int upgrade_hold_begin(Engine *engine, const char *container, const char *what, UpgradeHold *ret, Error **err)
+{
+        int r;
+
+        ret->engine = engine;
+        ret->container = container;
+        ret->what = what;
+        r = make_pipe(&ret->container_input_fd, &ret->input_fd, err);
+        if (r == 0)
+                r = make_pipe(&ret->output_fd, &ret->container_output_fd, err);
+        if (r < 0)
+                return r;
+        r = pthread_create(&ret->thread, NULL, hold_thread, ret);
+        if (r != 0)
+                return error_set_errno(err, r, "start a thread");
+        ret->running = true;
+        return await_word(ret, err);
+}
+
+void upgrade_hold_done(UpgradeHold *hold)
+{
+        hold->input_fd = fs_close(hold->input_fd);
+        if (hold->running)
+                pthread_join(hold->thread, NULL);
+        hold->running = false;
+        fs_close(hold->output_fd);
+        fs_close(hold->container_input_fd);
+        fs_close(hold->container_output_fd);
+        *hold = (UpgradeHold)UPGRADE_HOLD_INIT;
+}

@@ -1,0 +1,30 @@
+/* The steps of postgres/upgrade/steps.h, carried out in a container. */
+#ifndef BERTH_OPERATE_UPGRADE_STEPS_H
+#define BERTH_OPERATE_UPGRADE_STEPS_H
+
+#include <pthread.h>
+
+#include "engine/engine.h"
+
+/* Runs a step with its arguments (a strv; NULL: none). *ret is what it printed, owned by the caller; NULL: not wanted.
+ * A step that fails is ERROR_FAILED with what it said. */
+int upgrade_step(Engine *engine, const char *container, const char *step, char *const *arguments, char **ret, Error **err);
+
+/* Writers of all databases wait while it exists, readers go on. It ends with this process, however that ends. */
+typedef struct UpgradeHold {
+        Engine *engine;
+        const char *container, *what;
+        int input_fd, output_fd; /* our ends: its standard input, and what it says */
+        int container_input_fd, container_output_fd;
+        pthread_t thread;
+        bool running;
+} UpgradeHold;
+
+#define UPGRADE_HOLD_INIT { .input_fd = -1, .output_fd = -1, .container_input_fd = -1, .container_output_fd = -1 }
+
+/* what: "tables", or, once they are copied, "objects". Returns once everything is held. Strings are borrowed for its life. */
+int upgrade_hold_begin(Engine *engine, const char *container, const char *what, UpgradeHold *ret, Error **err);
+void upgrade_hold_done(UpgradeHold *hold);
+#define _cleanup_upgrade_hold_ _cleanup_(upgrade_hold_done)
+
+#endif

@@ -1,0 +1,16 @@
+/* The steps of an upgrade by dump and restore, as a shell script for a container of the new major that shares the
+ * network of the old server: `sh -c TEXT upgrade STEP [ARGUMENT…]`, as root of the container.
+ *   wait                  returns when the new server answers
+ *   roles; copy JOBS DATABASE; analyze JOBS; settings ("left out: NAME" lines)
+ *   compare               differences on standard error and status 1, else a line about what was compared
+ * These run in the old server's own container:
+ *   obstacles, remarks    lines that say what cannot be carried, or stays behind
+ *   databases             their names, a line each
+ *   hold tables|objects   keeps writers waiting, says "held", and lets go when its standard input ends
+ *   end                   sends clients of the old server away and writes its checkpoint */
+#ifndef BERTH_POSTGRES_UPGRADE_STEPS_H
+#define BERTH_POSTGRES_UPGRADE_STEPS_H
+
+const char *upgrade_steps_text(void);
+
+#endif
