@@ -1,4 +1,5 @@
 """The keeper may be killed at any instruction: containers go on, the next command takes over, nothing is lost."""
+import json
 import os
 import random
 import signal
@@ -68,16 +69,31 @@ def test_killed_at_random_points(verb, project, berth):
     wait_until(lambda: answers(login))
     database.query("create table rounds (n int)", **login)
     arguments = {"up": ["up", "-d", "--force-recreate"], "down": ["down", "-t", "5"], "restart": ["restart", "-t", "5"]}[verb]
-    for n in range(max(ROUNDS // 3, 1)):
+    for n in range(-(-ROUNDS // 3)):
         database.query(f"insert into rounds values ({n})", **login)
         process = made.start(*arguments)
-        time.sleep(chance.uniform(0, 0.6))
-        kill_keeper(berth, "demo")
+        delay = chance.uniform(0, 0.6)
+        time.sleep(delay)
+        under_way = process.poll() is None
+        killed = kill_keeper(berth, "demo")
         process.communicate(timeout=120)
+        start = time.monotonic()
         made("up", "-d")
         wait_until(lambda: answers(login))
-        assert database.query("select count(*), max(n) from rounds", **login) == [(n + 1, n)], f"seed {seed}"
-        assert {row["Name"]: row["State"] for row in made.ps("-a").values()} == {"demo-db-1": "running", "demo-after-1": "running"}
+        seconds = time.monotonic() - start
+        rows = database.query("select count(*), max(n) from rounds", **login)
+        states = {row["Name"]: row["State"] for row in made.ps("-a").values()}
+        tell(verb=verb, seed=seed, round=n, delay=delay, hit=under_way and killed, command_failed=process.returncode != 0,
+             lost=n + 1 - rows[0][0], seconds=seconds)
+        assert rows == [(n + 1, n)], f"seed {seed}"
+        assert states == {"demo-db-1": "running", "demo-after-1": "running"}, f"seed {seed}"
+
+
+def tell(**round_):
+    """A line for the table that `make soak` writes."""
+    if os.environ.get("BERTH_SOAK_REPORT"):
+        with open(os.environ["BERTH_SOAK_REPORT"], "a") as report:
+            report.write(json.dumps(round_) + "\n")
 
 
 def answers(login):
