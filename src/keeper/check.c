@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "keeper/prepare.h"
+#include "state/document.h"
 
 static int check_files(const ContainerSpec *spec, Error **err)
 {
@@ -221,7 +222,7 @@ int preparation_check(Preparation *preparation, Error **err)
         const Plan *plan = preparation->plan;
         int r = 0;
 
-        if (runs_containers(plan))
+        if (runs_containers(plan) && !json_get_bool(preparation->params, "dry_run", false))
                 r = engine->operations->probe(engine, err);
         if (r >= 0 && publishes_ports(plan))
                 r = engine->operations->container_list(engine, NULL, &others, err);

@@ -352,3 +352,18 @@ def test_version_and_help(berth):
     for command in ("up", "down", "ps", "logs", "exec", "run", "volume", "system"):
         assert command in out
     assert "--wait" in berth("up", "--help").stdout
+
+
+def test_a_stop_that_comes_before_the_handler_is_heard_all_the_same(project, images):
+    """The kernel drops it: PID 1 of a namespace has no default action. Docker then waits the whole grace and kills."""
+    images("busybox")
+    made = project("""
+        services:
+          late:
+            image: busybox
+            command: [sh, -c, "sleep 1; trap 'exit 5' TERM; while :; do sleep 0.1; done"]
+            stop_grace_period: 60s
+    """)
+    made("up", "-d")
+    made("stop")
+    assert made.ps("-a")["demo-late-1"]["ExitCode"] == 5

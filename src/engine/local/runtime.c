@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/process.h"
 #include "base/strv.h"
+#include "engine/local/lifecycle.h"
 #include "state/document.h"
 
 #define RUNTIME_FORMAT 1
@@ -97,6 +98,7 @@ static int try_runtime(const Layout *layout, const char *runtime, Error **err)
                 r = process_run_checked(&run, &result, err);
         }
         fs_remove_tree(AT_FDCWD, folder, NULL);
+        container_remove_parent_cgroups(layout);
         return r;
 }
 

@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@
 #include "engine/local/volume.h"
 
 #define KILL_WAIT_MS 10000
+#define LISTEN_POLL_MS 50
 
 /* -1 where it does not run. */
 static int open_process(ContainerRecord *record)
@@ -53,6 +56,41 @@ static bool wait_end(int pidfd, int timeout_ms)
         }
 }
 
+/* Whether the process has a handler for the signal, or keeps it waiting. */
+static bool would_hear(pid_t pid, int signal_number)
+{
+        static const char *const masks[] = { "\nSigBlk:\t", "\nSigCgt:\t" };
+        _cleanup_free_ char *path = xasprintf("/proc/%d/status", (int)pid);
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        bool hears = false;
+
+        if (fs_read_file(AT_FDCWD, path, 65536, &text, NULL) < 0)
+                return true;
+        for (size_t i = 0; i < ARRAY_SIZE(masks); i++) {
+                const char *line = strstr(strbuf_text(&text), masks[i]);
+
+                hears |= line && (strtoull(line + strlen(masks[i]), NULL, 16) >> (signal_number - 1)) & 1;
+        }
+        return hears;
+}
+
+/* The kernel throws away what the first process of a PID namespace has no handler for. One that has just begun may get its
+ * handler a moment after the signal: it is told again then. */
+static bool wait_polite_end(const ContainerRecord *record, int pidfd, int signal_number, bool heard, int grace_ms)
+{
+        int64_t deadline = clock_monotonic_ns() + (int64_t)grace_ms * NSEC_PER_MSEC, left_ms = grace_ms;
+
+        while (!heard && left_ms > 0) {
+                if (wait_end(pidfd, (int)MIN(left_ms, (int64_t)LISTEN_POLL_MS)))
+                        return true;
+                heard = would_hear((pid_t)record->run.pid, signal_number);
+                if (heard)
+                        send_signal(pidfd, signal_number, record, NULL);
+                left_ms = (deadline - clock_monotonic_ns()) / NSEC_PER_MSEC;
+        }
+        return wait_end(pidfd, (int)MAX(left_ms, (int64_t)0));
+}
+
 static int thaw(ContainerRecord *record, Error **err)
 {
         int r;
@@ -70,13 +108,17 @@ static int stop_process(ContainerRecord *record, int pidfd, int grace_ms, Error 
 {
         const ContainerSpec *spec = record->spec;
         int number = spec->stop_signal ? signal_from_name(spec->stop_signal) : SIGTERM, r;
+        bool heard;
 
         if (grace_ms < 0)
                 grace_ms = (int)MIN(spec->stop_grace_ns / NSEC_PER_MSEC, (int64_t)INT32_MAX);
+        if (number <= 0)
+                number = SIGTERM;
+        heard = number == SIGKILL || would_hear((pid_t)record->run.pid, number);
         r = thaw(record, err);
         if (r >= 0)
-                r = send_signal(pidfd, number > 0 ? number : SIGTERM, record, err);
-        if (r < 0 || wait_end(pidfd, grace_ms))
+                r = send_signal(pidfd, number, record, err);
+        if (r < 0 || wait_polite_end(record, pidfd, number, heard, grace_ms))
                 return r;
         r = send_signal(pidfd, SIGKILL, record, err);
         if (r < 0)
