@@ -268,6 +268,8 @@ static const char *recreate_reason(Planner *planner, ServicePlan *service, const
                 return "its files are damaged";
         if (!streq(container->name, wanted->name))
                 return "it has another name";
+        if (container->lost_files)
+                return "its secrets were kept in memory only";
         if (network_is_replaced(planner, container->spec))
                 return "its network is made anew";
         if (parent_plan && parent_plan->updated)

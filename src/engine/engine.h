@@ -208,6 +208,7 @@ typedef struct ContainerInfo {
         int exit_code;          /* of the last run */
         bool oom_killed;
         char *error;            /* why the last start failed; NULL */
+        bool lost_files;        /* contents that were kept in memory only are gone (a reboot): it must be made anew */
         char *damage;           /* which file of it cannot be read: what is told comes from a copy, or, where it is
                                  * CONTAINER_DEAD, there is none and spec is empty. recover repairs it; NULL */
         int64_t created_ns, started_ns, finished_ns; /* realtime; 0: never */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "state/document.h"
 
@@ -229,5 +230,6 @@ void request_finish(Request *request, json_t *result)
 
 void request_fail(Request *request, const Error *error)
 {
+        log_warning("%s: %s%s%s", request->method, error->message, error->hint ? ": " : "", error->hint ? error->hint : "");
         end_request(request, json_pack("{s:o}", "error", json_from_error(error)), NULL, error);
 }

@@ -1,6 +1,7 @@
 """What a container may do, may see and may use up: no weaker than Docker's defaults."""
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -192,3 +193,21 @@ def test_binds_short_and_long(project, images):
     made.exec("box", "touch", "/made/x")
     assert (made.folder / "made" / "x").exists()
     assert made.exec("box", "sh", "-c", "df -k /mem | tail -1").split()[1] == "1024"
+
+
+def test_a_secret_from_the_environment_does_not_survive_a_reboot_and_says_so(project, images, berth):
+    images("busybox")
+    made = project("""
+        services:
+          box: {image: busybox, command: [sleep, "1000000"], stop_signal: SIGKILL, secrets: [word], restart: unless-stopped}
+        secrets: {word: {environment: WORD}}
+    """)
+    made("up", "-d", env={"WORD": "first"})
+    made("stop")
+    subprocess.run(["umount", str(berth.run / "projects/demo/secrets")], check=True)  # what a reboot leaves of a tmpfs
+    error = made.fails("start")
+    assert 'secret "word"' in error and "memory only" in error and "berth up" in error
+    assert "memory only" in (berth.data / "projects/demo/logs/keeper.log").read_text()
+    # With its value the command that is named helps.
+    made("up", "-d", env={"WORD": "second"})
+    assert made.exec("box", "cat", "/run/secrets/word") == "second"

@@ -185,7 +185,8 @@ int files_prepare(const Layout *layout, const ContainerRecord *record, const cha
         else if (!fs_exists(path))
                 r = error_hint(err, error_set(err, ERROR_NOT_FOUND, "the value of secret \"%s\" is not known any more",
                                               path_basename(file->target)),
-                               "It came from the environment and was kept in memory only: run `berth up` again.");
+                               "It was kept in memory only, as it came with `berth up` and from no file: run that again, with its "
+                               "variable set. A secret from a file comes back by itself after a reboot.");
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(path);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -140,6 +141,18 @@ static void take_addresses(ContainerInfo *info, const ContainerRun *run)
         }
 }
 
+/* Secrets that came with the request lie on the project's tmpfs alone. */
+static bool has_lost_files(const ContainerRecord *record)
+{
+        for (size_t i = 0; i < record->spec->n_files; i++) {
+                _cleanup_free_ char *path = xasprintf("%s/../../secrets/%s/%zu", record->run_path, record->id, i);
+
+                if (record->spec->files[i].secret && !record->spec->files[i].host_path && access(path, F_OK) < 0)
+                        return true;
+        }
+        return false;
+}
+
 ContainerInfo *container_record_take_info(ContainerRecord *record)
 {
         ContainerInfo *info = xnew(ContainerInfo);
@@ -174,6 +187,7 @@ ContainerInfo *container_record_take_info(ContainerRecord *record)
         };
         if (runs)
                 take_addresses(info, &record->run);
+        info->lost_files = !runs && has_lost_files(record);
         info->spec = TAKE_PTR(record->spec);
         return info;
 }
