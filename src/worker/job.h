@@ -30,6 +30,7 @@ ImageProgress job_progress(const Job *job);
 /* A string among the parameters; ERROR_USAGE where it is missing. *ret is borrowed. */
 int job_require(const Job *job, const char *key, const char **ret, Error **err);
 
+int job_alert(const Job *job, json_t **ret, Error **err);
 int job_digests(const Job *job, json_t **ret, Error **err);
 int job_pull(const Job *job, json_t **ret, Error **err);
 int job_load(const Job *job, json_t **ret, Error **err);

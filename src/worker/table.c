@@ -2,6 +2,7 @@
 #include "worker/job.h"
 
 const JobEntry job_table[] = {
+        { "alert", "tell somebody that something failed or works again", job_alert, .folderless = true },
         { "digests", "ask registries for the digests of images", job_digests, .folderless = true },
         { "backup", "take a base backup of a database", job_backup },
         { "certificate", "make, renew or take over a server's or a client's certificate", job_certificate },
