@@ -1,4 +1,6 @@
 /* The keys of x-berth. schema/x-berth.json says the same to editors, docs/x-berth.md to people. */
+#include "base/cron.h"
+#include "base/mem.h"
 #include "base/parse.h"
 #include "compose/schema.h"
 
@@ -61,6 +63,10 @@ static const Schema role = {
 };
 static const Schema roles = { .types = T_MAP, .names = NAMES_ANY, .values = &role };
 static const Schema command = { .types = T_LIST, .items = &text };
+static const Schema alerts = {
+        .types = T_MAP,
+        .keys = KEYS({ "command", &command }, { "webhook", &text }, { "mail", &mail }),
+};
 static const Schema secret = {
         .types = T_MAP,
         .keys = KEYS({ "command", &command }, { "timeout", &duration }, { "file", &text }),
@@ -74,16 +80,27 @@ static const Schema seed = {
         .keys = KEYS({ "path", &text }, { "service", &text }, { "command", &command }),
 };
 static const Schema size = { .types = T_STRING, .check = check_size, .expected = "a size like 64m" };
+static bool check_cron(const char *text)
+{
+        Cron cron;
+
+        return streq(text, "off") || cron_parse(text, &cron, NULL) == 0;
+}
+
+static const Schema cron = { .types = T_STRING,
+                             .check = check_cron,
+                             .expected = "five fields like \"0 2 * * *\", @daily and its like, or off" };
+static const Schema mail = { .types = T_MAP, .keys = KEYS({ "to", &text }, { "from", &text }), .required = WORDS("to") };
 static const Schema backup = {
         .types = T_BOOL | T_STRING | T_MAP,
         .words = WORDS("on", "off"),
-        .keys = KEYS({ "max_rate", &size }),
+        .keys = KEYS({ "max_rate", &size }, { "schedule", &cron }, { "timezone", &text }, { "jitter", &duration }),
 };
 
 const Schema schema_x_berth_top = {
         .types = T_NULL | T_MAP,
         .keys = KEYS({ "images", &images }, { "template", &on_off }, { "migrations", &migrations }, { "seed", &seed },
-                     { "tls", &tls }, { "access", &access }, { "roles", &roles }, { "secrets", &secrets },
+                     { "tls", &tls }, { "access", &access }, { "roles", &roles }, { "secrets", &secrets }, { "alerts", &alerts },
                      { "backup", &backup },
                      { "silence", &silence }),
 };

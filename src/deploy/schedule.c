@@ -128,7 +128,7 @@ int64_t schedule_next_ns(const Schedule *schedule)
         int64_t next_ns = INT64_MAX;
 
         VECTOR_FOREACH(job, &schedule->jobs)
-                if (!(*job)->running)
+                if (!(*job)->running && !(*job)->paused)
                         next_ns = MIN(next_ns, (*job)->next_ns);
         return next_ns;
 }
@@ -136,7 +136,7 @@ int64_t schedule_next_ns(const Schedule *schedule)
 ScheduledJob *schedule_due(const Schedule *schedule, int64_t now_ns)
 {
         VECTOR_FOREACH(job, &schedule->jobs)
-                if (!(*job)->running && (*job)->next_ns <= now_ns)
+                if (!(*job)->running && !(*job)->paused && (*job)->next_ns <= now_ns)
                         return *job;
         return NULL;
 }

@@ -33,6 +33,7 @@ typedef struct ScheduledJob {
         bool told;              /* that it fails */
         /* not kept */
         bool running;
+        bool paused;            /* its service does not run: what is due waits until it does */
         int64_t next_ns;
 } ScheduledJob;
 
@@ -52,7 +53,7 @@ int schedule_put(Schedule *schedule, const char *kind, const char *service, cons
 void schedule_drop(Schedule *schedule, const char *kind, const char *service);
 ScheduledJob *schedule_find(const Schedule *schedule, const char *kind, const char *service); /* NULL */
 
-/* When something is next due (it may be past), INT64_MAX: never. Running jobs are not counted. */
+/* When something is next due (it may be past), INT64_MAX: never. Running and paused jobs are not counted. */
 int64_t schedule_next_ns(const Schedule *schedule);
 /* A job that is due and does not run; NULL where there is none. */
 ScheduledJob *schedule_due(const Schedule *schedule, int64_t now_ns);

@@ -75,8 +75,7 @@ bool backups_are_busy(const Keeper *keeper)
 
 /* ---- what is wanted ---- */
 
-/* x-berth's word for the service, else the project's, else on. A project whose model is not known is left alone. */
-static bool is_wanted(const Keeper *keeper, const char *service)
+bool backups_are_wanted(const Keeper *keeper, const char *service)
 {
         const json_t *services = json_object_get(keeper->state.model, "services");
         const json_t *word = backup_setting(keeper, service, NULL);
@@ -96,7 +95,7 @@ static Unit *unit_of(const Guard *guard)
 static bool wants_guard(const Keeper *keeper, const Unit *unit)
 {
         return unit->state == CONTAINER_RUNNING && unit->postmaster_path && !unit->oneoff && unit->number <= 1 &&
-               is_wanted(keeper, unit->service);
+               backups_are_wanted(keeper, unit->service);
 }
 
 /* ---- the receiver ---- */

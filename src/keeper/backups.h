@@ -14,6 +14,8 @@ void backups_free(Backups *backups);
 
 /* Looks at what runs and what the project says now: after a start, an end, and every request. */
 void backups_update(Keeper *keeper);
+/* The project says that this service is backed up: nothing said is yes. A project whose model is not known: no. */
+bool backups_are_wanted(const Keeper *keeper, const char *service);
 /* A backup, a receiver's start or another of its work goes on. */
 bool backups_are_busy(const Keeper *keeper);
 

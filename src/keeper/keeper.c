@@ -9,6 +9,7 @@
 #include "keeper/backups.h"
 #include "keeper/execute.h"
 #include "keeper/request.h"
+#include "keeper/schedules.h"
 #include "keeper/watch.h"
 #include "state/document.h"
 
@@ -26,6 +27,7 @@ int keeper_create(const KeeperParts *parts, const char *project, Keeper **ret, E
         keeper->units.free_value = watch_free_unit;
         project_state_init(&keeper->state, parts->layout, project);
         keeper->backups = parts->protect ? backups_create(keeper) : NULL;
+        keeper->schedules = parts->protect ? schedules_create(keeper) : NULL;
         r = project_state_load(&keeper->state, err);
         if (r < 0)
                 return r;
@@ -38,6 +40,7 @@ void keeper_free(Keeper *keeper)
         if (!keeper)
                 return;
         channel_server_free(keeper->server);
+        schedules_free(keeper->schedules);
         backups_free(keeper->backups);
         loop_io_remove(keeper->watch_io);
         loop_timer_remove(keeper->repair_timer);
@@ -87,6 +90,7 @@ static void arm_idle(Keeper *keeper)
 void keeper_check_idle(Keeper *keeper)
 {
         backups_update(keeper);
+        schedules_update(keeper);
         keeper->idle_timer = loop_timer_remove(keeper->idle_timer);
         if (!has_work(keeper))
                 malloc_trim(0);

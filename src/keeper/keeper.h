@@ -54,6 +54,7 @@ struct Keeper {
         LoopTimer *idle_timer, *rotation_timer, *repair_timer;
         bool rotating;
         struct Backups *backups;        /* NULL: parts.protect is not set */
+        struct Schedules *schedules;    /* likewise */
 };
 
 /* How long "boot" waits for dependencies before it starts what depends on them all the same. */

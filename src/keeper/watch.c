@@ -14,6 +14,7 @@
 #include "keeper/execute.h"
 #include "keeper/probe.h"
 #include "keeper/readiness.h"
+#include "keeper/schedules.h"
 #include "state/document.h"
 
 void unit_news_done(UnitNews *news)
@@ -432,6 +433,7 @@ Unit *watch_update(Keeper *keeper, UnitNews *news, bool fresh)
                         log_warning("container %s: its end cannot be watched", unit->name);
                 begin_run(unit, info, fresh);
                 backups_update(keeper);
+                schedules_update(keeper);
                 keeper_schedule_rotation(keeper);
         } else if (!runs) {
                 stop_watching_exit(unit);
