@@ -63,6 +63,7 @@ static const Schema role = {
 };
 static const Schema roles = { .types = T_MAP, .names = NAMES_ANY, .values = &role };
 static const Schema command = { .types = T_LIST, .items = &text };
+static const Schema mail = { .types = T_MAP, .keys = KEYS({ "to", &text }, { "from", &text }), .required = WORDS("to") };
 static const Schema alerts = {
         .types = T_MAP,
         .keys = KEYS({ "command", &command }, { "webhook", &text }, { "mail", &mail }),
@@ -80,17 +81,16 @@ static const Schema seed = {
         .keys = KEYS({ "path", &text }, { "service", &text }, { "command", &command }),
 };
 static const Schema size = { .types = T_STRING, .check = check_size, .expected = "a size like 64m" };
-static bool check_cron(const char *text)
+static bool check_cron(const char *line)
 {
-        Cron cron;
+        Cron parsed;
 
-        return streq(text, "off") || cron_parse(text, &cron, NULL) == 0;
+        return streq(line, "off") || cron_parse(line, &parsed, NULL) == 0;
 }
 
 static const Schema cron = { .types = T_STRING,
                              .check = check_cron,
                              .expected = "five fields like \"0 2 * * *\", @daily and its like, or off" };
-static const Schema mail = { .types = T_MAP, .keys = KEYS({ "to", &text }, { "from", &text }), .required = WORDS("to") };
 static const Schema backup = {
         .types = T_BOOL | T_STRING | T_MAP,
         .words = WORDS("on", "off"),
