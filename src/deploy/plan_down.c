@@ -72,13 +72,12 @@ int plan_down(const PlanInput *input, Plan **ret, Error **err)
 {
         _cleanup_(plan_freep) Plan *plan = plan_create();
         const PlanOptions *options = input->options;
-        PlanItems items;
+        _cleanup_plan_items_ PlanItems items = { 0 };
         int r;
 
-        r = plan_check_services(input, err);
+        r = plan_items_find(input, plan, true, &items, err);
         if (r < 0)
                 return r;
-        items = plan_items_collect(input, plan, true);
         for (size_t i = 0; i < items.length; i++) {
                 PlanItem *item = &items.items[i];
                 size_t remove;
@@ -97,7 +96,6 @@ int plan_down(const PlanInput *input, Plan **ret, Error **err)
         remove_networks(input, plan, &items);
         if (options->remove_volumes && !options->services)
                 remove_volumes(input, plan, &items);
-        free(items.items);
         *ret = TAKE_PTR(plan);
         return 0;
 }
@@ -115,41 +113,40 @@ static void add_stops(Plan *plan, PlanItems *items, const char *reason)
 int plan_stop(const PlanInput *input, Plan **ret, Error **err)
 {
         _cleanup_(plan_freep) Plan *plan = plan_create();
-        PlanItems items;
+        _cleanup_plan_items_ PlanItems items = { 0 };
         int r;
 
-        r = plan_check_services(input, err);
+        r = plan_items_find(input, plan, false, &items, err);
         if (r < 0)
                 return r;
-        items = plan_items_collect(input, plan, false);
         add_stops(plan, &items, "asked for");
-        free(items.items);
         *ret = TAKE_PTR(plan);
         return 0;
 }
 
 int plan_halt(const PlanInput *input, Plan **ret, Error **err)
 {
-        Plan *plan = plan_create();
-        PlanItems items = plan_items_collect(input, plan, true);
+        _cleanup_(plan_freep) Plan *plan = plan_create();
+        _cleanup_plan_items_ PlanItems items = { 0 };
+        int r = plan_items_find(input, plan, true, &items, err);
 
+        if (r < 0)
+                return r;
         add_stops(plan, &items, "the machine goes down");
         plan_let_failures_pass(plan);
-        free(items.items);
-        *ret = plan;
+        *ret = TAKE_PTR(plan);
         return 0;
 }
 
 int plan_rm(const PlanInput *input, Plan **ret, Error **err)
 {
         _cleanup_(plan_freep) Plan *plan = plan_create();
-        PlanItems items;
+        _cleanup_plan_items_ PlanItems items = { 0 };
         int r;
 
-        r = plan_check_services(input, err);
+        r = plan_items_find(input, plan, true, &items, err);
         if (r < 0)
                 return r;
-        items = plan_items_collect(input, plan, true);
         for (size_t i = 0; i < items.length; i++) {
                 size_t remove;
                 if (plan_item_runs(&items.items[i]))
@@ -157,7 +154,6 @@ int plan_rm(const PlanInput *input, Plan **ret, Error **err)
                 remove = plan_item_add(plan, &items.items[i], PLAN_CONTAINER_REMOVE, "asked for");
                 plan_at(plan, remove)->remove_volumes = input->options->remove_volumes;
         }
-        free(items.items);
         *ret = TAKE_PTR(plan);
         return 0;
 }

@@ -17,7 +17,7 @@ static bool is_chosen(const PlanInput *input, const ContainerInfo *container, bo
                strv_contains(options->services, container->name);
 }
 
-PlanItems plan_items_collect(const PlanInput *input, Plan *plan, bool oneoffs)
+static PlanItems collect(const PlanInput *input, Plan *plan, bool oneoffs)
 {
         const ContainerList *list = &input->found->containers;
         PlanItems items = { xnew_array(PlanItem, list->length + 1), 0 };
@@ -34,7 +34,7 @@ PlanItems plan_items_collect(const PlanInput *input, Plan *plan, bool oneoffs)
         return items;
 }
 
-int plan_check_services(const PlanInput *input, Error **err)
+static int check_services(const PlanInput *input, Error **err)
 {
         STRV_FOREACH(name, input->options->services) {
                 bool known = false;
@@ -49,6 +49,21 @@ int plan_check_services(const PlanInput *input, Error **err)
                         return error_set(err, ERROR_NOT_FOUND, "no such service: %s", *name);
         }
         return 0;
+}
+
+int plan_items_find(const PlanInput *input, Plan *plan, bool oneoffs, PlanItems *ret, Error **err)
+{
+        int r = check_services(input, err);
+
+        if (r >= 0)
+                *ret = collect(input, plan, oneoffs);
+        return r;
+}
+
+void plan_items_done(PlanItems *items)
+{
+        free(items->items);
+        *items = (PlanItems){ 0 };
 }
 
 static bool depends_on(const PlanItem *item, const PlanItem *other)

@@ -17,11 +17,11 @@ typedef struct PlanItems {
         size_t length;
 } PlanItems;
 
-/* Those that options->services name, or all; one-offs where asked for. The caller frees items.items; its pointers are the
- * input's and the plan's. */
-PlanItems plan_items_collect(const PlanInput *input, Plan *plan, bool oneoffs);
-/* Each name of options->services must be a service or container of the project: ERROR_NOT_FOUND. */
-int plan_check_services(const PlanInput *input, Error **err);
+/* Those that options->services name, or all; one-offs where asked for. ERROR_NOT_FOUND: a name is no service or container of
+ * the project. *ret is the caller's (plan_items_done); what it points to is the input's and the plan's. */
+int plan_items_find(const PlanInput *input, Plan *plan, bool oneoffs, PlanItems *ret, Error **err);
+void plan_items_done(PlanItems *items);
+#define _cleanup_plan_items_ _cleanup_(plan_items_done)
 bool plan_item_runs(const PlanItem *item);
 /* An action on its container, after those that the item has already; the action's index. */
 size_t plan_item_add(Plan *plan, PlanItem *item, PlanVerb verb, const char *reason);

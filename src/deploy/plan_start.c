@@ -71,15 +71,13 @@ static void add_starts(const PlanInput *input, Plan *plan, PlanItems *items, boo
 int plan_start(const PlanInput *input, Plan **ret, Error **err)
 {
         _cleanup_(plan_freep) Plan *plan = plan_create();
-        PlanItems items;
+        _cleanup_plan_items_ PlanItems items = { 0 };
         int r;
 
-        r = plan_check_services(input, err);
+        r = plan_items_find(input, plan, false, &items, err);
         if (r < 0)
                 return r;
-        items = plan_items_collect(input, plan, false);
         add_starts(input, plan, &items, false, "asked for");
-        free(items.items);
         *ret = TAKE_PTR(plan);
         return 0;
 }
@@ -96,26 +94,27 @@ static bool starts_at_boot(const ContainerInfo *container)
 
 int plan_boot(const PlanInput *input, Plan **ret, Error **err)
 {
-        Plan *plan = plan_create();
+        _cleanup_(plan_freep) Plan *plan = plan_create();
+        _cleanup_plan_items_ PlanItems items = { 0 };
         _cleanup_strv_ char **names = NULL;
         PlanOptions options = *input->options;
         PlanInput chosen = *input;
-        PlanItems items;
+        int r = 0;
 
         for (size_t i = 0; i < input->found->containers.length; i++)
                 if (starts_at_boot(input->found->containers.items[i]))
                         strv_add(&names, input->found->containers.items[i]->name);
-        *ret = plan;
-        if (!names)
-                return 0;
         options.services = names;
         chosen.options = &options;
-        items = plan_items_collect(&chosen, plan, false);
+        if (names) /* no names would be all */
+                r = plan_items_find(&chosen, plan, false, &items, err);
+        if (r < 0)
+                return r;
         add_starts(&chosen, plan, &items, true, "the machine was started");
         VECTOR_FOREACH(action, &plan->actions)
                 action->running_is_enough = action->at_end = action->verb == PLAN_WAIT;
         plan_let_failures_pass(plan);
-        free(items.items);
+        *ret = TAKE_PTR(plan);
         return 0;
 }
 
@@ -144,13 +143,12 @@ static void add_followers(const PlanInput *input, Arena *arena, char ***services
 
 static int plan_restart_chosen(const PlanInput *input, Plan *plan, Error **err)
 {
-        PlanItems items;
+        _cleanup_plan_items_ PlanItems items = { 0 };
         int r;
 
-        r = plan_check_services(input, err);
+        r = plan_items_find(input, plan, false, &items, err);
         if (r < 0)
                 return r;
-        items = plan_items_collect(input, plan, false);
         for (size_t i = 0; i < items.length; i++)
                 if (plan_item_runs(&items.items[i]))
                         plan_item_add(plan, &items.items[i], PLAN_CONTAINER_STOP, "asked for");
@@ -163,7 +161,6 @@ static int plan_restart_chosen(const PlanInput *input, Plan *plan, Error **err)
                         items.items[i].dependencies[k].condition = DEPENDENCY_STARTED;
                 add_conditions(plan, &items, &items.items[i], items.items[i].last);
         }
-        free(items.items);
         return 0;
 }
 

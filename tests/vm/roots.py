@@ -87,7 +87,8 @@ def make_base(suite, tar):
 
 def base_root(suite, say):
     """A tar of the suite's root without Berth, cached by its recipe."""
-    recipe = [suite, *MACHINE, INITRAMFS, MODULES, *MASKED, (SOURCE / "tools/install-deps").read_text()]
+    groups = re.search(r"^ *build\).*?(?=^ *test\))", (SOURCE / "tools/install-deps").read_text(), re.S | re.M)[0]
+    recipe = [suite, *MACHINE, INITRAMFS, MODULES, *MASKED, groups]
     tar = CACHE / f"{suite}-{hashlib.sha256(' '.join(recipe).encode()).hexdigest()[:12]}.tar"
     if not tar.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
