@@ -24,7 +24,7 @@ class Machine:
                    "-drive", f"file={disk},if=virtio,format=raw,cache=writeback", "-device", "virtio-rng-pci",
                    "-serial", "stdio"]
         self.log = open(work / f"console-{stage}.log", "w")
-        self.hear, self.lines, self.changed, self.ended = say, [], threading.Condition(), False
+        self.hear, self.lines, self.changed, self.ended = hear, [], threading.Condition(), False
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.deadline = time.monotonic() + timeout
         threading.Thread(target=self.read, daemon=True).start()
