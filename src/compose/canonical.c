@@ -13,10 +13,20 @@ typedef struct Transform {
 
 typedef Node *(*Transformer)(const Transform *transform, Node *node, const NodePath *path);
 
+/* NULL, which takes the value out. */
 static Node *fail_kind(const Transform *transform, Node *node, const NodePath *path, const char *expected)
 {
         loader_fail(transform->loader, node, path, "must be %s, is a %s", expected, node_kind_name(node->kind));
-        return node;
+        return NULL;
+}
+
+/* What may hold variables still is left as it is. */
+static Node *fail_short(const Transform *transform, Node *node, const NodePath *path, const char *error)
+{
+        if (transform->lenient)
+                return node;
+        loader_fail(transform->loader, node, path, "%s", error);
+        return NULL;
 }
 
 static Node *single_map(const Transform *transform, Node *node, const char *key)
@@ -56,9 +66,7 @@ static Node *to_pairs(const Transform *transform, Node *node, const NodePath *pa
                 const char *equals = item->kind == NODE_STRING ? strchr(item->text, '=') : NULL;
 
                 if (!equals) {
-                        if (!transform->lenient)
-                                loader_fail(transform->loader, item, NODE_PATH_ITEM(path, i), "expected key=value");
-                        return node;
+                        return fail_short(transform, item, NODE_PATH_ITEM(path, i), "expected key=value") ? node : NULL;
                 }
                 node_set(arena, map, arena_strndup(arena, item->text, (size_t)(equals - item->text)),
                          node_new_string(arena, equals + 1, item));
@@ -182,11 +190,7 @@ static Node *to_volume(const Transform *transform, Node *node, const NodePath *p
         if (node->kind != NODE_STRING)
                 return node->kind == NODE_MAP ? node : fail_kind(transform, node, path, "a string or a mapping");
         volume = short_volume(transform->loader->arena, node, node->text, &error);
-        if (volume)
-                return volume;
-        if (!transform->lenient)
-                loader_fail(transform->loader, node, path, "%s", error);
-        return node;
+        return volume ? volume : fail_short(transform, node, path, error);
 }
 
 static Node *to_device(const Transform *transform, Node *node, const NodePath *path)
@@ -197,11 +201,7 @@ static Node *to_device(const Transform *transform, Node *node, const NodePath *p
         if (node->kind != NODE_STRING)
                 return node->kind == NODE_MAP ? node : fail_kind(transform, node, path, "a string or a mapping");
         device = short_device(transform->loader->arena, node, node->text, &error);
-        if (device)
-                return device;
-        if (!transform->lenient)
-                loader_fail(transform->loader, node, path, "%s", error);
-        return node;
+        return device ? device : fail_short(transform, node, path, error);
 }
 
 static Node *to_file_mount(const Transform *transform, Node *node, const NodePath *path)
@@ -339,26 +339,52 @@ static const struct {
         { "configs.*", to_maybe_external },
 };
 
+static Node *transform_node(const Transform *transform, Node *node, const Place *place);
+
+static void transform_map(const Transform *transform, Node *map, const Place *place)
+{
+        for (size_t i = 0; i < map->n_entries;) {
+                const Place member = place_key(place, map->entries[i].key);
+                Node *value = transform_node(transform, map->entries[i].value, &member);
+
+                if (value) {
+                        map->entries[i++].value = value;
+                        continue;
+                }
+                loader_damaged(transform->loader, place_path(&member));
+                node_remove(map, map->entries[i].key);
+        }
+}
+
+static void transform_list(const Transform *transform, Node *list, const Place *place)
+{
+        uint32_t n = 0;
+
+        for (size_t i = 0; i < list->n_items; i++) {
+                const Place item = place_item(place, i);
+                Node *value = transform_node(transform, list->items[i], &item);
+
+                if (value)
+                        list->items[n++] = value;
+                else
+                        loader_damaged(transform->loader, place_path(&item));
+        }
+        list->n_items = n;
+}
+
+/* NULL: the value is wrong, to be taken out. */
 static Node *transform_node(const Transform *transform, Node *node, const Place *place)
 {
         int rule = place_rule(place);
 
         if (rule >= 0)
                 node = transformers[rule].transform(transform, node, place_path(place));
-        if (!place_has_rules(place) || (rule >= 0 && !transformers[rule].inside))
+        if (!node || !place_has_rules(place) || (rule >= 0 && !transformers[rule].inside))
                 return node;
         if (node->kind == NODE_MAP)
-                NODE_FOREACH_ENTRY(entry, node)
-                {
-                        const Place member = place_key(place, entry->key);
-
-                        entry->value = transform_node(transform, entry->value, &member);
-                }
-        for (size_t i = 0; node->kind == NODE_LIST && i < node->n_items; i++) {
-                const Place item = place_item(place, i);
-
-                node->items[i] = transform_node(transform, node->items[i], &item);
-        }
+                transform_map(transform, node, place);
+        else if (node->kind == NODE_LIST)
+                transform_list(transform, node, place);
         return node;
 }
 

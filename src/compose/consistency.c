@@ -24,16 +24,36 @@ static void fail_nearest(const Check *check, const Node *at, const Node *section
         loader_fail_hint(check->loader, at, hint, NULL, "%s", text);
 }
 
+/* Is there no such thing? What may have been lost with a mistake that was told is not missed. */
+static bool is_missing(const Check *check, const char *section, const char *name)
+{
+        const Node *known = streq(section, "services") ? check->services : node_get(check->model, section);
+
+        return !node_find(known, name) && !loader_is_damaged(check->loader, section, name, NULL);
+}
+
 /* A name in a list or map of the service that must be one of the top-level section. */
 static void check_reference(const Check *check, const Node *at, const char *section, const char *name, const char *what)
 {
         const Node *known = node_get(check->model, section);
 
-        if (!name || node_find(known, name))
+        if (!name || !is_missing(check, section, name))
                 return;
         fail_nearest(check, at, known, name,
                      arena_printf(check->loader->arena, "service \"%s\" refers to undefined %s %s", check->name, what,
                                   name));
+}
+
+static void check_source(const Check *check)
+{
+        static const char *const keys[] = { "image", "build", "provider", "extends", LOADER_UNKNOWN_KEY };
+
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                if (node_find(check->service, keys[i]) ||
+                    loader_is_damaged(check->loader, "services", check->name, keys[i]))
+                        return;
+        loader_fail(check->loader, check->service, NULL,
+                    "service \"%s\" has neither an image nor a build context specified", check->name);
 }
 
 static void check_build(const Check *check)
@@ -42,12 +62,8 @@ static void check_build(const Check *check)
         const Node *platform = node_get(check->service, "platform"), *contexts = node_get(build, "additional_contexts");
         const Node *secrets = node_get(build, "secrets");
 
-        if (!build) {
-                if (!node_get(check->service, "image") && !node_get(check->service, "provider"))
-                        loader_fail(check->loader, check->service, NULL,
-                                    "service \"%s\" has neither an image nor a build context specified", check->name);
+        if (!build)
                 return;
-        }
         if (node_get(build, "dockerfile_inline") && node_get(build, "dockerfile"))
                 loader_fail(check->loader, build, NULL,
                             "service \"%s\" declares mutually exclusive dockerfile and dockerfile_inline", check->name);
@@ -56,11 +72,12 @@ static void check_build(const Check *check)
                 {
                         const char *other = node_text(entry->value) ? startswith(entry->value->text, "service:") : NULL;
 
-                        if (other && !node_find(check->services, other))
+                        if (other && is_missing(check, "services", other))
                                 loader_fail(check->loader, entry->value, NULL,
                                             "service \"%s\" declares unknown service \"%s\" as additional contexts %s",
                                             check->name, other, entry->key);
-                        else if (other && !node_get(node_get(check->services, other), "build"))
+                        else if (other && !node_get(node_get(check->services, other), "build") &&
+                                 !loader_is_damaged(check->loader, "services", other, "build"))
                                 loader_fail(check->loader, entry->value, NULL,
                                             "service \"%s\" declares non-buildable service \"%s\" as additional "
                                             "contexts %s",
@@ -92,7 +109,7 @@ static void check_networks(const Check *check)
         if (networks)
                 NODE_FOREACH_ENTRY(entry, networks)
         check_reference(check, entry->value->line ? entry->value : networks, "networks", entry->key, "network");
-        if (other && !node_find(check->services, other))
+        if (other && is_missing(check, "services", other))
                 loader_fail(check->loader, mode, NULL, "service \"%s\" not found for network_mode 'service:%s'", other,
                             other);
 }
@@ -129,9 +146,11 @@ static void check_dependencies(const Check *check)
                                          check->name, entry->key);
                         continue;
                 }
-                fail_nearest(check, entry->value, check->services, entry->key,
-                             arena_printf(check->loader->arena, "service \"%s\" depends on undefined service \"%s\"",
-                                          check->name, entry->key));
+                if (is_missing(check, "services", entry->key))
+                        fail_nearest(check, entry->value, check->services, entry->key,
+                                     arena_printf(check->loader->arena,
+                                                  "service \"%s\" depends on undefined service \"%s\"", check->name,
+                                                  entry->key));
         }
 }
 
@@ -253,9 +272,11 @@ static void check_targets(const Check *check)
 
 static void check_service(const Check *check)
 {
+        check_source(check);
         check_build(check);
         check_networks(check);
         check_healthcheck(check);
+        loader_next_step(check->loader); /* what a namespace implied is no second mistake */
         check_dependencies(check);
         check_sources(check);
         check_scale(check);
@@ -275,7 +296,7 @@ static void check_secrets(Loader *loader, const Node *model)
                 return;
         NODE_FOREACH_ENTRY(entry, secrets)
         if (!node_get(entry->value, "external") && !node_get(entry->value, "file") &&
-            !node_get(entry->value, "environment"))
+            !node_get(entry->value, "environment") && loader->n_errors == 0)
                 loader_fail(loader, entry->value, NULL, "secret \"%s\" must declare either `file` or `environment`",
                             entry->key);
 }

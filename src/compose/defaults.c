@@ -79,6 +79,7 @@ static void check_external(Loader *loader, const Node *volume, const NodePath *p
 
 static void check_file_source(Loader *loader, const Node *object, const NodePath *path, const char *const *keys)
 {
+        bool damaged = loader_is_damaged(loader, path->parent->key, path->key, LOADER_UNKNOWN_KEY);
         _cleanup_strbuf_ Strbuf names = STRBUF_INIT;
         unsigned count = 0;
 
@@ -86,11 +87,12 @@ static void check_file_source(Loader *loader, const Node *object, const NodePath
                 return;
         for (const char *const *key = keys; *key; key++) {
                 count += !!node_find(object, *key);
+                damaged |= loader_is_damaged(loader, path->parent->key, path->key, *key);
                 strbuf_addf(&names, "%s%s", names.length ? "|" : "", *key);
         }
         if (count > 1)
                 loader_fail(loader, object, path, "%s attributes are mutually exclusive", strbuf_text(&names));
-        else if (count == 0 && !node_find(object, "driver") && !node_find(object, "external"))
+        else if (count == 0 && !node_find(object, "driver") && !node_find(object, "external") && !damaged)
                 loader_fail(loader, object, path, "one of %s must be set", strbuf_text(&names));
 }
 

@@ -280,7 +280,7 @@ static const char *name_in_files(Loader *loader, char *const *files, bool *ret_n
 
         STRV_FOREACH(file, files)
         {
-                const YamlDocuments *documents = source_documents(loader, *file);
+                const YamlDocuments *documents = source_documents(loader, *file, NULL);
 
                 for (size_t i = 0; documents && i < documents->length; i++) {
                         const Node *node = node_get(documents->roots[i], "name");
@@ -297,7 +297,7 @@ static const char *name_in_files(Loader *loader, char *const *files, bool *ret_n
         return name;
 }
 
-static int name_from_files(Loader *loader, const Discovered *discovered, Error **err)
+static void name_from_files(Loader *loader, const Discovered *discovered)
 {
         _cleanup_free_ char *folder = normalize_name(path_basename(discovered->working_dir)), *normal = NULL;
         const char *name, *text = "", *why = NULL;
@@ -306,24 +306,23 @@ static int name_from_files(Loader *loader, const Discovered *discovered, Error *
         name = name_in_files(loader, discovered->files, &named);
         text = name;
         if (!loader->options->no_interpolate && !interpolate_text(loader, name, &loader->variables, &text, &why))
-                return error_set(err, ERROR_INVALID, "name: %s", why);
+                text = ""; /* said with its place when the files are interpolated */
         normal = loader->options->no_normalize ? xstrdup(text) : normalize_name(text);
         loader->project_name = arena_strdup(loader->arena, *normal ? normal : named ? "" : folder);
         loader->name_given = *normal;
-        return 0;
 }
 
 int discover_name(Loader *loader, const Discovered *discovered, Error **err)
 {
         const char *variable = variable_value(loader, "COMPOSE_PROJECT_NAME");
-        int r;
+        int r = 0;
 
         if (!isempty(loader->options->project_name))
                 r = set_name_exactly(loader, loader->options->project_name, err);
         else if (!isempty(variable))
                 r = set_name_exactly(loader, variable, err);
         else
-                r = name_from_files(loader, discovered, err);
+                name_from_files(loader, discovered);
         if (r < 0)
                 return r;
         variables_set(loader, &loader->variables, "COMPOSE_PROJECT_NAME", loader->project_name, "the project's name");

@@ -150,6 +150,7 @@ static Node *load_include(const Source *source, const Include *include)
                 .variables = &variables,
                 .resolve_paths = true,
                 .including = source->files,
+                .at = include->at,
         };
         return source_load(loader, files, &options);
 }
@@ -192,9 +193,13 @@ void source_apply_includes(const Source *source, Node *dict)
                         _cleanup_(include_done) Include include = { 0 };
                         Node *imported;
 
-                        if (!read_include(source->loader, *item, &include))
+                        if (!read_include(source->loader, *item, &include)) {
+                                source->loader->names_missing = true;
                                 continue;
+                        }
                         imported = load_include(source, &include);
+                        if (!imported)
+                                source->loader->names_missing = true;
                         for (size_t i = 0; imported && i < ARRAY_SIZE(sections); i++)
                                 import_section(source, imported, dict, sections[i]);
                 }

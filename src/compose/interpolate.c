@@ -115,42 +115,37 @@ bool cast_float(const char *text, double *ret)
         return true;
 }
 
-static void cast_node(Loader *loader, Node *node, const NodePath *path, Cast cast)
+static bool cast_node(Loader *loader, Node *node, const NodePath *path, Cast cast)
 {
-        const char *text = node->text;
+        const char *text = node->text, *wanted = NULL;
         int64_t integer;
         double number;
         bool boolean;
 
         if (cast == CAST_INT) {
-                if (!cast_int(text, &integer)) {
-                        loader_fail(loader, node, path, "\"%s\" is not an integer", text);
-                        return;
-                }
-                node->kind = NODE_INT;
-                node->integer = integer;
+                if (cast_int(text, &integer)) {
+                        node->kind = NODE_INT;
+                        node->integer = integer;
+                } else
+                        wanted = "an integer";
         } else if (cast == CAST_BOOL) {
-                if (!cast_boolean(loader, text, &boolean)) {
-                        loader_fail(loader, node, path, "\"%s\" is not a boolean (true or false)", text);
-                        return;
-                }
-                node->kind = NODE_BOOL;
-                node->boolean = boolean;
-        } else {
-                if (!cast_float(text, &number)) {
-                        loader_fail(loader, node, path, "\"%s\" is not a number", text);
-                        return;
-                }
+                if (cast_boolean(loader, text, &boolean)) {
+                        node->kind = NODE_BOOL;
+                        node->boolean = boolean;
+                } else
+                        wanted = "a boolean (true or false)";
+        } else if (cast_float(text, &number)) {
                 node->kind = NODE_FLOAT;
-                node->number = number;
-                if (cast == CAST_SINGLE) {
-                        node->number = (double)(float)number;
-                        node->flags |= NODE_SINGLE;
-                }
-        }
+                node->number = cast == CAST_SINGLE ? (double)(float)number : number;
+                node->flags |= cast == CAST_SINGLE ? NODE_SINGLE : 0;
+        } else
+                wanted = "a number";
+        if (wanted)
+                loader_fail(loader, node, path, "\"%s\" is not %s", text, wanted);
+        return !wanted;
 }
 
-static void interpolate_string(Loader *loader, Node *node, const Variables *variables, const Place *place)
+static bool interpolate_string(Loader *loader, Node *node, const Variables *variables, const Place *place)
 {
         const char *error = NULL;
         TemplateResult result;
@@ -158,43 +153,55 @@ static void interpolate_string(Loader *loader, Node *node, const Variables *vari
 
         if (!template_substitute(loader, node->text, lookup_variable, variables, &result, &error)) {
                 loader_fail(loader, node, place_path(place), "%s", error);
-                return;
+                return false;
         }
         node->text = result.text;
         node_set_note(loader->arena, node, result.note);
         rule = place_rule(place);
-        if (rule >= 0)
-                cast_node(loader, node, place_path(place), casts[rule].cast);
+        return rule < 0 || cast_node(loader, node, place_path(place), casts[rule].cast);
 }
 
-static void interpolate_node(Loader *loader, Node *node, const Variables *variables, const Place *place)
+static bool interpolate_node(Loader *loader, Node *node, const Variables *variables, const Place *place);
+
+static void interpolate_list(Loader *loader, Node *list, const Variables *variables, const Place *place)
 {
-        switch (node->kind) {
-        case NODE_STRING:
-                interpolate_string(loader, node, variables, place);
-                break;
-        case NODE_LIST:
-                for (size_t i = 0; i < node->n_items; i++) {
-                        const Place item = place_item(place, i);
+        uint32_t n = 0;
 
-                        interpolate_node(loader, node->items[i], variables, &item);
-                }
-                break;
-        case NODE_MAP:
-                NODE_FOREACH_ENTRY(entry, node)
-                {
-                        const Place member = place_key(place, entry->key);
+        for (size_t i = 0; i < list->n_items; i++) {
+                const Place item = place_item(place, i);
 
-                        interpolate_node(loader, entry->value, variables, &member);
-                }
-                break;
-        case NODE_NULL:
-        case NODE_BOOL:
-        case NODE_INT:
-        case NODE_FLOAT:
-        case NODE_TIME:
-                break;
+                if (interpolate_node(loader, list->items[i], variables, &item))
+                        list->items[n++] = list->items[i];
+                else
+                        loader_damaged(loader, place_path(&item));
         }
+        list->n_items = n;
+}
+
+static void interpolate_map(Loader *loader, Node *map, const Variables *variables, const Place *place)
+{
+        for (size_t i = 0; i < map->n_entries;) {
+                const Place member = place_key(place, map->entries[i].key);
+
+                if (interpolate_node(loader, map->entries[i].value, variables, &member)) {
+                        i++;
+                        continue;
+                }
+                loader_damaged(loader, place_path(&member));
+                node_remove(map, map->entries[i].key);
+        }
+}
+
+/* false: it is wrong, to be taken out. */
+static bool interpolate_node(Loader *loader, Node *node, const Variables *variables, const Place *place)
+{
+        if (node->kind == NODE_STRING)
+                return interpolate_string(loader, node, variables, place);
+        if (node->kind == NODE_LIST)
+                interpolate_list(loader, node, variables, place);
+        else if (node->kind == NODE_MAP)
+                interpolate_map(loader, node, variables, place);
+        return true;
 }
 
 void interpolate_tree(Loader *loader, Node *root, const Variables *variables)

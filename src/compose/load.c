@@ -169,13 +169,10 @@ static int typed_model(Loader *loader, Node *root, Discovered *discovered, Node 
 {
         Node *model = model_build(loader, root), *disabled = node_new_map(loader->arena, NULL);
 
-        if (loader->n_errors > 0)
-                return -ERROR_INVALID;
+        loader_next_step(loader);
         select_profiles(loader, model, disabled, discovered->profiles);
         if (!loader->options->no_consistency)
                 consistency_check(loader, model, disabled);
-        if (loader->n_errors > 0)
-                return -ERROR_INVALID;
         select_enable_named(loader, model, disabled, &discovered->profiles);
         resolve_services(loader, model);
         select_only_named(loader, model, disabled);
@@ -198,16 +195,15 @@ static Node *load_root(Loader *loader, const Discovered *discovered)
         };
         Node *root = source_load(loader, discovered->files, &options);
 
-        if (!root || loader->n_errors > 0)
+        if (!root)
                 return NULL;
-        if (root->n_entries == 0) {
+        if (root->n_entries == 0 && loader->n_errors == 0) {
                 loader_fail(loader, NULL, NULL, "empty compose file");
                 return NULL;
         }
-        if (!*loader->project_name) {
+        if (!*loader->project_name && loader->n_errors == 0)
                 loader_fail(loader, NULL, NULL, "project name must not be empty");
-                return NULL;
-        }
+        loader_next_step(loader);
         if (!loader->options->no_normalize) {
                 node_set(loader->arena, root, "name",
                          node_new_string(loader->arena, loader->project_name, node_get(root, "name")));
@@ -222,6 +218,9 @@ static void loader_done(Loader *loader)
         arena_free(loader->scratch);
         error_free(loader->errors);
         strmap_done(&loader->warnings);
+        strmap_done(&loader->error_texts);
+        strmap_done(&loader->error_steps);
+        strmap_done(&loader->damaged);
         strmap_done(&loader->documents);
         strmap_done(&loader->extended);
         variables_done(&loader->variables);
@@ -261,7 +260,7 @@ static int load(Loader *loader, Discovered *discovered, Project **ret, Error **e
         r = discover_name(loader, discovered, err);
         if (r < 0)
                 return r;
-        root = loader->n_errors == 0 ? load_root(loader, discovered) : NULL;
+        root = load_root(loader, discovered);
         if (!root)
                 return -ERROR_INVALID;
         if (!loader->options->no_interpolate) {
@@ -271,6 +270,8 @@ static int load(Loader *loader, Discovered *discovered, Project **ret, Error **e
         } else {
                 model = root; /* values may still be variables: nothing to type */
                 null_empty_lists(model);
+                if (loader->n_errors > 0)
+                        return -ERROR_INVALID;
         }
         *ret = typed_project(loader, root, model, disabled, discovered->working_dir);
         (*ret)->files = arena_strv(loader->arena, discovered->files);
@@ -291,7 +292,7 @@ int project_load(const LoadOptions *options, Project **ret, Error **err)
         loader.working_dir = arena_strdup(loader.arena, here);
         r = load(&loader, &discovered, ret, err);
         if (loader.n_errors > 0) {
-                Error *errors = TAKE_PTR(loader.errors);
+                Error *errors = loader_take_errors(&loader);
 
                 r = -(int)errors->kind;
                 error_move(err, &errors, r);

@@ -9,8 +9,8 @@ Node *merge_trees(Loader *loader, Node *base, Node *over);
 /* The same for one service (extends). */
 Node *merge_service(Loader *loader, const char *name, Node *base, Node *over);
 /* Of items of a list that mean the same thing (a variable, a target, a port) the last one stays, in the first one's
- * place. */
-void merge_enforce_unique(Loader *loader, Node *root);
+ * place. A list with an item that cannot mean anything stays as it is; checked: that is a mistake, to be told. */
+void merge_enforce_unique(Loader *loader, Node *root, bool checked);
 
 /* The places of !reset and !override in a document: what stood there before is dropped. */
 typedef struct ResetPaths {

@@ -167,23 +167,45 @@ static const SchemaKey *find_key(const Schema *schema, const char *name)
         return NULL;
 }
 
-static void validate_map(Loader *loader, const Schema *schema, const Node *map, const NodePath *path)
+/* false: the entry must go. */
+static bool validate_entry(Loader *loader, const Schema *schema, const Node *map, const NodeEntry *entry,
+                           const NodePath *path)
 {
-        NODE_FOREACH_ENTRY(entry, map)
-        {
-                const SchemaKey *key = find_key(schema, entry->key);
+        const SchemaKey *key = find_key(schema, entry->key);
 
-                if (key)
-                        schema_validate(loader, key->schema, entry->value, NODE_PATH_KEY(path, entry->key));
-                else if (name_fits(schema->names, entry->key)) {
-                        if (schema->values)
-                                schema_validate(loader, schema->values, entry->value, NODE_PATH_KEY(path, entry->key));
-                } else if (!schema->open && !(schema->extensions && startswith(entry->key, "x-")))
-                        fail_key(loader, schema, map, entry, path);
+        if (key)
+                return schema_validate(loader, key->schema, entry->value, NODE_PATH_KEY(path, entry->key));
+        if (name_fits(schema->names, entry->key))
+                return !schema->values ||
+                       schema_validate(loader, schema->values, entry->value, NODE_PATH_KEY(path, entry->key));
+        if (schema->open || (schema->extensions && startswith(entry->key, "x-")))
+                return true;
+        fail_key(loader, schema, map, entry, path);
+        loader_damaged(loader, NODE_PATH_KEY(path, LOADER_UNKNOWN_KEY));
+        return false;
+}
+
+static bool validate_map(Loader *loader, const Schema *schema, Node *map, const NodePath *path)
+{
+        bool whole = true;
+
+        for (size_t i = 0; i < map->n_entries;) {
+                if (validate_entry(loader, schema, map, &map->entries[i], path)) {
+                        i++;
+                        continue;
+                }
+                loader_damaged(loader, NODE_PATH_KEY(path, map->entries[i].key));
+                node_remove(map, map->entries[i].key);
+                whole = false;
         }
-        for (const char *const *name = schema->required; name && *name; name++)
-                if (!node_find(map, *name))
+        for (const char *const *name = schema->required; name && *name; name++) {
+                if (node_find(map, *name))
+                        continue;
+                if (whole) /* else it may be what was misspelt */
                         loader_fail(loader, map, path, "\"%s\" is missing", *name);
+                return false;
+        }
+        return true;
 }
 
 static void validate_unique(Loader *loader, const Node *list, const NodePath *path)
@@ -206,53 +228,69 @@ static void validate_unique(Loader *loader, const Node *list, const NodePath *pa
         }
 }
 
-static void validate_string(Loader *loader, const Schema *schema, const Node *node, const NodePath *path)
+static void validate_list(Loader *loader, const Schema *schema, Node *list, const NodePath *path)
 {
-        if (schema->check && !schema->check(node->text))
-                loader_fail(loader, node, path, "\"%s\" is not valid, expected %s", node->text, schema->expected);
-        if (schema->words) {
-                _cleanup_strbuf_ Strbuf words = STRBUF_INIT;
+        uint32_t n = 0;
 
-                for (const char *const *word = schema->words; *word; word++) {
-                        if (streq(*word, node->text))
-                                return;
-                        strbuf_addf(&words, "%s%s", words.length ? ", " : "", *word);
-                }
-                loader_fail(loader, node, path, "\"%s\" is not valid, expected one of: %s", node->text,
-                            strbuf_text(&words));
+        for (size_t i = 0; schema->items && i < list->n_items; i++) {
+                const NodePath *item = NODE_PATH_ITEM(path, i);
+
+                if (schema_validate(loader, schema->items, list->items[i], item))
+                        list->items[n++] = list->items[i];
+                else
+                        loader_damaged(loader, item);
         }
+        if (schema->items)
+                list->n_items = n;
+        if (schema->unique)
+                validate_unique(loader, list, path);
 }
 
-static void validate_number(Loader *loader, const Schema *schema, const Node *node, const NodePath *path)
+static bool validate_string(Loader *loader, const Schema *schema, const Node *node, const NodePath *path)
+{
+        _cleanup_strbuf_ Strbuf words = STRBUF_INIT;
+
+        if (schema->check && !schema->check(node->text)) {
+                loader_fail(loader, node, path, "\"%s\" is not valid, expected %s", node->text, schema->expected);
+                return false;
+        }
+        if (!schema->words)
+                return true;
+        for (const char *const *word = schema->words; *word; word++) {
+                if (streq(*word, node->text))
+                        return true;
+                strbuf_addf(&words, "%s%s", words.length ? ", " : "", *word);
+        }
+        loader_fail(loader, node, path, "\"%s\" is not valid, expected one of: %s", node->text, strbuf_text(&words));
+        return false;
+}
+
+static bool validate_number(Loader *loader, const Schema *schema, const Node *node, const NodePath *path)
 {
         double value = node->kind == NODE_INT ? (double)node->integer : node->number;
+        bool low = schema->bounded && value < (double)schema->low, high = schema->bounded && value > (double)schema->high;
 
-        if (!schema->bounded)
-                return;
-        if (value < (double)schema->low)
-                loader_fail(loader, node, path, "must be greater than or equal to %lld", (long long)schema->low);
-        if (value > (double)schema->high)
-                loader_fail(loader, node, path, "must be less than or equal to %lld", (long long)schema->high);
+        if (low || high)
+                loader_fail(loader, node, path, "must be %s than or equal to %lld", low ? "greater" : "less",
+                            (long long)(low ? schema->low : schema->high));
+        return !low && !high;
 }
 
-void schema_validate(Loader *loader, const Schema *schema, const Node *node, const NodePath *path)
+bool schema_validate(Loader *loader, const Schema *schema, Node *node, const NodePath *path)
 {
         if (!(type_of(node) & schema->types)) {
-                if (schema->types != T_ANY || node->kind == NODE_TIME)
-                        fail_type(loader, schema, node, path);
-                return;
+                if (schema->types == T_ANY && node->kind != NODE_TIME)
+                        return true;
+                fail_type(loader, schema, node, path);
+                return false;
         }
         if (node->kind == NODE_MAP)
-                validate_map(loader, schema, node, path);
-        else if (node->kind == NODE_STRING)
-                validate_string(loader, schema, node, path);
-        else if (node->kind == NODE_INT || node->kind == NODE_FLOAT)
-                validate_number(loader, schema, node, path);
-        else if (node->kind == NODE_LIST) {
-                if (schema->items)
-                        for (size_t i = 0; i < node->n_items; i++)
-                                schema_validate(loader, schema->items, node->items[i], NODE_PATH_ITEM(path, i));
-                if (schema->unique)
-                        validate_unique(loader, node, path);
-        }
+                return validate_map(loader, schema, node, path);
+        if (node->kind == NODE_STRING)
+                return validate_string(loader, schema, node, path);
+        if (node->kind == NODE_INT || node->kind == NODE_FLOAT)
+                return validate_number(loader, schema, node, path);
+        if (node->kind == NODE_LIST)
+                validate_list(loader, schema, node, path);
+        return true;
 }

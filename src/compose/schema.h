@@ -54,7 +54,7 @@ struct Schema {
 extern const Schema schema_compose; /* a whole file */
 extern const Schema schema_x_berth_top, schema_x_berth_service;
 
-/* Puts every violation on the loader's list. */
-void schema_validate(Loader *loader, const Schema *schema, const Node *node, const NodePath *path);
+/* Puts every violation on the loader's list and takes what violates out of the tree. false: node itself must go. */
+bool schema_validate(Loader *loader, const Schema *schema, Node *node, const NodePath *path);
 
 #endif

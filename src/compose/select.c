@@ -64,7 +64,7 @@ static void select_service(Loader *loader, const Node *services, const char *nam
         if (strmap_has(selected, name))
                 return;
         if (!service) {
-                if (required)
+                if (required && !loader_is_damaged(loader, "services", name, NULL))
                         loader_fail(loader, NULL, NULL, "no such service: %s", name);
                 return;
         }

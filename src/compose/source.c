@@ -20,7 +20,7 @@ typedef struct ExtendsChain {
         const char *file, *service;
 } ExtendsChain;
 
-static bool read_input(Loader *loader, const char *file, Strbuf *data)
+static bool read_input(Loader *loader, const char *file, const Node *at, Strbuf *data)
 {
         _cleanup_error_ Error *error = NULL;
         int r;
@@ -31,17 +31,21 @@ static bool read_input(Loader *loader, const char *file, Strbuf *data)
                 r = error_set(&error, ERROR_INVALID, "read %s: is a directory", file);
         else
                 r = fs_read_file(AT_FDCWD, file, LOADER_FILE_LIMIT, data, &error);
+        if (r == 0)
+                return true;
         if (r == -ERROR_NOT_FOUND) {
                 error_freep(&error);
                 error = NULL;
                 error_set(&error, ERROR_NOT_FOUND, "open %s: no such file or directory", file);
         }
-        if (r < 0)
+        if (at)
+                loader_fail(loader, at, NULL, "%s", error->message);
+        else
                 loader_add_error(loader, &error);
-        return r >= 0;
+        return false;
 }
 
-const YamlDocuments *source_documents(Loader *loader, const char *file)
+const YamlDocuments *source_documents(Loader *loader, const char *file, const Node *at)
 {
         _cleanup_strbuf_ Strbuf data = STRBUF_INIT;
         YamlDocuments *documents = strmap_get(&loader->documents, file);
@@ -49,7 +53,7 @@ const YamlDocuments *source_documents(Loader *loader, const char *file)
 
         if (documents)
                 return documents;
-        if (!read_input(loader, file, &data))
+        if (!read_input(loader, file, at, &data))
                 return NULL;
         documents = arena_new(loader->arena, YamlDocuments);
         if (yaml_parse(loader->arena, arena_strdup(loader->arena, file), strbuf_text(&data), data.length, documents,
@@ -122,7 +126,15 @@ static bool chain_has_cycle(Loader *loader, const ExtendsChain *chain, const cha
 typedef struct ExtendedFile {
         Node *services;
         ResetPaths resets;
+        bool damaged; /* there were mistakes in it */
 } ExtendedFile;
+
+static void mark_damaged(Loader *loader, const char *service)
+{
+        const NodePath services = { .key = "services" };
+
+        loader_damaged(loader, NODE_PATH_KEY(NODE_PATH_KEY(&services, service), "extends"));
+}
 
 /* The services of the file that is extended, with its paths seen from the main project. */
 static Node *load_extended(const Source *source, const char *name, const Node *at, const char *file, ResetPaths *resets)
@@ -135,20 +147,23 @@ static Node *load_extended(const Source *source, const char *name, const Node *a
                 .loader = loader, .options = &options, .file = path, .files = source->files, .extended = true
         };
         const YamlDocuments *documents;
-        const ExtendedFile *known;
-        ExtendedFile *kept;
+        size_t errors = loader->n_errors;
+        ExtendedFile *known;
         Node *dict, *services;
         const char *key;
 
         options.working_dir = source_relative_to(loader, source->options->project_dir, folder);
         options.project_dir = folder;
+        options.at = at;
         key = arena_printf(loader->arena, "%s\n%s\n%p", path, options.working_dir, (const void *)options.variables);
         known = strmap_get(&loader->extended, key);
         if (known) {
+                if (known->damaged)
+                        mark_damaged(loader, name);
                 *resets = known->resets;
                 return known->services;
         }
-        documents = source_documents(loader, path);
+        documents = source_documents(loader, path, at);
         if (!documents)
                 return NULL;
         if (documents->length > 0) { /* what its last document resets counts for its own services */
@@ -164,9 +179,11 @@ static Node *load_extended(const Source *source, const char *name, const Node *a
                 return NULL;
         }
         canonical_resolve_paths(loader, dict, options.working_dir);
-        kept = arena_new(loader->arena, ExtendedFile);
-        *kept = (ExtendedFile){ services, *resets };
-        strmap_set(&loader->extended, key, kept);
+        known = arena_new(loader->arena, ExtendedFile);
+        *known = (ExtendedFile){ services, *resets, loader->n_errors > errors };
+        strmap_set(&loader->extended, key, known);
+        if (known->damaged)
+                mark_damaged(loader, name);
         return services;
 }
 
@@ -252,8 +269,15 @@ static void apply_extends(const Source *source, Node *dict, const ResetPaths *re
                             node_kind_name(entry->value->kind));
                 return;
         }
-        for (size_t i = 0; i < entry->value->n_entries; i++)
-                extend_service(source, entry->value, entry->value->entries[i].key, NULL, source->file, resets);
+        for (size_t i = 0; i < entry->value->n_entries; i++) {
+                const NodeEntry *service = &entry->value->entries[i];
+
+                if (extend_service(source, entry->value, service->key, NULL, source->file, resets))
+                        continue;
+                mark_damaged(source->loader, service->key);
+                if (service->value->kind == NODE_MAP)
+                        node_remove(service->value, "extends");
+        }
 }
 
 /* Documents and files */
@@ -276,7 +300,6 @@ static Node *load_document(const Source *source, Node *root, Node *dict)
 {
         Loader *loader = source->loader;
         bool lenient = loader->options->no_interpolate;
-        size_t errors = loader->n_errors;
         ResetPaths resets;
 
         if (root->kind != NODE_MAP) {
@@ -287,30 +310,36 @@ static Node *load_document(const Source *source, Node *root, Node *dict)
         reset_collect(loader, root, &resets);
         if (!lenient)
                 interpolate_tree(loader, root, source->options->variables);
-        if (loader->n_errors == errors && !source->extended)
+        loader_next_step(loader);
+        if (!source->extended)
                 apply_extends(source, root, &resets);
         if (dict)
                 reset_apply(&resets, dict);
-        if (loader->n_errors == errors && !source->extended)
+        if (!source->extended)
                 source_apply_includes(source, root);
-        if (loader->n_errors > errors)
-                return NULL;
         dict = dict ? merge_trees(loader, dict, root) : root;
-        merge_enforce_unique(loader, dict);
-        if (loader->n_errors == errors && !source->extended)
+        merge_enforce_unique(loader, dict, false);
+        loader_next_step(loader);
+        if (!source->extended)
                 validate(source, dict);
-        if (loader->n_errors > errors)
-                return NULL;
+        loader_next_step(loader);
         canonical_transform(loader, dict, lenient);
-        if (loader->n_errors == errors)
-                merge_enforce_unique(loader, dict);
-        return loader->n_errors == errors ? dict : NULL;
+        merge_enforce_unique(loader, dict, true);
+        loader_next_step(loader);
+        return dict;
+}
+
+static void mark_missing(const Source *source)
+{
+        if (source->options->including)
+                source->loader->names_missing = true;
+        else if (!source->extended)
+                source->loader->files_missing = true;
 }
 
 static Node *load_documents(const Source *source, Node *dict)
 {
-        const YamlDocuments *documents = source_documents(source->loader, source->file);
-        bool failed = !documents;
+        const YamlDocuments *documents = source_documents(source->loader, source->file, source->options->at);
 
         /* The trees are changed from here on: who needs this file again reads it again. Standard input is there once.
          */
@@ -321,16 +350,18 @@ static Node *load_documents(const Source *source, Node *dict)
 
                 if (result)
                         dict = result;
-                failed |= !result;
+                else
+                        mark_missing(source);
         }
-        if (failed)
+        if (!documents) {
+                mark_missing(source);
                 return NULL;
+        }
         return dict ? dict : node_new_map(source->loader->arena, NULL);
 }
 
 Node *source_load(Loader *loader, char *const *files, const SourceOptions *options)
 {
-        size_t errors = loader->n_errors;
         Node *dict = NULL;
 
         STRV_FOREACH(file, files)
@@ -344,12 +375,12 @@ Node *source_load(Loader *loader, char *const *files, const SourceOptions *optio
                 if (result)
                         dict = result;
         }
-        if (loader->n_errors > errors || !dict)
+        if (!dict)
                 return NULL;
         canonical_set_defaults(loader, dict);
         canonical_check(loader, dict);
         if (options->resolve_paths)
                 canonical_resolve_paths(loader, dict, options->working_dir);
         canonical_resolve_variables(loader, dict, options->variables);
-        return loader->n_errors == errors ? dict : NULL;
+        return dict;
 }

@@ -11,6 +11,7 @@ typedef struct SourceOptions {
         const Variables *variables;
         bool resolve_paths;
         const struct SourceFiles *including; /* files on the way here, to find cycles */
+        const Node *at;                      /* what names the files; NULL: nothing in a file */
 } SourceOptions;
 
 typedef struct SourceFiles {
@@ -19,10 +20,10 @@ typedef struct SourceFiles {
 } SourceFiles;
 
 /* Reads files (absolute paths; "-" is standard input) in order into one tree, as far as paths and variables resolved.
- * NULL where it cannot; mistakes are on the loader's list. */
+ * Mistakes are on the loader's list and what is wrong is not in the tree; NULL where nothing can be read. */
 Node *source_load(Loader *loader, char *const *files, const SourceOptions *options);
 
-/* The documents of one file; every file is read and parsed once. NULL where it cannot be. */
-const YamlDocuments *source_documents(Loader *loader, const char *file);
+/* The documents of one file; every file is read and parsed once. NULL where it cannot be. at: what names it, or NULL. */
+const YamlDocuments *source_documents(Loader *loader, const char *file, const Node *at);
 
 #endif

@@ -157,35 +157,60 @@ static const struct {
         { "services.*.devices", identify_device },
 };
 
-static void enforce_list(Loader *loader, Node *list, Identity identify, const NodePath *path)
+typedef struct Enforcer {
+        Loader *loader;
+        bool checked;
+} Enforcer;
+
+/* Has something been taken out of "services.a.volumes"? */
+static bool is_damaged(const Loader *loader, const NodePath *path)
 {
-        Arena *scratch = loader->scratch;
+        const NodePath *name = path->parent, *section = name ? name->parent : NULL;
+
+        return section && !section->parent && loader_is_damaged(loader, section->key, name->key, path->key);
+}
+
+/* The identities of all items in the scratch arena; false: one has none. */
+static bool identify_items(const Enforcer *enforcer, const Node *list, Identity identify, const NodePath *path,
+                           const char **identities)
+{
+        for (size_t i = 0; i < list->n_items; i++) {
+                const char *error = NULL;
+
+                identities[i] = identify(enforcer->loader->scratch, list->items[i], &error);
+                if (!error)
+                        continue;
+                if (enforcer->checked && !is_damaged(enforcer->loader, path))
+                        loader_fail(enforcer->loader, list->items[i], NODE_PATH_ITEM(path, i), "%s", error);
+                return false;
+        }
+        return true;
+}
+
+static void enforce_list(const Enforcer *enforcer, Node *list, Identity identify, const NodePath *path)
+{
+        Loader *loader = enforcer->loader;
+        const char **identities = arena_new_array(loader->scratch, const char *, list->n_items);
         _cleanup_strmap_ Strmap places = STRMAP_INIT; /* identity → index + 1 */
         uint32_t n = 0;
 
+        if (!identify_items(enforcer, list, identify, path, identities))
+                return;
         for (size_t i = 0; i < list->n_items; i++) {
-                const char *error = NULL;
-                const char *identity = identify(scratch, list->items[i], &error);
-                size_t place;
+                size_t place = (size_t)strmap_get(&places, identities[i]);
 
-                if (error) {
-                        loader_fail(loader, list->items[i], NODE_PATH_ITEM(path, i), "%s", error);
-                        return;
-                }
-                place = (size_t)strmap_get(&places, identity);
                 if (place > 0) {
                         node_set_previous(loader->arena, list->items[i], list->items[place - 1]);
                         list->items[place - 1] = list->items[i];
                         continue;
                 }
                 list->items[n++] = list->items[i];
-                strmap_set(&places, identity, (void *)(size_t)n);
+                strmap_set(&places, identities[i], (void *)(size_t)n);
         }
         list->n_items = n;
-        arena_clear(scratch);
 }
 
-static void enforce_node(Loader *loader, Node *node, const Place *place)
+static void enforce_node(const Enforcer *enforcer, Node *node, const Place *place)
 {
         int rule;
 
@@ -194,21 +219,24 @@ static void enforce_node(Loader *loader, Node *node, const Place *place)
                 {
                         const Place member = place_key(place, entry->key);
 
-                        enforce_node(loader, entry->value, &member);
+                        enforce_node(enforcer, entry->value, &member);
                 }
         } else if (node->kind == NODE_LIST) {
                 rule = place_rule(place);
-                if (rule >= 0)
-                        enforce_list(loader, node, lists[rule].identify, place_path(place));
+                if (rule < 0)
+                        return;
+                enforce_list(enforcer, node, lists[rule].identify, place_path(place));
+                arena_clear(enforcer->loader->scratch);
         }
 }
 
-void merge_enforce_unique(Loader *loader, Node *root)
+void merge_enforce_unique(Loader *loader, Node *root, bool checked)
 {
+        const Enforcer enforcer = { loader, checked };
         Place top;
 
         if (!loader->uniques)
                 loader->uniques = PATTERNS_OF(loader->arena, lists);
         top = place_top(loader->uniques);
-        enforce_node(loader, root, &top);
+        enforce_node(&enforcer, root, &top);
 }

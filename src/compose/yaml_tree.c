@@ -448,6 +448,8 @@ int yaml_parse(Arena *arena, const char *file, const char *data, size_t size, Ya
         };
 
         origin->file = file;
+        vector_reserve(&parser.items);
+        vector_reserve(&parser.entries);
         if (!yaml_parser_initialize(&parser.yaml))
                 return error_set(err, ERROR_INTERNAL, "cannot start the yaml parser");
         yaml_parser_set_input_string(&parser.yaml, (const unsigned char *)data, size);

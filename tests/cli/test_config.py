@@ -131,6 +131,77 @@ def test_all_errors_of_a_file_in_one_run_with_place_and_nearest_key(tmp_path):
     assert 'Did you mean "image"?' in result.stderr and 'Did you mean "restart"?' in result.stderr
 
 
+def errors_of(folder, *args, files=None, **options):
+    for name, text in (files or {}).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    result = config(folder, *args, **options)
+    assert result.returncode == 1 and not result.stdout
+    return [line.replace(f"error: {folder}/", "") for line in result.stderr.splitlines() if line.startswith("error: ")]
+
+
+def test_errors_of_every_kind_come_in_one_run_in_the_order_of_the_files(tmp_path):
+    errors = errors_of(tmp_path, "-q", files={"compose.yaml": """
+services:
+  a:
+    imagee: x
+    command: ${REQUIRED:?needed}
+    ports: nope
+  b:
+    image: y
+    depends_on: [zz]
+    environment: {A: "x${"}
+    healthcheck: {interval: soon}
+  c:
+    tty: true
+    deploy: {replicas: "x"}
+  d:
+    image: d
+    volumes: ["wal:/w", ":/x"]
+    user: 5
+    extends: {service: nope}
+    env_file: absent.env
+networks: {n: {driver: 5}}
+include: [absent/compose.yaml, good.yaml]
+""", "compose.override.yaml": "services: {b: {restrat: always}}\n", "good.yaml": "volumes: {v: {}}\n"})
+    expected = ["compose.yaml:4:5: services.a: unknown key \"imagee\"", "compose.yaml:5:14: services.a.command: required variable",
+                "compose.yaml:6:12: services.a.ports: must be a list", "compose.yaml:10:22: services.b.environment.A: invalid interp",
+                "compose.yaml:11:29: services.b.healthcheck.interval: ", "compose.yaml:13:5: service \"c\" has neither an image",
+                "compose.yaml:14:24: services.c.deploy.replicas: ",
+                "compose.yaml:17:25: services.d.volumes[1]: invalid spec", "compose.yaml:18:11: services.d.user: must be a string",
+                "compose.yaml:19:14: cannot extend service \"d\"", "compose.yaml:20:15: env file ",
+                "compose.yaml:21:24: networks.n.driver: must be a string",
+                "compose.yaml:22:11: open ", "compose.override.yaml:1:16: services.b: unknown key \"restrat\""]
+    assert len(errors) == len(expected), "\n".join(errors)
+    for error, start in zip(errors, expected):
+        assert error.removeprefix("error: ").startswith(start), "\n".join(errors)
+
+
+@pytest.mark.parametrize("text, errors", [
+    # What was misspelt, or wrong, is not missing as well.
+    ("services: {a: {imagee: x}}", 1),
+    ("services: {a: {image: '${X:?}'}}", 1),
+    ("services: {a: {image: 5, tty: x}}", 2),
+    ("services: {a: {image: x, volumes: [{typ: bind, target: /x}]}}", 1),
+    ("services: {a: {image: x, secrets: [s]}}\nsecrets: {s: {fiel: x}}", 1),
+    ("services: {a: {image: x, networks: [n]}}\nnetworks: {n: 5}", 1),
+    ("services: {a: {image: x, volumes: ['v:/v']}}\nvolumes: [v]", 1),
+    ("services: {a: {image: x, depends_on: [b]}, b: 5}", 1),
+    ("services: {a: {image: x, network_mode: 'service:nn'}}", 1),
+    ("services: {a: {image: x, volumes: [{type: bind, source: /x, target: 5}]}}", 1),
+    # What a file defines that cannot be read is not missed; what is wrong besides is told.
+    ("include: [none.yaml]\nservices: {a: {image: x, depends_on: [b], networks: [n]}, c: {tty: true}}", 2),
+    ("services: {a: {extends: {file: none.yaml, service: a}}, b: {image: x, tty: 5}}", 2),
+    # One mistake that many services come across is one mistake.
+    ("services:\n" + "".join(f"  s{i}: {{extends: {{file: base.yaml, service: b}}}}\n" for i in range(5)), 1),
+    # A service without an image is told of where something else is wrong with it.
+    ("services: {a: {tty: 5}}", 2),
+])
+def test_what_follows_from_a_mistake_is_not_told(tmp_path, text, errors):
+    told = errors_of(tmp_path, "-q", files={"compose.yaml": text + "\n", "base.yaml": "services: {b: {image: '${Q:?needed}'}}\n"})
+    assert len(told) == errors, "\n".join(told)
+
+
 def test_undefined_things_are_told_together(tmp_path):
     (tmp_path / "compose.yaml").write_text("services: {a: {image: x, depends_on: [q], volumes: ['wal:/w'], networks: [e]}, b: {tty: true}}\n")
     errors = config(tmp_path).stderr

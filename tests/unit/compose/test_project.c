@@ -204,7 +204,10 @@ static void test_all_mistakes_are_told_at_once(void **state)
         assert_non_null(strstr(error->next->message, "services.a.user: must be a string, is the integer 5"));
         assert_non_null(error->next->next);
         assert_int_equal(error->next->next->line, 6);
-        assert_null(error->next->next->next);
+        assert_non_null(strstr(error->next->next->message, "neither an image"));
+        assert_non_null(error->next->next->next);
+        assert_non_null(strstr(error->next->next->next->message, "services.b.ports: must be a list"));
+        assert_null(error->next->next->next->next);
 }
 
 static void test_explains_where_a_value_came_from(void **state)
