@@ -58,6 +58,7 @@ const Command *const commands[] = {
         &command_schedule,
         &command_ls,
         &command_tune,
+        &command_verify,
         &command_image,
         &command_migrate,
         &command_seed,

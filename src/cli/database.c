@@ -70,7 +70,7 @@ int scope_database(const Scope *scope, const char *name, ContainerInfo **ret, Er
         if (r < 0)
                 return r;
         services[0] = service;
-        if (!name)
+        if (!scope->containers) /* otherwise the name is a container's */
                 narrowed.services = services;
         return scope_container(&narrowed, service, 0, true, ret, err);
 }
@@ -83,22 +83,4 @@ XBerth scope_settings(const Scope *scope, const char *service)
         if (scope->project)
                 x_berth_read(scope->project, found, &settings);
         return settings;
-}
-
-/* Defaults only: what the arguments say wins. The files of secrets are read inside, where they are. */
-static const char client_script[] =
-        "value() { eval \"v=\\${$1:-}\"; eval \"f=\\${$1_FILE:-}\"; [ -n \"$v\" ] || [ -z \"$f\" ] || v=$(cat \"$f\"); "
-        "printf %s \"$v\"; }\n"
-        "PGUSER=$(value POSTGRES_USER) PGPASSWORD=$(value POSTGRES_PASSWORD) PGDATABASE=$(value POSTGRES_DB)\n"
-        "PGUSER=${PGUSER:-postgres}\n"
-        "PGDATABASE=${PGDATABASE:-$PGUSER}\n"
-        "export PGUSER PGPASSWORD PGDATABASE\n"
-        "exec \"$@\"\n";
-
-char **database_client(char *const *command)
-{
-        char **argv = strv_new("sh", "-c", client_script, "sh", NULL);
-
-        strv_add_all(&argv, command);
-        return argv;
 }

@@ -4,14 +4,12 @@
 
 #include "cli/scope.h"
 #include "compose/xberth.h"
+#include "operate/login.h"
 
 /* The running container of the service name, or, for NULL, of the project's only database. *ret is the caller's. */
 int scope_database(const Scope *scope, const char *name, ContainerInfo **ret, Error **err);
 /* The name alone, of a database that may be stopped; name NULL: the only one. *ret is the caller's. */
 int scope_database_service(const Scope *scope, const char *name, char **ret, Error **err);
-/* A command for exec in a database's container: PGUSER, PGPASSWORD and PGDATABASE are what the container was given. The
- * caller's. */
-char **database_client(char *const *command);
 /* True where the container runs a PostgreSQL server. */
 bool container_is_database(const ContainerInfo *info);
 /* What x-berth says of a service (NULL: of the project alone); its defaults where there is no compose file. */

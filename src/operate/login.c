@@ -37,3 +37,21 @@ void database_login_of(const ContainerInfo *info, DatabaseLogin *ret)
                 .password = container_variable(info, "POSTGRES_PASSWORD", ""),
         };
 }
+
+/* Defaults only: what the arguments say wins. The files of secrets are read inside, where they are. */
+static const char client_script[] =
+        "value() { eval \"v=\\${$1:-}\"; eval \"f=\\${$1_FILE:-}\"; [ -n \"$v\" ] || [ -z \"$f\" ] || v=$(cat \"$f\"); "
+        "printf %s \"$v\"; }\n"
+        "PGUSER=$(value POSTGRES_USER) PGPASSWORD=$(value POSTGRES_PASSWORD) PGDATABASE=$(value POSTGRES_DB)\n"
+        "PGUSER=${PGUSER:-postgres}\n"
+        "PGDATABASE=${PGDATABASE:-$PGUSER}\n"
+        "export PGUSER PGPASSWORD PGDATABASE\n"
+        "exec \"$@\"\n";
+
+char **database_client(char *const *command)
+{
+        char **argv = strv_new("sh", "-c", client_script, "sh", NULL);
+
+        strv_add_all(&argv, command);
+        return argv;
+}

@@ -18,4 +18,8 @@ void database_login_of(const ContainerInfo *info, DatabaseLogin *ret);
  * given. Owned by the caller; NULL gives NULL. */
 char *container_variable(const ContainerInfo *info, const char *name, const char *fallback);
 
+/* A command for exec in a database's container: PGUSER, PGPASSWORD and PGDATABASE are what the container was given. The
+ * caller's. */
+char **database_client(char *const *command);
+
 #endif
