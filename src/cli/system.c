@@ -9,12 +9,26 @@
 #include "cli/verbs.h"
 #include "engine/local/network.h"
 #include "engine/local/volume.h"
+#include "operate/template.h"
 #include "state/document.h"
 
 static void print_removed(const LocalNetworkObjects *objects)
 {
         for (size_t i = 0; i < objects->length; i++)
                 printf("removed %s %s\n", objects->items[i].kind, objects->items[i].name);
+}
+
+static int prune_templates(const Invocation *invocation, uint64_t *freed, Error **err)
+{
+        _cleanup_(engine_freep) Engine *engine = NULL;
+        _cleanup_strv_ char **removed = NULL;
+        int r = invocation_open_engine(invocation, &engine, err);
+
+        if (r == 0)
+                r = template_prune(invocation->layout, engine, &removed, freed, err);
+        STRV_FOREACH(name, removed)
+                printf("Deleted template: %s\n", *name);
+        return r;
 }
 
 static int run_prune(Invocation *invocation, Error **err)
@@ -32,6 +46,9 @@ static int run_prune(Invocation *invocation, Error **err)
                 return r;
         print_removed(&removed);
         r = volume_trash_empty(invocation->layout, TRASH_KEPT_NS, &freed, err);
+        if (r < 0)
+                return r;
+        r = prune_templates(invocation, &freed, err);
         if (r < 0)
                 return r;
         freed_text = format_size(freed);
@@ -83,7 +100,8 @@ static const Command system_prune = {
         .summary = "Remove what has no owner any more",
         .details = "Bridges, interfaces, rules and namespaces of this installation that belong to no network or "
                    "container, and volumes "
-                   "that were in the trash for more than seven days. Nothing that a project still knows is touched.",
+                   "that were in the trash for more than seven days, and templates of images that are gone or that made no "
+                   "cluster for thirty days. Nothing that a project still knows is touched.",
         .differences = "does not remove stopped containers, unused networks or images: \"berth down\", \"berth network "
                        "rm\" and "
                        "\"berth image prune\" do.",

@@ -16,13 +16,12 @@
 #define OFFICIAL_ENTRYPOINT "docker-entrypoint.sh"
 #define INIT_FILES_DIR "/docker-entrypoint-initdb.d"
 #define MAKE_TIMEOUT_MS 120000
-#define NAME_DIGITS 32
 
 static char *folder_of_image(const Layout *layout, const Image *image)
 {
         const char *digits = startswith(image->id, "sha256:");
 
-        return layout_data(layout, "templates/%.*s", NAME_DIGITS, digits ? digits : image->id);
+        return layout_data(layout, "templates/%.*s", TEMPLATE_NAME_DIGITS, digits ? digits : image->id);
 }
 
 /* Static, so that it runs in any image. */
@@ -106,7 +105,8 @@ int template_offer(const Layout *layout, const Image *image, ContainerSpec *spec
         r = fs_make_directories(folder, 0755, err);
         if (r < 0)
                 return r;
-        mounts[n++] = read_only_bind(spec->arena, folder, TEMPLATES_IN_CONTAINER);
+        mounts[n] = read_only_bind(spec->arena, folder, TEMPLATES_IN_CONTAINER);
+        mounts[n++].create_host_path = true; /* somebody may have removed it between two starts */
         if (image->source != IMAGE_SOURCE_HOST) {
                 char **launcher = arena_alloc(spec->arena, 3 * sizeof(char *));
                 mounts[n++] = read_only_bind(spec->arena, program, ENTRYPOINT_IN_CONTAINER);
@@ -189,5 +189,6 @@ int template_prepare(const Layout *layout, Engine *engine, const Image *image, c
         run.spec.environment = environment;
         run.spec.die_with_parent = true;
         run.timeout_ms = MAKE_TIMEOUT_MS;
+        utimensat(AT_FDCWD, folder, NULL, 0); /* used: template_prune looks */
         return error_prefix(err, process_run_checked(&run, &result, err), "make a template cluster");
 }

@@ -7,6 +7,9 @@
 #include "engine/engine.h"
 #include "state/layout.h"
 
+/* Of an image's id, in the name of its folder. */
+#define TEMPLATE_NAME_DIGITS 32
+
 /* Binds the image's folder of templates into a container of a database, read-only. Host images have our entrypoint. An
  * image with docker-entrypoint.sh of its own and no init files keeps that: a launcher goes before it, which makes the
  * first start where a template fits and leaves all else to the image. For others nothing is done. */
@@ -14,5 +17,9 @@ int template_offer(const Layout *layout, const Image *image, ContainerSpec *spec
 /* Makes the template for this container where it is missing and the container's data folder is fresh. Takes about as
  * long as initdb, once. What goes wrong costs nothing but time: initdb will do. */
 int template_prepare(const Layout *layout, Engine *engine, const Image *image, const ContainerSpec *spec, Error **err);
+
+/* Removes the templates of images that are gone, and those that made no cluster for thirty days; a folder that a container
+ * has bound stays. Names of the removed folders are added to *ret_removed, bytes to *ret_freed. */
+int template_prune(const Layout *layout, Engine *engine, char ***ret_removed, uint64_t *ret_freed, Error **err);
 
 #endif

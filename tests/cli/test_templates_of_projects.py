@@ -1,9 +1,13 @@
 """Template clusters in real projects: made at the first fresh start, used from then on, and what switches them off."""
 import os
+import re
+import shutil
+import subprocess
 
 import pytest
 
 from support.entrypoint import MAJORS
+from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(not [m for m in MAJORS if m >= 14], reason="no PostgreSQL from 14 on is installed")
 MAJOR = max([m for m in MAJORS if m >= 14], default=0)
@@ -65,6 +69,31 @@ def test_template_off(project, berth):
     deployment("up", "-d", "--wait")
     assert MARK not in deployment("logs", "--no-log-prefix").stdout
     assert not (berth.data / "templates").exists() or not list((berth.data / "templates").glob("*/[0-9a-f]*"))
+
+
+def test_templates_may_go_and_old_ones_do(project, berth):
+    deployment = make(project, "prune")
+    deployment("up", "-d", "--wait")
+    folder = next((berth.data / "templates").iterdir())
+    gone = berth.data / "templates" / ("0" * 32)
+    gone.mkdir()
+    long_ago = 1_000_000_000
+    os.utime(folder, (long_ago, long_ago))
+    assert f"Deleted template: {gone.name}\n" in berth("system", "prune").stdout
+    assert folder.exists() and not gone.exists()  # a container has it
+    deployment("stop")
+    shutil.rmtree(berth.data / "templates")
+    deployment("start", "--wait")
+    deployment("down")
+    os.utime(folder, (long_ago, long_ago))
+    assert f"Deleted template: {folder.name}\n" in berth("system", "prune").stdout
+    assert not folder.exists()
+    # A first start is a use; a young one stays.
+    deployment("down", "-v", "--yes")
+    deployment("up", "-d", "--wait")
+    assert MARK in deployment("logs", "--no-log-prefix").stdout
+    deployment("down")
+    assert "Deleted template" not in berth("system", "prune").stdout
 
 
 # ---- images with an entrypoint of their own ----
@@ -152,3 +181,76 @@ def test_remains_of_a_first_start_do_not_reach_the_images_entrypoint(project, im
     log = deployment("logs", "--no-log-prefix").stdout
     assert "did not finish" in log and MARK in log and "the script finds a database" in log
     assert query(deployment, "SELECT 1") == "1"
+
+
+# ---- every major ----
+
+TWO = """
+services:
+  one: &service
+    image: postgres:MAJOR
+    environment: {POSTGRES_PASSWORD: "it's $$ecret", POSTGRES_USER: keeper, POSTGRES_DB: shop}
+    volumes: ["one:TARGET"]
+    x-berth: {images: registry}
+    healthcheck: {test: [CMD, pg_isready, -U, keeper], interval: 1s, retries: 120}
+  two:
+    <<: *service
+    volumes: ["two:TARGET"]
+volumes: {one: {}, two: {}}
+"""
+# What reads a cluster from outside: the image's own, or this machine's where it has none (14 and 16 share 15's formats).
+LOOK = r"""
+PATH=$PATH:/usr/lib/postgresql/$PG_MAJOR/bin; cd "$PGDATA"
+pg_controldata . && pg_checksums --check -D . && pg_waldump -n 3 -p pg_wal "$(ls pg_wal | grep -x '[0-9A-F]\{24\}' | head -n 1)"
+"""
+
+
+def identity(deployment, service, folder, major):
+    """(number, nonce) as the files have them; everything that reads them agrees."""
+    if major in (14, 16):
+        tools = f"/usr/lib/postgresql/{MAJOR}/bin"
+        text = subprocess.run([f"{tools}/pg_controldata", folder], capture_output=True, text=True, env={"LC_ALL": "C"}).stdout
+    else:
+        looked = deployment("run", "--rm", "-T", "--no-deps", "--user", "postgres", "--entrypoint", "sh", service, "-c", LOOK)
+        text = looked.stdout
+        assert "Bad checksums:  0" in text and "system identifier" not in looked.stderr, text + looked.stderr
+    assert "WARNING" not in text
+    number = re.search(r"Database system identifier: +(\d+)", text).group(1)
+    segment = sorted(path for path in (folder / "pg_wal").iterdir() if len(path.name) == 24)[0]
+    assert int.from_bytes(segment.read_bytes()[24:32], "little") == int(number)
+    return number, re.search(r"Mock authentication nonce: +(\w+)", text).group(1)
+
+
+def login(deployment, service, password):
+    return deployment("exec", "-T", "-e", f"PGPASSWORD={password}", service, "psql", "-h", service, "-U", "keeper", "-XAtc",
+                      "SELECT 1", "shop", check=False)
+
+
+@pytest.mark.parametrize("major", [13, *(pytest.param(n, marks=pytest.mark.slow) for n in (14, 15, 16, 17)), 18])
+def test_copies_of_every_major_are_clusters_of_their_own(project, images, berth, major):
+    if major in (14, 16) and MAJOR not in (13, 14, 15, 16):
+        pytest.skip("nothing here reads the clusters of this major")
+    images(f"postgres:{major}")
+    target = "/var/lib/postgresql" if major >= 18 else "/var/lib/postgresql/data"
+    deployment = project(TWO.replace("MAJOR", str(major)).replace("TARGET", target), name=f"major{major}")
+    deployment("up", "-d", "--wait")
+    assert deployment("logs", "--no-log-prefix").stdout.count(MARK) == 2
+    folders = {service: berth.data / "volumes" / f"major{major}_{service}" / "_data" / (f"{major}/docker" if major >= 18 else "")
+               for service in ("one", "two")}
+    for service in folders:
+        assert login(deployment, service, "it's $ecret").stdout == "1\n"
+        assert "password authentication failed" in login(deployment, service, "wrong").stderr
+        assert "password authentication failed" in login(deployment, service, "berth-template").stderr
+    deployment("stop")
+    found = {service: identity(deployment, service, folder, major) for service, folder in folders.items()}
+    assert found["one"][0] != found["two"][0] and found["one"][1] != found["two"][1]
+    # One may not follow the other.
+    with open(folders["one"] / "pg_hba.conf", "a") as file:
+        file.write("host replication all all trust\n")
+    (folders["two"] / "standby.signal").touch()
+    with open(folders["two"] / "postgresql.auto.conf", "a") as file:
+        file.write("primary_conninfo = 'host=one user=keeper'\n")
+    deployment("start", "one", "--wait")
+    deployment("start", "two")
+    wait_until(lambda: "database system identifier differs between the primary and standby" in
+               deployment("logs", "--no-log-prefix", "two").stdout)

@@ -58,12 +58,17 @@ bool initdb_wants_md5(const Settings *settings)
         return initdb_split_args(settings->initdb_args, &args, NULL) < 0 || wants_md5(settings, args);
 }
 
+bool initdb_password_is_odd(const Settings *settings)
+{
+        return strchr(settings->password, '\n') ||
+               (settings->major < 14 && strlen(settings->password) > OLD_INITDB_PASSWORD_LIMIT);
+}
+
 /* initdb reads one line: it takes a ready verifier as well, which has no newlines and is never the plain text. */
 static int password_line(const Settings *settings, char *const *args, char **ret, Error **err)
 {
         const char *password = settings->password;
-        bool odd = strchr(password, '\n') ||
-                   (settings->major < 14 && strlen(password) > OLD_INITDB_PASSWORD_LIMIT);
+        bool odd = initdb_password_is_odd(settings);
 
         if (!*password || startswith(password, "SCRAM-SHA-256$") || (!odd && wants_md5(settings, args)) ||
             (!odd && !scram_is_plain_ascii(password))) {

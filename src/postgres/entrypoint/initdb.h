@@ -9,6 +9,8 @@
 int initdb_split_args(const char *text, char ***ret, Error **err);
 /* True where initdb would store the password as md5 by these settings. */
 bool initdb_wants_md5(const Settings *settings);
+/* True for a password that initdb would not read whole: it is given a verifier instead. */
+bool initdb_password_is_odd(const Settings *settings);
 /* Runs initdb into build_dir and shows its output with data_dir in place of build_dir. Data checksums are on unless
  * the arguments say otherwise. A status other than 0 is ERROR_FAILED with *ret_status set. */
 int initdb_run(const Settings *settings, const char *build_dir, int *ret_status, Error **err);

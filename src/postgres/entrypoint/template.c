@@ -19,16 +19,20 @@
 #include "postgres/entrypoint/scripts.h"
 #include "postgres/entrypoint/server.h"
 #include "postgres/identity.h"
+#include "postgres/md5.h"
 #include "postgres/scram.h"
 
 #define TEMPLATES_DIR "/run/berth/templates"
 #define KEY_FORMAT 1
 #define KEY_DIGITS 32
 
-/* The template's password ("berth-template"): a verifier like any other, since it is replaced and never used. */
+/* The template's password ("berth-template"): a verifier like any other, since it is replaced and never used. One of each
+ * kind, since the new one takes its place byte by byte. */
 #define PLACEHOLDER                                                                                                    \
         "SCRAM-SHA-256$4096:YmVydGgtdGVtcGxhdGUAAA==$"                                                                 \
         "gpIiHErUofjljiidtaR75Bh2jLurKT1mV8Mll2bs+6c=:J+UIaQxJzix0p4qM0Akq31FgNS6Q18LC5yWyqoKEzxk="
+
+#define MD5_PLACEHOLDER "md5dc1a1cdb1e4a4d3a8ec31b4c15c2b6a4"
 
 /* The linker's build id of a program: it changes when the program does. */
 static void add_build_id(Strbuf *text, const char *name)
@@ -73,10 +77,13 @@ static bool is_verifier(const char *password)
         return startswith(password, "SCRAM-SHA-256$") || (startswith(password, "md5") && strlen(password) == 35);
 }
 
+/* Passwords that only a server can prepare, or that initdb has a rule of its own for, are initdb's business. */
 static bool fits(const Settings *settings)
 {
-        return !settings->waldir && !is_verifier(settings->password) && scram_is_plain_ascii(settings->password) &&
-               *settings->password && !initdb_wants_md5(settings);
+        bool plain = initdb_wants_md5(settings) ? !initdb_password_is_odd(settings)
+                                                : scram_is_plain_ascii(settings->password);
+
+        return !settings->waldir && *settings->password && !is_verifier(settings->password) && plain;
 }
 
 char *template_find(const Settings *settings)
@@ -96,18 +103,34 @@ char *template_find(const Settings *settings)
         return TAKE_PTR(path);
 }
 
+static const char *placeholder(const Settings *settings)
+{
+        return initdb_wants_md5(settings) ? MD5_PLACEHOLDER : PLACEHOLDER;
+}
+
+static int build_verifier(const Settings *settings, char **ret, Error **err)
+{
+        char verifier[MD5_VERIFIER_LENGTH + 1];
+
+        if (!initdb_wants_md5(settings))
+                return scram_build_verifier(settings->password, NULL, SCRAM_DEFAULT_ITERATIONS, ret, err);
+        md5_build_verifier(settings->password, settings->user, verifier);
+        *ret = xstrdup(verifier);
+        return 0;
+}
+
 int template_copy(const char *template_dir, const Settings *settings, const char *build_dir, Error **err)
 {
         _cleanup_free_ char *verifier = NULL;
         int r;
 
-        r = scram_build_verifier(settings->password, NULL, SCRAM_DEFAULT_ITERATIONS, &verifier, err);
+        r = build_verifier(settings, &verifier, err);
         if (r == 0)
                 r = copy_tree(template_dir, build_dir, err);
         if (r == 0)
                 r = identity_renew(build_dir, identity_new_system_identifier(), err);
         if (r == 0)
-                r = identity_replace_verifier(build_dir, PLACEHOLDER, verifier, err);
+                r = identity_replace_verifier(build_dir, placeholder(settings), verifier, err);
         return error_prefix(err, r, "copy the template cluster");
 }
 
@@ -174,10 +197,8 @@ int template_make(const Settings *settings, const char *folder, int *ret_status,
         if (r < 0)
                 return r;
         changed.data_dir = building;
-        changed.password = (char *)PLACEHOLDER;
+        changed.password = (char *)placeholder(settings);
         changed.waldir = NULL;
-        if (initdb_wants_md5(&changed))
-                return error_set(err, ERROR_UNSUPPORTED, "clusters with md5 passwords have no template");
         r = initdb_run(&changed, building, ret_status, err);
         if (r == 0)
                 r = initdb_set_listen_addresses(building, err);
