@@ -196,8 +196,9 @@ static void on_opened(void *context, Channel *channel)
 {
         Keeper *keeper = context;
         _cleanup_json_ json_t *greeting =
-                json_pack("{s:i, s:i, s:s, s:i, s:s}", "berth", 1, "protocol", PROTOCOL_VERSION, "version", BERTH_VERSION,
-                          "pid", (int)getpid(), "project", keeper->project);
+                json_pack("{s:i, s:i, s:s, s:i, s:s, s:s}", "berth", 1, "protocol", PROTOCOL_VERSION, "version",
+                          BERTH_VERSION, "pid", (int)getpid(), "project", keeper->project, "data",
+                          keeper->parts.layout->data_dir);
 
         channel_send(channel, greeting);
 }

@@ -1,7 +1,8 @@
 /* The control socket: <run>/projects/<project>/keeper.sock, a unix stream socket, root's, 0600, peers checked by
  * SO_PEERCRED. One JSON object per line, UTF-8, at most PROTOCOL_LINE_LIMIT bytes.
  *
- *   keeper  {"berth": 1, "protocol": 1, "version": "0.1.0", "pid": 123, "project": "demo"}           greeting
+ *   keeper  {"berth": 1, "protocol": 1, "version": "0.1.0", "pid": 123, "project": "demo",
+ *            "data": "/var/lib/berth"}                                                               greeting
  *   client  {"method": "up", "params": {…}}                                                          one request
  *   keeper  {"event": "…", …} …                                                                      any number
  *   keeper  {"result": {…}}  or  {"error": {"kind", "message", "hint", …}}                           the end

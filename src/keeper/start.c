@@ -77,14 +77,21 @@ static int start_keeper(const Layout *layout, const char *project, Error **err)
 }
 
 /* 1: the keeper agrees; 0: it was told to replace itself and the connection is useless. */
-static int check_greeting(ChannelClient *client, const char *project, Error **err)
+static int check_greeting(const Layout *layout, ChannelClient *client, const char *project, Error **err)
 {
         _cleanup_json_ json_t *greeting = NULL, *request = NULL;
+        const char *data;
         int r;
 
         r = channel_client_receive(client, GREETING_TIMEOUT_MS, -1, &greeting, err);
         if (r < 0)
                 return error_prefix(err, r, "greeting of the keeper of project \"%s\"", project);
+        data = json_get_string(greeting, "data", layout->data_dir);
+        if (!streq(data, layout->data_dir)) {
+                r = error_set(err, ERROR_CONFLICT, "the keeper of project \"%s\" in %s works for another installation (%s)",
+                              project, layout->run_dir, data);
+                return error_hint(err, r, "Each data folder needs a run folder of its own: set BERTH_RUN_DIR too.");
+        }
         if (json_get_int(greeting, "protocol", 0) == PROTOCOL_VERSION &&
             streq(json_get_string(greeting, "version", ""), BERTH_VERSION))
                 return 1;
@@ -109,7 +116,7 @@ static int connect_once(const Layout *layout, const char *project, unsigned flag
                 return error_set(err, ERROR_NOT_FOUND, "no keeper runs for project \"%s\"", project);
         if (r < 0)
                 return error_move(err, &reason, r);
-        r = check_greeting(client, project, &reason);
+        r = check_greeting(layout, client, project, &reason);
         if (r == -ERROR_UNAVAILABLE) /* it was just ending */
                 return 0;
         if (r < 0)

@@ -182,3 +182,14 @@ def test_a_second_folder_needs_the_name(project, one, berth):
     error = other.fails("up", "-d")
     assert str(one.folder) in error and str(other.folder) in error
     assert one.ps()["demo-box-1"]["State"] == "running"
+
+
+def test_a_keeper_of_another_installation_is_not_talked_to(project, images, berth):
+    """One run folder with two data folders: what is asked here would happen there."""
+    images("busybox")
+    made = project(f"services: {{box: {{image: busybox, command: {SLEEPS}, stop_signal: SIGKILL, volumes: ['data:/data']}}}}\nvolumes: {{data: }}")
+    made("up", "-d")
+    other = berth.root / "other"
+    error = made.fails("down", "-v", "--yes", env={"BERTH_DATA_DIR": str(other)})
+    assert "another installation" in error and str(berth.data) in error and "BERTH_RUN_DIR" in error
+    assert made.ps()["demo-box-1"]["State"] == "running"
