@@ -10,6 +10,17 @@ void storage_list_done(StorageList *list)
         vector_done(&list->entries);
 }
 
+static int compare_entries(const void *a, const void *b)
+{
+        return strcmp(((const StorageEntry *)a)->key, ((const StorageEntry *)b)->key);
+}
+
+void storage_list_sort(StorageList *list)
+{
+        if (list->entries.length)
+                qsort(list->entries.items, list->entries.length, sizeof(StorageEntry), compare_entries);
+}
+
 int storage_put(Storage *storage, const char *key, const void *data, size_t size, Error **err)
 {
         StorageWriter *writer = NULL;

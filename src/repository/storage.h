@@ -26,6 +26,7 @@ typedef struct StorageList {
 } StorageList;
 
 void storage_list_done(StorageList *list);
+void storage_list_sort(StorageList *list);
 #define _cleanup_storage_list_ _cleanup_(storage_list_done)
 
 typedef struct StorageOperations {

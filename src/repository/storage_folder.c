@@ -170,11 +170,6 @@ static int add_entry(const char *path, const char *key, StorageList *ret, Error 
         return 0;
 }
 
-static int compare_entries(const void *a, const void *b)
-{
-        return strcmp(((const StorageEntry *)a)->key, ((const StorageEntry *)b)->key);
-}
-
 static int folder_list(Storage *storage, const char *folder, StorageList *ret, Error **err)
 {
         _cleanup_free_ char *path = *folder ? path_join(root_of(storage), folder) : xstrdup(root_of(storage));
@@ -183,8 +178,7 @@ static int folder_list(Storage *storage, const char *folder, StorageList *ret, E
 
         if (r < 0)
                 return r;
-        if (list.entries.length)
-                qsort(list.entries.items, list.entries.length, sizeof(StorageEntry), compare_entries);
+        storage_list_sort(&list);
         *ret = list;
         list = (StorageList){ 0 };
         return 0;

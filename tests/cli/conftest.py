@@ -22,7 +22,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from support import docker as docker_support  # noqa: E402
-from support import kernel, network, program, registry as registry_support  # noqa: E402
+from support import kernel, network, offsite, program, registry as registry_support  # noqa: E402
 
 CASES = pathlib.Path(os.environ.get("BERTH_CASES") or program.ROOT.parent / "shared" / "cases")
 
@@ -167,3 +167,26 @@ def dockerd(workspace):
 @pytest.fixture
 def free_port():
     return network.free_port
+
+
+def _place(kind, workspace, name):
+    try:
+        return kind(workspace / name)
+    except offsite.Missing as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def s3(workspace):
+    """A server of the S3 kind on loopback."""
+    server = _place(offsite.S3, workspace, "s3")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def sshd(workspace):
+    """An SSH server on loopback."""
+    server = _place(offsite.Sshd, workspace, "sshd")
+    yield server
+    server.stop()
