@@ -81,6 +81,11 @@ def test_story_of_the_makefile(project):
     assert deployment.ps("-a") == {} and volumes(deployment)
 
 
+def test_certificates(project):
+    deployment = make(project, "certain")
+    assert "it is new" in deployment("db:secure").stdout and list(deployment.folder.glob("tls/*.crt"))
+
+
 def test_a_dump_is_offered_at_a_terminal(project):
     deployment = make(project, "asked")
     deployment("up", "-d", "--wait")

@@ -1,4 +1,5 @@
 """x-berth: {migrations: {on_up: true}}: migrations run when the database is healthy and before its dependents start."""
+import os
 import signal
 
 import pytest
@@ -94,3 +95,19 @@ def test_interrupted_after_the_running_migration(project):
     assert deployment("psql", "db", "-XAtc", "SELECT version, dirty, to_regclass('slow') FROM schema_migrations").stdout == "2|f|slow\n"
     deployment("up", "-d")
     assert deployment("psql", "db", "-XAtc", "SELECT version FROM schema_migrations").stdout == "3\n"
+
+
+def test_keeper_killed_while_a_migration_runs(project):
+    """The migration goes on by itself; the command asks a new keeper, which waits for it and goes on behind it."""
+    deployment = project(COMPOSE.replace("HEALTH", HEALTH), name="killed",
+                         files={**FILES, "sql/2_slow.up.sql": "SELECT pg_sleep(2); CREATE TABLE slow ();",
+                                "sql/3_next.up.sql": "CREATE TABLE next ();"})
+    process = deployment.start("up", "-d")
+    query = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"
+    wait_until(lambda: deployment("psql", "db", "-XAtc", query, check=False).stdout == "1\n")
+    os.kill(deployment.berth.keeper_pid("killed"), signal.SIGKILL)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    assert deployment("psql", "db", "-XAtc", "SELECT version, dirty, to_regclass('slow'), to_regclass('next') FROM schema_migrations"
+                      ).stdout == "3|f|slow|next\n"
+    assert {row["State"] for row in deployment.ps().values()} == {"running"}

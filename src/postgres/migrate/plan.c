@@ -63,26 +63,37 @@ static void finish(MigratePlan *plan, int64_t limit)
                 plan->failure = xasprintf("limit %" PRId64 " short", limit - done);
 }
 
+/* 1: *ret_index is where the database stands; 0: a limit of none, and nothing else counts. */
+static int begin(const MigrationSource *source, int64_t current, int64_t limit, MigratePlan *ret, ssize_t *ret_index,
+                 Error **err)
+{
+        int r;
+
+        *ret = (MigratePlan){ .no_change = limit == 0 };
+        if (limit == 0)
+                return 0;
+        r = find_current(source, current, ret_index, err);
+        return r < 0 ? r : 1;
+}
+
+static bool has_room(const MigratePlan *plan, int64_t limit)
+{
+        return limit == MIGRATE_ALL || (int64_t)plan->steps.length < limit;
+}
+
 int migrate_plan_up(const MigrationSource *source, int64_t current, int64_t limit, MigratePlan *ret, Error **err)
 {
         ssize_t index;
-        int r;
+        int r = begin(source, current, limit, ret, &index, err);
 
-        *ret = (MigratePlan){ 0 };
-        if (limit == 0) {
-                ret->no_change = true;
-                return 0;
-        }
-        r = find_current(source, current, &index, err);
-        if (r < 0)
+        if (r <= 0)
                 return r;
         if (source->migrations.length == 0) {
                 ret->failure = xstrdup("first .: file does not exist");
                 return 0;
         }
-        for (size_t i = (size_t)(index + 1); i < source->migrations.length; i++)
-                if (limit == MIGRATE_ALL || (int64_t)ret->steps.length < limit)
-                        add_up(ret, source, i);
+        for (size_t i = (size_t)(index + 1); i < source->migrations.length && has_room(ret, limit); i++)
+                add_up(ret, source, i);
         finish(ret, limit);
         return 0;
 }
@@ -90,19 +101,12 @@ int migrate_plan_up(const MigrationSource *source, int64_t current, int64_t limi
 int migrate_plan_down(const MigrationSource *source, int64_t current, int64_t limit, MigratePlan *ret, Error **err)
 {
         ssize_t index;
-        int r;
+        int r = begin(source, current, limit, ret, &index, err);
 
-        *ret = (MigratePlan){ 0 };
-        if (limit == 0) {
-                ret->no_change = true;
-                return 0;
-        }
-        r = find_current(source, current, &index, err);
-        if (r < 0)
+        if (r <= 0)
                 return r;
-        for (ssize_t i = index; i >= 0; i--)
-                if (limit == MIGRATE_ALL || (int64_t)ret->steps.length < limit)
-                        add_down(ret, source, (size_t)i);
+        for (ssize_t i = index; i >= 0 && has_room(ret, limit); i--)
+                add_down(ret, source, (size_t)i);
         finish(ret, limit);
         return 0;
 }

@@ -58,6 +58,43 @@ static void test_stopped_is_started(void **state)
         model_done(&model);
 }
 
+/* Migrations of a database: after it is healthy, before what depends on it starts; every time; never of what is no database. */
+static void test_migrations_stand_between(void **state)
+{
+        static char *client[] = { (char *)"sleep", (char *)"1", NULL };
+        Model model;
+        Plan *plan;
+        Service *app;
+        size_t migrate;
+
+        model_init(&model);
+        model_add(&model, "db");
+        app = model_add(&model, "app");
+        app->command = client;
+        app->has_command = app->has_entrypoint = true;
+        model_depend(&model, app, "db", DEPENDENCY_STARTED);
+        model.plan_services[0].migrate = model.plan_services[1].migrate = true;
+        plan = model_plan(&model, plan_up);
+        migrate = find_action(plan, PLAN_MIGRATE, "db");
+        assert_int_equal(find_action(plan, PLAN_MIGRATE, "app"), PLAN_NONE);
+        assert_true(comes_after(plan, migrate, find_action(plan, PLAN_WAIT, "db")));
+        assert_true(comes_after(plan, migrate, find_action(plan, PLAN_CONTAINER_START, "demo-db-1")));
+        assert_true(comes_after(plan, find_action(plan, PLAN_CONTAINER_START, "demo-app-1"), migrate));
+        plan_free(plan);
+        model_find(&model, &model.services[0], 1);
+        model_find(&model, &model.services[1], 1);
+        model_find_network(&model);
+        plan = model_plan(&model, plan_up);
+        assert_int_not_equal(find_action(plan, PLAN_MIGRATE, "db"), PLAN_NONE);
+        assert_int_equal(find_action(plan, PLAN_CONTAINER_START, "demo-app-1"), PLAN_NONE);
+        plan_free(plan);
+        model.options.no_start = true;
+        plan = model_plan(&model, plan_up);
+        assert_int_equal(plan->actions.length, 0);
+        plan_free(plan);
+        model_done(&model);
+}
+
 /* A keeper died while it stopped a container, which still runs but may end at any moment. */
 static void test_a_stop_that_was_begun_is_finished(void **state)
 {
@@ -517,6 +554,7 @@ int main(void)
                 cmocka_unit_test(test_all_is_new),
                 cmocka_unit_test(test_nothing_to_do),
                 cmocka_unit_test(test_stopped_is_started),
+                cmocka_unit_test(test_migrations_stand_between),
                 cmocka_unit_test(test_a_stop_that_was_begun_is_finished),
                 cmocka_unit_test(test_mounts_of_our_own_are_no_reason),
                 cmocka_unit_test(test_reasons_to_recreate),
