@@ -79,7 +79,7 @@ struct Command {
         unsigned flags;
         const Option *options;            /* ends with a NULL name; NULL: none */
         int min_arguments, max_arguments; /* -1: any number */
-        CommandFunction function;         /* NULL where there are children */
+        CommandFunction function;         /* NULL for a mere group of children */
         const char *const *aliases;       /* other last words, NULL-terminated; NULL: none */
         const Command *const *children;   /* NULL-terminated; NULL: a leaf */
         Completion complete;              /* of its arguments */

@@ -60,6 +60,7 @@ const Command *const commands[] = {
         &command_tune,
         &command_verify,
         &command_image,
+        &command_backup,
         &command_migrate,
         &command_seed,
         &command_upgrade,

@@ -140,7 +140,7 @@ char *man_page(const Command *command)
                     command->name);
         add_escaped(&page, command->summary);
         strbuf_adds(&page, "\n.SH SYNOPSIS\n");
-        if (!command->children)
+        if (command->function)
                 add_synopsis(&page, command);
         for (const Command *const *child = command->children; child && *child; child++)
                 if (!((*child)->flags & COMMAND_HIDDEN))

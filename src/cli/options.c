@@ -183,6 +183,15 @@ static int unknown_command(const Parser *parser, const char *word, Error **err)
         return usage_hint(parser, NULL, "", r, err);
 }
 
+/* A group that is a command, too: the next word says which is meant. */
+static bool names_child(const Parser *parser, const Command *group)
+{
+        for (char *const *word = parser->next; *word; word++)
+                if (**word != '-')
+                        return command_find(group->children, *word) != NULL;
+        return false;
+}
+
 static int parser_word(Parser *parser, const char *word, Error **err)
 {
         Invocation *invocation = parser->invocation;
@@ -197,7 +206,7 @@ static int parser_word(Parser *parser, const char *word, Error **err)
         command = command_find(parser->parent ? parser->parent->children : commands, word);
         if (!command)
                 return unknown_command(parser, word, err);
-        if (command->children)
+        if (command->children && !(command->function && !names_child(parser, command)))
                 parser->parent = command;
         else
                 invocation->command = command;

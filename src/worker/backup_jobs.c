@@ -1,9 +1,13 @@
 /* backup {"project", "service", "target": {"pid", "data_dir", "user", "password"?, "database"?, "url"?}, "max_rate_kib"?,
  * "gentle"?, "spread"?, "level"?} → the record of docs/backup-format.md
+ * backups {"project", "service"?} → {"backups": rows of operate/catalog.h}
+ * backup-remove {"repository": path, "backup", "last_too"?}
  * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?} → {"backup", "timeline",
  * "end_lsn"} */
+#include "base/fs.h"
 #include "base/mem.h"
 #include "operate/backup.h"
+#include "operate/catalog.h"
 #include "operate/restore.h"
 #include "state/document.h"
 #include "worker/job.h"
@@ -86,4 +90,46 @@ int job_restore(const Job *job, json_t **ret, Error **err)
                 *ret = json_pack("{s:s, s:i, s:s}", "backup", plan.backup->id, "timeline", (int)plan.target.timeline,
                                  "end_lsn", lsn_format(MAX(plan.range.end, plan.backup->stop_lsn), end));
         return r;
+}
+
+int job_backups(const Job *job, json_t **ret, Error **err)
+{
+        json_t *rows = NULL;
+        const char *project;
+        int r = job_require(job, "project", &project, err);
+
+        if (r == 0)
+                r = catalog_list(job->layout, project, json_get_string(job->params, "service", NULL), &rows, err);
+        if (r == 0)
+                *ret = json_pack("{s:o}", "backups", rows);
+        return r;
+}
+
+static int check_not_last(Repository *repository, const char *id, Error **err)
+{
+        _cleanup_backup_list_ BackupList list = { 0 };
+        int r = backup_list_load(repository, &list, err);
+
+        if (r < 0 || list.records.length != 1 || !streq(list.records.items[0]->id, id))
+                return r;
+        return error_hint(err, error_set(err, ERROR_CONFLICT, "backup %s is the only one of its cluster", id),
+                          "Take another one first, or say --last-too.");
+}
+
+int job_backup_remove(const Job *job, json_t **ret, Error **err)
+{
+        _cleanup_(repository_freep) Repository *repository = NULL;
+        _cleanup_close_ int lock_fd = -1;
+        const char *path, *id;
+        int r = job_require(job, "repository", &path, err);
+
+        if (r == 0)
+                r = job_require(job, "backup", &id, err);
+        if (r == 0)
+                r = repository_open(path, &repository, err);
+        if (r == 0)
+                r = repository_lock(repository, &lock_fd, err);
+        if (r == 0 && !json_get_bool(job->params, "last_too", false))
+                r = check_not_last(repository, id, err);
+        return r < 0 ? r : backup_remove(repository, id, err);
 }

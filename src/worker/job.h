@@ -39,5 +39,7 @@ int job_certificate(const Job *job, json_t **ret, Error **err);
 int job_init(const Job *job, json_t **ret, Error **err);
 int job_backup(const Job *job, json_t **ret, Error **err);
 int job_restore(const Job *job, json_t **ret, Error **err);
+int job_backups(const Job *job, json_t **ret, Error **err);
+int job_backup_remove(const Job *job, json_t **ret, Error **err);
 
 #endif

@@ -6,6 +6,8 @@ const JobEntry job_table[] = {
         { "digests", "ask registries for the digests of images", job_digests, .folderless = true },
         { "backup", "take a base backup of a database", job_backup },
         { "certificate", "make, renew or take over a server's or a client's certificate", job_certificate },
+        { "backup-remove", "remove a backup", job_backup_remove },
+        { "backups", "list backups", job_backups },
         { "import", "make an image of a root file system", job_import },
         { "init", "write a production deployment", job_init },
         { "load", "load images from an archive, a folder or Docker", job_load },

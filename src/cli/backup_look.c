@@ -1,0 +1,196 @@
+/* backup ls, show, rm. */
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "cli/backup.h"
+#include "cli/confirm.h"
+#include "cli/output/listing.h"
+#include "cli/work.h"
+#include "state/document.h"
+
+/* In the zone of whoever reads it. */
+static char *local_time(int64_t ns)
+{
+        time_t seconds = (time_t)(ns / NSEC_PER_SEC);
+        char text[64];
+        struct tm local;
+
+        if (ns <= 0)
+                return xstrdup("");
+        localtime_r(&seconds, &local);
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &local);
+        return xstrdup(text);
+}
+
+static int load_rows(Invocation *invocation, const char *name, char **ret_project, json_t **ret, Error **err)
+{
+        _cleanup_scope_ Scope scope = { 0 };
+        _cleanup_json_ json_t *result = NULL, *params = NULL;
+        int r = scope_open(invocation, NULL, SCOPE_FORGIVES_MODEL, &scope, err);
+
+        if (r < 0)
+                return r;
+        params = json_pack("{s:s}", "project", scope.name);
+        json_set_string(params, "service", name);
+        r = work_ask(invocation, "backups", TAKE_PTR(params), &result, err);
+        if (r < 0)
+                return r;
+        *ret = json_incref(json_object_get(result, "backups"));
+        *ret_project = xstrdup(scope.name);
+        return 0;
+}
+
+/* What people read, beside what programs do. */
+static void add_texts(json_t *row)
+{
+        _cleanup_free_ char *taken = local_time(json_get_int(row, "started_ns", 0));
+        _cleanup_free_ char *from = local_time(json_get_int(row, "finished_ns", 0));
+        _cleanup_free_ char *until = local_time(json_get_int(row, "until_ns", 0));
+        _cleanup_free_ char *size = format_size((uint64_t)json_get_int(row, "size_bytes", 0));
+        _cleanup_free_ char *added = format_size((uint64_t)json_get_int(row, "new_bytes", 0));
+        bool damaged = json_get_bool(row, "damaged", false);
+
+        json_set_string(row, "Taken", taken);
+        json_set_string(row, "From", from);
+        json_set_string(row, "Until", damaged ? "damaged" : until);
+        json_set_string(row, "Size", damaged ? "" : size);
+        json_set_string(row, "New", damaged ? "" : added);
+        json_set_string(row, "Cluster", json_get_bool(row, "present", true) ? "present" : "earlier");
+}
+
+static int run_ls(Invocation *invocation, Error **err)
+{
+        static const ListingColumn columns[] = {
+                { "BACKUP", "id" },       { "SERVICE", "service" }, { "SIZE", "Size" },
+                { "NEW", "New" },         { "FROM", "From" },       { "RESTORABLE UNTIL", "Until" },
+                { "CLUSTER", "Cluster" }, { NULL },
+        };
+        _cleanup_free_ char *project = NULL;
+        _cleanup_json_ json_t *rows = NULL;
+        json_t *row;
+        size_t i;
+        int r = load_rows(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &project, &rows, err);
+
+        if (r < 0)
+                return r;
+        json_array_foreach(rows, i, row)
+                add_texts(row);
+        return listing_print(rows, columns, invocation_text(invocation, "format", NULL), LISTING_LINES, err);
+}
+
+static int find_row(const json_t *rows, const char *id, const json_t **ret, Error **err)
+{
+        json_t *row;
+        size_t i;
+
+        *ret = NULL;
+        json_array_foreach(rows, i, row)
+                if (streq(json_get_string(row, "id", ""), id))
+                        *ret = row;
+        if (*ret)
+                return 0;
+        return error_hint(err, error_set(err, ERROR_NOT_FOUND, "there is no backup %s", id), "\"berth backup ls\" lists them.");
+}
+
+static int run_show(Invocation *invocation, Error **err)
+{
+        _cleanup_free_ char *project = NULL, *text = NULL;
+        _cleanup_json_ json_t *rows = NULL;
+        const json_t *row;
+        int r = load_rows(invocation, NULL, &project, &rows, err);
+
+        if (r == 0)
+                r = find_row(rows, invocation->arguments[0], &row, err);
+        if (r < 0)
+                return r;
+        text = json_dumps(row, JSON_INDENT(4));
+        printf("%s\n", text);
+        return 0;
+}
+
+static int remove_one(Invocation *invocation, const char *id, Error **err)
+{
+        _cleanup_free_ char *project = NULL, *what = NULL;
+        _cleanup_json_ json_t *rows = NULL, *result = NULL;
+        const json_t *row;
+        int r = load_rows(invocation, NULL, &project, &rows, err);
+
+        if (r == 0)
+                r = find_row(rows, id, &row, err);
+        if (r < 0)
+                return r;
+        what = xasprintf("remove backup %s of service %s", id, json_get_string(row, "service", ""));
+        r = confirm(what, NULL, invocation_flag(invocation, "yes"), "--yes", err);
+        if (r < 0)
+                return r;
+        r = work_ask(invocation, "backup-remove",
+                     json_pack("{s:s, s:s, s:b}", "repository", json_get_string(row, "repository", ""), "backup", id,
+                               "last_too", invocation_flag(invocation, "last-too")),
+                     &result, err);
+        if (r == 0)
+                printf("%s\n", id);
+        return r;
+}
+
+static int run_rm(Invocation *invocation, Error **err)
+{
+        STRV_FOREACH(id, invocation->arguments) {
+                int r = remove_one(invocation, *id, err);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static const Option ls_options[] = {
+        { "format", 0, OPTION_TEXT, "FORMAT", "table, json (an object a line) or a template" },
+        { NULL },
+};
+static const Option rm_options[] = {
+        { "yes", 'y', OPTION_FLAG, NULL, "Do not ask" },
+        { "last-too", 0, OPTION_FLAG, NULL, "Also the only backup of a cluster, without which its log is worth nothing" },
+        { NULL },
+};
+static const Option show_options[] = { { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "json" }, { NULL } };
+
+const Command command_backup_ls = {
+        .name = "backup ls",
+        .summary = "List backups, and how far each leads",
+        .arguments = "[SERVICE]",
+        .details = "FROM is the first point that can be restored from a backup, RESTORABLE UNTIL the last one that the log "
+                   "behind it leads to without a gap. CLUSTER tells the database that is there now from earlier ones of the "
+                   "same name.",
+        .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
+        .options = ls_options,
+        .max_arguments = 1,
+        .function = run_ls,
+        .aliases = (const char *const[]){ "list", NULL },
+        .complete = COMPLETE_SERVICES,
+};
+const Command command_backup_show = {
+        .name = "backup show",
+        .summary = "Show all about a backup, as JSON",
+        .arguments = "BACKUP",
+        .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
+        .options = show_options,
+        .min_arguments = 1,
+        .max_arguments = 1,
+        .function = run_show,
+};
+const Command command_backup_rm = {
+        .name = "backup rm",
+        .summary = "Remove backups",
+        .arguments = "BACKUP...",
+        .details = "What other backups share with it stays. The room is given back by prune.",
+        .flags = COMMAND_NEEDS_ROOT,
+        .options = rm_options,
+        .min_arguments = 1,
+        .max_arguments = -1,
+        .function = run_rm,
+        .aliases = (const char *const[]){ "remove", NULL },
+};
