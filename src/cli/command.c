@@ -60,7 +60,7 @@ char *command_synopsis(const Command *command)
 {
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
 
-        if (command->children)
+        if (!command->function)
                 return xstrdup("COMMAND");
         if (command_has_visible_options(command))
                 strbuf_adds(&text, "[OPTIONS]");

@@ -27,6 +27,7 @@ static const struct {
         { "rm", method_rm },           { "run", method_run },       { "start_oneoff", method_start_oneoff },
         { "status", request_status },  { "boot", method_boot },     { "halt", method_halt },
         { "refresh", method_refresh },
+        { "restore", method_restore }, { "restore_exchange", method_restore_exchange },
         { "pull", method_pull },       { "pause", method_pause },   { "unpause", method_unpause },
 };
 

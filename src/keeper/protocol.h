@@ -38,6 +38,9 @@
  *   start_oneoff {"id": str}   the connection is kept until the client knows how it ended: a one-off with "rm" is removed
  *               when it has ended and the connection is closed
  *   pull        {"model", "working_dir", "services": [str], "policy": str}
+ *   restore     {"service", "repository" (path), "to"?, "backup"?, "timeline"?} makes a recovered copy beside the service's data
+ *               → result {"backup", "timeline", "recovered_lsn", "copy": name of a volume or a folder, "is_volume"}
+ *   restore_exchange {"service", "copy"} the copy becomes the data of the stopped service; "copy" then holds the old data
  *   status      → result {"containers": [{"name", "service", "health", "restarts", "last_probe": {"exit_code", "output"}}]}
  *   events      {"since"?} follows the project's events until the client goes
  *   shutdown    the keeper ends; containers go on

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "operate/restore_mark.h"
 #include "operate/restore_private.h"
 
 static int check_empty(const char *directory, Error **err)
@@ -15,23 +16,33 @@ static int check_empty(const char *directory, Error **err)
         _cleanup_strv_ char **names = NULL;
         int r = fs_list_directory(AT_FDCWD, directory, &names, err);
 
-        if (r == 0 && names && names[0])
-                return error_set(err, ERROR_EXISTS, "\"%s\" is not empty", directory);
+        STRV_FOREACH(name, names)
+                if (!streq(*name, RESTORE_MARK))
+                        return error_set(err, ERROR_EXISTS, "\"%s\" is not empty", directory);
         return r;
+}
+
+static const ListedFile *find_file(const FileList *list, const char *path)
+{
+        VECTOR_FOREACH(file, &list->files)
+                if (streq((*file)->path, path))
+                        return *file;
+        return NULL;
 }
 
 /* Servers accept 0700, or 0750 where the cluster was made with group access, as its files then show. */
 static mode_t mode_of_folder(const FileList *list)
 {
-        VECTOR_FOREACH(file, &list->files)
-                if (streq((*file)->path, "PG_VERSION"))
-                        return (*file)->mode & 0040 ? 0750 : 0700;
-        return 0700;
+        const ListedFile *file = find_file(list, "PG_VERSION");
+
+        return file && file->mode & 0040 ? 0750 : 0700;
 }
 
-int restore_lay_out(Repository *repository, const RestorePlan *plan, const RestoreOptions *options,
+int restore_lay_out(Repository *repository, const RestorePlan *plan, const RestoreOptions *wanted,
                     const WorkProgress *progress, Error **err)
 {
+        RestoreOptions resolved = *wanted, *options = &resolved;
+        const ListedFile *version;
         _cleanup_file_list_ FileList list = { 0 };
         _cleanup_close_ int dir_fd = -1;
         int r = check_empty(options->directory, err);
@@ -40,6 +51,11 @@ int restore_lay_out(Repository *repository, const RestorePlan *plan, const Resto
                 r = file_list_read(repository, plan->backup->id, plan->backup->files_sha256, &list, err);
         if (r < 0)
                 return r;
+        version = find_file(&list, "PG_VERSION");
+        if (version && options->uid == RESTORE_OWNER)
+                options->uid = version->uid;
+        if (version && options->gid == RESTORE_OWNER)
+                options->gid = version->gid;
         dir_fd = open(options->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (dir_fd < 0 || fchmod(dir_fd, mode_of_folder(&list)) < 0 || fchown(dir_fd, options->uid, options->gid) < 0)
                 return error_set_errno(err, errno, "prepare \"%s\"", options->directory);

@@ -39,10 +39,15 @@ void restore_plan_done(RestorePlan *plan);
 int restore_plan_make(Repository *repository, const char *backup_id, const RestoreTarget *target, RestorePlan *ret,
                       Error **err);
 
+#define RESTORE_OWNER UINT32_MAX
+
+/* The settings that a restore leaves in postgresql.auto.conf until the server has been promoted; ends with NULL. */
+extern const char *const restore_settings[];
+
 typedef struct RestoreOptions {
         const char *directory;  /* exists and is empty; gets the mode of a data folder */
         const char *inside;     /* where the server will see it: tablespaces lie in it and are linked by that path */
-        unsigned uid, gid;      /* of every file */
+        unsigned uid, gid;      /* of every file; RESTORE_OWNER: as the server's were */
         unsigned threads;       /* 0: one for each processor, at most 4 */
 } RestoreOptions;
 

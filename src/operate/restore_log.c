@@ -15,6 +15,13 @@
 #define SIGNAL "recovery.signal"
 #define SETTINGS_LIMIT (1u << 20)
 
+const char *const restore_settings[] = {
+        "restore_command",       "recovery_target_timeline", "recovery_target_action", "recovery_target",
+        "recovery_target_lsn",   "recovery_target_name",     "recovery_target_time",   "recovery_target_xid",
+        NULL,
+};
+#define FIRST_TARGET 3 /* from there on: what an empty value switches off */
+
 static int put_file(int dir_fd, const char *path, const void *data, size_t size, const RestoreOptions *options, Error **err)
 {
         _cleanup_close_ int fd = openat(dir_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -59,24 +66,25 @@ static int put_segments(Repository *repository, const RestorePlan *plan, int dir
         return 0;
 }
 
+/* All of them: the server takes a timeline that none of these has for its own. */
 static int put_histories(Repository *repository, const RestorePlan *plan, int dir_fd, const RestoreOptions *options,
                          Error **err)
 {
-        VECTOR_FOREACH(timeline, &plan->range.timelines) {
+        _cleanup_wal_list_ WalList list = { 0 };
+        int r = wal_list_load(repository, plan->backup->segment_bytes, &list, err);
+
+        VECTOR_FOREACH(timeline, &list.histories) {
                 _cleanup_free_ char *key = xasprintf("wal/%08X.history", *timeline);
                 _cleanup_free_ char *path = xasprintf("pg_wal/%08X.history", *timeline);
                 _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
-                int r;
 
-                if (*timeline == 1 || !storage_has(repository->storage, key))
-                        continue;
+                if (r < 0)
+                        return r;
                 r = storage_get(repository->storage, key, SETTINGS_LIMIT, &text, err);
                 if (r == 0)
                         r = put_file(dir_fd, path, strbuf_text(&text), text.length, options, err);
-                if (r < 0)
-                        return r;
         }
-        return 0;
+        return r;
 }
 
 static void add_quoted(Strbuf *text, const char *name, const char *value)
@@ -121,8 +129,6 @@ static void add_target(Strbuf *text, const RestoreTarget *target)
  * overruled by what comes later. */
 static int put_settings(const RestorePlan *plan, int dir_fd, const RestoreOptions *options, Error **err)
 {
-        static const char *const targets[] = { "recovery_target", "recovery_target_lsn", "recovery_target_name",
-                                               "recovery_target_time", "recovery_target_xid" };
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
         char timeline[16];
         int r = fs_read_file(dir_fd, SETTINGS, SETTINGS_LIMIT, &text, NULL);
@@ -130,8 +136,9 @@ static int put_settings(const RestorePlan *plan, int dir_fd, const RestoreOption
         if (r < 0)
                 strbuf_truncate(&text, 0);
         snprintf(timeline, sizeof(timeline), "%u", plan->target.timeline);
-        for (size_t i = 0; i < ARRAY_SIZE(targets); i++)
-                add_quoted(&text, targets[i], "");
+        for (size_t i = 0; restore_settings[i]; i++)
+                if (i >= FIRST_TARGET)
+                        add_quoted(&text, restore_settings[i], "");
         add_quoted(&text, "restore_command", "false"); /* all of the log is in pg_wal */
         add_quoted(&text, "recovery_target_timeline", timeline);
         add_quoted(&text, "recovery_target_action", "promote");

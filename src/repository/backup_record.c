@@ -128,6 +128,13 @@ int backup_record_load(Repository *repository, const char *id, BackupRecord **re
         return error_prefix(err, r, "backup %s", id);
 }
 
+static int compare_records(const void *left, const void *right)
+{
+        const BackupRecord *a = *(BackupRecord *const *)left, *b = *(BackupRecord *const *)right;
+
+        return a->started_ns < b->started_ns ? -1 : a->started_ns > b->started_ns;
+}
+
 int backup_list_load(Repository *repository, BackupList *ret, Error **err)
 {
         _cleanup_storage_list_ StorageList list = { 0 };
@@ -151,6 +158,8 @@ int backup_list_load(Repository *repository, BackupList *ret, Error **err)
                 else if (r != -ERROR_NOT_FOUND) /* else it was removed meanwhile */
                         strv_add(&ret->damaged, id);
         }
+        if (ret->records.length)
+                qsort(ret->records.items, ret->records.length, sizeof(ret->records.items[0]), compare_records);
         return 0;
 }
 

@@ -3,11 +3,14 @@
  * backups {"project", "service"?} → {"backups": rows of operate/catalog.h}
  * backup-remove {"repository": path, "backup", "last_too"?}
  * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?} → {"backup", "timeline",
- * "end_lsn"} */
+ * "end_lsn", "kind"}
+ * restore-plan: the same without "directory": only looks → {"backup", "timeline", "from_ns", "until_ns"}
+ * recover {"target", "slot"?, "stall_ms"} → {"recovered_lsn"} */
 #include "base/fs.h"
 #include "base/mem.h"
 #include "operate/backup.h"
 #include "operate/catalog.h"
+#include "operate/recovery.h"
 #include "operate/restore.h"
 #include "state/document.h"
 #include "worker/job.h"
@@ -74,8 +77,8 @@ int job_restore(const Job *job, json_t **ret, Error **err)
         _cleanup_restore_plan_ RestorePlan plan = { 0 };
         WorkProgress progress = job_progress(job);
         RestoreOptions options = {
-                .uid = (unsigned)json_get_int(job->params, "uid", 0),
-                .gid = (unsigned)json_get_int(job->params, "gid", 0),
+                .uid = (unsigned)json_get_int(job->params, "uid", RESTORE_OWNER),
+                .gid = (unsigned)json_get_int(job->params, "gid", RESTORE_OWNER),
         };
         char end[LSN_TEXT_SIZE];
         int r = job_require(job, "directory", &options.directory, err);
@@ -87,8 +90,9 @@ int job_restore(const Job *job, json_t **ret, Error **err)
         options.inside = json_get_string(job->params, "inside", options.directory);
         r = restore_lay_out(repository, &plan, &options, &progress, err);
         if (r == 0)
-                *ret = json_pack("{s:s, s:i, s:s}", "backup", plan.backup->id, "timeline", (int)plan.target.timeline,
-                                 "end_lsn", lsn_format(MAX(plan.range.end, plan.backup->stop_lsn), end));
+                *ret = json_pack("{s:s, s:i, s:s, s:s}", "backup", plan.backup->id, "timeline", (int)plan.target.timeline,
+                                 "end_lsn", lsn_format(MAX(plan.range.end, plan.backup->stop_lsn), end), "kind",
+                                 plan.target.kind == RESTORE_TIME ? "time" : "other");
         return r;
 }
 
@@ -132,4 +136,34 @@ int job_backup_remove(const Job *job, json_t **ret, Error **err)
         if (r == 0 && !json_get_bool(job->params, "last_too", false))
                 r = check_not_last(repository, id, err);
         return r < 0 ? r : backup_remove(repository, id, err);
+}
+
+int job_restore_plan(const Job *job, json_t **ret, Error **err)
+{
+        _cleanup_(repository_freep) Repository *repository = NULL;
+        _cleanup_restore_plan_ RestorePlan plan = { 0 };
+        int r = open_plan(job, &repository, &plan, err);
+
+        if (r == 0)
+                *ret = json_pack("{s:s, s:i, s:I, s:I}", "backup", plan.backup->id, "timeline", (int)plan.target.timeline,
+                                 "from_ns", (json_int_t)plan.backup->finished_ns, "until_ns",
+                                 (json_int_t)MAX(plan.range.end_ns, plan.backup->finished_ns));
+        return r;
+}
+
+int job_recover(const Job *job, json_t **ret, Error **err)
+{
+        WorkProgress progress = job_progress(job);
+        RecoveryWatch watch = {
+                .target = read_target(job->params),
+                .slot = json_get_string(job->params, "slot", NULL),
+                .stall_ms = (int)json_get_int(job->params, "stall_ms", 120000),
+        };
+        char text[LSN_TEXT_SIZE];
+        Lsn end = 0;
+        int r = recovery_await(&watch, &progress, &end, err);
+
+        if (r == 0)
+                *ret = json_pack("{s:s}", "recovered_lsn", lsn_format(end, text));
+        return r;
 }

@@ -39,6 +39,8 @@ int job_certificate(const Job *job, json_t **ret, Error **err);
 int job_init(const Job *job, json_t **ret, Error **err);
 int job_backup(const Job *job, json_t **ret, Error **err);
 int job_restore(const Job *job, json_t **ret, Error **err);
+int job_restore_plan(const Job *job, json_t **ret, Error **err);
+int job_recover(const Job *job, json_t **ret, Error **err);
 int job_backups(const Job *job, json_t **ret, Error **err);
 int job_backup_remove(const Job *job, json_t **ret, Error **err);
 

@@ -11,7 +11,9 @@ const JobEntry job_table[] = {
         { "import", "make an image of a root file system", job_import },
         { "init", "write a production deployment", job_init },
         { "load", "load images from an archive, a folder or Docker", job_load },
+        { "recover", "wait until a restored server has recovered", job_recover },
         { "restore", "lay a backup out in a folder", job_restore },
+        { "restore-plan", "choose a backup for a point in time", job_restore_plan },
         { "pull", "pull an image from a registry", job_pull },
 };
 const size_t job_table_length = ARRAY_SIZE(job_table);

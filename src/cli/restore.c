@@ -1,0 +1,280 @@
+/* restore: a database as it was. The copy is made and recovered beside the present data, then takes its place; the old data
+ * is kept. */
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "cli/backup.h"
+#include "cli/client.h"
+#include "cli/confirm.h"
+#include "cli/verbs.h"
+#include "cli/work.h"
+#include "state/document.h"
+
+#define STATE_FORMAT 1
+#define DRAIN_MS 20000 /* what the receiver may take for the last of the log */
+
+typedef struct Restore {
+        Invocation *invocation;
+        Scope scope;
+        char *service;
+        char *repository;       /* path */
+        json_t *plan;
+        bool runs;              /* the service's container, when this began */
+} Restore;
+
+static void restore_done(Restore *restore)
+{
+        scope_done(&restore->scope);
+        free(restore->service);
+        free(restore->repository);
+        json_decref(restore->plan);
+}
+#define _cleanup_restore_ _cleanup_(restore_done)
+
+static const char *wish(const Restore *restore)
+{
+        return invocation_text(restore->invocation, "to", "latest");
+}
+
+/* ---- what is there ---- */
+
+/* The cluster that a named backup is of, else the one that was written to last. */
+static int find_repository(Restore *restore, Error **err)
+{
+        const char *id = invocation_text(restore->invocation, "backup", NULL);
+        _cleanup_json_ json_t *result = NULL;
+        json_t *row;
+        size_t i;
+        int r = work_ask(restore->invocation, "backups",
+                         json_pack("{s:s, s:s}", "project", restore->scope.name, "service", restore->service), &result, err);
+
+        if (r < 0)
+                return r;
+        json_array_foreach(json_object_get(result, "backups"), i, row)
+                if (id ? streq(json_get_string(row, "id", ""), id) : json_get_bool(row, "present", false))
+                        free_and_replace(&restore->repository, xstrdup(json_get_string(row, "repository", "")));
+        if (restore->repository)
+                return 0;
+        r = id ? error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no backup %s", restore->service, id)
+               : error_set(err, ERROR_NOT_FOUND, "service \"%s\" of project \"%s\" has no backup", restore->service,
+                           restore->scope.name);
+        return error_hint(err, r, "\"berth backup ls\" lists what there is.");
+}
+
+static json_t *point_params(const Restore *restore)
+{
+        json_t *params = json_pack("{s:s, s:s, s:I}", "repository", restore->repository, "to", wish(restore), "timeline",
+                                   (json_int_t)invocation_number(restore->invocation, "timeline", 0));
+
+        json_set_string(params, "backup", invocation_text(restore->invocation, "backup", NULL));
+        return params;
+}
+
+static int look_at_container(Restore *restore, bool *ret_exists, Error **err)
+{
+        _cleanup_container_list_ ContainerList list = { 0 };
+        int r = restore->scope.engine->operations->container_list(restore->scope.engine, restore->scope.name, &list, err);
+
+        *ret_exists = false;
+        for (size_t i = 0; r >= 0 && i < list.length; i++) {
+                const ContainerInfo *info = list.items[i];
+                if (info->oneoff || !streq_ptr(info->service, restore->service))
+                        continue;
+                *ret_exists = true;
+                restore->runs |= info->state == CONTAINER_RUNNING;
+        }
+        return r;
+}
+
+/* ---- steps, each a request to the keeper ---- */
+
+static json_t *service_params(const Restore *restore)
+{
+        return json_pack("{s:[s]}", "services", restore->service);
+}
+
+static int make_container(Restore *restore, Error **err)
+{
+        json_t *params = NULL;
+        int r;
+
+        if (!restore->scope.project)
+                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no container", restore->service),
+                                  "Run it where the compose file is: the container is made from it.");
+        r = scope_model_params(&restore->scope, &params, err);
+        if (r < 0)
+                return r;
+        json_object_set_new(params, "services", json_pack("[s]", restore->service));
+        json_object_set_new(params, "no_start", json_true());
+        json_object_set_new(params, "no_deps", json_true());
+        return client_request(restore->invocation, restore->scope.name, "up", params, "Creating", NULL, err);
+}
+
+static int stop_service(Restore *restore, Error **err)
+{
+        return client_request(restore->invocation, restore->scope.name, "stop", service_params(restore), "Stopping", NULL,
+                              err);
+}
+
+static int start_service(Restore *restore, Error **err)
+{
+        json_t *params = service_params(restore);
+
+        json_object_set_new(params, "no_deps", json_true());
+        json_object_set_new(params, "wait", json_true());
+        return client_request(restore->invocation, restore->scope.name, "start", params, "Starting", NULL, err);
+}
+
+/* The receiver ends when it has the last of the log. */
+static void wait_for_receiver(const Restore *restore)
+{
+        const Layout *layout = restore->invocation->layout;
+        _cleanup_free_ char *path =
+                layout_run(layout, "projects/%s/receivers/%s.json", restore->scope.name, restore->service);
+        const struct timespec pause = { .tv_nsec = 20 * NSEC_PER_MSEC };
+        int64_t until_ns = clock_monotonic_ns() + DRAIN_MS * NSEC_PER_MSEC;
+
+        while (clock_monotonic_ns() < until_ns) {
+                _cleanup_json_ json_t *state = NULL;
+                _cleanup_free_ char *process = NULL;
+
+                if (document_load(path, STATE_FORMAT, &state, NULL) < 0)
+                        return;
+                process = xasprintf("/proc/%d", (int)json_get_int(state, "pid", 0));
+                if (!fs_exists(process))
+                        return;
+                nanosleep(&pause, NULL);
+        }
+}
+
+static int make_copy(Restore *restore, json_t **ret, Error **err)
+{
+        json_t *params = point_params(restore);
+
+        json_set_string(params, "service", restore->service);
+        return client_request(restore->invocation, restore->scope.name, "restore", params, "Restoring", ret, err);
+}
+
+static int put_in_place(Restore *restore, const json_t *copy, Error **err)
+{
+        json_t *params = json_pack("{s:s, s:s}", "service", restore->service, "copy", json_get_string(copy, "copy", ""));
+
+        return client_request_quietly(restore->invocation, restore->scope.name, "restore_exchange", params, NULL, err);
+}
+
+/* "latest" means the last word of the running database: it is stopped first. Otherwise it serves until the copy is ready. */
+static int carry_out(Restore *restore, json_t **ret, Error **err)
+{
+        bool stopped = !restore->runs;
+        int r = 0;
+
+        if (restore->runs && streq(wish(restore), "latest")) {
+                r = stop_service(restore, err);
+                stopped = r >= 0;
+                if (stopped)
+                        wait_for_receiver(restore);
+        }
+        if (r >= 0)
+                r = make_copy(restore, ret, err);
+        if (r >= 0 && !stopped) {
+                r = stop_service(restore, err);
+                stopped = r >= 0;
+        }
+        if (r >= 0)
+                r = put_in_place(restore, *ret, err);
+        if (r < 0 && restore->runs && stopped)
+                start_service(restore, NULL); /* as it was */
+        return r;
+}
+
+/* ---- the verb ---- */
+
+static int ask(const Restore *restore, Error **err)
+{
+        _cleanup_free_ char *what = xasprintf("restore service %s to %s, from backup %s; its present data is set aside",
+                                              restore->service, wish(restore), json_get_string(restore->plan, "backup", ""));
+
+        return confirm(what, NULL, invocation_flag(restore->invocation, "yes"), "--yes", err);
+}
+
+static int report(const Restore *restore, const json_t *result)
+{
+        const char *copy = json_get_string(result, "copy", "");
+
+        if (invocation_json(restore->invocation)) {
+                _cleanup_free_ char *text = json_dumps(result, JSON_COMPACT);
+                printf("%s\n", text);
+                return 0;
+        }
+        printf("service %s is restored to %s, from backup %s\n", restore->service, wish(restore),
+               json_get_string(result, "backup", ""));
+        if (json_get_bool(result, "is_volume", false))
+                printf("The data it had is kept in volume %s; \"berth volume rm %s\" forgets it.\n", copy, copy);
+        else
+                printf("The data it had is kept in %s\n", copy);
+        return 0;
+}
+
+static int prepare(Restore *restore, Error **err)
+{
+        Invocation *invocation = restore->invocation;
+        bool exists = false;
+        int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &restore->scope,
+                             &restore->service, err);
+
+        if (r == 0)
+                r = find_repository(restore, err);
+        if (r == 0)
+                r = work_ask(invocation, "restore-plan", point_params(restore), &restore->plan, err);
+        if (r == 0)
+                r = ask(restore, err);
+        if (r == 0)
+                r = look_at_container(restore, &exists, err);
+        return r < 0 || exists ? r : make_container(restore, err);
+}
+
+static int run_restore(Invocation *invocation, Error **err)
+{
+        _cleanup_restore_ Restore restore = { .invocation = invocation };
+        _cleanup_json_ json_t *result = NULL;
+        int r = prepare(&restore, err);
+
+        if (r >= 0)
+                r = carry_out(&restore, &result, err);
+        if (r >= 0 && !invocation_flag(invocation, "no-start"))
+                r = start_service(&restore, err);
+        return r < 0 ? r : report(&restore, result);
+}
+
+static const Option options[] = {
+        { "to", 0, OPTION_TEXT, "POINT", "A time, an LSN, the name of a restore point, \"latest\" (default) or \"immediate\"" },
+        { "backup", 0, OPTION_TEXT, "BACKUP", "Start from this one (default: the newest that leads there)" },
+        { "timeline", 0, OPTION_NUMBER, "N", "Along this timeline (default: the newest)" },
+        { "no-start", 0, OPTION_FLAG, NULL, "Leave the service stopped" },
+        { "yes", 'y', OPTION_FLAG, NULL, "Do not ask" },
+        { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json" },
+        { NULL },
+};
+
+const Command command_restore = {
+        .name = "restore",
+        .summary = "Bring a database back as it was at some point",
+        .arguments = "[SERVICE]",
+        .details = "A copy is laid out beside the present data and recovered in a container without network; only then does it "
+                   "take the data's place, in one step, and the service starts on it. The old data is kept as a volume of its "
+                   "own (or a folder, for a bind mount). The service goes on serving until the copy is ready, except for "
+                   "\"latest\", which is its last word: it is stopped first.\n\n"
+                   "It may run, be stopped, or be gone with its volume. A time without a zone is in the zone of this machine. "
+                   "\"berth backup ls\" shows which points can be had.",
+        .examples = "berth restore db --to '2026-11-21 14:30'\nberth restore db --to before_release\nberth restore --yes",
+        .group = GROUP_DATA,
+        .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
+        .options = options,
+        .max_arguments = 1,
+        .function = run_restore,
+        .complete = COMPLETE_SERVICES,
+};

@@ -1,0 +1,211 @@
+#include "operate/restore_container.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "operate/data_folder.h"
+#include "operate/target.h"
+#include "state/document.h"
+
+#define STALL_MS 120000
+#define LOG_LINES 200
+#define NOT_REACHED "recovery ended before configured recovery target was reached"
+
+typedef struct Recovering {
+        const ServiceRestore *restore;
+        const RestorePlaces *places;
+        const EngineProgress *progress;
+        char *id;               /* of the container */
+        char *last_words;       /* the last FATAL of its log */
+} Recovering;
+
+static const EngineOperations *operations_of(const Recovering *recovering)
+{
+        return recovering->restore->engine->operations;
+}
+
+/* ---- the container ---- */
+
+static void take_out_network(ContainerSpec *spec)
+{
+        spec->n_ports = 0;
+        spec->n_networks = 0;
+        spec->network_mode = arena_strdup(spec->arena, "none");
+        spec->extra_hosts = NULL;
+        spec->restart = arena_strdup(spec->arena, "no");
+        spec->healthcheck_json = NULL;
+        spec->oneoff = true;
+}
+
+static void mark_as_oneoff(ContainerSpec *spec)
+{
+        _cleanup_strv_ char **labels = strv_copy(spec->labels);
+
+        strv_env_set(&labels, LABEL_ONEOFF, "True");
+        spec->labels = arena_strv(spec->arena, labels);
+}
+
+/* Hands nothing to an archive of the user's: what happens here is nobody's history yet. */
+static void add_settings(ContainerSpec *spec)
+{
+        _cleanup_strv_ char **argv = strv_copy(spec->argv);
+
+        strv_add(&argv, "-c");
+        strv_add(&argv, "archive_mode=off");
+        strv_add(&argv, "-c");
+        strv_add(&argv, "hot_standby=on");
+        spec->argv = arena_strv(spec->arena, argv);
+}
+
+static int build_spec(const Recovering *recovering, const ContainerInfo *info, ContainerSpec **ret, Error **err)
+{
+        const RestorePlaces *places = recovering->places;
+        _cleanup_json_ json_t *json = container_spec_to_json(info->spec);
+        _cleanup_(container_spec_freep) ContainerSpec *spec = NULL;
+        const SpecMount *mount;
+        _cleanup_free_ char *folder = NULL;
+        bool is_new;
+        int r = container_spec_from_json(json, &spec, err);
+
+        if (r < 0)
+                return r;
+        folder = data_folder_on_host(recovering->restore->engine, spec, places->inside, &mount, &is_new);
+        for (size_t i = 0; i < spec->n_mounts; i++)
+                if (&spec->mounts[i] == mount)
+                        spec->mounts[i].source =
+                                arena_strdup(spec->arena, places->volume ? places->volume : places->staged);
+        spec->name = arena_printf(spec->arena, "%s-%s-restore", recovering->restore->project, recovering->restore->service);
+        take_out_network(spec);
+        mark_as_oneoff(spec);
+        add_settings(spec);
+        *ret = TAKE_PTR(spec);
+        return 0;
+}
+
+static int remove_container(const Recovering *recovering, const char *id, Error **err)
+{
+        Engine *engine = recovering->restore->engine;
+        int r = operations_of(recovering)->container_stop(engine, id, -1, true, err);
+
+        return r < 0 && r != -ERROR_NOT_FOUND ? r : operations_of(recovering)->container_remove(engine, id, 0, err);
+}
+
+static int create_container(Recovering *recovering, Error **err)
+{
+        Engine *engine = recovering->restore->engine;
+        _cleanup_(container_info_freep) ContainerInfo *info = NULL, *left = NULL;
+        _cleanup_(container_spec_freep) ContainerSpec *spec = NULL;
+        int r = operations_of(recovering)->container_inspect(engine, recovering->places->container, &info, err);
+
+        if (r >= 0)
+                r = build_spec(recovering, info, &spec, err);
+        /* What an interrupted restore left. */
+        if (r >= 0 && operations_of(recovering)->container_inspect(engine, spec->name, &left, NULL) >= 0)
+                r = remove_container(recovering, left->id, err);
+        if (r >= 0)
+                r = operations_of(recovering)->container_create(engine, spec, recovering->progress, &recovering->id, err);
+        return error_prefix(err, r, "container for the recovery");
+}
+
+/* ---- the recovery ---- */
+
+static int take_line(void *context, int stream, int64_t time_ns, const char *text, size_t length)
+{
+        Recovering *recovering = context;
+        const char *fatal = memmem(text, length, "FATAL:", 6);
+
+        if (!fatal)
+                fatal = memmem(text, length, "PANIC:", 6);
+        if (fatal) {
+                fatal += 6;
+                while (fatal < text + length && *fatal == ' ')
+                        fatal++;
+                free_and_replace(&recovering->last_words, xstrndup(fatal, (size_t)(text + length - fatal)));
+        }
+        return 0;
+}
+
+static void read_last_words(Recovering *recovering)
+{
+        const LogQuery query = { .tail = LOG_LINES, .cancel_fd = -1 };
+
+        free_and_replace(&recovering->last_words, NULL);
+        operations_of(recovering)->logs(recovering->restore->engine, recovering->id, &query, take_line, recovering, NULL);
+}
+
+static int await_recovery(Recovering *recovering, json_t **ret, Error **err)
+{
+        const ServiceRestore *restore = recovering->restore;
+        _cleanup_(container_info_freep) ContainerInfo *info = NULL;
+        _cleanup_free_ char *slot = xasprintf("berth_%s", restore->layout->id);
+        int r = operations_of(recovering)->container_start(restore->engine, recovering->id, recovering->progress, err);
+
+        if (r >= 0)
+                r = operations_of(recovering)->container_inspect(restore->engine, recovering->id, &info, err);
+        if (r < 0)
+                return r;
+        if (info->pid <= 0)
+                return error_set(err, ERROR_FAILED, "the server ended while it recovered");
+        return restore_run_job(restore, "recover",
+                               json_pack("{s:o, s:s, s:i}", "target", database_target_to_json(info), "slot", slot, "stall_ms",
+                                         STALL_MS),
+                               recovering->progress, ret, err);
+}
+
+/* A time behind the last commit: the server gives up where its log ends, though that is the state of that time. */
+static int forget_target(const Recovering *recovering, Error **err)
+{
+        static const char line[] = "recovery_target_time = ''\n";
+        const RestorePlaces *places = recovering->places;
+        _cleanup_free_ char *folder = *places->rest ? path_join(places->staged, places->rest) : xstrdup(places->staged);
+        _cleanup_free_ char *path = path_join(folder, "postgresql.auto.conf");
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+
+        return fd < 0 ? error_set(err, ERROR_IO, "open \"%s\"", path) : fs_write_all(fd, line, strlen(line), err);
+}
+
+static int recover(Recovering *recovering, bool by_time, json_t **ret, Error **err)
+{
+        _cleanup_error_ Error *reason = NULL;
+        int r = await_recovery(recovering, ret, &reason);
+
+        if (r >= 0)
+                return r;
+        read_last_words(recovering);
+        if (r == -ERROR_FAILED && by_time && streq_ptr(recovering->last_words, NOT_REACHED)) {
+                r = operations_of(recovering)->container_stop(recovering->restore->engine, recovering->id, 0, true, err);
+                if (r >= 0)
+                        r = forget_target(recovering, err);
+                return r < 0 ? r : await_recovery(recovering, ret, err);
+        }
+        error_move(err, &reason, r);
+        if (recovering->last_words)
+                return error_hint(err, r, "The server's last words: %s", recovering->last_words);
+        return r;
+}
+
+int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
+                    json_t *result, Error **err)
+{
+        Recovering recovering = { .restore = restore, .places = places, .progress = progress };
+        _cleanup_json_ json_t *recovered = NULL;
+        _cleanup_error_ Error *left = NULL;
+        bool by_time = streq(json_get_string(result, "kind", ""), "time");
+        int r = create_container(&recovering, err), r2;
+
+        if (r >= 0)
+                r = recover(&recovering, by_time, &recovered, err);
+        if (recovered)
+                json_object_update(result, recovered);
+        /* Shut down cleanly, so that what is exchanged needs no recovery of its own. */
+        r2 = recovering.id ? remove_container(&recovering, recovering.id, &left) : 0;
+        if (r >= 0 && r2 < 0)
+                r = error_move(err, &left, r2);
+        free(recovering.id);
+        free(recovering.last_words);
+        return r;
+}

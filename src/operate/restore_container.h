@@ -1,0 +1,15 @@
+/* Parts of restore_service.c. */
+#ifndef BERTH_OPERATE_RESTORE_CONTAINER_H
+#define BERTH_OPERATE_RESTORE_CONTAINER_H
+
+#include "operate/restore_service.h"
+
+/* Runs a worker's job, whose events become progress. params are taken. */
+int restore_run_job(const ServiceRestore *restore, const char *job, json_t *params, const EngineProgress *progress,
+                    json_t **ret, Error **err);
+/* Has a server recover the copy in a container of its own, without network and without an archive of its own, and shuts
+ * it down cleanly. What it learnt goes into result. */
+int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
+                    json_t *result, Error **err);
+
+#endif

@@ -1,0 +1,43 @@
+/* Restoring a service: a copy is laid out beside its data, recovered in a container of its own, checked by that, and then
+ * exchanged with the data in one step. The old data stays. Light: the heavy part is done by a worker. Blocks; every step
+ * may be repeated. */
+#ifndef BERTH_OPERATE_RESTORE_SERVICE_H
+#define BERTH_OPERATE_RESTORE_SERVICE_H
+
+#include <jansson.h>
+
+#include "engine/engine.h"
+#include "state/layout.h"
+
+typedef struct ServiceRestore {
+        const Layout *layout;
+        Engine *engine;
+        const char *project, *service;
+        const char *repository; /* path */
+        const char *to, *backup; /* as the worker's job "restore" takes them; NULL */
+        int64_t timeline;       /* 0: the newest */
+} ServiceRestore;
+
+/* Where the data lies and where its copy is made; both on one file system. */
+typedef struct RestorePlaces {
+        char *container;        /* id of the service's container */
+        char *present;          /* root of the mount that holds the data */
+        char *staged;           /* root of the copy; becomes the old data's when exchanged */
+        char *volume;           /* name of the copy's volume; NULL: a folder beside a bind mount's */
+        char *inside;           /* data folder as the container sees it */
+        char *rest;             /* the data folder below the roots; "" for the root itself */
+} RestorePlaces;
+
+void restore_places_done(RestorePlaces *places);
+#define _cleanup_restore_places_ _cleanup_(restore_places_done)
+
+/* Finds the service's container and makes an empty place for the copy, clearing away what an interrupted restore left. */
+int restore_service_begin(const ServiceRestore *restore, RestorePlaces *ret, Error **err);
+/* Lays out and recovers the copy in a container without network. On failure the copy is removed. *ret: {"backup",
+ * "timeline", "end_lsn", "volume" or "folder"}. */
+int restore_service_prepare(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
+                            json_t **ret, Error **err);
+/* The container must not run (ERROR_CONFLICT). copy: what prepare gave: a volume's name or a folder. */
+int restore_service_exchange(const ServiceRestore *restore, const char *copy, Error **err);
+
+#endif
