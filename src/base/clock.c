@@ -69,15 +69,36 @@ static int64_t nanoseconds_of(int64_t seconds, int64_t fraction)
         return seconds * NSEC_PER_SEC + fraction;
 }
 
+/* "Z", "+01:00", "+0100", or, as PostgreSQL prints it, "+01"; a blank may stand before it. */
+static bool parse_offset(const char *text, int64_t *ret_seconds)
+{
+        int sign, hours = 0, minutes = 0, length = 0;
+
+        text += *text == ' ';
+        *ret_seconds = 0;
+        if (streq(text, "Z"))
+                return true;
+        if ((*text != '+' && *text != '-') || strspn(text + 1, "0123456789:") != strlen(text + 1))
+                return false;
+        sign = *text == '-' ? -1 : 1;
+        if (sscanf(text + 1, "%2d%n", &hours, &length) != 1 || length != 2)
+                return false;
+        text += 1 + length;
+        text += *text == ':';
+        length = 0;
+        if (*text && (sscanf(text, "%2d%n", &minutes, &length) != 1 || length != 2 || text[length]))
+                return false;
+        *ret_seconds = (int64_t)sign * (hours * 3600 + minutes * 60);
+        return hours <= 15 && minutes < 60;
+}
+
 bool clock_parse_time(const char *text, int64_t *ret_realtime_ns)
 {
         static const char *const formats[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M",
                                                "%Y-%m-%d %H:%M", "%Y-%m-%d" };
-        int hours, minutes, length = 0;
         int64_t fraction, offset;
         const char *rest = NULL;
         struct tm broken;
-        char sign;
 
         for (size_t i = 0; i < ARRAY_SIZE(formats) && !rest; i++) {
                 broken = (struct tm){ .tm_isdst = -1, .tm_mday = 1 };
@@ -90,12 +111,7 @@ bool clock_parse_time(const char *text, int64_t *ret_realtime_ns)
                 *ret_realtime_ns = nanoseconds_of(mktime(&broken), fraction);
                 return true;
         }
-        if (streq(rest, "Z"))
-                offset = 0;
-        else if (sscanf(rest, "%c%2d:%2d%n", &sign, &hours, &minutes, &length) == 3 && !rest[length] &&
-                 (sign == '+' || sign == '-'))
-                offset = (sign == '-' ? -1 : 1) * (int64_t)(hours * 3600 + minutes * 60);
-        else
+        if (!parse_offset(rest, &offset))
                 return false;
         *ret_realtime_ns = nanoseconds_of((int64_t)timegm(&broken) - offset, fraction);
         return true;

@@ -24,6 +24,8 @@ static void test_rfc3339_in_all_its_forms(void **state)
         check_time("2026-11-21T12:00:00.5Z", 1795262400, 500000000);
         check_time("2026-11-21T14:00:00+02:00", 1795262400, 0);
         check_time("2026-11-21T06:30:00-05:30", 1795262400, 0);
+        check_time("2026-11-21 14:00:00.25+02", 1795262400, 250000000);
+        check_time("2026-11-21 06:30:00 -0530", 1795262400, 0);
 }
 
 static void test_without_a_zone_it_is_local_time(void **state)

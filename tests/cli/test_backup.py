@@ -1,0 +1,187 @@
+"""Backups: on by default, whole by themselves, restored to a point in time, and honest about what cannot be."""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+import pytest
+
+from support import database, program
+from support.program import wait_until
+
+pytestmark = pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
+MAJOR = database.major()
+RECIPE = program.ROOT / "docs" / "backup-format.md"
+
+
+def compose(image=f"postgres:{MAJOR}", images="host", more="", command="", environment=""):
+    return f"""
+services:
+  db:
+    image: {image}
+    {command}
+    environment: {{POSTGRES_PASSWORD: "Xk29-fjw0-w9dk", POSTGRES_INITDB_ARGS: "-A scram-sha-256 -k"{environment}}}
+    volumes: ["data:/var/lib/postgresql/data"]
+    x-berth: {{images: {images}{more}}}
+    healthcheck: {{test: [CMD-SHELL, "pg_isready -U postgres"], interval: 1s, retries: 60}}
+volumes: {{data: {{}}}}
+"""
+
+
+@pytest.fixture
+def protected(berth):
+    berth.environment.pop("BERTH_BACKUP")
+    return berth
+
+
+def sql(deployment, text):
+    return deployment("psql", "db", "-XAtqc", text).stdout.strip()
+
+
+def backups(deployment):
+    return [json.loads(line) for line in deployment("backup", "ls", "--format", "json").stdout.splitlines()]
+
+
+def receiver(berth, name):
+    path = berth.run / "projects" / name / "receivers" / "db.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def place(text):
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def received(berth, deployment, name):
+    """Waits until all that is committed now has been received and synced."""
+    target = place(sql(deployment, "SELECT pg_current_wal_flush_lsn()"))
+    wait_until(lambda: place(receiver(berth, name).get("flushed", "0/0")) >= target)
+
+
+def first_backup(berth, deployment, name):
+    wait_until(lambda: receiver(berth, name).get("phase") == "streaming")
+    return wait_until(lambda: backups(deployment))[0]
+
+
+def restore_by_hand(repository, target):
+    script = re.search(r"```sh\n(.*?)```", RECIPE.read_text(), re.S).group(1)
+    target.mkdir()
+    path = f"{os.path.dirname(database.program('pg_verifybackup'))}:{os.environ['PATH']}"
+    return subprocess.run(["bash", "-ec", script], env={**os.environ, "REPOSITORY": str(repository), "TARGET": str(target),
+                                                      "PATH": path}, text=True, capture_output=True, timeout=120)
+
+
+def test_first_backup_comes_by_itself_and_can_be_read_by_hand(project, protected):
+    deployment = project(compose(), name="self")
+    deployment("up", "-d", "--wait")
+    first = first_backup(protected, deployment, "self")
+    assert first["data_checksums"] is True and first["kind"] == "full"
+    again = json.loads(deployment("backup", "db", "--format", "json").stdout)
+    assert again["new_bytes"] < first["new_bytes"] / 5, "what did not change was stored again"
+    done = restore_by_hand(first["repository"], protected.root / "by-hand")
+    assert done.returncode == 0 and "successfully verified" in done.stdout + done.stderr, done.stderr
+    pages = pathlib.Path(first["repository"])
+    assert not [p for p in pages.rglob("*") if p.name.endswith(".tmp")]
+
+
+def test_points_in_time(project, protected):
+    deployment = project(compose(), name="pitr")
+    deployment("up", "-d", "--wait")
+    first_backup(protected, deployment, "pitr")
+    sql(deployment, "CREATE TABLE t(i int)")
+    sql(deployment, "INSERT INTO t VALUES (1)")
+    sql(deployment, "SELECT pg_create_restore_point('alpha')")
+    sql(deployment, "INSERT INTO t VALUES (2)")
+    when = sql(deployment, "SELECT clock_timestamp()")
+    lsn = sql(deployment, "SELECT pg_current_wal_insert_lsn()")
+    sql(deployment, "INSERT INTO t VALUES (3)")
+    received(protected, deployment, "pitr")
+    early = deployment.fails("restore", "db", "--to", "2001-02-03", "--yes")
+    assert "no way to that point" in early and "can be restored" in early
+    assert "not without a yes" in deployment.fails("restore", "db", "--to", lsn)
+    rows = "SELECT string_agg(i::text, ',' ORDER BY i), pg_is_in_recovery() FROM t"
+    # A receiver that is killed misses nothing.
+    os.kill(receiver(protected, "pitr")["pid"], signal.SIGKILL)
+    sql(deployment, "INSERT INTO t VALUES (4)")
+    wait_until(lambda: receiver(protected, "pitr").get("phase") == "streaming" and
+               os.path.exists(f"/proc/{receiver(protected, 'pitr')['pid']}"))
+    received(protected, deployment, "pitr")
+    deployment("restore", "db", "--yes")
+    assert sql(deployment, rows) == "1,2,3,4|f"
+    # Each restore begins a timeline of its own; the first one is still there to go back to.
+    deployment("restore", "db", "--to", when, "--timeline", "1", "--yes")
+    assert sql(deployment, rows) == "1,2|f"
+    wait_until(lambda: receiver(protected, "pitr").get("timeline") == 3)
+    sql(deployment, "INSERT INTO t VALUES (33)")
+    received(protected, deployment, "pitr")
+    deployment("restore", "db", "--to", "alpha", "--timeline", "1", "--yes")
+    assert sql(deployment, rows) == "1|f"
+    deployment("restore", "db", "--to", "latest", "--timeline", "3", "--yes")
+    assert sql(deployment, rows) == "1,2,33|f"
+    for setting in ("restore_command", "recovery_target_time", "recovery_target_name", "recovery_target_timeline"):
+        assert setting not in sql(deployment, "SELECT name FROM pg_file_settings"), setting
+    kept = deployment("volume", "ls", "--format", "{{.Name}}").stdout.split()
+    assert len([name for name in kept if name.startswith("pitr_data.before-")]) == 4
+    for name in kept:
+        if ".before-" in name:
+            deployment("volume", "rm", "--yes", "--purge", name, check=False)
+
+
+def test_restore_when_all_is_gone(project, protected):
+    deployment = project(compose(), name="gone")
+    deployment("up", "-d", "--wait")
+    sql(deployment, "CREATE TABLE t AS SELECT 42 AS i")
+    first_backup(protected, deployment, "gone")
+    received(protected, deployment, "gone")
+    deployment("down", "-v", "--purge", "--yes")
+    deployment("restore", "db", "--yes")
+    assert sql(deployment, "SELECT i FROM t") == "42"
+
+
+def test_damage_is_found_and_nothing_is_changed(project, protected):
+    deployment = project(compose(), name="torn")
+    deployment("up", "-d", "--wait")
+    first = first_backup(protected, deployment, "torn")
+    sql(deployment, "CREATE TABLE t AS SELECT 7 AS i")
+    pack = max(pathlib.Path(first["repository"]).glob("packs/*.pack"), key=lambda p: p.stat().st_size)
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 2] ^= 1
+    pack.write_bytes(content)
+    said = deployment.fails("restore", "db", "--to", "immediate", "--yes")
+    assert "is damaged at" in said and pack.name in said
+    assert sql(deployment, "SELECT i FROM t") == "7"
+    assert ".before-" not in deployment("volume", "ls").stdout
+
+
+def test_off_leaves_nothing(project, protected):
+    deployment = project(compose(more=", backup: off"), name="off")
+    deployment("up", "-d", "--wait")
+    deployment("exec", "-T", "db", "sleep", "1")
+    assert not (protected.run / "projects/off/receivers").exists()
+    assert not (protected.data / "backups").exists()
+    assert sql(deployment, "SELECT count(*) FROM pg_replication_slots") == "0"
+    assert sql(deployment, "SHOW max_slot_wal_keep_size") == "-1"
+    assert "has no backup" in deployment.fails("restore", "db", "--yes")
+
+
+@pytest.mark.parametrize("number", [13, 17])
+def test_other_majors(project, protected, images, number):
+    """Both forms of the protocol, tablespaces, unlogged tables, on the distribution's images."""
+    images(f"postgres:{number}")
+    deployment = project(compose(image=f"postgres:{number}", images="registry"), name=f"m{number}")
+    deployment("up", "-d", "--wait")
+    deployment.exec("db", "sh", "-c", "mkdir -p /var/lib/postgresql/space && chown postgres: /var/lib/postgresql/space")
+    sql(deployment, "CREATE TABLESPACE space LOCATION '/var/lib/postgresql/space'")
+    sql(deployment, "CREATE TABLE far TABLESPACE space AS SELECT generate_series(1, 1000) AS i")
+    sql(deployment, "CREATE UNLOGGED TABLE loose AS SELECT 1 AS i")
+    first_backup(protected, deployment, f"m{number}")
+    sql(deployment, "INSERT INTO far VALUES (5000)")
+    received(protected, deployment, f"m{number}")
+    deployment("restore", "db", "--yes")
+    assert sql(deployment, "SELECT count(*), max(i) FROM far") == "1001|5000"
+    assert sql(deployment, "SELECT count(*) FROM loose") == "0"
+    deployment("backup", "db")
+    kept = deployment("volume", "ls", "--format", "{{.Name}}").stdout.split()
+    deployment("volume", "rm", "--yes", *[name for name in kept if ".before-" in name], check=False)
