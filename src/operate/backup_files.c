@@ -187,6 +187,21 @@ static int store_manifest(BackupFiles *files, Error **err)
         return r < 0 ? r : on_entry_end(files, err);
 }
 
+/* Servers send tablespaces first: what is in them comes behind the links that lead there. */
+static void order_list(FileList *list)
+{
+        FileList ordered = { 0 };
+
+        for (int inside = 0; inside < 2; inside++)
+                VECTOR_FOREACH(file, &list->files) {
+                        const char *rest = startswith((*file)->path, "pg_tblspc/");
+                        if (inside == (rest && strchr(rest, '/')))
+                                vector_add(&ordered.files, *file);
+                }
+        vector_done(&list->files);
+        *list = ordered;
+}
+
 static void join_checksums(BackupFiles *files)
 {
         Crc32cJoin whole, last;
@@ -239,6 +254,7 @@ int backup_files_finish(BackupFiles *files, Error **err)
                 r = chunk_pipeline_finish(files->pipeline, err);
         if (r < 0)
                 return r;
+        order_list(&files->list);
         join_checksums(files);
         return compare_with_manifest(files, err);
 }

@@ -30,6 +30,14 @@ static const EngineOperations *operations_of(const Recovering *recovering)
 
 /* ---- the container ---- */
 
+/* Whatever else is mounted belongs to the service that runs: what the log says of tablespaces there must not be done again. */
+static void protect_mounts(ContainerSpec *spec, const SpecMount *data)
+{
+        for (size_t i = 0; i < spec->n_mounts; i++)
+                if (&spec->mounts[i] != data && spec->mounts[i].kind != SPEC_MOUNT_TMPFS)
+                        spec->mounts[i].read_only = true;
+}
+
 static void take_out_network(ContainerSpec *spec)
 {
         spec->n_ports = 0;
@@ -78,6 +86,7 @@ static int build_spec(const Recovering *recovering, const ContainerInfo *info, C
                 if (&spec->mounts[i] == mount)
                         spec->mounts[i].source =
                                 arena_strdup(spec->arena, places->volume ? places->volume : places->staged);
+        protect_mounts(spec, mount);
         spec->name = arena_printf(spec->arena, "%s-%s-restore", recovering->restore->project, recovering->restore->service);
         take_out_network(spec);
         mark_as_oneoff(spec);
