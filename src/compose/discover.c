@@ -219,6 +219,10 @@ int discover(Loader *loader, Discovered *ret, Error **err)
         load_environment(loader);
         STRV_FOREACH(file, loader->options->files)
         {
+                if (source_is_remote(*file)) {
+                        source_fail_remote(loader, NULL, *file);
+                        return -ERROR_INVALID;
+                }
                 if (streq(*file, "-"))
                         strv_add(&files, "-");
                 else

@@ -117,6 +117,18 @@ static const char *include_folder(Loader *loader, const char *base, const char *
         return fs_is_directory(path) ? path : source_folder_of(loader, path);
 }
 
+static bool has_remote(Loader *loader, const Include *include)
+{
+        bool found = false;
+
+        STRV_FOREACH(path, include->paths)
+        if (source_is_remote(*path)) {
+                source_fail_remote(loader, include->at, *path);
+                found = true;
+        }
+        return found;
+}
+
 static Node *load_include(const Source *source, const Include *include)
 {
         Loader *loader = source->loader;
@@ -126,6 +138,8 @@ static Node *load_include(const Source *source, const Include *include)
         const char *project_dir, *first;
         SourceOptions options;
 
+        if (has_remote(loader, include))
+                return NULL;
         STRV_FOREACH(path, include->paths)
         strv_add(&files, source_absolute_path(loader, parent->project_dir, *path));
         if (!files)

@@ -67,6 +67,24 @@ const YamlDocuments *source_documents(Loader *loader, const char *file, const No
 
 static Node *load_documents(const Source *source, Node *dict);
 
+bool source_is_remote(const char *path)
+{
+        static const char *const beginnings[] = { "oci://", "git://", "ssh://", "git@", "github.com/" };
+        const char *end = path + strcspn(path, "#");
+
+        for (size_t i = 0; i < ARRAY_SIZE(beginnings); i++)
+                if (startswith(path, beginnings[i]))
+                        return true;
+        return (startswith(path, "https://") || startswith(path, "http://")) && end - path > 4 &&
+               strncmp(end - 4, ".git", 4) == 0;
+}
+
+void source_fail_remote(Loader *loader, const Node *at, const char *path)
+{
+        loader_fail_hint(loader, at, "Fetch it (git clone, oras pull) and name the file on this machine.", NULL,
+                         "compose files of other machines are not read: %s", path);
+}
+
 /* The folder of path seen from base: "sub" for ("/a", "/a/sub"). Both absolute and clean. */
 const char *source_relative_to(Loader *loader, const char *base, const char *path)
 {
@@ -206,7 +224,10 @@ static bool read_extends(Loader *loader, const Node *extends, const char *name, 
         ret->file = node_text(file);
         if (!ret->file)
                 loader_fail(loader, file, NULL, "services.%s.extends.file: must be a string", name);
-        return ret->file;
+        if (!ret->file || !source_is_remote(ret->file))
+                return ret->file;
+        source_fail_remote(loader, file, ret->file);
+        return false;
 }
 
 static Node *extend_service(const Source *source, Node *services, const char *name, const ExtendsChain *chain,

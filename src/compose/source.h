@@ -23,6 +23,11 @@ typedef struct SourceFiles {
  * Mistakes are on the loader's list and what is wrong is not in the tree; NULL where nothing can be read. */
 Node *source_load(Loader *loader, char *const *files, const SourceOptions *options);
 
+/* Does path name a file elsewhere, which is refused: in a git repository or a registry, as the reference reads them? */
+bool source_is_remote(const char *path);
+/* Puts that on the loader's list. */
+void source_fail_remote(Loader *loader, const Node *at, const char *path);
+
 /* The documents of one file; every file is read and parsed once. NULL where it cannot be. at: what names it, or NULL. */
 const YamlDocuments *source_documents(Loader *loader, const char *file, const Node *at);
 

@@ -202,6 +202,16 @@ def test_what_follows_from_a_mistake_is_not_told(tmp_path, text, errors):
     assert len(told) == errors, "\n".join(told)
 
 
+@pytest.mark.parametrize("remote", ["https://git.example.org/a/b.git", "https://git.example.org/a/b.git#main:sub", "oci://example.org/x:1",
+                                    "git@example.org:a/b.git", "github.com/a/b"])
+def test_files_of_other_machines_are_refused_by_name(tmp_path, remote):
+    errors = errors_of(tmp_path, files={"compose.yaml": f"include: ['{remote}']\nservices:\n  a: {{extends: {{file: '{remote}', service: x}}}}\n"})
+    assert [error.partition(": ")[0] for error in errors] == ["compose.yaml:1:11", "compose.yaml:3:22"]
+    assert all(f"not read: {remote}" in error for error in errors)
+    result = subprocess.run([BERTH, "-f", remote, "config"], cwd=tmp_path, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+    assert result.returncode == 1 and f"not read: {remote}" in result.stderr and "git clone" in result.stderr
+
+
 def test_undefined_things_are_told_together(tmp_path):
     (tmp_path / "compose.yaml").write_text("services: {a: {image: x, depends_on: [q], volumes: ['wal:/w'], networks: [e]}, b: {tty: true}}\n")
     errors = config(tmp_path).stderr
