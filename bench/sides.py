@@ -70,7 +70,7 @@ class BerthSide(Side):
         self.folder = folder
         self.program = Berth(folder / "berth")
         self.environment = self.program.environment
-        self.command = [str(BUILD / "berth")]
+        self.command = self.config_command = [str(BUILD / "berth")]
         self.version = self.program("version").stdout.split("\n")[0].strip()
 
     def load(self, layout, name):
@@ -98,7 +98,7 @@ class DockerSide(Side):
         plugins.mkdir(parents=True)
         (plugins / "docker-compose").symlink_to(plugin)
         self.environment = {**self.daemon.environment, "HOME": str(folder)}
-        self.command = [docker_support.docker_client(), "compose"]
+        self.command, self.config_command = [docker_support.docker_client(), "compose"], [str(plugin)]
         self.version = self.compose(folder, "version", "--short").stdout.strip()
         self.version = f"Docker {self.daemon('version', '--format', '{{.Server.Version}}').stdout.strip()}, compose {self.version}"
 

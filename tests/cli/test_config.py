@@ -4,6 +4,7 @@ import os
 import pathlib
 import resource
 import subprocess
+import sys
 
 import pytest
 
@@ -206,7 +207,7 @@ def test_what_follows_from_a_mistake_is_not_told(tmp_path, text, errors):
                                     "git@example.org:a/b.git", "github.com/a/b"])
 def test_files_of_other_machines_are_refused_by_name(tmp_path, remote):
     errors = errors_of(tmp_path, files={"compose.yaml": f"include: ['{remote}']\nservices:\n  a: {{extends: {{file: '{remote}', service: x}}}}\n"})
-    assert [error.partition(": ")[0] for error in errors] == ["compose.yaml:1:11", "compose.yaml:3:22"]
+    assert [error.partition(": ")[0] for error in errors] == ["compose.yaml:1:11", "compose.yaml:3:23"]
     assert all(f"not read: {remote}" in error for error in errors)
     result = subprocess.run([BERTH, "-f", remote, "config"], cwd=tmp_path, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
     assert result.returncode == 1 and f"not read: {remote}" in result.stderr and "git clone" in result.stderr
@@ -257,6 +258,16 @@ def test_ten_megabytes_load_in_bounded_memory(tmp_path):
     assert (tmp_path / "compose.yaml").stat().st_size > 10_000_000
     result = config(tmp_path, "-q", limit_mb=1024)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers take memory of their own")
+def test_a_thousand_services_take_twelve_megabytes_at_most(tmp_path):
+    """A tenth of what docker compose takes, which is 112 MB and more."""
+    sys.path.insert(0, str(ROOT / "bench"))
+    import configs
+    configs.write(tmp_path / "compose.yaml", 1000)
+    _, peak = configs.measure(configs.build_measure(tmp_path), [BERTH], tmp_path / "compose.yaml")
+    assert peak < 12_000_000
 
 
 def test_a_file_that_is_too_large_is_refused(tmp_path):
