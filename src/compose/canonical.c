@@ -182,26 +182,26 @@ static Node *to_names(const Transform *transform, Node *node, const NodePath *pa
         return map;
 }
 
-static Node *to_volume(const Transform *transform, Node *node, const NodePath *path)
+static Node *to_written_out(const Transform *transform, Node *node, const NodePath *path,
+                            Node *(*parse)(Arena *arena, const Node *at, const char *text, const char **ret_error))
 {
         const char *error = NULL;
-        Node *volume;
+        Node *result;
 
         if (node->kind != NODE_STRING)
                 return node->kind == NODE_MAP ? node : fail_kind(transform, node, path, "a string or a mapping");
-        volume = short_volume(transform->loader->arena, node, node->text, &error);
-        return volume ? volume : fail_short(transform, node, path, error);
+        result = parse(transform->loader->arena, node, node->text, &error);
+        return result ? result : fail_short(transform, node, path, error);
+}
+
+static Node *to_volume(const Transform *transform, Node *node, const NodePath *path)
+{
+        return to_written_out(transform, node, path, short_volume);
 }
 
 static Node *to_device(const Transform *transform, Node *node, const NodePath *path)
 {
-        const char *error = NULL;
-        Node *device;
-
-        if (node->kind != NODE_STRING)
-                return node->kind == NODE_MAP ? node : fail_kind(transform, node, path, "a string or a mapping");
-        device = short_device(transform->loader->arena, node, node->text, &error);
-        return device ? device : fail_short(transform, node, path, error);
+        return to_written_out(transform, node, path, short_device);
 }
 
 static Node *to_file_mount(const Transform *transform, Node *node, const NodePath *path)
