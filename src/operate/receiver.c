@@ -320,6 +320,8 @@ int receiver_run(const ReceiverOptions *options, Error **err)
                 if (r < 0) {
                         receiver.removed = streq(error->sqlstate, UNDEFINED_FILE);
                         receiver.state.phase = "failed";
+                        if (options->failed && !streq_ptr(receiver.state.message, error->message))
+                                options->failed(error); /* the same once */
                         free_and_replace(&receiver.state.message, xstrdup(error->message));
                         tell(&receiver, true);
                 }

@@ -12,6 +12,7 @@ typedef struct ReceiverOptions {
         const char *project, *service;
         const char *slot;       /* "berth_<installation>" */
         int stop_fd;            /* readable: end */
+        void (*failed)(const Error *error); /* each time it has to try again; NULL */
 } ReceiverOptions;
 
 /* Returns 0 when the server's process has ended or stop_fd says so. Its state is in

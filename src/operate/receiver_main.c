@@ -82,12 +82,20 @@ static int catch_signals(void)
         return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+static void on_failure(const Error *error)
+{
+        log_failure(LOG_LEVEL_WARNING, error, "receive the log");
+        if (error->hint)
+                log_warning("%s", error->hint);
+}
+
 static ReceiverOptions read_options(const Layout *layout, const json_t *params)
 {
         const json_t *target = json_object_get(params, "target");
 
         return (ReceiverOptions){
                 .layout = layout,
+                .failed = on_failure,
                 .project = json_get_string(params, "project", ""),
                 .service = json_get_string(params, "service", ""),
                 .slot = json_get_string(params, "slot", "berth"),

@@ -154,6 +154,23 @@ def test_damage_is_found_and_nothing_is_changed(project, protected):
     assert ".before-" not in deployment("volume", "ls").stdout
 
 
+def test_an_interrupted_backup_is_none(project, protected):
+    deployment = project(compose(), name="cut")
+    deployment("up", "-d", "--wait")
+    first = first_backup(protected, deployment, "cut")
+    slow = deployment.start("backup", "db", "--max-rate", "32k")
+    children = pathlib.Path(f"/proc/{slow.pid}/task/{slow.pid}/children")
+    worker = int(wait_until(lambda: children.read_text().split())[0])
+    wait_until(lambda: sql(deployment, "SELECT count(*) FROM pg_stat_progress_basebackup") == "1")
+    assert "is at work" in deployment.fails("backup", "db"), "two writers"
+    os.kill(worker, signal.SIGKILL)
+    said = slow.communicate(timeout=60)[1]
+    assert slow.returncode == 1 and "error: " in said
+    assert [row["id"] for row in backups(deployment)] == [first["id"]]
+    deployment("backup", "db")
+    assert len(backups(deployment)) == 2
+
+
 def test_off_leaves_nothing(project, protected):
     deployment = project(compose(more=", backup: off"), name="off")
     deployment("up", "-d", "--wait")

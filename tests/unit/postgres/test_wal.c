@@ -1,0 +1,195 @@
+/* Names of the log, its checksum, and the archives that servers send. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "postgres/crc32c.h"
+#include "postgres/tar_stream.h"
+#include "postgres/wal_name.h"
+
+#define SEGMENT (16u << 20)
+
+static void test_places(void **state)
+{
+        static const char *const wrong[] = { "", "1", "1/", "/1", "1/2x", " 1/2", "-1/2", "123456789/0", "G/0", "now" };
+        char text[LSN_TEXT_SIZE];
+        Lsn lsn = 0;
+
+        assert_true(lsn_parse("16/B374D848", &lsn));
+        assert_true(lsn == UINT64_C(0x16B374D848));
+        assert_string_equal(lsn_format(lsn, text), "16/B374D848");
+        assert_true(lsn_parse("FFFFFFFF/FFFFFFFF", &lsn));
+        assert_true(lsn == UINT64_MAX);
+        for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+                assert_false(lsn_parse(wrong[i], &lsn));
+}
+
+static void test_segments(void **state)
+{
+        char name[WAL_NAME_SIZE];
+        uint32_t timeline = 0;
+        Lsn start = 0;
+
+        assert_string_equal(wal_segment_name(3, UINT64_C(0x1FF000000) + 5, SEGMENT, name), "0000000300000001000000FF");
+        assert_string_equal(wal_segment_name(1, UINT64_C(0x200000000), 1u << 20, name), "000000010000000200000000");
+        assert_true(wal_segment_parse("0000000300000001000000FF", SEGMENT, &timeline, &start));
+        assert_int_equal(timeline, 3);
+        assert_true(start == UINT64_C(0x1FF000000));
+        assert_false(wal_segment_parse("0000000300000001000000ff", SEGMENT, &timeline, &start));
+        assert_false(wal_segment_parse("0000000300000001000000FF.partial", SEGMENT, &timeline, &start));
+        assert_true(wal_segment_start(start + SEGMENT - 1, SEGMENT) == start);
+}
+
+static void test_histories(void **state)
+{
+        _cleanup_timeline_history_ TimelineHistory history = { 0 };
+
+        assert_int_equal(timeline_history_parse("1\t0/5000028\tno recovery target specified\n\n# a remark\n"
+                                                "2\t1/A0\tbefore 2026-11-21\n",
+                                                &history, NULL),
+                         0);
+        assert_int_equal(history.steps.length, 2);
+        assert_int_equal(history.steps.items[1].parent, 2);
+        assert_true(history.steps.items[1].switch_lsn == UINT64_C(0x1000000A0));
+        assert_int_equal(timeline_history_parse("one 0/1\n", &history, NULL), -ERROR_CORRUPT);
+}
+
+/* The check value of the catalogue of parametrised CRCs; joins of every split of a text. */
+static void test_crc(void **state)
+{
+        static const char text[] = "123456789, and a little more than that";
+        uint32_t whole = crc32c(text, sizeof(text));
+        Crc32cJoin join;
+
+        assert_int_equal(crc32c("123456789", 9), 0xe3069283);
+        for (size_t i = 0; i <= sizeof(text); i++) {
+                crc32c_join_init(&join, sizeof(text) - i);
+                assert_int_equal(crc32c_join(&join, crc32c(text, i), crc32c(text + i, sizeof(text) - i)), whole);
+                assert_int_equal(crc32c_add(crc32c(text, i), text + i, sizeof(text) - i), whole);
+        }
+}
+
+/* ---- archives ---- */
+
+typedef struct Seen {
+        char text[1024];
+        size_t length;
+} Seen;
+
+static void see(Seen *seen, const char *data, size_t size)
+{
+        memcpy(seen->text + seen->length, data, size);
+        seen->length += size;
+        seen->text[seen->length] = '\0';
+}
+
+static int on_entry(void *context, const TarEntry *entry, Error **err)
+{
+        char line[512];
+        int length = snprintf(line, sizeof(line), "%c %o %s %s %llu\n", entry->type, entry->mode, entry->path, entry->target,
+                              (unsigned long long)entry->size_bytes);
+
+        see(context, line, (size_t)length);
+        return 0;
+}
+
+static int on_content(void *context, const char *data, size_t size, Error **err)
+{
+        see(context, data, size);
+        return 0;
+}
+
+static int on_end(void *context, Error **err)
+{
+        see(context, "|\n", 2);
+        return 0;
+}
+
+static void put_header(char *block, const char *name, char type, const char *target, unsigned size)
+{
+        unsigned sum = 0;
+
+        memset(block, 0, 512);
+        snprintf(block, 100, "%s", name);
+        snprintf(block + 100, 8, "%07o", 0600);
+        snprintf(block + 108, 8, "%07o", 101);
+        snprintf(block + 116, 8, "%07o", 104);
+        snprintf(block + 124, 12, "%011o", size);
+        snprintf(block + 136, 12, "%011o", 1);
+        block[156] = type;
+        snprintf(block + 157, 100, "%s", target);
+        memcpy(block + 257, "ustar\00000", 8);
+        memset(block + 148, ' ', 8);
+        for (int i = 0; i < 512; i++)
+                sum += (unsigned char)block[i];
+        snprintf(block + 148, 8, "%06o", sum);
+}
+
+static TarStream stream_of(Seen *seen)
+{
+        return (TarStream){ .context = seen, .entry = on_entry, .content = on_content, .entry_end = on_end };
+}
+
+static void test_archive_in_pieces_of_any_size(void **state)
+{
+        char archive[512 * 7] = { 0 };
+
+        put_header(archive, "base/", '5', "", 0);
+        put_header(archive + 512, "base/1", '0', "", 5);
+        memcpy(archive + 1024, "hello", 5);
+        put_header(archive + 1536, "./empty", '0', "", 0);
+        put_header(archive + 2048, "pg_tblspc/1", '2', "/far", 0);
+        for (size_t piece = 1; piece < 1100; piece += 7) {
+                Seen seen = { 0 };
+                TarStream stream = stream_of(&seen);
+
+                for (size_t i = 0; i < sizeof(archive); i += piece)
+                        assert_int_equal(tar_stream_add(&stream, archive + i, MIN(piece, sizeof(archive) - i), NULL), 0);
+                assert_int_equal(tar_stream_end(&stream, NULL), 0);
+                assert_string_equal(seen.text, "d 600 base  0\nf 600 base/1  5\nhello|\nf 600 empty  0\n|\n"
+                                               "l 600 pg_tblspc/1 /far 0\n");
+        }
+}
+
+static void test_hostile_archives(void **state)
+{
+        static const char *const names[] = { "/etc/passwd", "../up", "a/../../up", "a/..", ".." };
+        char block[1024] = { 0 };
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                Seen seen = { 0 };
+                TarStream stream = stream_of(&seen);
+
+                put_header(block, names[i], '0', "", 0);
+                assert_int_equal(tar_stream_add(&stream, block, 512, NULL), -ERROR_CORRUPT);
+        }
+        for (int what = 0; what < 3; what++) {
+                Seen seen = { 0 };
+                TarStream stream = stream_of(&seen);
+
+                put_header(block, "x", what == 2 ? '3' : '0', "", 600);
+                block[5] ^= what == 0; /* the checksum is wrong then */
+                assert_int_equal(tar_stream_add(&stream, block, 1024, NULL),
+                                 what == 0 ? -ERROR_CORRUPT : what == 1 ? 0 : -ERROR_UNSUPPORTED);
+                if (what == 1)
+                        assert_int_equal(tar_stream_end(&stream, NULL), -ERROR_CORRUPT);
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_places),
+                cmocka_unit_test(test_segments),
+                cmocka_unit_test(test_histories),
+                cmocka_unit_test(test_crc),
+                cmocka_unit_test(test_archive_in_pieces_of_any_size),
+                cmocka_unit_test(test_hostile_archives),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
