@@ -67,6 +67,7 @@ const Command *const commands[] = {
         &command_upgrade,
         &command_secret,
         &command_secure,
+        &command_role,
         &command_volume,
         &command_network,
         &command_system,

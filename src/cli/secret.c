@@ -6,6 +6,7 @@
 #include "cli/output/listing.h"
 #include "cli/report.h"
 #include "cli/scope.h"
+#include "cli/secret_rotate.h"
 #include "cli/verbs.h"
 #include "operate/secret_check.h"
 #include "state/document.h"
@@ -141,7 +142,7 @@ static const Command command_secret_check = {
         .function = run_check,
 };
 
-static const Command *const children[] = { &command_secret_ls, &command_secret_check, NULL };
+static const Command *const children[] = { &command_secret_ls, &command_secret_check, &command_secret_rotate, NULL };
 
 const Command command_secret = {
         .name = "secret",

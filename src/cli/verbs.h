@@ -12,6 +12,7 @@ extern const Command command_init, command_up, command_create, command_scale, co
 extern const Command command_ps, command_logs, command_top, command_stats, command_events, command_port, command_config,
         command_images, command_volumes, command_inspect, command_ls, command_tune;
 extern const Command command_schedule, command_secret, command_secure;
+extern const Command command_secret, command_secure, command_role;
 extern const Command command_seed, guide_commands[GUIDE_VERBS];
 extern const Command command_migrate, command_upgrade, command_image, command_volume, command_network;
 extern const Command command_seed, command_verify, guide_commands[GUIDE_VERBS];

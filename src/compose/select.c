@@ -128,6 +128,22 @@ static void use_names(const Node *map, Strmap *used)
         strmap_set(used, entry->key, (void *)entry->key);
 }
 
+/* Passwords of a database's roles need not be in any container. */
+static void use_role_secrets(const Node *owner, Strmap *used)
+{
+        const Node *roles = node_get(node_get(owner, "x-berth"), "roles");
+
+        if (!node_is(roles, NODE_MAP))
+                return;
+        NODE_FOREACH_ENTRY(entry, roles)
+        {
+                const char *secret = node_text(node_get(entry->value, "secret"));
+
+                if (secret)
+                        strmap_set(used, secret, (void *)secret);
+        }
+}
+
 static void prune_section(Loader *loader, Node *model, const char *section, const Strmap *used)
 {
         Node *all = node_get(model, section), *kept = node_new_map(loader->arena, all);
@@ -158,7 +174,9 @@ void select_prune(Loader *loader, Node *model)
                 use_sources(node_get(node_get(entry->value, "build"), "secrets"), &used[2]);
                 use_sources(node_get(entry->value, "configs"), &used[3]);
                 use_names(node_get(entry->value, "models"), &used[4]);
+                use_role_secrets(entry->value, &used[2]);
         }
+        use_role_secrets(model, &used[2]);
         for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
                 prune_section(loader, model, sections[i], &used[i]);
                 strmap_done(&used[i]);

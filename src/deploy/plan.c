@@ -4,6 +4,7 @@
 
 #include "base/strv.h"
 #include "deploy/restart.h"
+#include "state/document.h"
 
 static const struct {
         const char *name, *kind;
@@ -18,6 +19,7 @@ static const struct {
         [PLAN_CONTAINER_STOP] = { "stop", "container" },
         [PLAN_CONTAINER_REMOVE] = { "remove", "container" },
         [PLAN_MIGRATE] = { "migrate", "database" },
+        [PLAN_SECURE] = { "secure", "database" },
         [PLAN_CONTAINER_REFRESH] = { "refresh", "container" },
         [PLAN_WAIT] = { "wait", "service" },
 };
@@ -40,12 +42,27 @@ Plan *plan_create(void)
         return plan;
 }
 
+/* It holds passwords. */
+static void erase_task(json_t *task)
+{
+        const json_t *role;
+        size_t i;
+
+        json_array_foreach(json_object_get(task, "roles"), i, role) {
+                char *password = (char *)json_get_string(role, "password", NULL);
+                if (password)
+                        erase_memory(password, strlen(password));
+        }
+        json_decref(task);
+}
+
 void plan_free(Plan *plan)
 {
         if (!plan)
                 return;
         VECTOR_FOREACH(action, &plan->actions) {
                 container_spec_free(action->spec);
+                erase_task(action->task);
                 vector_done(&action->after);
         }
         vector_done(&plan->actions);

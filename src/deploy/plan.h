@@ -20,6 +20,7 @@ typedef enum PlanVerb {
         PLAN_CONTAINER_STOP,
         PLAN_CONTAINER_REMOVE,
         PLAN_MIGRATE,           /* what is pending of the migrations of `service`, in a container that runs */
+        PLAN_SECURE,            /* who may connect and which roles there are, in the database of `service`, which runs */
         PLAN_CONTAINER_REFRESH, /* its secrets have other contents now: it gets them, and reads its configuration again */
         PLAN_WAIT,              /* until the containers of `service` satisfy `condition` */
 } PlanVerb;
@@ -45,6 +46,7 @@ typedef struct PlanAction {
         VolumeSpec *volume;     /* VOLUME_CREATE */
         char *new_name;         /* RENAME */
         PlanMigration migration; /* MIGRATE; strings in the plan's arena */
+        json_t *task;           /* SECURE: {"access", "roles"}, filled in by who carries the plan out; owned, erased */
         bool recreate;          /* part of replacing a container by a new one */
         bool oneoff;
         bool remove_volumes;    /* REMOVE: anonymous volumes too */
@@ -72,6 +74,7 @@ typedef struct PlanService {
         const Image *image;
         const char *config_hash;
         int postgres;           /* as SpecInput.postgres */
+        bool secure;            /* the same for access rules and roles, before the migrations */
         bool migrate;           /* where it is a database: its migrations run once it is healthy, before what depends on it */
 } PlanService;
 

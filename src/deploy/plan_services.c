@@ -80,21 +80,27 @@ static int plan_number(Planner *planner, ServicePlan *service, int number, Error
         return 0;
 }
 
-/* Its migrations: after it is healthy, and before whatever depends on it. */
-static void add_migration(Planner *planner, ServicePlan *service)
+/* Its access rules and roles, then its migrations: after it is healthy, and before whatever depends on it. */
+static void add_database_steps(Planner *planner, ServicePlan *service)
 {
         const char *name = service->input->service->name;
-        size_t wait;
+        size_t wait, secure = PLAN_NONE;
 
-        if (!service->input->migrate || !service->is_database || planner->options->no_start)
+        if ((!service->input->migrate && !service->input->secure) || !service->is_database || planner->options->no_start)
                 return;
-        wait = plan_add(planner->plan, PLAN_WAIT, name, name, NULL, "its migrations run");
+        wait = plan_add(planner->plan, PLAN_WAIT, name, name, NULL, "it is prepared for its users");
         plan_at(planner->plan, wait)->condition = DEPENDENCY_HEALTHY;
         plan_at(planner->plan, wait)->running_is_enough = true;
-        service->migrate = plan_add(planner->plan, PLAN_MIGRATE, name, name, NULL, "what is pending runs at up");
+        if (service->input->secure)
+                secure = plan_add(planner->plan, PLAN_SECURE, name, name, NULL, "its roles and rules are looked after at up");
+        service->migrate = service->input->migrate
+                                   ? plan_add(planner->plan, PLAN_MIGRATE, name, name, NULL, "what is pending runs at up")
+                                   : secure;
         VECTOR_FOREACH(start, &service->starts)
                 plan_after(planner->plan, wait, *start);
+        plan_after(planner->plan, secure, wait);
         plan_after(planner->plan, service->migrate, wait);
+        plan_after(planner->plan, service->migrate, secure);
 }
 
 static bool dependency_is_started(const ServicePlan *dependency)
@@ -193,6 +199,6 @@ int planner_service(Planner *planner, ServicePlan *service, Error **err)
         }
         restart_with_dependencies(planner, service);
         add_waits(planner, service);
-        add_migration(planner, service);
+        add_database_steps(planner, service);
         return 0;
 }

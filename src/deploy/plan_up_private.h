@@ -11,7 +11,7 @@ typedef struct ServicePlan {
         bool selected, planned, explicit;
         bool updated; /* a container of it was made anew */
         bool is_database;
-        size_t migrate; /* PLAN_NONE */
+        size_t migrate; /* the last step before it is ready for its users; PLAN_NONE */
         VECTOR(size_t) creates, starts, stops;
 } ServicePlan;
 

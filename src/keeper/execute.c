@@ -175,7 +175,7 @@ static void begin_step(Execution *execution, size_t index)
         Step *step = xnew(Step);
         Unit *unit;
 
-        if (action->verb == PLAN_MIGRATE)
+        if (action->verb == PLAN_MIGRATE || action->verb == PLAN_SECURE)
                 action->id = find_running(execution, action->service);
 
         *step = (Step){

@@ -125,7 +125,7 @@ int preparation_find_migrations(Preparation *preparation, Error **err)
 /* ---- the step ---- */
 
 /* A database without a health check counts as healthy as soon as it runs: its server's own word is waited for. */
-static int wait_until_ready(const Step *step, const ContainerInfo *info, Error **err)
+int database_wait_until_ready(const Step *step, const ContainerInfo *info, Error **err)
 {
         _cleanup_free_ char *path = readiness_path(info);
         int64_t deadline = clock_monotonic_ns() + READY_LIMIT_NS;
@@ -136,7 +136,7 @@ static int wait_until_ready(const Step *step, const ContainerInfo *info, Error *
                 if (poll(&poller, 1, READY_POLL_MS) > 0)
                         return error_set(err, ERROR_CANCELLED, "cancelled");
                 if (kill(info->pid, 0) < 0)
-                        return error_set(err, ERROR_FAILED, "container %s ended before its migrations could run", info->name);
+                        return error_set(err, ERROR_FAILED, "container %s ended before it was ready", info->name);
         }
         return 0;
 }
@@ -168,7 +168,7 @@ int migrate_container(Step *step, Error **err)
                 return error_set(err, ERROR_FAILED, "service \"%s\" does not run: its migrations cannot", step->action->service);
         r = step->engine->operations->container_inspect(step->engine, step->id, &info, err);
         if (r >= 0)
-                r = wait_until_ready(step, info, err);
+                r = database_wait_until_ready(step, info, err);
         if (r >= 0)
                 r = run(step->layout, info, &step->action->migration, "up", tell, step, step->progress.progress.cancel_fd, err);
         return error_prefix(err, r, "service \"%s\"", step->action->service);

@@ -4,7 +4,9 @@
 #include "base/sha256.h"
 #include "base/strv.h"
 #include "compose/xberth.h"
+#include "compose/xsecurity.h"
 #include "keeper/migrations.h"
+#include "keeper/secure.h"
 #include "state/document.h"
 
 void preparation_done(Preparation *preparation)
@@ -117,14 +119,17 @@ static void fill_services(Preparation *preparation)
 
         for (size_t i = 0; i < project->n_services; i++) {
                 XBerth settings;
+                XSecurity wanted;
 
                 x_berth_read(project, &project->services[i], &settings);
+                x_security_read(project, &project->services[i], &wanted);
                 preparation->hashes[i] = service_hash(project, &project->services[i]);
                 preparation->plan_services[i] = (PlanService){
                         .service = &project->services[i],
                         .image = preparation->images[i],
                         .config_hash = preparation->hashes[i],
                         .postgres = postgres_word(preparation, &project->services[i]),
+                        .secure = wanted.n_roles || wanted.n_access || wanted.tls.mode == X_TLS_REQUIRED,
                         .migrate = settings.migrations_on_up,
                 };
         }

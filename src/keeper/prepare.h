@@ -55,12 +55,6 @@ int preparation_guard(Preparation *preparation, Error **err);
 /* databases.c: has the templates of new clusters made, and offers them to their containers. */
 void preparation_add_templates(Preparation *preparation);
 
-/* secure.c: what services want of TLS: certificates are made or renewed, and the hashes say that they are served. */
-int preparation_secure(Preparation *preparation, Error **err);
-/* secure.c: containers get their certificates. */
-int preparation_secure_plan(Preparation *preparation, Error **err);
-void preparation_secure_done(Preparation *preparation);
-
 /* check.c: refuses what would collide or is missing, before anything changes. */
 int preparation_check(Preparation *preparation, Error **err);
 

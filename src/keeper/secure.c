@@ -1,9 +1,12 @@
-/* What services want of TLS, found out before the plan and put into it afterwards. */
+#include "keeper/secure.h"
+
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/fs.h"
 #include "base/strv.h"
-#include "keeper/prepare.h"
+#include "keeper/migrations.h"
+#include "operate/access.h"
+#include "operate/roles.h"
 #include "operate/tls_serve.h"
 #include "state/document.h"
 
@@ -11,12 +14,15 @@ typedef struct ServiceSecurity {
         bool is_database, serves_tls, renewed;
         XSecurity wanted;
         TlsFiles files;
+        json_t *access;         /* NULL: no rules of ours */
 } ServiceSecurity;
 
 void preparation_secure_done(Preparation *preparation)
 {
-        for (size_t i = 0; preparation->security && i < preparation->project->n_services; i++)
+        for (size_t i = 0; preparation->security && i < preparation->project->n_services; i++) {
                 tls_files_done(&preparation->security[i].files);
+                json_decref(preparation->security[i].access);
+        }
         free(preparation->security);
 }
 
@@ -53,7 +59,8 @@ static int ensure(Preparation *preparation, const Service *service, ServiceSecur
 /* Other options mean another container. */
 static void mark_hash(Preparation *preparation, size_t index)
 {
-        _cleanup_free_ char *text = xasprintf("%s tls", preparation->hashes[index]);
+        _cleanup_free_ char *text = xasprintf("%s tls%s", preparation->hashes[index],
+                                              preparation->security[index].access ? " access" : "");
 
         free_and_replace(&preparation->hashes[index], sha256_hex(text, strlen(text)));
         preparation->plan_services[index].config_hash = preparation->hashes[index];
@@ -77,7 +84,13 @@ static int secure_service(Preparation *preparation, size_t index, Error **err)
                                (fs_exists(security->files.certificate) && fs_exists(security->files.key));
         if (!security->serves_tls)
                 return 0;
+        if (security->files.own_settings && (security->wanted.n_access || security->wanted.tls.mode == X_TLS_REQUIRED))
+                return error_hint(err, error_set(err, ERROR_UNSUPPORTED, "service \"%s\": its own settings say who may connect",
+                                                 service->name),
+                                  "Take x-berth.access (or tls: required) out, or certificate, key and hba_file out of the settings.");
         r = ensure(preparation, service, security, err);
+        if (r == 0 && !security->files.own_settings)
+                r = access_plan(preparation->parts.layout, preparation->project, service, &security->wanted, &security->access, err);
         if (r == 0 && !security->files.own_settings)
                 mark_hash(preparation, index);
         return r;
@@ -128,6 +141,26 @@ static void add_refreshes(Preparation *preparation)
         }
 }
 
+static int attach_access(const Preparation *preparation, ContainerSpec *spec, const ServiceSecurity *security, Error **err)
+{
+        tls_attach_rules(spec, json_get_string(security->access, "path", ""));
+        return json_get_bool(preparation->params, "dry_run", false) ? 0 : access_prepare(security->access, err);
+}
+
+static int fill_task(Preparation *preparation, PlanAction *action, Error **err)
+{
+        const ServiceSecurity *security = find_security(preparation, action->service);
+        json_t *roles = NULL;
+        int r = 0;
+
+        if (security->wanted.n_roles && !json_get_bool(preparation->params, "dry_run", false))
+                r = roles_wish(preparation->project, &security->wanted, &roles, err);
+        if (r < 0)
+                return error_prefix(err, r, "service \"%s\"", action->service);
+        action->task = json_pack("{s:O*, s:o*}", "access", security->access, "roles", roles);
+        return 0;
+}
+
 int preparation_secure_plan(Preparation *preparation, Error **err)
 {
         Plan *plan = preparation->plan;
@@ -140,9 +173,52 @@ int preparation_secure_plan(Preparation *preparation, Error **err)
                 if (action->verb != PLAN_CONTAINER_CREATE || !security || !security->serves_tls || !spec_is_database(action->spec))
                         continue;
                 r = tls_attach(action->spec, &security->files, err);
+                if (r == 0 && security->access)
+                        r = attach_access(preparation, action->spec, security, err);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < plan->actions.length; i++) {
+                int r = plan->actions.items[i].verb == PLAN_SECURE ? fill_task(preparation, plan_at(plan, i), err) : 0;
+
                 if (r < 0)
                         return r;
         }
         add_refreshes(preparation);
         return 0;
+}
+
+/* ---- the step ---- */
+
+static int apply_roles(Step *step, const ContainerInfo *info, Error **err)
+{
+        const json_t *roles = json_object_get(step->action->task, "roles");
+        _cleanup_strv_ char **changed = NULL;
+        int r = roles ? roles_apply(step->engine, info, roles, &changed, err) : 0;
+
+        STRV_FOREACH(name, changed) {
+                _cleanup_free_ char *resource = xasprintf("%s/%s", step->action->service, *name);
+                request_progress_resource(&step->progress, "role", resource, "applied", NULL);
+        }
+        return r;
+}
+
+int secure_container(Step *step, Error **err)
+{
+        const json_t *access = json_object_get(step->action->task, "access");
+        _cleanup_(container_info_freep) ContainerInfo *info = NULL;
+        bool changed = false;
+        int r;
+
+        if (!step->id)
+                return error_set(err, ERROR_FAILED, "service \"%s\" does not run: its roles and rules cannot be looked after",
+                                 step->action->service);
+        r = step->engine->operations->container_inspect(step->engine, step->id, &info, err);
+        if (r >= 0)
+                r = database_wait_until_ready(step, info, err);
+        if (r >= 0 && access)
+                r = access_apply(step->engine, info, access, &changed, err);
+        if (r >= 0)
+                r = apply_roles(step, info, err);
+        return error_prefix(err, r, "service \"%s\"", step->action->service);
 }

@@ -6,6 +6,7 @@
 #include "base/strv.h"
 #include "deploy/spec.h"
 #include "keeper/migrations.h"
+#include "keeper/secure.h"
 #include "state/document.h"
 
 #define HOOK_OUTPUT_LIMIT 4096
@@ -24,6 +25,7 @@ static const struct {
         [PLAN_CONTAINER_STOP] = { "stopping", "stopped" },
         [PLAN_CONTAINER_REMOVE] = { "removing", "removed" },
         [PLAN_MIGRATE] = { NULL, NULL }, /* each migration is told */
+        [PLAN_SECURE] = { NULL, NULL }, /* what changes is told */
         [PLAN_CONTAINER_REFRESH] = { "refreshing", "refreshed" },
         [PLAN_WAIT] = { NULL, NULL },
 };
@@ -165,6 +167,8 @@ int step_work(void *context, Error **err)
                 return remove_container(step, err);
         case PLAN_MIGRATE:
                 return migrate_container(step, err);
+        case PLAN_SECURE:
+                return secure_container(step, err);
         case PLAN_CONTAINER_REFRESH:
                 return step_refresh(step->engine, step->id, err);
         case PLAN_WAIT:

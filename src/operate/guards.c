@@ -209,6 +209,26 @@ void guards_add_warnings(const char *service, const GuardFindings *findings, cha
                                   finding->hint ? "\n  " : "", finding->hint ? finding->hint : "");
 }
 
+void guards_remember_password(const Layout *layout, Engine *engine, const ContainerSpec *spec, const char *password)
+{
+        _cleanup_free_ char *path = NULL, *folder = NULL, *mark = guard_password_mark(password);
+        const char *pgdata = data_folder_of_spec(spec);
+        _cleanup_json_ json_t *memory = NULL;
+        const SpecMount *mount = NULL;
+        bool is_new;
+
+        if (pgdata)
+                folder = data_folder_on_host(engine, spec, pgdata, &mount, &is_new);
+        if (!mount || mount->kind != SPEC_MOUNT_VOLUME)
+                return;
+        path = layout_data(layout, "databases/%s.json", mount->source);
+        if (document_load(path, MEMORY_FORMAT, &memory, NULL) < 0)
+                return;
+        json_object_del(memory, "password_mark");
+        json_set_string(memory, "password_mark", mark);
+        document_save(path, MEMORY_FORMAT, memory, NULL);
+}
+
 static int report(const ContainerSpec *spec, const GuardFindings *findings, char ***warnings, Error **err)
 {
         guards_add_warnings(spec->service, findings, warnings);

@@ -15,5 +15,7 @@ int guards_run(const Layout *layout, Engine *engine, const Image *image, const C
 
 /* The warnings among findings, as lines for people. */
 void guards_add_warnings(const char *service, const GuardFindings *findings, char ***warnings);
+/* The superuser's password was changed on purpose: no drift to be told of. */
+void guards_remember_password(const Layout *layout, Engine *engine, const ContainerSpec *spec, const char *password);
 
 #endif

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include "base/strbuf.h"
 #include "base/strv.h"
 #include "operate/init_templates.h"
+#include "postgres/password.h"
 #include "postgres/tls.h"
 #include "postgres/tune.h"
 
@@ -37,22 +37,6 @@ void init_result_done(InitResult *result)
         }
         free(result->files);
         *result = (InitResult){ 0 };
-}
-
-char *init_password(void)
-{
-        static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-        char *password = xcalloc(33, 1);
-
-        for (size_t i = 0; i < 32;) {
-                unsigned char byte;
-                if (getrandom(&byte, 1, 0) != 1)
-                        continue;
-                /* 248 is the largest multiple of 62 in a byte: no letter is likelier than another. */
-                if (byte < 248)
-                        password[i++] = alphabet[byte % 62];
-        }
-        return password;
 }
 
 /* A folder's name as a project's: lower case, what is not allowed left out. */
@@ -148,7 +132,7 @@ static int write_passwords(Init *init, Error **err)
         int r = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(passwords) && r == 0; i++) {
-                _cleanup_(free_secretp) char *password = init_password();
+                _cleanup_(free_secretp) char *password = password_generate();
                 _cleanup_free_ char *path = xasprintf("secrets/%s_password", passwords[i]),
                                     *purpose = xasprintf("generated password of %s", passwords[i]);
                 r = write_file(init, path, password, 0600, purpose, err);

@@ -30,7 +30,4 @@ void init_result_done(InitResult *result);
  * ERROR_EXISTS where the directory is not empty. */
 int init_deployment(const InitOptions *options, InitResult *ret, Error **err);
 
-/* 32 characters of [A-Za-z0-9] from the kernel's generator (190 bits): safe in URLs and shells. The caller erases it. */
-char *init_password(void);
-
 #endif

@@ -157,8 +157,13 @@ int tls_renew_container(const Layout *layout, const ContainerInfo *info, int64_t
 
 /* ---- serving ---- */
 
-static void add_file(ContainerSpec *spec, SpecFile *files, const char *name, const char *host_path, int64_t mode)
+static void add_file(ContainerSpec *spec, const char *name, const char *host_path, int64_t mode)
 {
+        SpecFile *files = arena_new_array(spec->arena, SpecFile, spec->n_files + 1);
+
+        for (size_t i = 0; i < spec->n_files; i++)
+                files[i] = spec->files[i];
+        spec->files = files;
         files[spec->n_files++] = (SpecFile){
                 .target = arena_printf(spec->arena, MOUNT_FOLDER "/%s", name),
                 .host_path = arena_strdup(spec->arena, host_path),
@@ -173,15 +178,10 @@ static void add_file(ContainerSpec *spec, SpecFile *files, const char *name, con
 
 static void add_files(ContainerSpec *spec, const TlsFiles *tls, bool has_authority)
 {
-        SpecFile *files = arena_new_array(spec->arena, SpecFile, spec->n_files + 3);
-
-        for (size_t i = 0; i < spec->n_files; i++)
-                files[i] = spec->files[i];
-        add_file(spec, files, "server.crt", tls->certificate, 0444);
-        add_file(spec, files, "server.key", tls->key, 0400);
+        add_file(spec, "server.crt", tls->certificate, 0444);
+        add_file(spec, "server.key", tls->key, 0400);
         if (has_authority)
-                add_file(spec, files, "ca.crt", tls->authority, 0444);
-        spec->files = files;
+                add_file(spec, "ca.crt", tls->authority, 0444);
 }
 
 static void spec_add_options(ContainerSpec *spec, const char *const *options)
@@ -243,4 +243,12 @@ int tls_attach(ContainerSpec *spec, const TlsFiles *files, Error **err)
         if (has_authority)
                 spec_add_options(spec, client_options);
         return 0;
+}
+
+void tls_attach_rules(ContainerSpec *spec, const char *host_path)
+{
+        static const char *const options[] = { "hba_file=" MOUNT_FOLDER "/pg_hba.conf", NULL };
+
+        add_file(spec, "pg_hba.conf", host_path, 0400);
+        spec_add_options(spec, options);
 }

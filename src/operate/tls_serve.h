@@ -40,6 +40,9 @@ int tls_ensure(const Layout *layout, const Project *project, const Service *serv
  * annotation what it serves. ERROR_UNSUPPORTED where its command takes no options (a shell's). */
 int tls_attach(ContainerSpec *spec, const TlsFiles *files, Error **err);
 
+/* It reads who may connect from the file at host_path (see access.h). */
+void tls_attach_rules(ContainerSpec *spec, const char *host_path);
+
 /* A running container that serves TLS: renews its certificate where that is due at now_s. *ret_renewed: it has to be told. */
 int tls_renew_container(const Layout *layout, const ContainerInfo *info, int64_t now_s, bool *ret_renewed, Error **err);
 

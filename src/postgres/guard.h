@@ -62,7 +62,7 @@ const char *const *guard_identifiers(void);
 const char *guard_password_weakness(const char *password, bool *ret_known);
 
 /* A mark by which a changed password is noticed, without giving the password away: "<salt>$<hash>" of many rounds, with
- * a new salt each. Owned by the caller; NULL for passwords beyond ASCII. */
+ * a new salt each. Owned by the caller; NULL for passwords that a server must normalise. */
 char *guard_password_mark(const char *password);
 bool guard_password_matches(const char *mark, const char *password);
 

@@ -68,10 +68,48 @@ static void salted_password(const char *password, const unsigned char *salt, uns
         erase_memory(&hmac, sizeof(hmac));
 }
 
-bool scram_is_plain_ascii(const char *password)
+/* Assigned in Unicode 3.2, without decomposition of the compatible kind, not combining, not written from the right. */
+static const struct {
+        uint32_t first, last;
+} plain_ranges[] = {
+        { 0x01, 0x7f },     { 0xa1, 0xa7 },     { 0xa9, 0xa9 },     { 0xab, 0xac },     { 0xae, 0xae },     { 0xb0, 0xb1 },
+        { 0xb6, 0xb7 },     { 0xbb, 0xbb },     { 0xbf, 0x131 },    { 0x134, 0x13e },   { 0x141, 0x148 },   { 0x14a, 0x17e },
+        { 0x391, 0x3a1 },   { 0x3a3, 0x3ce },   { 0x401, 0x401 },   { 0x410, 0x44f },   { 0x451, 0x451 },   { 0x20ac, 0x20ac },
+        { 0x3041, 0x3094 }, { 0x30a1, 0x30fa }, { 0x30fc, 0x30fe }, { 0x4e00, 0x9fa5 }, { 0xac00, 0xd7a3 },
+};
+
+/* The next character of UTF-8, shortest form only; 0 where it is none. */
+static uint32_t next_character(const unsigned char **text)
 {
-        for (; *password; password++)
-                if ((unsigned char)*password >= 0x80)
+        const unsigned char *at = *text;
+        int more = *at < 0x80 ? 0 : *at >= 0xc2 && *at < 0xe0 ? 1 : (*at & 0xf0) == 0xe0 ? 2 : -1;
+        uint32_t character = more <= 0 ? *at : more == 1 ? *at & 0x1fU : *at & 0x0fU;
+
+        if (more < 0)
+                return 0;
+        for (int i = 1; i <= more; i++) {
+                if ((at[i] & 0xc0) != 0x80)
+                        return 0;
+                character = character << 6 | (at[i] & 0x3fU);
+        }
+        *text = at + more + 1;
+        return more == 2 && character < 0x800 ? 0 : character;
+}
+
+static bool is_plain_character(uint32_t character)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(plain_ranges); i++)
+                if (character >= plain_ranges[i].first && character <= plain_ranges[i].last)
+                        return true;
+        return false;
+}
+
+bool scram_is_plain(const char *password)
+{
+        const unsigned char *text = (const unsigned char *)password;
+
+        while (*text)
+                if (!is_plain_character(next_character(&text)))
                         return false;
         return true;
 }
@@ -84,8 +122,8 @@ int scram_build_verifier(const char *password, const unsigned char *salt, unsign
         Sha256 hash;
         Hmac hmac;
 
-        if (!scram_is_plain_ascii(password))
-                return error_set(err, ERROR_UNSUPPORTED, "the password holds characters beyond ASCII");
+        if (!scram_is_plain(password))
+                return error_set(err, ERROR_UNSUPPORTED, "the password holds characters that have to be normalised first");
         if (!salt) {
                 if (getrandom(random_salt, sizeof(random_salt), 0) != sizeof(random_salt))
                         return error_set_errno(err, errno, "read random numbers");

@@ -10,9 +10,10 @@
 /* "SCRAM-SHA-256$4096:" + 24 + "$" + 44 + ":" + 44 */
 #define SCRAM_VERIFIER_LENGTH 133
 
-/* For these SASLprep changes nothing; for others a server must do it. */
-bool scram_is_plain_ascii(const char *password);
-/* salt: SCRAM_SALT_SIZE bytes, NULL for random ones. *ret is the caller's. ERROR_UNSUPPORTED for what is not ASCII. */
+/* SASLprep (RFC 4013) changes nothing in it, whoever does it: ASCII, and the letters of Latin, Greek, Cyrillic, kana, CJK and
+ * Hangul that are what they are composed to. For anything else a server must prepare it. */
+bool scram_is_plain(const char *password);
+/* salt: SCRAM_SALT_SIZE bytes, NULL for random ones. *ret is the caller's. ERROR_UNSUPPORTED for what is not plain. */
 int scram_build_verifier(const char *password, const unsigned char *salt, unsigned iterations, char **ret, Error **err);
 /* The salt of a verifier of ours (16 bytes); false where it is none. */
 bool scram_read_salt(const char *verifier, unsigned char ret_salt[SCRAM_SALT_SIZE]);

@@ -71,11 +71,11 @@ static int password_line(const Settings *settings, char *const *args, char **ret
         bool odd = initdb_password_is_odd(settings);
 
         if (!*password || startswith(password, "SCRAM-SHA-256$") || (!odd && wants_md5(settings, args)) ||
-            (!odd && !scram_is_plain_ascii(password))) {
+            (!odd && !scram_is_plain(password))) {
                 *ret = xstrdup(password);
                 return 0;
         }
-        if (!scram_is_plain_ascii(password)) {
+        if (!scram_is_plain(password)) {
                 int r = error_set(err, ERROR_UNSUPPORTED,
                                   "the password holds both a newline and characters beyond ASCII");
                 return error_hint(err, r, "Remove the newline: clients cannot be relied upon to send it.");

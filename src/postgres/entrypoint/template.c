@@ -81,7 +81,7 @@ static bool is_verifier(const char *password)
 static bool fits(const Settings *settings)
 {
         bool plain = initdb_wants_md5(settings) ? !initdb_password_is_odd(settings)
-                                                : scram_is_plain_ascii(settings->password);
+                                                : scram_is_plain(settings->password);
 
         return !settings->waldir && *settings->password && !is_verifier(settings->password) && plain;
 }

@@ -29,13 +29,20 @@ static void test_salts_differ(void **state)
         assert_string_not_equal(a, b);
 }
 
-static void test_beyond_ascii_is_refused(void **state)
+static void test_what_must_be_normalised_is_refused(void **state)
 {
         char *verifier = NULL;
 
-        assert_false(scram_is_plain_ascii("pässword"));
-        assert_int_equal(scram_build_verifier("pässword", NULL, 4096, &verifier, NULL), -ERROR_UNSUPPORTED);
-        assert_null(verifier);
+        static const char *const plain[] = { "pässword", "\x01\x7f", "Ключ", "λόγος", "密码パスワード비밀번호", "zł€ß" },
+                                *const others[] = { "a\u0308", "\u00a0", "\u00aa", "ﬁ", "\u05d0", "\xff\xfe", "\xc0\xaf", "\xe4", "Ⅳ", "😀" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
+                assert_true(scram_is_plain(plain[i]));
+        for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+                assert_false(scram_is_plain(others[i]));
+                assert_int_equal(scram_build_verifier(others[i], NULL, 4096, &verifier, NULL), -ERROR_UNSUPPORTED);
+                assert_null(verifier);
+        }
 }
 
 int main(void)
@@ -43,7 +50,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rfc7677_vector),
                 cmocka_unit_test(test_salts_differ),
-                cmocka_unit_test(test_beyond_ascii_is_refused),
+                cmocka_unit_test(test_what_must_be_normalised_is_refused),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,23 @@
+/* SQL for a database in a running container, by the container's own psql: over the server's socket, else over loopback with
+ * the password that the container was given. Statements travel on standard input, never on a command line. */
+#ifndef BERTH_OPERATE_SQL_H
+#define BERTH_OPERATE_SQL_H
+
+#include "base/strbuf.h"
+#include "engine/engine.h"
+
+/* Runs a script as the container's superuser; the first statement that fails ends it. database NULL: POSTGRES_DB.
+ * *ret (NULL: not wanted): rows without headings, columns separated by tabs; the caller's. ERROR_UNAVAILABLE: no server
+ * answered; ERROR_FAILED: what the server said. */
+int sql_run(Engine *engine, const ContainerInfo *container, const char *database, const char *script, char **ret, Error **err);
+
+/* 'text' and "text" for any text. */
+void sql_add_literal(Strbuf *sql, const char *text);
+void sql_add_identifier(Strbuf *sql, const char *name);
+char *sql_identifier(const char *name); /* the caller's */
+
+/* "ALTER ROLE … PASSWORD …" that leaves no password in the server's log: a SCRAM verifier computed here, or, for the few texts
+ * that would have to be normalised first, the text itself with all logging of this session off. */
+int sql_add_password(Strbuf *sql, const char *role, const char *password, Error **err);
+
+#endif
