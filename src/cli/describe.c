@@ -334,6 +334,7 @@ json_t *describe_volume(const VolumeInfo *info)
         json_object_set_new(object, "Labels", describe_pairs(info->labels));
         json_object_set_new(object, "Options", describe_pairs(info->options));
         json_object_set_new(object, "UsedBy", json_from_strv(info->used_by));
+        json_set_string(object, "Damage", info->damage);
         return object;
 }
 
@@ -366,6 +367,7 @@ json_t *describe_network(const NetworkInfo *info)
                            info->id ?: "", "Driver", info->driver ?: "bridge", "Scope", "local", "Internal",
                            info->internal, "Interface", info->interface ?: "", "Subnet", info->subnet ?: "", "Project",
                            info->project ?: "", "IPAM", "Config", pools);
+        json_set_string(object, "Damage", info->damage);
         json_object_set_new(object, "ShortID", json_stringn(info->id ?: "", strnlen(info->id ?: "", SHORT_ID)));
         set_time(object, "Created", info->created_ns);
         json_object_set_new(object, "Labels", describe_pairs(info->labels));

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "cli/describe.h"
+#include "cli/inspect_each.h"
 #include "cli/output/listing.h"
 #include "cli/scope.h"
 #include "cli/verbs.h"
@@ -156,22 +157,19 @@ static json_t *describe_image(const Image *image)
         return object;
 }
 
+static int inspect_one(const Invocation *invocation, Engine *engine, const char *name, json_t **ret, Error **err)
+{
+        _cleanup_image_ Image *image = NULL;
+        int r = image_find_made(invocation->layout, name, &image, err);
+
+        if (r == 0)
+                *ret = describe_image(image);
+        return r;
+}
+
 static int run_inspect(Invocation *invocation, Error **err)
 {
-        _cleanup_json_ json_t *rows = json_array();
-        _cleanup_free_ char *text = NULL;
-
-        STRV_FOREACH(name, invocation->arguments) {
-                _cleanup_image_ Image *image = NULL;
-                int r = image_find_made(invocation->layout, *name, &image, err);
-
-                if (r < 0)
-                        return r;
-                json_array_append_new(rows, describe_image(image));
-        }
-        text = json_dumps(rows, JSON_INDENT(4));
-        printf("%s\n", text);
-        return 0;
+        return inspect_each(invocation, inspect_one, err);
 }
 
 static const Option ls_options[] = {
@@ -181,7 +179,6 @@ static const Option ls_options[] = {
         { "quiet", 'q', OPTION_FLAG, NULL, "Ids only" },
         { NULL },
 };
-static const Option inspect_options[] = { { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "json" }, { NULL } };
 
 static const Command image_ls = { .name = "image ls",
                                   .summary = "List images",
@@ -193,7 +190,7 @@ static const Command image_ls = { .name = "image ls",
                                   .complete = COMPLETE_IMAGES,
                                   .aliases = (const char *const[]){ "list", NULL } };
 static const Command image_inspect = { .name = "image inspect", .summary = "Show all about images, as JSON",
-                                       .arguments = "IMAGE...", .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT, .options = inspect_options,
+                                       .arguments = "IMAGE...", .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT, .options = inspect_each_options,
                                        .min_arguments = 1, .max_arguments = -1, .function = run_inspect,
                                        .complete = COMPLETE_IMAGES };
 

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "cli/describe.h"
+#include "cli/inspect_each.h"
 #include "cli/output/listing.h"
 #include "cli/report.h"
 #include "cli/scope.h"
@@ -62,27 +63,20 @@ static int run_ls(Invocation *invocation, Error **err)
         return listing_print(rows, columns, invocation_text(invocation, "format", NULL), LISTING_LINES, err);
 }
 
+static int inspect_one(const Invocation *invocation, Engine *engine, const char *name, json_t **ret, Error **err)
+{
+        _cleanup_(network_info_freep) NetworkInfo *info = NULL;
+        int r = engine->operations->network_inspect(engine, name, &info, err);
+
+        if (r < 0)
+                return error_hint(err, r, "\"berth network ls\" lists the networks.");
+        *ret = describe_network(info);
+        return 0;
+}
+
 static int run_inspect(Invocation *invocation, Error **err)
 {
-        _cleanup_(engine_freep) Engine *engine = NULL;
-        _cleanup_json_ json_t *rows = json_array();
-        _cleanup_free_ char *text = NULL;
-        int r;
-
-        r = invocation_open_engine(invocation, &engine, err);
-        if (r < 0)
-                return r;
-        STRV_FOREACH(name, invocation->arguments) {
-                _cleanup_(network_info_freep) NetworkInfo *info = NULL;
-
-                r = engine->operations->network_inspect(engine, *name, &info, err);
-                if (r < 0)
-                        return error_hint(err, r, "\"berth network ls\" lists the networks.");
-                json_array_append_new(rows, describe_network(info));
-        }
-        text = json_dumps(rows, JSON_INDENT(4));
-        printf("%s\n", text);
-        return 0;
+        return inspect_each(invocation, inspect_one, err);
 }
 
 static void print_warning(void *context, const char *text)
@@ -160,7 +154,6 @@ static const Option create_options[] = {
         { "subnet", 0, OPTION_TEXT, "SUBNET", "Subnet, for example 10.5.0.0/24" },
         { NULL },
 };
-static const Option inspect_options[] = { { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "json" }, { NULL } };
 
 static const Command network_ls = { .name = "network ls",
                                     .summary = "List networks",
@@ -172,7 +165,7 @@ static const Command network_inspect = { .name = "network inspect",
                                          .summary = "Show all about networks, as JSON",
                                          .arguments = "NETWORK...",
                                          .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT,
-                                         .options = inspect_options,
+                                         .options = inspect_each_options,
                                          .min_arguments = 1,
                                          .max_arguments = -1,
                                          .function = run_inspect,

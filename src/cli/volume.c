@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "cli/describe.h"
+#include "cli/inspect_each.h"
 #include "cli/output/listing.h"
 #include "cli/scope.h"
 #include "cli/verbs.h"
@@ -135,29 +136,21 @@ static int run_create(Invocation *invocation, Error **err)
         return 0;
 }
 
+static int inspect_one(const Invocation *invocation, Engine *engine, const char *name, json_t **ret, Error **err)
+{
+        _cleanup_(volume_info_freep) VolumeInfo *info = NULL;
+        int r = engine->operations->volume_inspect(engine, name, true, &info, err);
+
+        if (r < 0)
+                return error_hint(err, r,
+                                  "\"berth volume ls\" lists the volumes, \"berth volume ls --trash\" the removed ones.");
+        *ret = describe_volume(info);
+        return 0;
+}
+
 static int run_inspect(Invocation *invocation, Error **err)
 {
-        _cleanup_(engine_freep) Engine *engine = NULL;
-        _cleanup_json_ json_t *rows = json_array();
-        _cleanup_free_ char *text = NULL;
-        int r;
-
-        r = invocation_open_engine(invocation, &engine, err);
-        if (r < 0)
-                return r;
-        STRV_FOREACH(name, invocation->arguments) {
-                _cleanup_(volume_info_freep) VolumeInfo *info = NULL;
-
-                r = engine->operations->volume_inspect(engine, *name, true, &info, err);
-                if (r < 0)
-                        return error_hint(
-                                err, r,
-                                "\"berth volume ls\" lists the volumes, \"berth volume ls --trash\" the removed ones.");
-                json_array_append_new(rows, describe_volume(info));
-        }
-        text = json_dumps(rows, JSON_INDENT(4));
-        printf("%s\n", text);
-        return 0;
+        return inspect_each(invocation, inspect_one, err);
 }
 
 static const Option ls_options[] = {
@@ -174,7 +167,6 @@ static const Option create_options[] = {
         { "opt", 'o', OPTION_TEXT, "KEY=VALUE", "Option of the driver: type, o, device", .flags = OPTION_REPEATABLE },
         { NULL },
 };
-static const Option inspect_options[] = { { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "json" }, { NULL } };
 static const Command volume_ls = { .name = "volume ls",
                                    .summary = "List volumes",
                                    .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT,
@@ -192,7 +184,7 @@ static const Command volume_inspect = { .name = "volume inspect",
                                         .summary = "Show all about volumes, as JSON",
                                         .arguments = "VOLUME...",
                                         .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT,
-                                        .options = inspect_options,
+                                        .options = inspect_each_options,
                                         .min_arguments = 1,
                                         .max_arguments = -1,
                                         .function = run_inspect,

@@ -1,6 +1,7 @@
 /* What a plan's databases get before anything starts: the guards, and the template of their cluster. */
 #include "base/mem.h"
 #include "base/strv.h"
+#include "compose/xberth.h"
 #include "keeper/prepare.h"
 #include "operate/guards.h"
 #include "operate/job_guards.h"
@@ -15,36 +16,20 @@ static const Image *image_of(const Preparation *preparation, const char *service
         return NULL;
 }
 
-/* x-berth: {template: off} of the service or of the project. */
-static bool wants_template(const Preparation *preparation, const char *service)
+/* x-berth of a service and of the project; the strings live as long as the project. */
+static XBerth settings_of(const Preparation *preparation, const char *service)
 {
-        const json_t *places[] = { preparation_x_berth(preparation, service), preparation_x_berth(preparation, NULL) };
+        XBerth settings;
 
-        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-                const json_t *word = json_object_get(places[i], "template");
-                if (json_is_boolean(word))
-                        return json_is_true(word);
-                if (json_is_string(word))
-                        return !streq(json_string_value(word), "off");
-        }
-        return true;
-}
-
-/* x-berth: {silence: [ID, …]} of the service and of the project. */
-static char **silenced_guards(const Preparation *preparation, const char *service)
-{
-        char **silenced = json_get_strv(preparation_x_berth(preparation, service), "silence");
-        _cleanup_strv_ char **general = json_get_strv(preparation_x_berth(preparation, NULL), "silence");
-
-        strv_add_all(&silenced, general);
-        return silenced;
+        x_berth_read(preparation->project, service ? project_find_service(preparation->project, service) : NULL, &settings);
+        return settings;
 }
 
 /* Of a service whose container is made: what its dependencies and its command leave out. */
 static void guard_jobs(Preparation *preparation, const PlanAction *action)
 {
         const Service *service = project_find_service(preparation->project, action->service);
-        _cleanup_strv_ char **silenced = silenced_guards(preparation, action->service);
+        char **silenced = settings_of(preparation, action->service).silence;
         _cleanup_guard_findings_ GuardFindings findings = { 0 };
 
         if (service)
@@ -59,7 +44,6 @@ int preparation_guard(Preparation *preparation, Error **err)
         for (size_t i = 0; i < preparation->plan->actions.length; i++) {
                 const PlanAction *action = &preparation->plan->actions.items[i];
                 const Image *image = action->spec ? image_of(preparation, action->service) : NULL;
-                _cleanup_strv_ char **silenced = NULL;
                 int r;
 
                 if (action->verb != PLAN_CONTAINER_CREATE || action->oneoff || !image)
@@ -67,9 +51,9 @@ int preparation_guard(Preparation *preparation, Error **err)
                 guard_jobs(preparation, action);
                 if (!spec_is_database(action->spec))
                         continue;
-                silenced = silenced_guards(preparation, action->service);
-                r = guards_run(preparation->parts.layout, preparation->parts.engine, image, action->spec, silenced,
-                               dry_run, &preparation->plan->warnings, err);
+                r = guards_run(preparation->parts.layout, preparation->parts.engine, image, action->spec,
+                               settings_of(preparation, action->service).silence, dry_run, &preparation->plan->warnings,
+                               err);
                 if (r < 0)
                         return r;
         }
@@ -87,7 +71,7 @@ void preparation_add_templates(Preparation *preparation)
                 _cleanup_error_ Error *error = NULL;
 
                 if (action->verb != PLAN_CONTAINER_CREATE || !image || !spec_is_database(action->spec) || dry_run ||
-                    !wants_template(preparation, action->service))
+                    !settings_of(preparation, action->service).use_template)
                         continue;
                 /* Without a template a first start takes longer, and nothing else. Images of others may have their
                  * own ideas of what initdb is: that is no news. */

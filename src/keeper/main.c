@@ -1,4 +1,4 @@
-/* berth-keeper: `run PROJECT` supervises a project; the other verbs are machine.h's and oneshot.h's. */
+/* berth-keeper: `run PROJECT` supervises a project; the other verbs are machine.h's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -16,7 +16,6 @@
 #include "keeper/keeper.h"
 #include "keeper/local_parts.h"
 #include "keeper/machine.h"
-#include "keeper/oneshot.h"
 #include "state/document.h"
 
 #define MAX_THREADS 96 /* probes that hang must not keep commands from their work */
@@ -230,11 +229,8 @@ int main(int argc, char **argv)
         signal(SIGPIPE, SIG_IGN);
         log_open(STDERR_FILENO, LOG_LEVEL_INFO, true);
         layout = layout_create();
-        if (argc > 1 && (streq(argv[1], "network") || streq(argv[1], "prune")))
-                return oneshot(layout, argv + 1);
         if (!parse_arguments(argc, argv, &arguments)) {
-                fprintf(stderr, "usage: berth-keeper run PROJECT [--boot] | revive PROJECT | boot | halt [PROJECT] | network create NAME … | "
-                                "network rm NAME | prune\n");
+                fprintf(stderr, "usage: berth-keeper run PROJECT [--boot] | revive PROJECT | boot | halt [PROJECT]\n");
                 return 2;
         }
         if (arguments.project && !layout_project_name_is_valid(arguments.project)) {

@@ -68,16 +68,6 @@ static int load_model(Preparation *preparation, Error **err)
         return 0;
 }
 
-/* services.<name>.x-berth, or the top level's; NULL. */
-const json_t *preparation_x_berth(const Preparation *preparation, const char *service)
-{
-        const json_t *model = json_object_get(preparation->params, "model");
-
-        if (service)
-                model = json_object_get(json_object_get(model, "services"), service);
-        return json_object_get(model, "x-berth");
-}
-
 static int postgres_word(const Preparation *preparation, const Service *service)
 {
         XBerth settings;

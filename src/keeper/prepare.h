@@ -47,9 +47,6 @@ int preparation_find_images(Preparation *preparation, bool may_miss, Error **err
 /* Notes where images come from that a container is made of for the first time. */
 void preparation_note_sources(Preparation *preparation);
 
-/* services.<name>.x-berth of the model, or the top level's for NULL; NULL where there is none. Borrowed. */
-const json_t *preparation_x_berth(const Preparation *preparation, const char *service);
-
 /* databases.c: refuses what would put data at risk, and warns of what will disappoint. */
 int preparation_guard(Preparation *preparation, Error **err);
 /* databases.c: has the templates of new clusters made, and offers them to their containers. */
