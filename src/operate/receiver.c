@@ -16,6 +16,7 @@
 /* Between two syncs, while the log keeps coming: each one costs the server's own disk something. */
 #define SYNC_NS (20 * NSEC_PER_MSEC)
 #define UNDEFINED_FILE "58P01"        /* SQLSTATE of "requested WAL segment has already been removed" */
+#define LOCK_MS 5000 /* the receiver of the last run of the server may still be filing */
 #define STATUS_NS (10 * NSEC_PER_SEC) /* wal_sender_timeout is a minute */
 
 typedef struct Receiver {
@@ -215,7 +216,7 @@ static int open_repository(Receiver *receiver, Error **err)
         if (r < 0)
                 return r;
         lock = path_join(receiver->repository->path, "wal.lock");
-        r = lock_file(lock, 0, &receiver->lock_fd, err);
+        r = lock_file(lock, LOCK_MS, &receiver->lock_fd, err);
         if (r == 0)
                 r = filer_create(receiver->repository, receiver->identity.segment_bytes, &receiver->filer, err);
         if (r == 0)
