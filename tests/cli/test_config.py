@@ -227,8 +227,15 @@ def test_x_berth_has_the_same_keys_in_code_and_in_its_schema(tmp_path):
               "tls": {"mode": "required", "path": "p", "names": ["db.example.org"], "days": 90},
               "access": [{"databases": ["a"], "roles": "app", "networks": ["10.0.0.0/8"], "method": "scram-sha-256"}],
               "roles": {"app": {"kind": "app", "secret": "s", "databases": ["a"]}},
-              "secrets": {"s": {"command": ["pass", "show", "x"], "timeout": "5s"}}}
-    assert set(schema["migrations"]["properties"]) == set(values["migrations"])
+              "secrets": {"s": {"command": ["pass", "show", "x"], "timeout": "5s"}},
+              "backup": {"max_rate": "64m", "schedule": "0 2 * * *", "timezone": "UTC", "jitter": "5m"},
+              "seed": {"path": "p", "service": "a", "command": ["load"]},
+              "alerts": {"command": ["tell"], "webhook": "https://example.org/x", "mail": {"to": "a@example.org", "from": "b@example.org"}}}
+    shapes = {name: {} if "properties" not in shape else shape["properties"] for name, shape in schema.items()}
+    shapes.update({name: form["properties"] for name in ("backup", "seed", "tls")
+                   for form in schema[name].get("oneOf", schema[name].get("anyOf", [])) if "properties" in form})
+    for name in ("migrations", "backup", "seed", "alerts"):
+        assert set(shapes[name]) == set(values[name]), name
     own = {key: values[key] for key in schema["service"]["properties"]}
     top = {key: values[key] for key in schema["project"]["properties"]}
     (tmp_path / "compose.yaml").write_text(json.dumps({"x-berth": top, "services": {"a": {"image": "x", "x-berth": own}},
