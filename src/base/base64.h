@@ -6,7 +6,8 @@
 
 /* Owned by the caller. */
 char *base64_encode(const void *data, size_t size);
-/* Owned by the caller, with a NUL behind it; white space and padding are passed over. NULL: another character stands in it. */
+/* Owned by the caller, with a NUL behind it; white space and padding are passed over. NULL: another character stands in
+ * it. */
 char *base64_decode(const char *text, size_t *ret_size);
 
 #endif

@@ -122,10 +122,10 @@ static bool has_remote(Loader *loader, const Include *include)
         bool found = false;
 
         STRV_FOREACH(path, include->paths)
-        if (source_is_remote(*path)) {
-                source_fail_remote(loader, include->at, *path);
-                found = true;
-        }
+                if (source_is_remote(*path)) {
+                        source_fail_remote(loader, include->at, *path);
+                        found = true;
+                }
         return found;
 }
 

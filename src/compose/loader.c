@@ -28,8 +28,8 @@ bool loader_is_damaged(const Loader *loader, const char *section, const char *na
 {
         _cleanup_free_ char *member = xasprintf("%s.%s", section, name), *inner = xasprintf("%s.%s", member, key ?: "");
 
-        return loader->files_missing || (loader->names_missing && !key) || strmap_has(&loader->damaged, section) || strmap_has(&loader->damaged, member) ||
-               (key && strmap_has(&loader->damaged, inner));
+        return loader->files_missing || (loader->names_missing && !key) || strmap_has(&loader->damaged, section) ||
+               strmap_has(&loader->damaged, member) || (key && strmap_has(&loader->damaged, inner));
 }
 
 /* Of a place an earlier step spoke of, or in words that were said already. */

@@ -26,12 +26,12 @@ typedef struct Loader {
         const LoadOptions *options;
         Error *errors; /* in order; moved to the caller's at the end */
         size_t n_errors;
-        unsigned step;      /* of loading, for what follows from what */
-        Strmap error_texts; /* every error once: a file may be read again */
-        Strmap error_steps; /* "file:line:column" → the step in which something was said of that place */
-        Strmap damaged;     /* "services.a.image": what was wrong and has been taken out, or something in it */
-        bool files_missing; /* a file could not be read: what it says is not known … */
-        bool names_missing; /* … nor, where it would be included, which services and others it defines */
+        unsigned step;       /* of loading, for what follows from what */
+        Strmap error_texts;  /* every error once: a file may be read again */
+        Strmap error_steps;  /* "file:line:column" → the step in which something was said of that place */
+        Strmap damaged;      /* "services.a.image": what was wrong and has been taken out, or something in it */
+        bool files_missing;  /* a file could not be read: what it says is not known … */
+        bool names_missing;  /* … nor, where it would be included, which services and others it defines */
         Strmap warnings;     /* text → itself, each once, in order */
         Variables variables; /* of the main project */
         const char *working_dir, *home;
@@ -40,18 +40,19 @@ typedef struct Loader {
         bool quiet;       /* no warnings: the second pass over the same text */
         Strmap documents; /* path → YamlDocuments of it, read and not yet used */
         Strmap extended;  /* what was made of files that are extended */
-        const struct Patterns *casts, *transformers, *merges, *uniques; /* tables of rules, prepared where needed first */
+        const struct Patterns *casts, *transformers, *merges,
+                *uniques; /* tables of rules, prepared where needed first */
 } Loader;
 
-/* Loading goes on after a mistake, so that all of them are told at once: what is wrong is taken out of the tree, and what
- * follows from its absence is not told. */
+/* Loading goes on after a mistake, so that all of them are told at once: what is wrong is taken out of the tree, and
+ * what follows from its absence is not told. */
 
 /* The next step begins: of a place where an earlier one found a mistake it tells no more. */
 void loader_next_step(Loader *loader);
 /* What path names has been taken out. */
 void loader_damaged(Loader *loader, const NodePath *path);
-/* May <section>.<name>, or, where key is given, that in it, be missing because it was wrong or its file could not be read?
- * LOADER_UNKNOWN_KEY: a key that nobody knows stood there. */
+/* May <section>.<name>, or, where key is given, that in it, be missing because it was wrong or its file could not be
+ * read? LOADER_UNKNOWN_KEY: a key that nobody knows stood there. */
 bool loader_is_damaged(const Loader *loader, const char *section, const char *name, const char *key);
 #define LOADER_UNKNOWN_KEY "?"
 

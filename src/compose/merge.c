@@ -309,7 +309,8 @@ Node *merge_trees(Loader *loader, Node *base, Node *over)
 
 Node *merge_service(Loader *loader, const char *name, Node *base, Node *over)
 {
-        const Place top = merge_top(loader), services = place_key(&top, "services"), service = place_key(&services, name);
+        const Place top = merge_top(loader), services = place_key(&top, "services"),
+                    service = place_key(&services, name);
 
         return merge_nodes(loader, base, over, &service);
 }

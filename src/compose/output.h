@@ -30,8 +30,8 @@ void output_yaml(Output *out, const Node *node);
 void output_drain(Output *out);
 /* How many bytes the character of UTF-8 at c takes; 0: there is none. */
 size_t output_utf8_length(const unsigned char *c);
-/* text in double quotes, as far as both forms agree. special: appends what a character that needs more is written as and
- * returns how many bytes of text that took; 0: the character stands for itself. */
+/* text in double quotes, as far as both forms agree. special: appends what a character that needs more is written as
+ * and returns how many bytes of text that took; 0: the character stands for itself. */
 void output_quoted(Strbuf *out, const char *text, size_t (*special)(Strbuf *out, const unsigned char *c));
 
 #endif

@@ -117,8 +117,8 @@ static void add_map(Output *out, const Node *map, JsonStyle style, unsigned dept
                 n = add_sorted(out, map, style);
         else
                 NODE_FOREACH_ENTRY(entry, map)
-                if (shown(entry->value, style))
-                        add_entry(out, entry, style, n++ == 0, depth + 1);
+        if (shown(entry->value, style))
+                add_entry(out, entry, style, n++ == 0, depth + 1);
         if (style == JSON_TRAVEL && (map->flags & NODE_LIST_FORM))
                 strbuf_addf(&out->text, "%s\"x-#list\":true", n++ ? "," : "");
         else if (n > 0)

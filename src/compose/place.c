@@ -77,7 +77,9 @@ static uint64_t going_on(const Place *place)
 
 Place place_key(const Place *up, const char *key)
 {
-        Place place = { .path = { .parent = place_path(up), .key = key }, .patterns = up->patterns, .depth = up->depth + 1 };
+        Place place = { .path = { .parent = place_path(up), .key = key },
+                        .patterns = up->patterns,
+                        .depth = up->depth + 1 };
         uint64_t left = going_on(up);
 
         if (left) {

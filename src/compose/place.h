@@ -11,7 +11,8 @@
 
 typedef struct Patterns Patterns;
 
-/* Prepares the table of `length` rows of `row_size` bytes, each beginning with its pattern (const char *). In the arena. */
+/* Prepares the table of `length` rows of `row_size` bytes, each beginning with its pattern (const char *). In the
+ * arena. */
 const Patterns *patterns_new(Arena *arena, const void *table, size_t length, size_t row_size);
 #define PATTERNS_OF(arena, table) patterns_new((arena), (table), ARRAY_SIZE(table), sizeof((table)[0]))
 

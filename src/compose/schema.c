@@ -268,7 +268,8 @@ static bool validate_string(Loader *loader, const Schema *schema, const Node *no
 static bool validate_number(Loader *loader, const Schema *schema, const Node *node, const NodePath *path)
 {
         double value = node->kind == NODE_INT ? (double)node->integer : node->number;
-        bool low = schema->bounded && value < (double)schema->low, high = schema->bounded && value > (double)schema->high;
+        bool low = schema->bounded && value < (double)schema->low,
+             high = schema->bounded && value > (double)schema->high;
 
         if (low || high)
                 loader_fail(loader, node, path, "must be %s than or equal to %lld", low ? "greater" : "less",

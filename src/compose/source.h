@@ -28,7 +28,8 @@ bool source_is_remote(const char *path);
 /* Puts that on the loader's list. */
 void source_fail_remote(Loader *loader, const Node *at, const char *path);
 
-/* The documents of one file; every file is read and parsed once. NULL where it cannot be. at: what names it, or NULL. */
+/* The documents of one file; every file is read and parsed once. NULL where it cannot be. at: what names it, or NULL.
+ */
 const YamlDocuments *source_documents(Loader *loader, const char *file, const Node *at);
 
 #endif

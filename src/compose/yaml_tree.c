@@ -41,8 +41,8 @@ static void parser_done(Parser *parser)
 
 static int fail_at(Parser *parser, const yaml_mark_t *mark, const char *text)
 {
-        return error_set_at(parser->err, ERROR_INVALID, parser->origin->file, (int)mark->line + 1, (int)mark->column + 1, "%s",
-                            text);
+        return error_set_at(parser->err, ERROR_INVALID, parser->origin->file, (int)mark->line + 1,
+                            (int)mark->column + 1, "%s", text);
 }
 
 static int fail_parse(Parser *parser)
@@ -63,8 +63,8 @@ static int fail_parse(Parser *parser)
         if (yaml->context)
                 return error_set_at(parser->err, ERROR_INVALID, parser->origin->file, (int)mark->line + 1,
                                     (int)mark->column + 1, "yaml: %s: %s", yaml->context, problem);
-        return error_set_at(parser->err, ERROR_INVALID, parser->origin->file, (int)mark->line + 1, (int)mark->column + 1,
-                            "yaml: %s", problem);
+        return error_set_at(parser->err, ERROR_INVALID, parser->origin->file, (int)mark->line + 1,
+                            (int)mark->column + 1, "yaml: %s", problem);
 }
 
 static int next_event(Parser *parser, yaml_event_t *event)
@@ -193,8 +193,8 @@ static int collect_merge(Parser *parser, Node *value, NodeVector *merges)
                 NODE_FOREACH_ITEM(item, value)
                 {
                         if ((*item)->kind != NODE_MAP)
-                                return error_set_at(parser->err, ERROR_INVALID, parser->origin->file, (int)(*item)->line,
-                                                    (int)(*item)->column,
+                                return error_set_at(parser->err, ERROR_INVALID, parser->origin->file,
+                                                    (int)(*item)->line, (int)(*item)->column,
                                                     "map merge requires a mapping or a list of mappings as the value");
                         vector_add(merges, *item);
                 }

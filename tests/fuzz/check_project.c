@@ -57,9 +57,9 @@ static bool same_number(const Node *node, const Node *printed)
 
         if (printed->kind != NODE_FLOAT && printed->kind != NODE_INT)
                 return false;
-        value = printed->kind == NODE_FLOAT         ? printed->number
+        value = printed->kind == NODE_FLOAT      ? printed->number
                 : printed->flags & NODE_UNSIGNED ? (double)(uint64_t)printed->integer
-                                                    : (double)printed->integer;
+                                                 : (double)printed->integer;
         if (isnan(node->number))
                 return isnan(value);
         return node->flags & NODE_SINGLE ? (float)node->number == (float)value : node->number == value;
@@ -95,7 +95,8 @@ static void check_yaml(const Project *project)
 
         if (yaml_parse(arena, "printed", yaml, strlen(yaml), &documents, &error) < 0 || documents.length != 1 ||
             !same_node(project->model, documents.roots[0], !project->is_template)) {
-                fprintf(stderr, "the model is printed as what is not the model (%s):\n%s\n", error ? error->message : "", yaml);
+                fprintf(stderr, "the model is printed as what is not the model (%s):\n%s\n",
+                        error ? error->message : "", yaml);
                 abort();
         }
 }

@@ -1,5 +1,5 @@
-/* The loader over a folder of several files: discovery, .env, overrides, extends, include, env_file. The input is a row of
- * files, each behind a line "=== PATH". The file "args" holds words: a letter for each option that is on ("i" is
+/* The loader over a folder of several files: discovery, .env, overrides, extends, include, env_file. The input is a row
+ * of files, each behind a line "=== PATH". The file "args" holds words: a letter for each option that is on ("i" is
  * --no-interpolate), "f:PATH" for -f, "e:PATH" for --env-file, NAME=VALUE for the environment. */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +44,8 @@ static void prepare(void)
 static bool is_path(const char *path)
 {
         return *path && *path != '/' && strlen(path) < 60 && !strstr(path, "..") &&
-               strspn(path, "abcdefghijklmnopqrstuvwxyz0123456789._-/") == strlen(path) && path[strlen(path) - 1] != '/';
+               strspn(path, "abcdefghijklmnopqrstuvwxyz0123456789._-/") == strlen(path) &&
+               path[strlen(path) - 1] != '/';
 }
 
 static void write_file(const char *name, const char *data, size_t size)
