@@ -17,6 +17,12 @@ typedef struct RetentionPolicy {
                                           * have one, in local time */
 } RetentionPolicy;
 
+#define RETENTION_DEFAULT_NS (INT64_C(7) * 86400 * 1000000000)
+
+/* "7d", or {"time": "7d", "last": 3, "daily": 7, "weekly": 4, "monthly": 6}, of which each may be left out; NULL: seven days.
+ * ERROR_INVALID. */
+int retention_policy_parse(const json_t *value, RetentionPolicy *ret, Error **err);
+
 typedef enum RetentionReason {
         RETENTION_EXPIRED,      /* nothing needs it: the only reason to go */
         RETENTION_WINDOW,       /* within keep_ns */

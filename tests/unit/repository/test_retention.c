@@ -384,10 +384,42 @@ static void test_promised_moments_survive(void **state)
         assert_true(checked > 10000); /* or the lives were too dull to say anything */
 }
 
+static void test_policies_are_read(void **state)
+{
+        static const struct {
+                const char *json;
+                int expected;
+                RetentionPolicy policy;
+        } cases[] = {
+                { "\"4w\"", 0, { .keep_ns = 28 * DAY } },
+                { "{\"time\": \"7d\", \"daily\": 7, \"weekly\": 4, \"monthly\": 6, \"last\": 2}", 0, { 7 * DAY, 2, 7, 4, 6 } },
+                { "null", -ERROR_INVALID, { 0 } },
+                { "{}", -ERROR_INVALID, { 0 } },
+                { "\"soon\"", -ERROR_INVALID, { 0 } },
+                { "\"0\"", -ERROR_INVALID, { 0 } },
+                { "{\"daily\": 0}", -ERROR_INVALID, { 0 } },
+                { "{\"yearly\": 1}", -ERROR_INVALID, { 0 } },
+        };
+        RetentionPolicy found;
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                json_t *value = json_loads(cases[i].json, JSON_DECODE_ANY, NULL);
+
+                if (retention_policy_parse(value, &found, NULL) != cases[i].expected)
+                        fail_msg("%s", cases[i].json);
+                json_decref(value);
+                if (cases[i].expected == 0)
+                        assert_memory_equal(&found, &cases[i].policy, sizeof(found));
+        }
+        assert_int_equal(retention_policy_parse(NULL, &found, NULL), 0);
+        assert_true(found.keep_ns == 7 * DAY);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_policies),
+                cmocka_unit_test(test_policies_are_read),
                 cmocka_unit_test(test_the_only_good_backup_stays),
                 cmocka_unit_test(test_clock_set_back),
                 cmocka_unit_test(test_daylight_saving_has_one_backup_a_day),

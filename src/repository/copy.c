@@ -1,0 +1,318 @@
+#include "repository/copy.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "repository/chunk.h"
+#include "repository/file_list.h"
+
+#define PIECE_BYTES  ((size_t)1 << 20)
+#define LOG_EVERY_NS (10 * NSEC_PER_SEC)
+
+typedef struct Copying {
+        Repository *from, *to;
+        const CopyOptions *options;
+        const WorkProgress *progress;
+        CopyReport *report;
+        BackupList backups, copied; /* of from and of to, at the beginning */
+        Retention retention;    /* of both together */
+        uint32_t segment_bytes;
+        ChunkIndex here, there;
+        int64_t log_ns;         /* when the log was looked at last; monotonic */
+        char *buffer;
+} Copying;
+
+static void copying_done(Copying *copying)
+{
+        retention_done(&copying->retention);
+        backup_list_done(&copying->backups);
+        backup_list_done(&copying->copied);
+        chunk_index_done(&copying->here);
+        chunk_index_done(&copying->there);
+        free(copying->buffer);
+}
+
+/* ---- objects ---- */
+
+static int send_content(Copying *copying, const char *key, StorageWriter *writer, Error **err)
+{
+        Storage *from = copying->from->storage, *to = copying->to->storage;
+        uint64_t offset = 0;
+        size_t got;
+
+        do {
+                int r;
+
+                if (progress_cancelled(copying->progress))
+                        return error_set(err, ERROR_CANCELLED, "the copy was cancelled");
+                r = from->operations->read(from, key, offset, copying->buffer, PIECE_BYTES, &got, err);
+                if (r == 0 && got)
+                        r = to->operations->write_add(writer, copying->buffer, got, err);
+                if (r < 0)
+                        return r;
+                offset += got;
+                copying->report->bytes += got;
+                progress_bytes(copying->progress, "copy", copying->report->bytes, 0);
+        } while (got == PIECE_BYTES);
+        return 0;
+}
+
+/* ERROR_NOT_FOUND: it went away meanwhile. */
+static int send_object(Copying *copying, const char *key, Error **err)
+{
+        Storage *to = copying->to->storage;
+        StorageWriter *writer;
+        int r;
+
+        if (!storage_has(copying->from->storage, key))
+                return error_set(err, ERROR_NOT_FOUND, "\"%s\" is not there", key);
+        r = to->operations->write_begin(to, key, &writer, err);
+        if (r < 0)
+                return r;
+        r = send_content(copying, key, writer, err);
+        if (r < 0) {
+                to->operations->write_abort(writer);
+                return r;
+        }
+        return to->operations->write_commit(writer, err);
+}
+
+/* The same, where what went away is not missed. */
+static int send_if_there(Copying *copying, const char *key, uint64_t *counter, Error **err)
+{
+        _cleanup_error_ Error *failure = NULL;
+        int r = send_object(copying, key, &failure);
+
+        if (r == -ERROR_NOT_FOUND)
+                return 0;
+        if (r == 0)
+                ++*counter;
+        return r < 0 ? error_move(err, &failure, r) : 0;
+}
+
+/* ---- the log ---- */
+
+static const WalSegment *find_segment(const WalList *list, const WalSegment *wanted)
+{
+        VECTOR_FOREACH(segment, &list->segments)
+                if (segment->partial == wanted->partial && streq(segment->name, wanted->name))
+                        return segment;
+        return NULL;
+}
+
+static int send_segment(Copying *copying, const WalSegment *segment, const WalList *there, Error **err)
+{
+        const WalSegment *copy = find_segment(there, segment);
+        _cleanup_free_ char *key = wal_segment_key(segment), *old_key = NULL;
+        WalSegment partial = *segment;
+        int r;
+
+        if (!segment->stored_bytes || (copy && (!segment->partial || copy->stored_bytes == segment->stored_bytes)) ||
+            !retention_needs_segment(&copying->retention, segment, copying->segment_bytes))
+                return 0;
+        r = send_if_there(copying, key, &copying->report->segments, err);
+        partial.partial = true;
+        if (r < 0 || segment->partial || !find_segment(there, &partial))
+                return r;
+        old_key = wal_segment_key(&partial);
+        return copying->to->storage->operations->remove(copying->to->storage, old_key, err);
+}
+
+static bool has_history(const WalList *list, uint32_t timeline)
+{
+        VECTOR_FOREACH(number, &list->histories)
+                if (*number == timeline)
+                        return true;
+        return false;
+}
+
+static int send_log(Copying *copying, Error **err)
+{
+        _cleanup_wal_list_ WalList here = { 0 }, there = { 0 };
+        uint64_t histories = 0;
+        int r = wal_list_load(copying->from, copying->segment_bytes, &here, err);
+
+        if (r == 0)
+                r = wal_list_load(copying->to, copying->segment_bytes, &there, err);
+        for (size_t i = 0; r == 0 && i < here.histories.length; i++) {
+                _cleanup_free_ char *key = xasprintf("wal/%08X.history", here.histories.items[i]);
+                if (!has_history(&there, here.histories.items[i]))
+                        r = send_if_there(copying, key, &histories, err);
+        }
+        for (size_t i = 0; r == 0 && i < here.segments.length; i++)
+                r = send_segment(copying, &here.segments.items[i], &there, err);
+        copying->log_ns = clock_monotonic_ns();
+        return r;
+}
+
+static int send_log_again(Copying *copying, Error **err)
+{
+        int64_t every_ns = copying->options->log_every_ns ? copying->options->log_every_ns : LOG_EVERY_NS;
+
+        return clock_monotonic_ns() - copying->log_ns < every_ns ? 0 : send_log(copying, err);
+}
+
+/* ---- packs ---- */
+
+static void put_there(void *context, const ChunkId *id, const ChunkPlace *place)
+{
+        chunk_index_put(context, id, place);
+}
+
+/* The pack, its index, and its chunks into the index of what is there. */
+static int send_pack(Copying *copying, const char *pack, Error **err)
+{
+        _cleanup_free_ char *key = xasprintf("packs/%s.pack", pack), *index_key = xasprintf("packs/%s.index", pack);
+        _cleanup_strbuf_ Strbuf index = STRBUF_INIT;
+        int r = storage_get(copying->from->storage, index_key, CHUNK_INDEX_LIMIT, &index, err);
+
+        if (r == 0)
+                r = send_object(copying, key, err);
+        if (r == 0)
+                r = storage_put(copying->to->storage, index_key, strbuf_text(&index), index.length, err);
+        if (r == 0)
+                r = chunk_lines_parse(strbuf_text(&index), index.length, put_there, &copying->there, err);
+        if (r == 0)
+                copying->report->packs++;
+        return r;
+}
+
+/* Every chunk of the list is there afterwards; *ret_whole false: one could not be found here either. */
+static int send_chunks(Copying *copying, const FileList *files, bool *ret_whole, Error **err)
+{
+        *ret_whole = true;
+        VECTOR_FOREACH(file, &files->files)
+                for (size_t i = 0; i < (*file)->n_chunks; i++) {
+                        const ChunkId *id = &(*file)->chunks[i];
+                        _cleanup_error_ Error *failure = NULL;
+                        const ChunkPlace *place;
+                        int r;
+
+                        if (chunk_index_find(&copying->there, id))
+                                continue;
+                        place = chunk_index_find(&copying->here, id);
+                        r = place ? send_pack(copying, copying->here.packs[place->pack], &failure) : -ERROR_NOT_FOUND;
+                        if (r == 0)
+                                r = send_log_again(copying, &failure);
+                        if (r == -ERROR_NOT_FOUND || (r == 0 && !chunk_index_find(&copying->there, id))) {
+                                *ret_whole = false; /* prune has rewritten a pack, or it is damaged */
+                                return 0;
+                        }
+                        if (r < 0)
+                                return error_move(err, &failure, r);
+                }
+        return 0;
+}
+
+/* ---- backups ---- */
+
+static int send_record(Copying *copying, const BackupRecord *record, Error **err)
+{
+        _cleanup_free_ char *list = xasprintf("backups/%s/files.zst", record->id);
+        _cleanup_free_ char *description = xasprintf("backups/%s/backup.json", record->id);
+        int r = send_object(copying, list, err);
+
+        return r < 0 ? r : send_object(copying, description, err);
+}
+
+static int send_backup(Copying *copying, const BackupRecord *record, Error **err)
+{
+        _cleanup_file_list_ FileList files = { 0 };
+        _cleanup_error_ Error *failure = NULL;
+        bool whole = false;
+        int r = file_list_read(copying->from, record->id, record->files_sha256, &files, &failure);
+
+        if (r == 0)
+                r = send_chunks(copying, &files, &whole, &failure);
+        if (r == 0 && whole)
+                r = send_record(copying, record, &failure);
+        if (r == 0 && whole) {
+                copying->report->backups++;
+                return 0;
+        }
+        if (r < 0 && r != -ERROR_NOT_FOUND && r != -ERROR_CORRUPT)
+                return error_move(err, &failure, r);
+        copying->report->postponed++;
+        progress_warning(copying->progress, failure ? failure->message : "a backup has changed while it was copied");
+        return 0;
+}
+
+static bool is_listed(const BackupList *list, const char *id)
+{
+        VECTOR_FOREACH(record, &list->records)
+                if (streq((*record)->id, id))
+                        return true;
+        return false;
+}
+
+/* The newest first: it is worth most. */
+static int send_backups(Copying *copying, Error **err)
+{
+        for (size_t i = copying->retention.backups.length; i-- > 0;) {
+                const RetentionBackup *backup = &copying->retention.backups.items[i];
+                int r;
+
+                if (backup->reason == RETENTION_EXPIRED || is_listed(&copying->copied, backup->record->id))
+                        continue;
+                r = send_backup(copying, backup->record, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* ---- all ---- */
+
+/* What the copy's policy says of all that is here or there. */
+static int decide(Copying *copying, Error **err)
+{
+        _cleanup_wal_list_ WalList wal = { 0 };
+        int r = wal_list_load(copying->from, copying->segment_bytes, &wal, err);
+
+        if (r == 0)
+                r = retention_load(copying->from, &copying->backups, &wal, NULL, &copying->retention, err);
+        if (r < 0)
+                return r;
+        VECTOR_FOREACH(record, &copying->copied.records)
+                if (!is_listed(&copying->backups, (*record)->id))
+                        vector_add(&copying->retention.backups, (RetentionBackup){ .record = *record });
+        retention_decide(&copying->retention, &copying->options->policy, copying->options->now_ns);
+        return 0;
+}
+
+static int load(Copying *copying, Error **err)
+{
+        const BackupList *lists[] = { &copying->backups, &copying->copied };
+        int r = backup_list_load(copying->from, &copying->backups, err);
+
+        if (r == 0)
+                r = backup_list_load(copying->to, &copying->copied, err);
+        for (size_t i = 0; i < ARRAY_SIZE(lists) && !copying->segment_bytes; i++)
+                if (lists[i]->records.length)
+                        copying->segment_bytes = lists[i]->records.items[0]->segment_bytes;
+        if (r < 0 || !copying->segment_bytes)
+                return r;
+        r = decide(copying, err);
+        if (r == 0) /* behind the list of backups, so that all their packs are in it */
+                r = chunk_index_load(&copying->here, copying->from->storage, err);
+        return r < 0 ? r : chunk_index_load(&copying->there, copying->to->storage, err);
+}
+
+int repository_copy(Repository *from, Repository *to, const CopyOptions *options, const WorkProgress *progress,
+                    CopyReport *report, Error **err)
+{
+        _cleanup_(copying_done) Copying copying = { .from = from, .to = to, .options = options, .progress = progress,
+                                                    .report = report, .buffer = xmalloc(PIECE_BYTES) };
+        int r;
+
+        if (from->system_identifier != to->system_identifier || from->chunk_bytes != to->chunk_bytes)
+                return error_set(err, ERROR_CONFLICT, "the copy is one of another cluster's repository");
+        r = load(&copying, err);
+        if (r == 0 && copying.segment_bytes)
+                r = send_log(&copying, err);
+        if (r == 0 && copying.segment_bytes)
+                r = send_backups(&copying, err);
+        if (r == 0 && copying.segment_bytes)
+                r = send_log(&copying, err);
+        return error_prefix(err, r, "copy of the repository");
+}

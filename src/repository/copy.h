@@ -1,0 +1,29 @@
+/* Brings what a repository has, as far as the policy of the copy wants it, to a copy elsewhere, or back. What is there is not
+ * sent again. The log goes first and again and again while packs go, since it is what would be lost; then packs, each before
+ * its index; then, once every chunk of it is there, a backup's list and last its record. So a copy never has a backup that
+ * it could not restore. May be killed anywhere and run again, however long ago the last time was.
+ *
+ * Takes no lock of the repository it reads: backups, the receiver and prune go on beside it. */
+#ifndef BERTH_REPOSITORY_COPY_H
+#define BERTH_REPOSITORY_COPY_H
+
+#include "base/progress.h"
+#include "repository/retention.h"
+
+typedef struct CopyOptions {
+        RetentionPolicy policy; /* of the copy: what it would give up is not sent */
+        int64_t now_ns;
+        int64_t log_every_ns;   /* while packs go; 0: ten seconds */
+} CopyOptions;
+
+typedef struct CopyReport {
+        uint64_t backups, packs, segments; /* sent */
+        uint64_t bytes;
+        uint64_t postponed;     /* backups whose chunks were changed around meanwhile: the next run has them */
+} CopyReport;
+
+/* Adds to *report, also when it fails. ERROR_UNAVAILABLE: try again later. */
+int repository_copy(Repository *from, Repository *to, const CopyOptions *options, const WorkProgress *progress,
+                    CopyReport *report, Error **err);
+
+#endif

@@ -1,0 +1,266 @@
+#include "repository/copy.h"
+#include "repository/prune.h"
+#include "repository/storage_sealed.h"
+#include "repository/verify.h"
+#include "sample.h"
+
+#define DAY (INT64_C(86400) * NSEC_PER_SEC)
+
+static char *place_of(const Sample *sample)
+{
+        return xasprintf("%s/elsewhere", sample->folder);
+}
+
+static Repository *open_copy(const Sample *sample, const BackupKey *key)
+{
+        _cleanup_free_ char *path = place_of(sample);
+        Storage *storage, *again;
+        Repository *copy;
+
+        assert_ok(storage_folder_create(path, &storage, err));
+        if (!storage_has(storage, "repository.json"))
+                assert_ok(repository_begin_elsewhere(storage, key, sample->repository, err));
+        assert_ok(storage_folder_create(path, &again, err));
+        storage_free(storage);
+        assert_ok(repository_open_elsewhere(again, key, &copy, err));
+        return copy;
+}
+
+static CopyReport copy_at(const Sample *sample, Repository *copy, RetentionPolicy policy, unsigned day)
+{
+        CopyOptions options = { .policy = policy, .now_ns = SAMPLE_EPOCH + day * DAY + 3600 * NSEC_PER_SEC };
+        CopyReport report = { 0 };
+
+        assert_ok(repository_copy(sample->repository, copy, &options, &quiet, &report, err));
+        return report;
+}
+
+static void expect_sound(Repository *copy, unsigned backups)
+{
+        _cleanup_verify_report_ VerifyReport report = { 0 };
+
+        assert_ok(verify_run(copy, 1, &quiet, &report, err));
+        for (size_t i = 0; i < report.faults.length; i++)
+                fail_msg("%s: %s", report.faults.items[i].object, report.faults.items[i].message);
+        assert_int_equal(report.backups, backups);
+}
+
+static const RetentionPolicy everything = { .keep_ns = 1000 * DAY };
+
+static void test_all_of_it_and_then_what_is_new(void **state)
+{
+        _cleanup_sample_ Sample sample = { 0 };
+        _cleanup_(repository_freep) Repository *copy = NULL;
+        _cleanup_free_ char *a = NULL, *b = NULL;
+        CopyReport report;
+
+        sample_begin(&sample);
+        copy = open_copy(&sample, NULL);
+        report = copy_at(&sample, copy, everything, 0);
+        assert_int_equal(report.bytes, 0); /* nothing to do yet */
+        a = sample_backup(&sample, 0, 0, 6);
+        sample_segment(&sample, 1);
+        sample_segment(&sample, 2);
+        report = copy_at(&sample, copy, everything, 0);
+        assert_int_equal(report.backups, 1);
+        assert_int_equal(report.packs, 1);
+        assert_int_equal(report.segments, 2);
+        expect_sound(copy, 1);
+        report = copy_at(&sample, copy, everything, 0);
+        assert_int_equal(report.bytes, 0);
+        b = sample_backup(&sample, 1, 3, 6);
+        sample_segment(&sample, 3);
+        report = copy_at(&sample, copy, everything, 1);
+        assert_int_equal(report.backups, 1);
+        assert_int_equal(report.packs, 1); /* shared chunks are there */
+        assert_int_equal(report.segments, 1);
+        expect_sound(copy, 2);
+}
+
+static void test_sealed_copy_and_back(void **state)
+{
+        _cleanup_sample_ Sample sample = { 0 };
+        _cleanup_(backup_key_freep) BackupKey *key = NULL;
+        _cleanup_(repository_freep) Repository *copy = NULL, *machine = NULL;
+        _cleanup_free_ char *a = NULL, *path = NULL, *empty = NULL;
+        CopyOptions options = { .policy = everything, .now_ns = SAMPLE_EPOCH + DAY };
+        CopyReport report = { 0 };
+
+        sample_begin(&sample);
+        path = xasprintf("%s/key.json", sample.folder);
+        assert_ok(backup_key_create(path, "shop", &key, err));
+        copy = open_copy(&sample, key);
+        a = sample_backup(&sample, 0, 0, 6);
+        sample_segment(&sample, 1);
+        copy_at(&sample, copy, everything, 0);
+        expect_sound(copy, 1);
+        /* An empty machine takes it back. */
+        empty = xasprintf("%s/empty", sample.folder);
+        assert_ok(repository_create(empty, "shop", "db", copy->system_identifier, &machine, err));
+        assert_ok(repository_copy(copy, machine, &options, &quiet, &report, err));
+        expect_sound(machine, 1);
+        assert_true(sample_backup_is_whole(machine, a));
+}
+
+static void write_partial(const Sample *sample, unsigned number, size_t size)
+{
+        _cleanup_free_ unsigned char *data = xcalloc(1, size);
+        char name[WAL_NAME_SIZE];
+        _cleanup_free_ char *key = NULL;
+
+        wal_segment_name(1, (Lsn)number * SAMPLE_SEGMENT, SAMPLE_SEGMENT, name);
+        key = xasprintf("wal/%.8s/%s.partial", name, name);
+        assert_ok(storage_put(sample->repository->storage, key, data, size, err));
+}
+
+static void test_partial_segments_grow(void **state)
+{
+        _cleanup_sample_ Sample sample = { 0 };
+        _cleanup_(repository_freep) Repository *copy = NULL;
+        _cleanup_storage_list_ StorageList list = { 0 };
+        _cleanup_free_ char *a = NULL, *partial = NULL;
+
+        sample_begin(&sample);
+        copy = open_copy(&sample, NULL);
+        a = sample_backup(&sample, 0, 0, 1);
+        write_partial(&sample, 1, 1000);
+        assert_int_equal(copy_at(&sample, copy, everything, 0).segments, 1);
+        assert_int_equal(copy_at(&sample, copy, everything, 0).segments, 0);
+        write_partial(&sample, 1, 5000);
+        assert_int_equal(copy_at(&sample, copy, everything, 0).segments, 1);
+        assert_ok(copy->storage->operations->list(copy->storage, "wal", &list, err));
+        assert_int_equal(list.entries.length, 1);
+        assert_int_equal(list.entries.items[0].size_bytes, 5000);
+        partial = xasprintf("%s/%s", sample.repository->path, list.entries.items[0].key);
+        sample_segment(&sample, 1);
+        unlink(partial);
+        assert_int_equal(copy_at(&sample, copy, everything, 0).segments, 1);
+        assert_int_equal(sample_count(copy->storage, "wal", ".partial", NULL), 0);
+        assert_int_equal(sample_count(copy->storage, "wal", ".zst", NULL), 1);
+}
+
+/* What the copy's own policy has given up does not come back, whatever is kept here. */
+static void test_expired_is_not_sent_again(void **state)
+{
+        _cleanup_sample_ Sample sample = { 0 };
+        _cleanup_(repository_freep) Repository *copy = NULL;
+        _cleanup_prune_report_ PruneReport pruned = { 0 };
+        _cleanup_free_ char *a = NULL, *b = NULL, *c = NULL;
+        const RetentionPolicy one = { .last = 1 };
+        PruneOptions prune = { .policy = one, .now_ns = SAMPLE_EPOCH + 3 * DAY };
+
+        sample_begin(&sample);
+        copy = open_copy(&sample, NULL);
+        a = sample_backup(&sample, 0, 0, 8);
+        b = sample_backup(&sample, 1, 100, 4);
+        for (unsigned n = 1; n < 5; n++)
+                sample_segment(&sample, n);
+        assert_int_equal(copy_at(&sample, copy, one, 1).backups, 1);
+        c = sample_backup(&sample, 2, 200, 4);
+        assert_int_equal(copy_at(&sample, copy, one, 2).backups, 1);
+        assert_ok(prune_run(copy, &prune, &quiet, &pruned, err));
+        assert_int_equal(strv_length(pruned.backups), 1);
+        assert_string_equal(pruned.backups[0], b);
+        assert_int_equal(copy_at(&sample, copy, one, 3).bytes, 0);
+        assert_int_equal(sample_count(copy->storage, "packs", ".pack", NULL), 1);
+        assert_int_equal(sample_count(copy->storage, "wal", ".zst", NULL), 2);
+        expect_sound(copy, 1);
+}
+
+/* ---- cut off at every change ---- */
+
+static StorageOperations failing;
+static const StorageOperations *real;
+static unsigned left;
+
+static int failing_commit(StorageWriter *writer, Error **err)
+{
+        if (left && left--)
+                return real->write_commit(writer, err);
+        real->write_abort(writer);
+        return error_set(err, ERROR_UNAVAILABLE, "the line is cut");
+}
+
+static void test_cut_off_anywhere(void **state)
+{
+        unsigned changes = 0;
+
+        for (bool done = false; !done; changes++) {
+                _cleanup_sample_ Sample sample = { 0 };
+                _cleanup_(repository_freep) Repository *copy = NULL;
+                _cleanup_free_ char *a = NULL, *b = NULL;
+                _cleanup_backup_list_ BackupList list = { 0 };
+                CopyOptions options = { .policy = everything, .now_ns = SAMPLE_EPOCH + 2 * DAY };
+                CopyReport report = { 0 };
+
+                sample_begin(&sample);
+                copy = open_copy(&sample, NULL);
+                a = sample_backup(&sample, 0, 0, 4);
+                b = sample_backup(&sample, 1, 2, 4);
+                sample_segment(&sample, 1);
+                sample_segment(&sample, 2);
+                left = changes;
+                real = copy->storage->operations;
+                failing = *real;
+                failing.write_commit = failing_commit;
+                copy->storage->operations = &failing;
+                done = repository_copy(sample.repository, copy, &options, &quiet, &report, NULL) == 0;
+                copy->storage->operations = real;
+                assert_ok(backup_list_load(copy, &list, err));
+                assert_int_equal(list.records.length, report.backups);
+                VECTOR_FOREACH(record, &list.records)
+                        assert_true(sample_backup_is_whole(copy, (*record)->id));
+                copy_at(&sample, copy, everything, 2);
+                expect_sound(copy, 2);
+        }
+        assert_int_equal(changes, 2 + 2 * 2 + 2 * 2 + 1); /* segments, packs, records, and once without */
+}
+
+/* A chunk that cannot be found here: the backup waits, the others go. */
+static void test_incomplete_backup_is_not_sent(void **state)
+{
+        _cleanup_sample_ Sample sample = { 0 };
+        _cleanup_(repository_freep) Repository *copy = NULL;
+        _cleanup_free_ char *a = NULL, *b = NULL, *pack = NULL;
+        CopyReport report;
+
+        sample_begin(&sample);
+        copy = open_copy(&sample, NULL);
+        a = sample_backup(&sample, 0, 0, 4);
+        sample_count(sample.repository->storage, "packs", ".pack", &pack);
+        assert_ok(sample.repository->storage->operations->remove(sample.repository->storage, pack, err));
+        b = sample_backup(&sample, 1, 50, 4);
+        report = copy_at(&sample, copy, everything, 1);
+        assert_int_equal(report.postponed, 1);
+        assert_int_equal(report.backups, 1);
+        expect_sound(copy, 1);
+        assert_true(sample_backup_is_whole(copy, b));
+}
+
+static void test_another_cluster_is_refused(void **state)
+{
+        _cleanup_sample_ Sample sample = { 0 };
+        _cleanup_(repository_freep) Repository *copy = NULL;
+        CopyOptions options = { .policy = everything };
+        CopyReport report = { 0 };
+
+        sample_begin(&sample);
+        copy = open_copy(&sample, NULL);
+        sample.repository->system_identifier++;
+        assert_int_equal(repository_copy(sample.repository, copy, &options, &quiet, &report, NULL), -ERROR_CONFLICT);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_all_of_it_and_then_what_is_new),
+                cmocka_unit_test(test_sealed_copy_and_back),
+                cmocka_unit_test(test_partial_segments_grow),
+                cmocka_unit_test(test_expired_is_not_sent_again),
+                cmocka_unit_test(test_cut_off_anywhere),
+                cmocka_unit_test(test_incomplete_backup_is_not_sent),
+                cmocka_unit_test(test_another_cluster_is_refused),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
