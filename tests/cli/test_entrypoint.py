@@ -13,7 +13,7 @@ import time
 import pytest
 
 from support import program
-from support.entrypoint import MAJORS, SOCKETS, Root, first_child, stop
+from support.entrypoint import KILLS, MAJORS, SOCKETS, Root, first_child, stop
 
 pytestmark = [
     pytest.mark.skipif(not MAJORS, reason="no PostgreSQL is installed"),
@@ -426,20 +426,15 @@ def test_signals_reach_the_final_server(root):
     assert "received fast shutdown request" in root.log() and "database system is shut down" in root.log()
 
 
-def complete_or_absent(root):
-    """What a volume may hold after a kill: nothing that calls itself a database without being whole."""
-    return not (root.data / "PG_VERSION").exists() or (root.data / ".berth-init").is_dir() or \
-        subprocess.run([f"/usr/lib/postgresql/{root.major}/bin/pg_controldata", root.data], capture_output=True).returncode == 0
-
-
-@pytest.mark.parametrize("seed", range(int(os.environ.get("BERTH_KILLS", "20"))))
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(KILLS))
 def test_killed_first_start(root, seed):
     root.init_file("1.sql", "CREATE TABLE init_ran (n int); INSERT INTO init_ran VALUES (1);")
     env = {"POSTGRES_DB": "app", **PASSWORD}
     process = root.popen("postgres", env=env)
     time.sleep(random.Random(seed).uniform(0.02, 2.0))
     stop(process)
-    assert complete_or_absent(root)
+    assert root.complete_or_absent()
     with root.server(env=env) as server:
         assert server.value("SELECT sum(n) FROM init_ran", database="app") == "1"
         assert not (root.data / ".berth-init").exists()

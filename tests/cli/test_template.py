@@ -1,13 +1,15 @@
 """Clusters copied from a template: each is whole, has an identity of its own and its own password."""
 import os
+import random
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
 from support import program
-from support.entrypoint import MAJORS, TEMPLATES, Root, make_template
+from support.entrypoint import KILLS, MAJORS, TEMPLATES, Root, make_template, stop
 
 pytestmark = [
     pytest.mark.skipif(not MAJORS, reason="no PostgreSQL is installed"),
@@ -162,3 +164,23 @@ def test_damaged_template_is_not_used(templated, damage):
     with templated.server(env=ENV) as server:
         assert server.value("SELECT 1", user="app", database="shop") == "1"
     assert "Success. You can now start" in templated.log()
+
+
+@pytest.mark.soak
+def test_killed_copy_is_whole_or_absent(templated):
+    """The kernel's kill at any point of the copy: the next start finds nothing or all of it, and says what it removed."""
+    for seed in range(max(KILLS // 4, 5)):
+        fresh(templated)
+        process = templated.popen("postgres", env=ENV)
+        time.sleep(random.Random(seed).uniform(0.01, 0.4))
+        stop(process)
+        assert templated.complete_or_absent(), f"seed {seed}"
+        with templated.server(env=ENV) as server:
+            assert server.value("SELECT count(*) FROM pg_class WHERE relname = 'pg_class'", user="app", database="shop") == "1"
+        assert not (templated.data / ".berth-init").exists(), f"seed {seed}"
+
+
+def test_full_disk_leaves_nothing(templated):
+    result = templated.run("postgres", env=ENV, mount="/var/lib/postgresql/data", mount_options="size=20m,uid=999,mode=700")
+    assert result.status == 1 and "No space left on device" in result.text
+    assert "Nothing of this first start is kept" in result.text

@@ -1,4 +1,5 @@
 """Template clusters in real projects: made at the first fresh start, used from then on, and what switches them off."""
+import json
 import os
 import re
 import shutil
@@ -254,3 +255,14 @@ def test_copies_of_every_major_are_clusters_of_their_own(project, images, berth,
     deployment("start", "two")
     wait_until(lambda: "database system identifier differs between the primary and standby" in
                deployment("logs", "--no-log-prefix", "two").stdout)
+
+
+@pytest.mark.parametrize("arguments, password", [("", "x" * 150), ("", "two\nlines"), ("-A scram-sha-256 -k", "plain-enough")])
+def test_thirteen_takes_the_whole_password(project, images, arguments, password):
+    """Its initdb reads 99 bytes of a line, which is less than a SCRAM verifier has."""
+    images("postgres:13")
+    deployment = project(TWO.replace("MAJOR", "13").replace("TARGET", "/var/lib/postgresql/data").replace(
+        '"it\'s $$ecret"', json.dumps(password) + f", POSTGRES_INITDB_ARGS: '{arguments}'"), name="thirteen")
+    deployment("up", "-d", "--wait", "one")
+    assert login(deployment, "one", password).stdout == "1\n"
+    assert "password authentication failed" in login(deployment, "one", password[:99] + "y").stderr

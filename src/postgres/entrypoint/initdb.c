@@ -15,10 +15,12 @@
 #include "postgres/entrypoint/child.h"
 #include "postgres/entrypoint/messages.h"
 #include "postgres/entrypoint/words.h"
+#include "postgres/md5.h"
 #include "postgres/scram.h"
 
 /* Until 13, initdb cut a password file's line at 99 bytes. */
 #define OLD_INITDB_PASSWORD_LIMIT 99
+#define FIRST_MAJOR_WITH_LONG_LINES 14
 
 static bool has_argument(char *const *args, const char *name)
 {
@@ -61,20 +63,43 @@ bool initdb_wants_md5(const Settings *settings)
 bool initdb_password_is_odd(const Settings *settings)
 {
         return strchr(settings->password, '\n') ||
-               (settings->major < 14 && strlen(settings->password) > OLD_INITDB_PASSWORD_LIMIT);
+               (settings->major < FIRST_MAJOR_WITH_LONG_LINES && strlen(settings->password) > OLD_INITDB_PASSWORD_LIMIT);
+}
+
+/* What initdb until 13 reads of a line is too short for a SCRAM verifier, but not for one of MD5. */
+static int old_password_line(const Settings *settings, bool md5, char **ret, Error **err)
+{
+        char verifier[MD5_VERIFIER_LENGTH + 1];
+
+        if (!initdb_password_is_odd(settings)) {
+                *ret = xstrdup(settings->password);
+                return 0;
+        }
+        if (!md5) {
+                int r = error_set(err, ERROR_UNSUPPORTED,
+                                  "initdb of PostgreSQL %d takes no password with a newline or of more than %d bytes for "
+                                  "scram-sha-256",
+                                  settings->major, OLD_INITDB_PASSWORD_LIMIT);
+                return error_hint(err, r, "Choose a shorter password, or set it by ALTER ROLE later.");
+        }
+        md5_build_verifier(settings->password, settings->user, verifier);
+        *ret = xstrdup(verifier);
+        return 0;
 }
 
 /* initdb reads one line: it takes a ready verifier as well, which has no newlines and is never the plain text. */
 static int password_line(const Settings *settings, char *const *args, char **ret, Error **err)
 {
         const char *password = settings->password;
-        bool odd = initdb_password_is_odd(settings);
+        bool odd = initdb_password_is_odd(settings), md5 = wants_md5(settings, args);
 
-        if (!*password || startswith(password, "SCRAM-SHA-256$") || (!odd && wants_md5(settings, args)) ||
+        if (!*password || startswith(password, "SCRAM-SHA-256$") || (!odd && md5) ||
             (!odd && !scram_is_plain(password))) {
                 *ret = xstrdup(password);
                 return 0;
         }
+        if (settings->major > 0 && settings->major < FIRST_MAJOR_WITH_LONG_LINES)
+                return old_password_line(settings, md5, ret, err);
         if (!scram_is_plain(password)) {
                 int r = error_set(err, ERROR_UNSUPPORTED,
                                   "the password holds both a newline and characters beyond ASCII");

@@ -77,13 +77,20 @@ static bool is_verifier(const char *password)
         return startswith(password, "SCRAM-SHA-256$") || (startswith(password, "md5") && strlen(password) == 35);
 }
 
+/* initdb until 13 cuts a line that is as long as a SCRAM verifier. */
+static bool takes_placeholder(const Settings *settings, bool md5)
+{
+        return md5 || settings->major == 0 || settings->major >= 14;
+}
+
 /* Passwords that only a server can prepare, or that initdb has a rule of its own for, are initdb's business. */
 static bool fits(const Settings *settings)
 {
-        bool plain = initdb_wants_md5(settings) ? !initdb_password_is_odd(settings)
-                                                : scram_is_plain(settings->password);
+        bool md5 = initdb_wants_md5(settings);
+        bool plain = md5 || scram_is_plain(settings->password);
 
-        return !settings->waldir && *settings->password && !is_verifier(settings->password) && plain;
+        return plain && takes_placeholder(settings, md5) && !settings->waldir && *settings->password &&
+               !is_verifier(settings->password);
 }
 
 char *template_find(const Settings *settings)
@@ -199,6 +206,8 @@ int template_make(const Settings *settings, const char *folder, int *ret_status,
         changed.data_dir = building;
         changed.password = (char *)placeholder(settings);
         changed.waldir = NULL;
+        if (!takes_placeholder(settings, initdb_wants_md5(settings)))
+                return 0;
         r = initdb_run(&changed, building, ret_status, err);
         if (r == 0)
                 r = initdb_set_listen_addresses(building, err);

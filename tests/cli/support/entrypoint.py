@@ -13,6 +13,8 @@ from . import program
 MAJORS = sorted(int(p.parent.parent.name) for p in pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 SOCKETS = "var/run/postgresql"
 UID = 999
+# First starts that are killed at a random point.
+KILLS = int(os.environ.get("BERTH_SOAK_ROUNDS", "200")) if os.environ.get("BERTH_SOAK") else 20
 
 ENTER = r"""
 set -e
@@ -164,6 +166,11 @@ class Root:
             yield server
         finally:
             stop(process)
+
+    def complete_or_absent(self):
+        """What a volume may hold after a kill: nothing that calls itself a database without being whole."""
+        return not (self.data / "PG_VERSION").exists() or (self.data / ".berth-init").is_dir() or \
+            subprocess.run([f"/usr/lib/postgresql/{self.major}/bin/pg_controldata", self.data], capture_output=True).returncode == 0
 
     def remove(self):
         shutil.rmtree(self.path, ignore_errors=True)
