@@ -234,7 +234,7 @@ static const Command command_role_add = {
         .name = "role add",
         .summary = "Make a role with a password of its own",
         .arguments = "NAME",
-        .details = "Kinds: owner (owns database and schemas; migrations run as it), app (reads and writes data), readonly (reads "
+        .details = "Kinds: owner (owns database and schemas), app (reads and writes data), readonly (reads "
                    "data), monitor (reads statistics). The generated password is kept in secrets/NAME_password of the project's "
                    "folder; what to write into the compose file is printed.",
         .examples = "berth role add reports --kind readonly",

@@ -50,6 +50,7 @@ void keeper_free(Keeper *keeper)
         vector_done(&keeper->followers);
         loop_timer_remove(keeper->idle_timer);
         loop_timer_remove(keeper->rotation_timer);
+        loop_timer_remove(keeper->renewal_timer);
         strmap_done(&keeper->units);
         project_state_done(&keeper->state);
         free(keeper->takeover_error);

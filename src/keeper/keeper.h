@@ -33,6 +33,8 @@ typedef struct KeeperParts {
         int (*check_volume)(const VolumeSpec *spec, Error **err);
         int (*check_ports)(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, Error **err);
         bool protect;           /* databases are backed up (backups.h) */
+        /* Renews what a container serves where that is due; NULL */
+        int (*renew_certificate)(const Layout *layout, const ContainerInfo *info, int64_t now_s, bool *ret_renewed, Error **err);
 } KeeperParts;
 
 struct Keeper {
@@ -51,7 +53,7 @@ struct Keeper {
         bool quitting, reexec;
         bool halting;                   /* the machine goes down: nothing is started any more */
         LoopIo *watch_io;
-        LoopTimer *idle_timer, *rotation_timer, *repair_timer;
+        LoopTimer *idle_timer, *rotation_timer, *repair_timer, *renewal_timer;
         bool rotating;
         struct Backups *backups;        /* NULL: parts.protect is not set */
         struct Schedules *schedules;    /* likewise */
@@ -69,6 +71,8 @@ DEFINE_CLEANUP(Keeper, keeper_free);
 void keeper_begin(Keeper *keeper, bool at_boot);
 /* Where a running container's log has a limit: looks at it every few seconds from now on. */
 void keeper_schedule_rotation(Keeper *keeper);
+/* renewal.c: where a running server has a certificate that is ours to renew: looks at it every few hours from now on. */
+void keeper_schedule_renewal(Keeper *keeper);
 /* Looks whether there is anything left to do, and ends the loop a moment later where there is not. */
 void keeper_check_idle(Keeper *keeper);
 

@@ -1,4 +1,5 @@
 #include "keeper/local_parts.h"
+#include "operate/tls_serve.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -61,6 +62,7 @@ int local_parts_fill(KeeperParts *parts, Engine **ret_engine, Error **err)
         parts->check_ports = check_ports;
         parts->remove_image = remove_image;
         parts->protect = !streq_ptr(getenv("BERTH_BACKUP"), "off");
+        parts->renew_certificate = tls_renew_container;
         parts->watch_fd = -1;
         parts->watch_read = local_network_watch_read;
         parts->watch_repair = local_network_refresh;

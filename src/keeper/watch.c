@@ -15,6 +15,7 @@
 #include "keeper/probe.h"
 #include "keeper/readiness.h"
 #include "keeper/schedules.h"
+#include "operate/tls_serve.h"
 #include "state/document.h"
 
 void unit_news_done(UnitNews *news)
@@ -385,6 +386,7 @@ static Unit *unit_create(Keeper *keeper, const ContainerInfo *info)
         unit->number = info->number;
         unit->oneoff = info->oneoff;
         unit->restart_count = unit->attempts = info->restart_count;
+        unit->serves_tls = info->spec && strv_env_get(info->spec->annotations, ANNOTATION_TLS);
         unit->log_max_size = info->spec ? info->spec->log_max_size : -1;
         if (info->spec && !(keeper->parts.engine->capabilities & ENGINE_PROBES_HEALTH))
                 unit->health_config = health_config_from_json(info->spec->healthcheck_json);
@@ -435,6 +437,7 @@ Unit *watch_update(Keeper *keeper, UnitNews *news, bool fresh)
                 backups_update(keeper);
                 schedules_update(keeper);
                 keeper_schedule_rotation(keeper);
+                keeper_schedule_renewal(keeper);
         } else if (!runs) {
                 stop_watching_exit(unit);
                 probe_end(unit);

@@ -39,6 +39,7 @@ typedef struct Unit {
         int probe_exit_code;
         char *probe_output;
         int64_t log_max_size;
+        bool serves_tls;                /* with a certificate that may be ours to renew */
 } Unit;
 
 /* What a pool thread learnt about a container: taken over by watch_update. */

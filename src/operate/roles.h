@@ -1,6 +1,6 @@
 /* Roles of a database by what they are for, each with what that takes and nothing more:
  *
- *   owner     owns database and schemas; migrations run as it
+ *   owner     owns database and schemas
  *   app       reads and writes data, of what the owner makes later too
  *   readonly  reads data, the same
  *   monitor   reads statistics (pg_monitor)
