@@ -25,7 +25,10 @@ static int run_psql(Invocation *invocation, Error **err)
                 r = scope_database(&scope, names[0], &info, err);
         if (r < 0)
                 return r;
-        strv_add_all(&command, arguments + named);
+        arguments += named;
+        if (arguments[0] && streq(arguments[0], "--")) /* as people write who are used to kubectl */
+                arguments++;
+        strv_add_all(&command, arguments);
         argv = database_client(command);
         spec.argv = argv;
         spec.tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/timezone.h"
 #include "cli/output/listing.h"
@@ -62,9 +63,10 @@ static int run_schedule(Invocation *invocation, Error **err)
         if (r < 0)
                 return r;
         path = layout_data(invocation->layout, "projects/%s/schedule.json", scope.name);
+        if (!fs_exists(path))
+                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "project \"%s\" has no schedule", scope.name),
+                                  "It has one once \"berth up\" has started a database that is backed up.");
         r = document_load(path, SCHEDULE_FORMAT, &document, err);
-        if (r == -ERROR_NOT_FOUND)
-                return error_hint(err, r, "A project has a schedule once \"berth up\" has started a database of it.");
         if (r == 0)
                 r = timezone_load(NULL, &timezone, err);
         if (r < 0)

@@ -33,5 +33,6 @@ def test_psql(project):
     assert deployment("psql", "--", "-XAtc", who).stdout == "dbadmin shop\n"
     assert deployment("psql", "db", "-XAt", input=who).stdout == "dbadmin shop\n"
     assert deployment("psql", "db", "-XAtc", who, "postgres").stdout == "dbadmin postgres\n"
+    assert deployment("psql", "db", "--", "-XAtc", who).stdout == "dbadmin shop\n"
     failed = deployment("psql", "db", "-Xc", "SELECT nope", check=False)
     assert failed.returncode == 1 and 'column "nope" does not exist' in failed.stderr

@@ -51,6 +51,7 @@ def without_keeper(berth, name, change):
 
 def test_due_missed_and_listed(project, berth):
     deployment = make(project, berth, "clock")
+    assert "has no schedule" in deployment("schedule", check=False).stderr
     deployment("up", "-d", "--wait")
     wait_until(lambda: backups(berth, "clock"), timeout=120)  # the first one does not wait for the clock
     wait_until(lambda: kept(berth, "clock").exists())
