@@ -98,7 +98,8 @@ static const Option options[] = {
         { NULL },
 };
 
-static const Command *const children[] = { &command_backup_ls, &command_backup_show, &command_backup_rm, NULL };
+static const Command *const children[] = { &command_backup_ls,     &command_backup_show,  &command_backup_rm,
+                                           &command_backup_verify, &command_backup_prune, &command_backup_copy, NULL };
 
 const Command command_backup = {
         .name = "backup",

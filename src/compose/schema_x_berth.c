@@ -91,10 +91,18 @@ static bool check_cron(const char *line)
 static const Schema cron = { .types = T_STRING,
                              .check = check_cron,
                              .expected = "five fields like \"0 2 * * *\", @daily and its like, or off" };
+static const Schema keep_count = { .types = T_INT, .bounded = true, .low = 1, .high = 100000 };
+static const Schema keep = {
+        .types = T_STRING | T_MAP,
+        .check = check_duration,
+        .expected = "a duration like 7d",
+        .keys = KEYS({ "time", &duration }, { "last", &keep_count }, { "daily", &keep_count }, { "weekly", &keep_count },
+                     { "monthly", &keep_count }),
+};
 static const Schema backup = {
         .types = T_BOOL | T_STRING | T_MAP,
         .words = WORDS("on", "off"),
-        .keys = KEYS({ "max_rate", &size }, { "schedule", &cron }, { "timezone", &text }, { "jitter", &duration }),
+        .keys = KEYS({ "keep", &keep }, { "max_rate", &size }, { "schedule", &cron }, { "timezone", &text }, { "jitter", &duration }),
 };
 
 const Schema schema_x_berth_top = {

@@ -214,6 +214,7 @@ int backup_task_work(BackupTask *task, Error **err)
         const KeeperParts *parts = &task->keeper->parts;
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         _cleanup_json_ json_t *params = NULL;
+        json_t *keep;
         WorkerRun run = { .job = "backup", .input_fd = -1, .cancel_fd = task->cancel_fd, .context = task, .event = on_event };
         int r = parts->engine->operations->container_inspect(parts->engine, task->id, &info, err);
 
@@ -222,6 +223,8 @@ int backup_task_work(BackupTask *task, Error **err)
         params = json_pack("{s:s, s:s, s:o, s:b, s:b, s:I}", "project", task->keeper->project, "service", task->service,
                            "target", database_target_to_json(info), "gentle", 1, "spread", !task->first, "max_rate_kib",
                            (json_int_t)task->max_rate_kib);
+        keep = json_deep_copy(backup_setting(task->keeper, task->service, "keep"));
+        json_object_set_new(params, "keep", keep ? keep : json_string("7d"));
         run.params = params;
         return worker_run(parts->layout, &run, &task->result, err);
 }

@@ -1,17 +1,20 @@
 /* backup {"project", "service", "target": {"pid", "data_dir", "user", "password"?, "database"?, "url"?}, "max_rate_kib"?,
- * "gentle"?, "spread"?, "level"?} → the record of docs/backup-format.md
+ * "gentle"?, "keep"?, "spread"?, "level"?} → the record of docs/backup-format.md
  * backups {"project", "service"?} → {"backups": rows of operate/catalog.h}
  * backup-remove {"repository": path, "backup", "last_too"?}
  * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?} → {"backup", "timeline",
  * "end_lsn", "kind"}
  * restore-plan: the same without "directory": only looks → {"backup", "timeline", "from_ns", "until_ns"}
  * recover {"target", "slot"?, "stall_ms"} → {"recovered_lsn"} */
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/strv.h"
 #include "operate/backup.h"
 #include "operate/catalog.h"
 #include "operate/recovery.h"
 #include "operate/restore.h"
+#include "repository/prune.h"
 #include "state/document.h"
 #include "worker/job.h"
 
@@ -27,6 +30,31 @@ static PostgresTarget read_target(const json_t *params)
                 .database = json_get_string(target, "database", NULL),
                 .url = json_get_string(target, "url", NULL),
         };
+}
+
+/* Expiry, where whoever asks for the backup says what is kept. What keeps it from that is told and does not make the backup
+ * less. */
+static void prune_after_backup(const Job *job, const char *folder)
+{
+        _cleanup_strv_ char **lines = repository_lines(folder);
+        _cleanup_(repository_freep) Repository *repository = NULL;
+        _cleanup_prune_report_ PruneReport report = { 0 };
+        _cleanup_error_ Error *failure = NULL;
+        _cleanup_free_ char *path = lines ? path_join(folder, lines[0]) : NULL;
+        PruneOptions options = { .now_ns = clock_realtime_ns() };
+        WorkProgress progress = job_progress(job);
+        _cleanup_close_ int lock_fd = -1;
+        int r = retention_policy_parse(json_object_get(job->params, "keep"), &options.policy, &failure);
+
+        if (r < 0 || !path)
+                return progress_warning(&progress, failure ? failure->message : "the repository is gone");
+        r = repository_open(path, &repository, &failure);
+        if (r == 0)
+                r = repository_lock(repository, &lock_fd, &failure);
+        if (r == 0)
+                r = prune_run(repository, &options, &progress, &report, &failure);
+        if (r < 0)
+                progress_warning(&progress, failure->message);
 }
 
 int job_backup(const Job *job, json_t **ret, Error **err)
@@ -50,9 +78,12 @@ int job_backup(const Job *job, json_t **ret, Error **err)
         folder = layout_data(job->layout, "backups/%s/%s", options.project, options.service);
         options.folder = folder;
         r = backup_run(&options, &progress, &record, err);
-        if (r == 0)
-                *ret = backup_record_to_json(record);
-        return r;
+        if (r < 0)
+                return r;
+        if (json_object_get(job->params, "keep"))
+                prune_after_backup(job, folder);
+        *ret = backup_record_to_json(record);
+        return 0;
 }
 
 static int open_plan(const Job *job, Repository **ret_repository, RestorePlan *ret, Error **err)

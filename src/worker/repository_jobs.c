@@ -4,7 +4,7 @@
  *
  * repository-verify → verify.json of docs/backup-format.md
  * repository-prune {"keep"?, "dry_run"?} → {"backups", "segments", "packs_removed", "packs_rewritten", "leftovers", "freed_bytes"}
- * repository-copy {"repository", "copy", "key"?, "keep"?, "prune"?} → {"backups", "packs", "segments", "bytes", "postponed"}
+ * repository-copy {"repository", "copy", "key"?, "make_key"?, "keep"?, "prune"?} → {"backups", "packs", "segments", "bytes", "postponed"}
  * repository-fetch {"copy", "folder", "key"?, "into": "<data>/backups/<project>/<service>"} → the same */
 #include <inttypes.h>
 
@@ -36,8 +36,22 @@ static void opened_done(Opened *opened)
 static int load_key(const Job *job, Opened *ret, Error **err)
 {
         const char *path = json_get_string(job->params, "key", NULL);
+        _cleanup_free_ char *name = NULL, *warning = NULL;
+        WorkProgress progress = job_progress(job);
+        int r;
 
-        return path ? backup_key_load(path, &ret->key, err) : 0;
+        if (!path)
+                return 0;
+        if (fs_exists(path) || !json_get_bool(job->params, "make_key", false))
+                return backup_key_load(path, &ret->key, err);
+        name = xstrndup(path_basename(path), strcspn(path_basename(path), "."));
+        r = backup_key_create(path, name, &ret->key, err);
+        if (r < 0)
+                return r;
+        warning = xasprintf("made the key \"%s\" (%s): keep a copy of that file away from this machine, nobody can read the "
+                            "encrypted backups without it", path, ret->key->id_text);
+        progress_warning(&progress, warning);
+        return 0;
 }
 
 static int open_storage(const Job *job, const char *folder, Storage **ret, Error **err)
@@ -95,12 +109,23 @@ static json_t *prune_to_json(const PruneReport *report)
                          (json_int_t)report->leftovers, "freed_bytes", (json_int_t)report->freed_bytes);
 }
 
+/* Removing wants to be told; a copy takes all where nothing is said. */
+static int read_policy(const Job *job, bool required, RetentionPolicy *ret, Error **err)
+{
+        const json_t *keep = json_object_get(job->params, "keep");
+
+        if (!keep && required)
+                return error_set(err, ERROR_USAGE, "what is kept is not said");
+        *ret = (RetentionPolicy){ .keep_ns = INT64_MAX / 2 };
+        return keep ? retention_policy_parse(keep, ret, err) : 0;
+}
+
 static int prune(const Job *job, Repository *repository, bool dry_run, PruneReport *report, Error **err)
 {
         _cleanup_verify_report_ VerifyReport last = { 0 };
         WorkProgress progress = job_progress(job);
         PruneOptions options = { .now_ns = clock_realtime_ns(), .dry_run = dry_run };
-        int r = retention_policy_parse(json_object_get(job->params, "keep"), &options.policy, err);
+        int r = read_policy(job, true, &options.policy, err);
 
         if (r < 0)
                 return r;
@@ -180,7 +205,7 @@ static int run_copy(const Job *job, Repository *from, Repository *to, CopyReport
 {
         WorkProgress progress = job_progress(job);
         CopyOptions options = { .now_ns = clock_realtime_ns() };
-        int r = retention_policy_parse(json_object_get(job->params, "keep"), &options.policy, err);
+        int r = read_policy(job, false, &options.policy, err);
 
         return r < 0 ? r : repository_copy(from, to, &options, &progress, report, err);
 }

@@ -1,0 +1,63 @@
+"""backup verify, prune and copy: the verbs, on a made-up repository. What they do is tested with the worker's jobs."""
+import json
+import subprocess
+
+import pytest
+
+from support.program import BUILD
+
+MAKE_SAMPLE = BUILD / "tests" / "unit" / "repository" / "make_sample"
+
+pytestmark = pytest.mark.skipif(not MAKE_SAMPLE.exists(), reason="unit tests are not built")
+
+
+@pytest.fixture
+def shop(berth, project):
+    """A project whose database has two backups, of 2026-11-20 and the day after."""
+    made = project("services: {db: {image: postgres:15}}\n", name="shop")
+    made.repository = berth.data / "backups" / "shop" / "db"
+    berth("volume", "ls")  # makes the folders
+    made.ids = [subprocess.run([MAKE_SAMPLE, made.repository, str(day), str(40 * day), "4"], check=True, text=True,
+                               capture_output=True).stdout.split()[1] for day in range(2)]
+    return made
+
+
+def test_verify(shop):
+    report = json.loads(shop("backup", "verify", "--format", "json").stdout)
+    assert report["faults"] == [] and report["backups"] == 2
+    pack = next(shop.repository.glob("*/packs/*.pack"))
+    pack.write_bytes(pack.read_bytes()[:1000])
+    result = shop("backup", "verify", "db", check=False)
+    assert result.returncode == 1
+    assert f"packs/{pack.name}" in result.stdout and "faults" in result.stderr
+
+
+def test_prune(shop):
+    assert "--keep" in shop.fails("backup", "prune")
+    assert "--yes" in shop.fails("backup", "prune", "--keep", "last=1")
+    assert shop.ids[0] in shop("backup", "prune", "--keep", "last=1", "--dry-run").stdout
+    assert len(list(shop.repository.glob("*/backups/*/backup.json"))) == 2
+    assert "weeks" in shop.fails("backup", "prune", "--keep", "weeks=1", "--yes")
+    assert shop.ids[0] in shop("backup", "prune", "--keep", "last=1", "--yes").stdout
+    assert [path.parent.name for path in shop.repository.glob("*/backups/*/backup.json")] == shop.ids[1:]
+    assert json.loads(shop("backup", "verify", "--format", "json").stdout)["faults"] == []
+
+
+def test_copy(shop, tmp_path):
+    assert "--to" in shop.fails("backup", "copy")
+    assert "ftp://" in shop.fails("backup", "copy", "--to", "ftp://x/y")
+    first = shop("backup", "copy", "--to", tmp_path, "--key", "copy.key", "--make-key")
+    assert "2 backups" in first.stdout and "keep a copy" in first.stderr
+    assert (shop.folder / "copy.key").stat().st_mode & 0o777 == 0o600
+    again = json.loads(shop("backup", "copy", "--to", tmp_path, "--key", "copy.key", "--format", "json").stdout)
+    assert again["bytes"] == 0
+    assert "encrypted with the key" in shop.fails("backup", "copy", "--to", tmp_path)
+
+
+def test_keep_is_read(project):
+    good = project("services: {db: {image: postgres:15, x-berth: {backup: {keep: {time: 4w, monthly: 6}}}}}\n", name="good")
+    good("config", "-q")
+    bad = project("services: {db: {image: postgres:15, x-berth: {backup: {keep: {yearly: 1}}}}}\n", name="bad")
+    assert "yearly" in bad.fails("config", "-q")
+    soon = project("services: {db: {image: postgres:15, x-berth: {backup: {keep: soon}}}}\n", name="soon")
+    assert "7d" in soon.fails("config", "-q")
