@@ -149,7 +149,7 @@ def test_access_rules(project, free_port):
     assert ask("front", "app") == "t"
     assert deployment.inspect("access-db-1")["State"]["StartedAt"] == started
     # What the server does not take is not loaded, and the former rules stay.
-    deployment.write("compose.yaml", text.replace("networks: [back]}\n        - ", 'roles: ["two\\nlines"]}\n        - '))
+    deployment.write("compose.yaml", text.replace("roles: [shop_app], networks: [back]}", 'roles: ["two\\nlines"]}'))
     assert "the server does not take the rules: line " in deployment.fails("up", "-d", "--wait")
     assert ask("front", "app") == "t" and ask("back", "app") == "t"
     deployment.write("compose.yaml", text.replace("networks: [back]}\n        - ", "networks: [nowhere]}\n        - "))
