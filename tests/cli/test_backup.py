@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from support import database, program
+from support import database, program, worker
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
@@ -83,6 +83,19 @@ def test_first_backup_comes_by_itself_and_can_be_read_by_hand(project, protected
     assert done.returncode == 0 and "successfully verified" in done.stdout + done.stderr, done.stderr
     pages = pathlib.Path(first["repository"])
     assert not [p for p in pages.rglob("*") if p.name.endswith(".tmp")]
+
+
+def test_a_backup_removes_what_is_not_kept(project, protected):
+    """As the keeper asks for one by the clock."""
+    deployment = project(compose(), name="kept")
+    deployment("up", "-d", "--wait")
+    first = first_backup(protected, deployment, "kept")
+    container = json.loads(deployment("inspect", "kept-db-1").stdout)[0]
+    job = worker.run(protected, "backup", project="kept", service="db", keep={"last": 1},
+                     target={"pid": container["State"]["Pid"], "password": "Xk29-fjw0-w9dk"})
+    assert not [event for event in job.events if "warning" in event], job.events
+    assert [row["id"] for row in backups(deployment)] == [job.result["id"]] and job.result["id"] != first["id"]
+    assert json.loads(deployment("backup", "verify", "--format", "json").stdout)["faults"] == []
 
 
 def test_points_in_time(project, protected):
