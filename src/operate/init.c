@@ -127,6 +127,15 @@ static int write_templates(Init *init, Error **err)
         return r;
 }
 
+/* docker compose binds secrets with their owner outside: the server must be able to read them, and refuses a key of
+ * somebody else's. Berth gives them to whom the compose file says. */
+static bool give_to_server(const Init *init, const char *path)
+{
+        _cleanup_free_ char *full = path_join(init->staging, path);
+
+        return chown(full, POSTGRES_UID, POSTGRES_UID) == 0;
+}
+
 static int write_passwords(Init *init, Error **err)
 {
         int r = 0;
@@ -136,6 +145,8 @@ static int write_passwords(Init *init, Error **err)
                 _cleanup_free_ char *path = xasprintf("secrets/%s_password", passwords[i]),
                                     *purpose = xasprintf("generated password of %s", passwords[i]);
                 r = write_file(init, path, password, 0600, purpose, err);
+                if (r == 0)
+                        give_to_server(init, path);
         }
         return r;
 }
@@ -143,7 +154,7 @@ static int write_passwords(Init *init, Error **err)
 static int write_certificates(Init *init, Error **err)
 {
         _cleanup_tls_certificate_ TlsCertificate authority = { 0 }, server = { 0 };
-        _cleanup_free_ char *container = xasprintf("%s-db-1", init->project), *key = path_join(init->staging, "tls/server.key");
+        _cleanup_free_ char *container = xasprintf("%s-db-1", init->project);
         _cleanup_strv_ char **dns = strv_new("db", "localhost", container, NULL);
         _cleanup_strv_ char **addresses = strv_new("127.0.0.1", "::1", NULL);
         _cleanup_free_ char *name = xasprintf("certificate authority of %s", init->project);
@@ -165,8 +176,7 @@ static int write_certificates(Init *init, Error **err)
                 r = write_file(init, "tls/server.crt", server.certificate, 0644, "the server's certificate, for a year", err);
         if (r == 0)
                 r = write_file(init, "tls/server.key", server.key, 0600, "its key", err);
-        /* docker compose binds secrets with their owner outside, and PostgreSQL refuses a key of somebody else's. */
-        init->result->owner_set = r == 0 && chown(key, POSTGRES_UID, POSTGRES_UID) == 0;
+        init->result->owner_set = r == 0 && give_to_server(init, "tls/server.key");
         return r;
 }
 

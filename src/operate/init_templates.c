@@ -21,6 +21,7 @@ static const char compose[] =
         "      - app_password\n"
         "      - readonly_password\n"
         "      - monitor_password\n"
+        "      - server_certificate\n"
         "      - source: server_key\n"
         "        uid: \"999\"\n"
         "        gid: \"999\"\n"
@@ -31,7 +32,6 @@ static const char compose[] =
         "      - data:@DATA_TARGET@\n"
         "      - ./config/postgresql.conf:/etc/postgresql/postgresql.conf:ro\n"
         "      - ./config/pg_hba.conf:/etc/postgresql/pg_hba.conf:ro\n"
-        "      - ./tls/server.crt:/etc/postgresql/server.crt:ro\n"
         "      - ./init:/docker-entrypoint-initdb.d:ro\n"
         "    healthcheck:\n"
         "      test: [\"CMD-SHELL\", \"pg_isready -h 127.0.0.1 -U postgres -d @DATABASE@\"]\n"
@@ -56,6 +56,8 @@ static const char compose[] =
         "    file: ./secrets/readonly_password\n"
         "  monitor_password:\n"
         "    file: ./secrets/monitor_password\n"
+        "  server_certificate:\n"
+        "    file: ./tls/server.crt\n"
         "  server_key:\n"
         "    file: ./tls/server.key\n";
 
@@ -64,7 +66,7 @@ static const char configuration[] =
         "listen_addresses = '*'\n"
         "password_encryption = 'scram-sha-256'\n"
         "ssl = on\n"
-        "ssl_cert_file = '/etc/postgresql/server.crt'\n"
+        "ssl_cert_file = '/run/secrets/server_certificate'\n"
         "ssl_key_file = '/run/secrets/server_key'\n"
         "ssl_min_protocol_version = 'TLSv1.2'\n"
         "\n"

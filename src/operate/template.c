@@ -1,5 +1,6 @@
 #include "operate/template.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -81,16 +82,35 @@ static bool runs_as_usual(const ContainerSpec *spec)
                streq(spec->user, "postgres");
 }
 
-/* An image with an entrypoint of its own gets ours before it; that one looks closer, inside. */
-static bool can_start_ahead(const Image *image, const ContainerSpec *spec)
+/* A program that asks for a loader runs in no image but its own; one built with sanitizers, for tests, is such. */
+static bool is_static(const char *program)
 {
-        return image->source != IMAGE_SOURCE_HOST && streq(path_basename(spec->argv[0]), OFFICIAL_ENTRYPOINT) &&
+        _cleanup_close_ int fd = open(program, O_RDONLY | O_CLOEXEC);
+        Elf64_Ehdr header;
+        Elf64_Phdr segment;
+
+        if (fd < 0 || pread(fd, &header, sizeof(header), 0) != sizeof(header) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
+                return false;
+        for (size_t i = 0; i < header.e_phnum; i++) {
+                off_t at = (off_t)(header.e_phoff + i * sizeof(segment));
+                if (pread(fd, &segment, sizeof(segment), at) != sizeof(segment) || segment.p_type == PT_INTERP)
+                        return false;
+        }
+        return true;
+}
+
+/* An image with an entrypoint of its own gets ours before it; that one looks closer, inside. */
+static bool can_start_ahead(const Layout *layout, const Image *image, const ContainerSpec *spec)
+{
+        _cleanup_free_ char *program = entrypoint_program(layout);
+
+        return is_static(program) && image->source != IMAGE_SOURCE_HOST && streq(path_basename(spec->argv[0]), OFFICIAL_ENTRYPOINT) &&
                !has_init_files(image, spec);
 }
 
-static bool can_use(const Image *image, const ContainerSpec *spec)
+static bool can_use(const Layout *layout, const Image *image, const ContainerSpec *spec)
 {
-        return runs_as_usual(spec) && (image->source == IMAGE_SOURCE_HOST || can_start_ahead(image, spec));
+        return runs_as_usual(spec) && (image->source == IMAGE_SOURCE_HOST || can_start_ahead(layout, image, spec));
 }
 
 int template_offer(const Layout *layout, const Image *image, ContainerSpec *spec, Error **err)
@@ -100,7 +120,7 @@ int template_offer(const Layout *layout, const Image *image, ContainerSpec *spec
         size_t n = 0;
         int r;
 
-        if (!can_use(image, spec))
+        if (!can_use(layout, image, spec))
                 return 0;
         r = fs_make_directories(folder, 0755, err);
         if (r < 0)
@@ -181,7 +201,7 @@ int template_prepare(const Layout *layout, Engine *engine, const Image *image, c
         _cleanup_process_result_ ProcessResult result = { 0 };
         ProcessRun run = PROCESS_RUN_INIT;
 
-        if (!can_use(image, spec) || !is_fresh(engine, spec))
+        if (!can_use(layout, image, spec) || !is_fresh(engine, spec))
                 return 0;
         argv = helper_arguments(layout, image, folder);
         environment = template_environment(spec);

@@ -228,7 +228,7 @@ def test_x_berth_has_the_same_keys_in_code_and_in_its_schema(tmp_path):
               "access": [{"databases": ["a"], "roles": "app", "networks": ["10.0.0.0/8"], "method": "scram-sha-256"}],
               "roles": {"app": {"kind": "app", "secret": "s", "databases": ["a"]}},
               "secrets": {"s": {"command": ["pass", "show", "x"], "timeout": "5s"}},
-              "backup": {"max_rate": "64m", "schedule": "0 2 * * *", "timezone": "UTC", "jitter": "5m"},
+              "backup": {"keep": {"time": "7d", "last": 3, "daily": 7, "weekly": 4, "monthly": 6}, "max_rate": "64m", "schedule": "0 2 * * *", "timezone": "UTC", "jitter": "5m"},
               "seed": {"path": "p", "service": "a", "command": ["load"]},
               "alerts": {"command": ["tell"], "webhook": "https://example.org/x", "mail": {"to": "a@example.org", "from": "b@example.org"}}}
     shapes = {name: {} if "properties" not in shape else shape["properties"] for name, shape in schema.items()}

@@ -49,7 +49,7 @@ def test_copy_is_whole_and_its_own(templated):
     major, seen = templated.major, set()
     template = next(templated.inside(TEMPLATES).iterdir())
     seen.add(identifier(major, template))
-    for password in ("secret", "it's 'another' $1"):
+    for password in ("secret", "it's 'another' $1", "pässwörd"):
         fresh(templated)
         with templated.server(env={**ENV, "POSTGRES_PASSWORD": password}) as server:
             assert "copy of the template" in templated.log()
@@ -140,7 +140,7 @@ def test_replication_between_two_copies_is_refused(templated):
 @pytest.mark.parametrize("change", [
     {"POSTGRES_DB": "other"}, {"POSTGRES_USER": "other", "POSTGRES_DB": "shop"}, {"POSTGRES_INITDB_ARGS": "--locale=C"},
     {"LANG": "C"}, {"TZ": "Europe/Tallinn"}, {"POSTGRES_INITDB_WALDIR": "/var/lib/postgresql/wal"},
-    {"POSTGRES_PASSWORD": "pässwörd"}, {"POSTGRES_INITDB_ARGS": "--auth-host=md5"}])
+    {"POSTGRES_PASSWORD": "needs to be normalised: \ufb01"}, {"POSTGRES_INITDB_ARGS": "--auth-host=md5"}])
 def test_what_the_template_does_not_fit_is_made_by_initdb(templated, change):
     result = templated.initialise(env={**ENV, **change})
     assert result.status == 0 and "copy of the template" not in result.out, result
