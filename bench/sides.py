@@ -80,7 +80,7 @@ class BerthSide(Side):
         return kernel.processes(self.program.root)
 
     def remove_volumes(self, folder):
-        self.compose(folder, "down", "-v", "--yes", "--purge", "-t", "0")
+        self.compose(folder, "down", "-v", "--yes", "-t", "0")
 
     def stop(self):
         self.program.clean()

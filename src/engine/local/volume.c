@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,6 +33,20 @@ static VolumeRecord record_of(const VolumeSpec *spec)
         };
 }
 
+/* On ext4 folders lie near their parent, where a new file's number is looked for among all that were freed of late: beside a
+ * volume that was just deleted that costs more than all the rest of a first start. So each gets a part of the disk of its
+ * own, like folders at the top. A hint, which other file systems do not know. */
+static void spread_over_disk(const char *path)
+{
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int flags = 0;
+
+        if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 || flags & FS_TOPDIR_FL)
+                return;
+        flags |= FS_TOPDIR_FL;
+        _unused_ int ignored = ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
 /* Made aside and renamed into place, so that a volume is there with its description or not at all. */
 static int make_volume(const Layout *layout, const VolumeSpec *spec, const char *path, Error **err)
 {
@@ -41,6 +57,10 @@ static int make_volume(const Layout *layout, const VolumeSpec *spec, const char 
         aside = xasprintf("%s/.new.%d", parent, (int)gettid());
         data = path_join(aside, "_data");
         fs_remove_tree(AT_FDCWD, aside, NULL);
+        r = fs_make_directories(parent, 0711, err);
+        if (r < 0)
+                return r;
+        spread_over_disk(parent);
         r = fs_make_directories(data, 0755, err);
         if (r < 0)
                 return r;
