@@ -448,6 +448,8 @@ def test_beside_docker(machine, when):
     def start():
         return inside(machine.namespace, docker.Dockerd, machine.folder / "docker")
 
+    # It drops what is forwarded where it was the one to switch forwarding on; a new namespace may have it on.
+    machine.sh("echo 0 >/proc/sys/net/ipv4/ip_forward")
     daemon = start() if when == "before" else None
     try:
         machine.tool("create", "one", "demo")
