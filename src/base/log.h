@@ -9,6 +9,9 @@ typedef enum LogLevel { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_
 
 /* fd is not owned. With timestamps each line starts with RFC 3339 UTC time. */
 void log_open(int fd, LogLevel level, bool timestamps);
+/* Standard error goes to <folder>/<name> from now on, and so does the log, with timestamps; what is there and has grown past
+ * 1 MiB becomes <name>.1. Where that cannot be, both stay where they are. */
+void log_open_in_folder(const char *folder, const char *name);
 void log_line(LogLevel level, const char *format, ...) _printf_(2, 3);
 void log_failure(LogLevel level, const Error *error, const char *format, ...) _printf_(3, 4);
 

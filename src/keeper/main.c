@@ -4,7 +4,6 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -19,7 +18,6 @@
 #include "state/document.h"
 
 #define MAX_THREADS 96 /* probes that hang must not keep commands from their work */
-#define MAX_LOG_BYTES (1024 * 1024)
 
 typedef struct Arguments {
         const char *verb, *project;
@@ -88,20 +86,8 @@ static void say_error(int ready_fd, const Error *error)
 static void open_log(const Layout *layout, const char *project)
 {
         _cleanup_free_ char *folder = layout_data(layout, "projects/%s/logs", project);
-        _cleanup_free_ char *path = path_join(folder, "keeper.log"), *old = path_join(folder, "keeper.log.1");
-        struct stat status;
-        int fd;
 
-        if (fs_make_directories(folder, 0700, NULL) < 0)
-                return;
-        if (stat(path, &status) == 0 && status.st_size > MAX_LOG_BYTES)
-                rename(path, old);
-        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return;
-        dup2(fd, STDERR_FILENO);
-        fs_close(fd);
-        log_open(STDERR_FILENO, LOG_LEVEL_INFO, true);
+        log_open_in_folder(folder, "keeper.log");
 }
 
 /* The first process ends at once: whoever started the keeper need not wait for it ever again. */

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -18,7 +17,6 @@
 
 #define PARAMS_FD 3
 #define PARAMS_LIMIT 65536
-#define MAX_LOG_BYTES (1024 * 1024)
 
 static int read_params(json_t **ret, Error **err)
 {
@@ -35,24 +33,13 @@ static int read_params(json_t **ret, Error **err)
 static void open_log(const Layout *layout, const char *project, const char *service)
 {
         _cleanup_free_ char *folder = layout_data(layout, "projects/%s/logs", project);
-        _cleanup_free_ char *path = xasprintf("%s/receiver-%s.log", folder, service), *old = xasprintf("%s.1", path);
-        struct stat status;
-        int fd;
+        _cleanup_free_ char *name = xasprintf("receiver-%s.log", service);
+        int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         dup2(fd, STDOUT_FILENO);
         dup2(fd, STDERR_FILENO);
         fs_close(fd);
-        if (fs_make_directories(folder, 0700, NULL) < 0)
-                return;
-        if (stat(path, &status) == 0 && status.st_size > MAX_LOG_BYTES)
-                rename(path, old);
-        fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (fd < 0)
-                return;
-        dup2(fd, STDERR_FILENO);
-        fs_close(fd);
-        log_open(STDERR_FILENO, LOG_LEVEL_INFO, true);
+        log_open_in_folder(folder, name);
 }
 
 /* Whoever started it need not wait for it: it is told the number of the process that goes on. */
