@@ -2,6 +2,7 @@
 #include "base/cron.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "base/timezone.h"
 #include "compose/schema.h"
 
 #define KEYS(...)  ((const SchemaKey[]){ __VA_ARGS__, { NULL, NULL } })
@@ -88,6 +89,16 @@ static bool check_cron(const char *line)
         return streq(line, "off") || cron_parse(line, &parsed, NULL) == 0;
 }
 
+static bool check_timezone(const char *name)
+{
+        _cleanup_timezone_ Timezone *timezone = NULL;
+
+        return *name && timezone_load(name, &timezone, NULL) == 0;
+}
+
+static const Schema zone = { .types = T_STRING,
+                             .check = check_timezone,
+                             .expected = "a time zone that this machine knows, like Europe/Berlin" };
 static const Schema cron = { .types = T_STRING,
                              .check = check_cron,
                              .expected = "five fields like \"0 2 * * *\", @daily and its like, or off" };
@@ -102,7 +113,7 @@ static const Schema keep = {
 static const Schema backup = {
         .types = T_BOOL | T_STRING | T_MAP,
         .words = WORDS("on", "off"),
-        .keys = KEYS({ "keep", &keep }, { "max_rate", &size }, { "schedule", &cron }, { "timezone", &text }, { "jitter", &duration }),
+        .keys = KEYS({ "keep", &keep }, { "max_rate", &size }, { "schedule", &cron }, { "timezone", &zone }, { "jitter", &duration }),
 };
 
 const Schema schema_x_berth_top = {

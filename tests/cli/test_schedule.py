@@ -110,6 +110,7 @@ def test_failure_is_tried_again_and_told(project, berth):
 
 @pytest.mark.parametrize("extra, reason", [("schedule: at noon", "services.db.x-berth.backup.schedule"),
                                            ("schedule: '0 0 30 2 *'", "services.db.x-berth.backup.schedule"),
+                                           ("timezone: Mars", "services.db.x-berth.backup.timezone"),
                                            ("shedule: '@daily'", 'Did you mean "schedule"?')])
 def test_bad_words(project, berth, extra, reason):
     deployment = make(project, berth, "bad", extra)
