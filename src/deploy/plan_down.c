@@ -102,40 +102,34 @@ int plan_down(const PlanInput *input, Plan **ret, Error **err)
 
 /* ---- stop, halt, rm ---- */
 
-static void add_stops(Plan *plan, PlanItems *items, const char *reason)
+static int plan_stops(const PlanInput *input, bool oneoffs, const char *reason, Plan **ret, Error **err)
 {
-        for (size_t i = 0; i < items->length; i++)
-                if (plan_item_runs(&items->items[i]) || plan_may_come_back(items->items[i].container))
-                        plan_item_add(plan, &items->items[i], PLAN_CONTAINER_STOP, reason);
-        plan_order_backwards(plan, items);
+        _cleanup_(plan_freep) Plan *plan = plan_create();
+        _cleanup_plan_items_ PlanItems items = { 0 };
+        int r = plan_items_find(input, plan, oneoffs, &items, err);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < items.length; i++)
+                if (plan_item_runs(&items.items[i]) || plan_may_come_back(items.items[i].container))
+                        plan_item_add(plan, &items.items[i], PLAN_CONTAINER_STOP, reason);
+        plan_order_backwards(plan, &items);
+        *ret = TAKE_PTR(plan);
+        return 0;
 }
 
 int plan_stop(const PlanInput *input, Plan **ret, Error **err)
 {
-        _cleanup_(plan_freep) Plan *plan = plan_create();
-        _cleanup_plan_items_ PlanItems items = { 0 };
-        int r;
-
-        r = plan_items_find(input, plan, false, &items, err);
-        if (r < 0)
-                return r;
-        add_stops(plan, &items, "asked for");
-        *ret = TAKE_PTR(plan);
-        return 0;
+        return plan_stops(input, false, "asked for", ret, err);
 }
 
 int plan_halt(const PlanInput *input, Plan **ret, Error **err)
 {
-        _cleanup_(plan_freep) Plan *plan = plan_create();
-        _cleanup_plan_items_ PlanItems items = { 0 };
-        int r = plan_items_find(input, plan, true, &items, err);
+        int r = plan_stops(input, true, "the machine goes down", ret, err);
 
-        if (r < 0)
-                return r;
-        add_stops(plan, &items, "the machine goes down");
-        plan_let_failures_pass(plan);
-        *ret = TAKE_PTR(plan);
-        return 0;
+        if (r == 0)
+                plan_let_failures_pass(*ret);
+        return r;
 }
 
 int plan_rm(const PlanInput *input, Plan **ret, Error **err)
