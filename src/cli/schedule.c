@@ -4,13 +4,11 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "base/timezone.h"
 #include "cli/output/listing.h"
 #include "cli/scope.h"
 #include "cli/verbs.h"
+#include "deploy/schedule.h"
 #include "state/document.h"
-
-#define SCHEDULE_FORMAT 1 /* deploy/schedule.h writes it */
 
 static const ListingColumn columns[] = {
         { "SERVICE", "Service" }, { "JOB", "Job" },         { "SCHEDULE", "Schedule" },

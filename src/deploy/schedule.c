@@ -86,15 +86,18 @@ int schedule_put(Schedule *schedule, const char *kind, const char *service, cons
                  const char *timezone_name, int64_t jitter_ns, int64_t now_ns, Error **err)
 {
         _cleanup_timezone_ Timezone *timezone = NULL;
-        ScheduledJob *job;
+        ScheduledJob *job = schedule_find(schedule, kind, service);
         Cron cron;
-        int r = cron_parse(expression, &cron, err);
+        int r;
 
+        if (job && job->timezone && streq(job->expression, expression) && streq_ptr(job->timezone_name, timezone_name) &&
+            job->jitter_ns == jitter_ns)
+                return 0;
+        r = cron_parse(expression, &cron, err);
         if (r == 0)
                 r = timezone_load(timezone_name, &timezone, err);
         if (r < 0)
                 return error_prefix(err, r, "the schedule of %s of service \"%s\"", kind, service);
-        job = schedule_find(schedule, kind, service);
         if (!job)
                 job = add_job(schedule, kind, service);
         /* What is due by new words begins now. */

@@ -45,7 +45,8 @@ typedef struct Schedule {
 void schedule_init(Schedule *schedule, const char *project);
 void schedule_done(Schedule *schedule);
 
-/* Adds a job, or changes what a known one (by kind and service) is due; its past stays. Now is when a new one begins.
+/* Adds a job, or changes what a known one (by kind and service) is due; its past stays. Now is when a new one begins. The
+ * same words again cost nothing.
  * ERROR_INVALID names what is wrong with expression or zone. */
 int schedule_put(Schedule *schedule, const char *kind, const char *service, const char *expression,
                  const char *timezone_name, int64_t jitter_ns, int64_t now_ns, Error **err);
