@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -74,6 +75,22 @@ int fs_write_all(int fd, const void *data, size_t size, Error **err)
                 size -= (size_t)n;
         }
         return 0;
+}
+
+int fs_memory_file(const char *name, const void *data, size_t size, Error **err)
+{
+        _cleanup_close_ int fd = memfd_create(name, MFD_CLOEXEC);
+        int r = 0;
+
+        if (fd < 0)
+                return error_set_errno(err, errno, "make a file in memory");
+        if (data)
+                r = fs_write_all(fd, data, size, err);
+        if (r < 0)
+                return r;
+        if (lseek(fd, 0, SEEK_SET) < 0)
+                return error_set_errno(err, errno, "rewind a file in memory");
+        return TAKE_FD(fd);
 }
 
 /* path: what it stands for, for messages. */

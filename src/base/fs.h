@@ -23,6 +23,9 @@ int fs_read_file(int dir_fd, const char *path, size_t limit_bytes, Strbuf *ret, 
 int fs_read_fd(int fd, size_t limit_bytes, Strbuf *ret, Error **err);
 /* Writes all bytes or fails. */
 int fs_write_all(int fd, const void *data, size_t size, Error **err);
+/* A file in memory that nobody else can open, with this content (NULL: none), read from its start. Closed on exec. The
+ * descriptor, or a negative result. */
+int fs_memory_file(const char *name, const void *data, size_t size, Error **err);
 /* Atomic and durable replacement. */
 int fs_write_file(int dir_fd, const char *path, const void *data, size_t size, mode_t mode, Error **err);
 /* Replaced in place and not synced: for tmpfs files that are bind-mounted somewhere (a rename would not be seen). */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -100,16 +99,8 @@ static int write_params(const ReceiverStart *start, const ContainerInfo *info, E
         _cleanup_json_ json_t *params = json_pack("{s:s, s:s, s:s, s:o}", "project", start->keeper->project, "service",
                                                   start->service, "slot", slot, "target", database_target_to_json(info));
         _cleanup_(free_secretp) char *text = json_dumps(params, JSON_COMPACT);
-        _cleanup_close_ int fd = memfd_create("receiver", MFD_CLOEXEC);
-        int r;
 
-        if (fd < 0)
-                return error_set_errno(err, errno, "make a file in memory");
-        r = fs_write_all(fd, text, strlen(text), err);
-        if (r < 0)
-                return r;
-        lseek(fd, 0, SEEK_SET);
-        return TAKE_FD(fd);
+        return fs_memory_file("receiver", text, strlen(text), err);
 }
 
 static int spawn(ReceiverStart *start, const ContainerInfo *info, Error **err)

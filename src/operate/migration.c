@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -97,20 +96,6 @@ static char *database_url(const DatabaseLogin *login, const XBerth *settings)
         return strbuf_take(&url);
 }
 
-/* A file in memory that only the child gets. */
-static int password_file(const char *password, int *ret_fd, Error **err)
-{
-        _cleanup_close_ int fd = memfd_create("password", MFD_CLOEXEC);
-        int r = fd < 0 ? error_set_errno(err, errno, "make a file in memory")
-                       : fs_write_all(fd, password, strlen(password), err);
-
-        if (r < 0)
-                return r;
-        lseek(fd, 0, SEEK_SET);
-        *ret_fd = TAKE_FD(fd);
-        return 0;
-}
-
 static char **arguments_of(const MigrationCommand *command, const DatabaseLogin *login)
 {
         _cleanup_free_ char *program = migration_program(command->layout);
@@ -152,7 +137,8 @@ int migration_spawn(const MigrationCommand *command, Process *ret, Error **err)
                 return error_set(err, ERROR_UNSUPPORTED, "the network of container %s cannot be entered from here",
                                  command->container->name);
         database_login_of(command->container, &login);
-        r = password_file(login.password, &password_fd, err);
+        password_fd = fs_memory_file("password", login.password, strlen(login.password), err);
+        r = password_fd < 0 ? password_fd : 0;
         if (r < 0)
                 return r;
         keep[0] = password_fd;

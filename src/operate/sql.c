@@ -1,7 +1,6 @@
 #include "operate/sql.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -12,21 +11,6 @@
 
 #define OUTPUT_LIMIT ((size_t)4 * 1024 * 1024)
 #define NO_CONNECTION 2 /* psql's exit status */
-
-static int memory_file(const char *text, int *ret_fd, Error **err)
-{
-        _cleanup_close_ int fd = memfd_create("sql", MFD_CLOEXEC);
-        int r = 0;
-
-        if (fd < 0)
-                return error_set_errno(err, errno, "make a file in memory");
-        if (text)
-                r = fs_write_all(fd, text, strlen(text), err);
-        lseek(fd, 0, SEEK_SET);
-        if (r == 0)
-                *ret_fd = TAKE_FD(fd);
-        return r;
-}
 
 static char *read_back(int fd)
 {
@@ -63,16 +47,18 @@ static int run_psql(Engine *engine, const ContainerInfo *container, const Databa
         _cleanup_strv_ char **argv = strv_new("psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-U", login->user, "-d", database,
                                               "-p", login->port, "-f", "-", NULL);
         _cleanup_strv_ char **environment = NULL;
-        _cleanup_close_ int input = -1, output = -1, errors = -1;
+        _cleanup_close_ int input = fs_memory_file("sql", script, strlen(script), err), output = -1, errors = -1;
         ExecSpec spec = { .timeout_ms = -1 };
-        int r = memory_file(script, &input, err);
+        int r;
 
-        if (r == 0)
-                r = memory_file(NULL, &output, err);
-        if (r == 0)
-                r = memory_file(NULL, &errors, err);
-        if (r < 0)
-                return r;
+        if (input < 0)
+                return input;
+        output = fs_memory_file("output", NULL, 0, err);
+        if (output < 0)
+                return output;
+        errors = fs_memory_file("errors", NULL, 0, err);
+        if (errors < 0)
+                return errors;
         if (host) {
                 strv_add(&argv, "-h");
                 strv_add(&argv, host);

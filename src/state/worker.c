@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -28,17 +27,9 @@ typedef struct Session {
 
 static int write_params(const json_t *params, Error **err)
 {
-        _cleanup_free_ char *text = json_dumps(params, JSON_COMPACT);
-        _cleanup_close_ int fd = memfd_create("params", MFD_CLOEXEC);
-        int r;
+        _cleanup_(free_secretp) char *text = json_dumps(params, JSON_COMPACT);
 
-        if (fd < 0)
-                return error_set_errno(err, errno, "make a file in memory");
-        r = fs_write_all(fd, text, strlen(text), err);
-        if (r < 0)
-                return r;
-        lseek(fd, 0, SEEK_SET);
-        return TAKE_FD(fd);
+        return fs_memory_file("params", text, strlen(text), err);
 }
 
 static int start(const Layout *layout, Session *session, Error **err)

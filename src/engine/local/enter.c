@@ -178,15 +178,6 @@ static bool describe(const ContainerRecord *record, const json_t *process, const
         return add_limits(buffer, process);
 }
 
-static int parameters_of(const Strbuf *buffer)
-{
-        _cleanup_close_ int fd = memfd_create("parameters", MFD_CLOEXEC);
-
-        if (fd < 0 || fs_write_all(fd, buffer->data, buffer->length, NULL) < 0 || lseek(fd, 0, SEEK_SET) < 0)
-                return -1;
-        return TAKE_FD(fd);
-}
-
 bool enter_prepare(const Layout *layout, const ContainerRecord *record, const json_t *config, const json_t *process,
                    Enter *ret)
 {
@@ -200,7 +191,7 @@ bool enter_prepare(const Layout *layout, const ContainerRecord *record, const js
                 return false;
         enter.program_fd = program_fd(layout);
         enter.pidfd = (int)syscall(SYS_pidfd_open, (pid_t)record->run.pid, 0);
-        enter.parameters_fd = parameters_of(&buffer);
+        enter.parameters_fd = fs_memory_file("parameters", buffer.data, buffer.length, NULL);
         if (enter.program_fd < 0 || enter.parameters_fd < 0 || enter.pidfd < 0 ||
             !process_is_alive((pid_t)record->run.pid, record->run.pid_start)) {
                 enter_done(&enter);

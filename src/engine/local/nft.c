@@ -8,7 +8,6 @@
 #include <linux/netlink.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -77,15 +76,6 @@ static bool has_committed(int generations, pid_t pid)
                                 return true;
         }
         return false;
-}
-
-static int text_file(const char *text)
-{
-        _cleanup_close_ int fd = memfd_create("nft", MFD_CLOEXEC);
-
-        if (fd < 0 || (text && fs_write_all(fd, text, strlen(text), NULL) < 0) || lseek(fd, 0, SEEK_SET) < 0)
-                return -1;
-        return TAKE_FD(fd);
 }
 
 typedef struct Remains {
@@ -161,7 +151,8 @@ static int await(Process *process, int *generations, int errors, Error **err)
 int nft_begin(const char *commands, NftRun *ret, Error **err)
 {
         char *argv[] = { (char *)"nft", (char *)"-f", (char *)"-", NULL };
-        _cleanup_close_ int input = text_file(commands), errors = text_file(NULL), generations = open_generations();
+        _cleanup_close_ int input = fs_memory_file("nft", commands, strlen(commands), NULL),
+                            errors = fs_memory_file("errors", NULL, 0, NULL), generations = open_generations();
         ProcessSpec spec = PROCESS_SPEC_INIT;
         NftRun run = NFT_RUN_INIT;
         int r;

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -95,18 +94,15 @@ int scripts_create_database(const Settings *settings, char *const *environment, 
                 "SELECT pg_catalog.format('CREATE DATABASE %I', :'db') WHERE NOT EXISTS "
                 "(SELECT FROM pg_catalog.pg_database WHERE datname = :'db') \\gexec\n";
         _cleanup_strv_ char **argv = psql_argv(settings, "postgres");
-        _cleanup_close_ int fd = memfd_create("sql", MFD_CLOEXEC);
+        _cleanup_close_ int fd = -1;
         Process process;
         int r;
 
         if (streq(settings->database, "postgres"))
                 return 0;
+        fd = fs_memory_file("sql", sql, strlen(sql), err);
         if (fd < 0)
-                return error_set_errno(err, errno, "keep a statement in memory");
-        r = fs_write_all(fd, sql, strlen(sql), err);
-        if (r < 0)
-                return r;
-        lseek(fd, 0, SEEK_SET);
+                return fd;
         strv_add(&argv, "--set");
         strv_addf(&argv, "db=%s", settings->database);
         r = child_start(argv, environment, fd, STDOUT_FILENO, -1, &process, err);
