@@ -28,7 +28,7 @@ static json_t *row_of(Repository *repository, const BackupRecord *record)
                 return row;
         json_set_string(row, "until_lsn", lsn_format(MAX(plan.range.end, record->stop_lsn), until));
         json_object_set_new(row, "until_ns",
-                            json_integer(plan.range.end > record->stop_lsn ? plan.range.end_ns : record->finished_ns));
+                            json_integer(restore_until_ns(record, &plan.range)));
         json_object_set_new(row, "until_timeline", json_integer(plan.target.timeline));
         return row;
 }

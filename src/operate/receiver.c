@@ -17,7 +17,6 @@
 #define SYNC_NS (20 * NSEC_PER_MSEC)
 #define UNDEFINED_FILE "58P01"        /* SQLSTATE of "requested WAL segment has already been removed" */
 #define LOCK_MS 5000 /* the receiver of the last run of the server may still be filing */
-#define STATUS_NS (10 * NSEC_PER_SEC) /* wal_sender_timeout is a minute */
 
 typedef struct Receiver {
         const ReceiverOptions *options;
@@ -30,7 +29,8 @@ typedef struct Receiver {
         ReceiverState state;
         uint32_t timeline;      /* being streamed */
         Lsn position;           /* the next byte */
-        int64_t synced_ns, status_ns;
+        int64_t synced_ns;
+        Pulse pulse;
         bool server_gone, told_to_stop;
         bool removed;           /* the server does not have the next segment any more */
 } Receiver;
@@ -77,10 +77,11 @@ static void wait_for_something(Receiver *receiver, bool with_connection, int64_t
 
 /* ---- taking the log ---- */
 
-static int acknowledge(Receiver *receiver, Error **err)
+static int acknowledge(Receiver *receiver, bool ask, Error **err)
 {
-        receiver->status_ns = clock_monotonic_ns();
-        return replication_send_status(receiver->connection, receiver->position, receiver->state.flushed, false, err);
+        if (ask)
+                pulse_asked(&receiver->pulse);
+        return replication_send_status(receiver->connection, receiver->position, receiver->state.flushed, ask, err);
 }
 
 static int sync_and_acknowledge(Receiver *receiver, Error **err)
@@ -91,7 +92,7 @@ static int sync_and_acknowledge(Receiver *receiver, Error **err)
                 return r;
         receiver->synced_ns = clock_monotonic_ns();
         receiver->state.flushed = receiver->position;
-        return acknowledge(receiver, err);
+        return acknowledge(receiver, false, err);
 }
 
 static int end_segment(Receiver *receiver, Error **err)
@@ -134,7 +135,20 @@ static int take_data(Receiver *receiver, const WalMessage *message, Error **err)
                 }
         }
         receiver->state.received_ns = clock_realtime_ns();
+        pulse_forget(&receiver->pulse);
         return 0;
+}
+
+/* The server says where it is. */
+static void take_place(Receiver *receiver, Lsn server)
+{
+        CaughtUp moment;
+
+        if (!pulse_answered(&receiver->pulse, server, &moment) || receiver->state.flushed < server)
+                return;
+        moment.timeline = receiver->timeline;
+        if (caught_up_write(receiver->repository, &moment, NULL) == 0)
+                receiver->state.caught_up_ns = moment.at_ns;
 }
 
 /* All that is there now. 1: something came. */
@@ -154,6 +168,8 @@ static int take_all(Receiver *receiver, Error **err)
                 wants_reply |= message.reply_wanted;
                 came |= message.data != NULL;
                 r = message.data ? take_data(receiver, &message, err) : 0;
+                if (!message.data)
+                        take_place(receiver, message.server_end);
                 PQfreemem(buffer);
                 if (r < 0)
                         return r;
@@ -185,15 +201,15 @@ static int stream(Receiver *receiver, Error **err)
                 r = 0;
                 if (behind && now_ns - receiver->synced_ns >= SYNC_NS)
                         r = sync_and_acknowledge(receiver, err);
-                else if (now_ns - receiver->status_ns >= STATUS_NS)
-                        r = acknowledge(receiver, err);
+                if (r == 0 && pulse_due_in_ns(&receiver->pulse) == 0)
+                        r = acknowledge(receiver, true, err);
                 if (r < 0)
                         return r;
                 tell(receiver, false);
                 if (is_over(receiver))
                         break;
                 behind = receiver->state.flushed < receiver->position;
-                wait_for_something(receiver, true, behind ? SYNC_NS : NSEC_PER_SEC);
+                wait_for_something(receiver, true, behind ? SYNC_NS : pulse_due_in_ns(&receiver->pulse));
         }
         return segment_sync(&receiver->segment, err);
 }
@@ -230,6 +246,7 @@ static void take_position(Receiver *receiver, uint32_t timeline, Lsn start)
         receiver->timeline = timeline;
         receiver->position = start;
         receiver->state.flushed = start;
+        receiver->pulse = (Pulse){ 0 };
 }
 
 static int open_connection(Receiver *receiver, Error **err)

@@ -4,6 +4,7 @@
 
 #include "operate/receiver.h"
 #include "postgres/replication.h"
+#include "repository/caught_up.h"
 #include "repository/wal_archive.h"
 
 /* ---- receiver_segment.c: the segment in work ---- */
@@ -35,6 +36,22 @@ int filer_take_over(Filer *filer, Error **err);
 /* The last error that filing met, and forgets it; 0: none. */
 int filer_error(Filer *filer, Error **err);
 
+/* ---- receiver_pulse.c: moments at which nothing was missing ---- */
+
+typedef struct Pulse {
+        int64_t asked_ns;       /* monotonic */
+        int64_t open_ns;        /* realtime of the question that is not answered yet; 0: none */
+        Lsn before;             /* what the last answer said */
+        int64_t before_ns;      /* when that was asked; 0: nothing is known, or something came since */
+} Pulse;
+
+/* Something came, or another connection begins. */
+void pulse_forget(Pulse *pulse);
+int64_t pulse_due_in_ns(const Pulse *pulse);
+void pulse_asked(Pulse *pulse);
+/* True where it says something: *ret has lsn and at_ns. */
+bool pulse_answered(Pulse *pulse, Lsn server, CaughtUp *ret);
+
 /* ---- receiver_start.c: where to begin ---- */
 
 typedef struct ReceiverStart {
@@ -55,6 +72,7 @@ typedef struct ReceiverState {
         uint32_t timeline;
         Lsn received, flushed, server;
         int64_t received_ns;    /* realtime of the last byte */
+        int64_t caught_up_ns;   /* nothing was missing then; 0: never yet */
         int64_t gap_ns;         /* when a part of the log was found lost; 0: nothing is */
         char *message;          /* why it failed; NULL */
         int64_t told_ns;        /* monotonic */

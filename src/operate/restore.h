@@ -34,8 +34,13 @@ typedef struct RestorePlan {
 void restore_plan_done(RestorePlan *plan);
 #define _cleanup_restore_plan_ _cleanup_(restore_plan_done)
 
+/* Until when backup and range lead: the last moment of which all is known. */
+int64_t restore_until_ns(const BackupRecord *backup, const WalRange *range);
+
 /* Chooses the newest backup from which target can be reached (backup_id NULL), or checks that the named one can.
- * ERROR_NOT_FOUND says which range is possible. */
+ * A time behind the last byte that came, of which is known that nothing was missing then, is RESTORE_LATEST of the plan, which
+ * ends at range.end. One of the last seconds is waited for where a receiver is at work. ERROR_NOT_FOUND says which range is
+ * possible. */
 int restore_plan_make(Repository *repository, const char *backup_id, const RestoreTarget *target, RestorePlan *ret,
                       Error **err);
 

@@ -41,6 +41,14 @@ static bool is_needed(const RestorePlan *plan, const WalSegment *segment)
         return plan->target.kind != RESTORE_LSN || segment->start <= plan->target.lsn;
 }
 
+/* What came after the plan was made is behind its end. */
+static void cut(char *content, const WalSegment *segment, Lsn end, uint32_t segment_bytes)
+{
+        if (segment->start + segment_bytes > end)
+                memset(content + (end > segment->start ? end - segment->start : 0), 0,
+                       (size_t)(segment->start + segment_bytes - MAX(end, segment->start)));
+}
+
 static int put_segments(Repository *repository, const RestorePlan *plan, int dir_fd, const RestoreOptions *options,
                         const WorkProgress *progress, Error **err)
 {
@@ -55,6 +63,8 @@ static int put_segments(Repository *repository, const RestorePlan *plan, int dir
                 if (!is_needed(plan, segment))
                         break;
                 r = wal_read_segment(repository, segment->name, segment_bytes, content, err);
+                if (r == 0)
+                        cut(content, segment, plan->range.end, segment_bytes);
                 if (r == 0)
                         r = put_file(dir_fd, path, content, segment_bytes, options, err);
                 if (r < 0)

@@ -5,6 +5,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "operate/restore.h"
+#include "repository/caught_up.h"
+
+/* The kernel stamps files by its last tick. */
+#define STAMP_NS (100 * NSEC_PER_MSEC)
+/* A receiver that is at work writes a moment every second or two. */
+#define AT_WORK_NS (10 * NSEC_PER_SEC)
+#define WAIT_NS (6 * NSEC_PER_SEC)
+#define LOOK_NS (200 * NSEC_PER_MSEC)
 
 int restore_target_parse(const char *text, RestoreTarget *ret, Error **err)
 {
@@ -50,11 +58,17 @@ static char *local_time(int64_t ns)
 
 typedef enum Reach { REACHED, TOO_EARLY, TOO_LATE } Reach;
 
+int64_t restore_until_ns(const BackupRecord *backup, const WalRange *range)
+{
+        return range->segments.length && range->end >= backup->stop_lsn ? MAX(range->known_ns, backup->finished_ns)
+                                                                        : backup->finished_ns;
+}
+
 /* A backup's own log makes it consistent, so its end is in reach even where the archive has nothing. */
 static Reach reach_of(const BackupRecord *backup, const WalRange *range, const RestoreTarget *target)
 {
         Lsn end = MAX(range->end, backup->stop_lsn);
-        int64_t end_ns = range->end > backup->stop_lsn ? range->end_ns : backup->finished_ns;
+        int64_t end_ns = restore_until_ns(backup, range);
 
         switch (target->kind) {
         case RESTORE_LSN:
@@ -102,12 +116,18 @@ static void note_range(Choice *choice, const BackupRecord *backup, const WalRang
 {
         char start[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
         bool in_lsn = choice->target->kind == RESTORE_LSN;
-        int64_t end_ns = range->end > backup->stop_lsn ? range->end_ns : backup->finished_ns;
+        int64_t end_ns = restore_until_ns(backup, range);
 
         free_and_replace(&choice->earliest,
                          in_lsn ? xstrdup(lsn_format(backup->stop_lsn, start)) : local_time(backup->finished_ns));
         if (!choice->latest) /* the newest backup is asked first */
                 choice->latest = in_lsn ? xstrdup(lsn_format(MAX(range->end, backup->stop_lsn), end)) : local_time(end_ns);
+}
+
+/* No commit lies between the last byte and the target: a server that was asked for that time would look for one. */
+static bool is_behind_all(const RestoreTarget *target, const WalRange *range)
+{
+        return target->kind == RESTORE_TIME && range->end_ns && target->time_ns > range->end_ns + STAMP_NS;
 }
 
 /* Takes the backup where it serves. */
@@ -123,6 +143,8 @@ static int try_backup(Choice *choice, BackupRecord **backup, RestorePlan *ret, E
                 return 0;
         *ret = (RestorePlan){ .backup = TAKE_PTR(*backup), .range = range, .target = *choice->target };
         ret->target.timeline = ret->range.timelines.items[ret->range.timelines.length - 1];
+        if (is_behind_all(&ret->target, &ret->range))
+                ret->target.kind = RESTORE_LATEST;
         range = (WalRange){ 0 };
         return 1;
 }
@@ -160,8 +182,7 @@ static int choose(Choice *choice, const char *backup_id, RestorePlan *ret, Error
         return nothing_found(choice, backup_id, err);
 }
 
-int restore_plan_make(Repository *repository, const char *backup_id, const RestoreTarget *target, RestorePlan *ret,
-                      Error **err)
+static int choose_now(Repository *repository, const char *backup_id, const RestoreTarget *target, RestorePlan *ret, Error **err)
 {
         Choice choice = { .repository = repository, .target = target };
         int r = choose(&choice, backup_id, ret, err);
@@ -170,4 +191,31 @@ int restore_plan_make(Repository *repository, const char *backup_id, const Resto
         free(choice.earliest);
         free(choice.latest);
         return r;
+}
+
+/* The point has passed, and a receiver is about to say that it has all until then. */
+static bool is_worth_waiting(Repository *repository, const RestoreTarget *target)
+{
+        int64_t now_ns = clock_realtime_ns();
+        CaughtUp moment;
+
+        return repository->path && target->kind == RESTORE_TIME && target->time_ns <= now_ns &&
+               target->time_ns > now_ns - AT_WORK_NS &&
+               (!caught_up_read(repository, &moment) || moment.at_ns > now_ns - AT_WORK_NS);
+}
+
+int restore_plan_make(Repository *repository, const char *backup_id, const RestoreTarget *target, RestorePlan *ret,
+                      Error **err)
+{
+        const struct timespec pause = { .tv_nsec = LOOK_NS };
+        int64_t until_ns = clock_monotonic_ns() + WAIT_NS;
+
+        for (;;) {
+                _cleanup_error_ Error *reason = NULL;
+                int r = choose_now(repository, backup_id, target, ret, &reason);
+
+                if (r != -ERROR_NOT_FOUND || clock_monotonic_ns() > until_ns || !is_worth_waiting(repository, target))
+                        return r < 0 ? error_move(err, &reason, r) : r;
+                nanosleep(&pause, NULL);
+        }
 }

@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "repository/caught_up.h"
 
 #define LEVEL 1
 #define WINDOW_LOG 18
@@ -206,6 +207,17 @@ static void walk(const WalList *list, const Lineage *lineage, uint32_t segment_b
         }
 }
 
+/* A server that rested: the moment is behind the last byte. */
+static void note_moment(Repository *repository, WalRange *range)
+{
+        CaughtUp moment;
+
+        range->known_ns = range->end_ns;
+        if (range->segments.length && caught_up_read(repository, &moment) && moment.timeline == range->timeline &&
+            moment.lsn >= range->start && moment.lsn <= range->end)
+                range->known_ns = MAX(range->known_ns, moment.at_ns);
+}
+
 int wal_range_find(Repository *repository, const WalList *list, uint32_t timeline, Lsn start, uint32_t segment_bytes,
                    uint32_t target_timeline, WalRange *ret, Error **err)
 {
@@ -215,6 +227,7 @@ int wal_range_find(Repository *repository, const WalList *list, uint32_t timelin
         if (r == 0) {
                 *ret = (WalRange){ .start = start, .end = start, .timeline = timeline };
                 walk(list, &lineage, segment_bytes, ret);
+                note_moment(repository, ret);
                 VECTOR_FOREACH(branch, &lineage.branches)
                         vector_add(&ret->timelines, branch->timeline);
         }

@@ -31,6 +31,7 @@ int wal_list_load(Repository *repository, uint32_t segment_bytes, WalList *ret, 
 typedef struct WalRange {
         Lsn start, end;         /* end: the first byte that is missing */
         int64_t end_ns;         /* when the last of it came; 0: unknown */
+        int64_t known_ns;       /* all that was written until then is in it: later than end_ns where nothing more came */
         uint32_t timeline;      /* at its end */
         VECTOR(WalSegment) segments;   /* in order; the last may be partial */
         VECTOR(uint32_t) timelines;    /* from the backup's to the last one, in order */

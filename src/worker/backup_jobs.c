@@ -178,7 +178,7 @@ int job_restore_plan(const Job *job, json_t **ret, Error **err)
         if (r == 0)
                 *ret = json_pack("{s:s, s:i, s:I, s:I}", "backup", plan.backup->id, "timeline", (int)plan.target.timeline,
                                  "from_ns", (json_int_t)plan.backup->finished_ns, "until_ns",
-                                 (json_int_t)MAX(plan.range.end_ns, plan.backup->finished_ns));
+                                 (json_int_t)restore_until_ns(plan.backup, &plan.range));
         return r;
 }
 

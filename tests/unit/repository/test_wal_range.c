@@ -1,4 +1,5 @@
 /* How far the log leads: gaps, partial segments, timelines. */
+#include "repository/caught_up.h"
 #include "sample.h"
 
 static void history(Sample *sample, uint32_t timeline, const char *text)
@@ -83,12 +84,40 @@ static void test_timelines(void **state)
                          -ERROR_NOT_FOUND);
 }
 
+/* A moment counts where the log leads as far as it says, on that timeline. */
+static void test_moments_of_rest(void **state)
+{
+        _cleanup_sample_ Sample place = { 0 };
+        Sample *sample = &place;
+        const struct {
+                CaughtUp moment;
+                bool counts;
+        } rows[] = {
+                { { 1, (Lsn)4 * SAMPLE_SEGMENT, INT64_MAX / 2 }, true },
+                { { 1, (Lsn)4 * SAMPLE_SEGMENT + 1, INT64_MAX / 2 }, false },
+                { { 2, (Lsn)4 * SAMPLE_SEGMENT, INT64_MAX / 2 }, false },
+                { { 1, (Lsn)3 * SAMPLE_SEGMENT, 17 }, false },
+        };
+
+        sample_begin(sample);
+        for (unsigned i = 2; i < 4; i++)
+                sample_segment(sample, i);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_wal_range_ WalRange range = { 0 };
+
+                assert_ok(caught_up_write(sample->repository, &rows[i].moment, err));
+                range = range_from(sample, 1, 2, 0);
+                assert_true(range.known_ns == (rows[i].counts ? rows[i].moment.at_ns : range.end_ns));
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_gap_ends_it),
                 cmocka_unit_test(test_a_partial_segment_leads_as_far_as_it_came),
                 cmocka_unit_test(test_timelines),
+                cmocka_unit_test(test_moments_of_rest),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
