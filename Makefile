@@ -45,6 +45,16 @@ bench: all
 	tools/install-deps run test bench
 	bench/run --build $(BUILD)
 
+# The answers of docker compose that the corpus of compose files is held against, taken again (tests/data/compose). Its package is
+# unpacked, not installed. Another version than the one we promise is refused.
+ORACLE_VERSION = 2.40.3
+ORACLE = $(BUILD)/oracle/usr/libexec/docker/cli-plugins/docker-compose
+golden: all
+	[ -x $(ORACLE) ] || tools/fetch-package sid $(BUILD)/oracle docker-compose
+	$(ORACLE) version --short | grep -F $(ORACLE_VERSION)
+	tools/compose-compare --refresh --oracle $(abspath $(ORACLE))
+	git diff --stat -- tests/data/compose
+
 # The fault tests with many more rounds.
 soak: all
 	tools/install-deps run test
@@ -71,4 +81,4 @@ lint:
 clean:
 	rm -rf $(BUILD) build-asan build-lint build-fuzz
 
-.PHONY: --no-boot all demo check test asan install bench soak fuzz check-vm fmt lint clean
+.PHONY: --no-boot all demo check test asan install bench golden soak fuzz check-vm fmt lint clean
