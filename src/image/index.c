@@ -7,6 +7,7 @@
 #include "base/strv.h"
 #include "image/config.h"
 #include "image/reference.h"
+#include "image/store.h"
 #include "state/document.h"
 
 #define INDEX_FORMAT 1
@@ -53,26 +54,64 @@ int store_lock(const Layout *layout, int *ret_fd, Error **err)
         return error_prefix(err, r, "image store");
 }
 
+static char *index_path(const Layout *layout)
+{
+        return layout_data(layout, "images/names.json");
+}
+
+static char *copy_path(const Layout *layout)
+{
+        return layout_data(layout, "images/names.copy.json");
+}
+
 int store_index_load(const Layout *layout, json_t **ret, Error **err)
 {
-        _cleanup_free_ char *path = layout_data(layout, "images/names.json");
-        _cleanup_error_ Error *missing = NULL;
-        int r = document_load(path, INDEX_FORMAT, ret, &missing);
+        _cleanup_free_ char *path = index_path(layout), *copy = copy_path(layout);
+        _cleanup_error_ Error *failure = NULL;
+        int r = document_load(path, INDEX_FORMAT, ret, &failure);
 
+        if ((r == -ERROR_CORRUPT || r == -ERROR_NOT_FOUND) && document_load(copy, INDEX_FORMAT, ret, NULL) == 0)
+                return 0;
         if (r == -ERROR_NOT_FOUND) {
                 *ret = json_pack("{s:{}, s:{}}", "images", "names");
                 return 0;
         }
         if (r == -ERROR_CORRUPT)
-                error_hint(&missing, r, "Move it aside and pull or load the images again; unpacked layers are kept.");
-        return error_move(err, &missing, r);
+                error_hint(&failure, r, "Move it aside and pull or load the images again; unpacked layers are kept.");
+        return error_move(err, &failure, r);
 }
 
 int store_index_save(const Layout *layout, json_t *index, Error **err)
 {
-        _cleanup_free_ char *path = layout_data(layout, "images/names.json");
+        _cleanup_free_ char *path = index_path(layout), *copy = copy_path(layout), *kept = NULL;
+        _cleanup_json_ json_t *present = NULL;
+        int r = 0;
 
-        return document_save(path, INDEX_FORMAT, index, err);
+        if (document_load(path, INDEX_FORMAT, &present, NULL) == -ERROR_CORRUPT)
+                r = document_keep_copy(path, &kept, err);
+        if (r == 0)
+                r = document_save(path, INDEX_FORMAT, index, err);
+        return r < 0 ? r : document_save(copy, INDEX_FORMAT, index, err);
+}
+
+int image_store_mend(const Layout *layout, char **ret_damaged, Error **err)
+{
+        _cleanup_free_ char *path = index_path(layout);
+        _cleanup_json_ json_t *index = NULL;
+        _cleanup_close_ int lock = -1;
+        int r = 0;
+
+        *ret_damaged = NULL;
+        if (document_load(path, INDEX_FORMAT, &index, NULL) != -ERROR_CORRUPT)
+                return 0;
+        r = store_lock(layout, &lock, err);
+        if (r == 0)
+                r = store_index_load(layout, &index, err);
+        if (r == 0)
+                r = store_index_save(layout, index, err);
+        if (r == 0)
+                *ret_damaged = TAKE_PTR(path);
+        return r;
 }
 
 int store_config_load(const Layout *layout, const char *id, json_t **ret, Error **err)

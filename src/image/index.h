@@ -5,7 +5,8 @@
  *                                   "digests": ["docker.io/library/x@sha256:…"]}},
  *    "names": {"docker.io/library/x:1": "sha256:<config>"}}
  *
- * Readers load it without a lock (it is replaced atomically); writers hold store_lock from load to save. */
+ * names.copy.json beside it is the same, and what is read where the first is damaged. Readers load it without a lock (it is
+ * replaced atomically); writers hold store_lock from load to save. */
 #ifndef BERTH_IMAGE_INDEX_H
 #define BERTH_IMAGE_INDEX_H
 
@@ -21,6 +22,7 @@ int store_lock(const Layout *layout, int *ret_fd, Error **err);
 
 /* An empty index where there is none yet. *ret is a new reference. */
 int store_index_load(const Layout *layout, json_t **ret, Error **err);
+/* One that was damaged is kept aside. */
 int store_index_save(const Layout *layout, json_t *index, Error **err);
 
 /* Owned by the caller. */

@@ -26,6 +26,8 @@ bool image_policy_from_name(const char *name, ImagePolicy *ret);
 int image_list(const Layout *layout, Image ***ret, size_t *ret_length, Error **err);
 void image_list_free(Image **images, size_t length);
 
+/* Writes the index anew from its copy where it is damaged. *ret_damaged: its path, the caller's; NULL: it was well. */
+int image_store_mend(const Layout *layout, char **ret_damaged, Error **err);
 /* Normalised form: "postgres" → "docker.io/library/postgres:latest"; ERROR_INVALID where malformed.
  * *ret is the caller's. */
 int image_reference_normalize(const char *reference, char **ret, Error **err);

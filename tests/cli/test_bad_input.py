@@ -263,6 +263,19 @@ def test_a_damaged_description_is_rebuilt_while_what_it_describes_goes_on(what, 
     assert made.exec("box", "cat", "/data/x") == "kept"
 
 
+def test_a_damaged_index_of_images_is_read_from_its_copy_and_mended_by_the_next_keeper(project, images, berth):
+    images("busybox")
+    made = project(f"services: {{box: {{{SLEEP}}}}}")
+    made("up", "-d")
+    index = berth.data / "images/names.json"
+    index.write_text('{ "format": 1, rubbish')
+    made("up", "-d", "--force-recreate")
+    os.kill(berth.keeper_pid("demo"), 9)
+    made("up", "-d")
+    assert json.loads(index.read_text())["names"] and len(list(index.parent.glob("names.json.corrupt-*"))) == 1
+    assert str(index) in (berth.data / "projects/demo/logs/keeper.log").read_text()
+
+
 def test_a_damaged_container_that_did_not_run_is_made_anew(project, images, berth):
     images("busybox")
     made = project(f"services: {{box: {{{SLEEP}}}}}")

@@ -108,10 +108,22 @@ def test_load_and_import(berth, two_images, registry):
     assert "nowhere.tar" in berth.fails("image", "load", "/nowhere.tar")
 
 
-def test_corrupt_index_is_named_and_left_alone(berth, two_images):
+def test_corrupt_index_is_read_from_its_copy_and_kept_aside(berth, two_images):
     berth("image", "pull", "two-a:1")
     index = berth.data / "images/names.json"
     index.write_text("{")
+    assert "two-a" in berth("image", "ls").stdout and index.read_text() == "{", "reading changes nothing"
+    berth("image", "pull", "two-b:1")
+    assert set(json.loads(index.read_text())["names"]) == {"docker.io/library/two-a:1", "docker.io/library/two-b:1"}
+    (kept,) = index.parent.glob("names.json.corrupt-*")
+    assert kept.read_text() == "{"
+
+
+def test_corrupt_index_without_a_copy_is_named_and_left_alone(berth, two_images):
+    berth("image", "pull", "two-a:1")
+    index = berth.data / "images/names.json"
+    index.write_text("{")
+    (berth.data / "images/names.copy.json").write_text("[")
     message = berth.fails("image", "ls")
     assert str(index) in message and "hint:" in message
     berth.fails("image", "pull", "two-b:1")

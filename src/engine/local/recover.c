@@ -13,6 +13,7 @@
 #include "engine/local/rootfs.h"
 #include "engine/local/runtime.h"
 #include "engine/local/volume.h"
+#include "image/store.h"
 #include "state/document.h"
 
 static void warn(const EngineProgress *progress, const Error *error, const char *what, const char *id)
@@ -184,6 +185,18 @@ static int sweep(const Layout *layout, char *const *folders, Error **err)
         return 0;
 }
 
+static void recover_images(const Layout *layout, const EngineProgress *progress)
+{
+        _cleanup_error_ Error *error = NULL;
+        _cleanup_free_ char *damaged = NULL;
+        int r = image_store_mend(layout, &damaged, &error);
+
+        if (r < 0)
+                warn(progress, error, "the image store", "");
+        else if (damaged)
+                tell_repair(progress, damaged, "names.json.corrupt-…", "rebuilt from its copy");
+}
+
 int local_recover(Engine *engine, const char *project, const EngineProgress *progress, Error **err)
 {
         const Layout *layout = engine_layout(engine);
@@ -196,6 +209,7 @@ int local_recover(Engine *engine, const char *project, const EngineProgress *pro
                 r = container_record_folders(layout, &folders, err);
         if (r < 0)
                 return r;
+        recover_images(layout, progress);
         STRV_FOREACH(folder, folders) {
                 _cleanup_strv_ char **ids = NULL;
                 container_record_ids(layout, *folder, &ids, NULL);
