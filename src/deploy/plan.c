@@ -66,6 +66,9 @@ void plan_free(Plan *plan)
                 vector_done(&action->after);
         }
         vector_done(&plan->actions);
+        VECTOR_FOREACH(kept, &plan->kept)
+                container_spec_free(kept->spec);
+        vector_done(&plan->kept);
         strv_free(plan->warnings);
         strv_free(plan->containers);
         arena_free(plan->arena);

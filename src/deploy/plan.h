@@ -57,10 +57,18 @@ typedef struct PlanAction {
         VECTOR(size_t) after;   /* indices of actions that must have succeeded */
 } PlanAction;
 
+/* A container of `up` that is as the file wants it. */
+typedef struct PlanKept {
+        char *service;          /* in the plan's arena */
+        ContainerSpec *spec;    /* as it would be made now; owned by the plan */
+        bool runs;
+} PlanKept;
+
 typedef struct Plan {
         Arena *arena;           /* the strings */
         VECTOR(PlanAction) actions;
         char **warnings;        /* owned */
+        VECTOR(PlanKept) kept;  /* of up */
         char **containers;      /* names of the containers that the command is about, in order; owned */
 } Plan;
 

@@ -51,6 +51,19 @@ static void finish_stop(Planner *planner, ServicePlan *service, const ContainerI
         plan_after(planner->plan, start, stop);
 }
 
+/* Not what --no-recreate keeps as it was: it is another one than the file describes. */
+static void keep(Planner *planner, ServicePlan *service, const ContainerInfo *container, ContainerSpec *spec)
+{
+        const PlanService *input = service->input;
+        const char *hash = strv_env_get(container->spec->labels, LABEL_CONFIG_HASH);
+
+        if (streq_ptr(hash, input->config_hash) && streq_ptr(container->image_id, input->image->id))
+                vector_add(&planner->plan->kept, (PlanKept){ arena_strdup(planner->plan->arena, input->service->name), spec,
+                                                             container->state == CONTAINER_RUNNING });
+        else
+                container_spec_free(spec);
+}
+
 static int plan_number(Planner *planner, ServicePlan *service, int number, Error **err)
 {
         const ContainerInfo *container = find_container(planner, service->input->service, number);
@@ -77,6 +90,8 @@ static int plan_number(Planner *planner, ServicePlan *service, int number, Error
                 planner_add_start(planner, service, container->name, container->id, PLAN_NONE, "it does not run");
         else if (container_was_told_to_stop(container))
                 finish_stop(planner, service, container);
+        if (!reason)
+                keep(planner, service, container, TAKE_PTR(spec));
         return 0;
 }
 

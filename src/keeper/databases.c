@@ -25,39 +25,54 @@ static XBerth settings_of(const Preparation *preparation, const char *service)
         return settings;
 }
 
-/* Of a service whose container is made: what its dependencies and its command leave out. */
-static void guard_jobs(Preparation *preparation, const PlanAction *action)
+/* What its dependencies and its command leave out; once for all containers of a service. */
+static void guard_jobs(Preparation *preparation, const char *name, char ***done)
 {
-        const Service *service = project_find_service(preparation->project, action->service);
-        char **silenced = settings_of(preparation, action->service).silence;
+        const Service *service = project_find_service(preparation->project, name);
+        char **silenced = settings_of(preparation, name).silence;
         _cleanup_guard_findings_ GuardFindings findings = { 0 };
 
-        if (service)
-                job_guards_check(preparation->project, service, silenced, &findings);
-        guards_add_warnings(action->service, &findings, &preparation->plan->warnings);
+        if (!service || strv_contains(*done, name))
+                return;
+        strv_add(done, name);
+        job_guards_check(preparation->project, service, silenced, &findings);
+        guards_add_warnings(name, &findings, &preparation->plan->warnings);
+}
+
+static int guard_container(Preparation *preparation, const char *service, const ContainerSpec *spec, bool runs, Error **err)
+{
+        const Image *image = image_of(preparation, service);
+        bool dry_run = json_get_bool(preparation->params, "dry_run", false);
+
+        if (!image || !spec_is_database(spec))
+                return 0;
+        return guards_run(preparation->parts.layout, preparation->parts.engine, image, spec,
+                          settings_of(preparation, service).silence, runs, dry_run, &preparation->plan->warnings, err);
 }
 
 int preparation_guard(Preparation *preparation, Error **err)
 {
-        bool dry_run = json_get_bool(preparation->params, "dry_run", false);
+        const Plan *plan = preparation->plan;
+        _cleanup_strv_ char **done = NULL;
+        int r = 0;
 
-        for (size_t i = 0; i < preparation->plan->actions.length; i++) {
-                const PlanAction *action = &preparation->plan->actions.items[i];
-                const Image *image = action->spec ? image_of(preparation, action->service) : NULL;
-                int r;
-
-                if (action->verb != PLAN_CONTAINER_CREATE || action->oneoff || !image)
+        VECTOR_FOREACH(action, &plan->actions) {
+                if (action->verb != PLAN_CONTAINER_CREATE || action->oneoff || !action->spec)
                         continue;
-                guard_jobs(preparation, action);
-                if (!spec_is_database(action->spec))
-                        continue;
-                r = guards_run(preparation->parts.layout, preparation->parts.engine, image, action->spec,
-                               settings_of(preparation, action->service).silence, dry_run, &preparation->plan->warnings,
-                               err);
+                guard_jobs(preparation, action->service, &done);
+                r = guard_container(preparation, action->service, action->spec, false, err);
                 if (r < 0)
                         return r;
         }
-        return 0;
+        VECTOR_FOREACH(kept, &plan->kept) {
+                if (preparation->for_run && kept->runs)
+                        continue; /* a one-off beside it starts nothing of it */
+                guard_jobs(preparation, kept->service, &done);
+                r = guard_container(preparation, kept->service, kept->spec, kept->runs, err);
+                if (r < 0)
+                        return r;
+        }
+        return r;
 }
 
 void preparation_add_templates(Preparation *preparation)

@@ -47,7 +47,8 @@ int preparation_find_images(Preparation *preparation, bool may_miss, Error **err
 /* Notes where images come from that a container is made of for the first time. */
 void preparation_note_sources(Preparation *preparation);
 
-/* databases.c: refuses what would put data at risk, and warns of what will disappoint. */
+/* databases.c: refuses what would put data at risk, and warns of what will disappoint: of containers that are made, started
+ * or kept alike. */
 int preparation_guard(Preparation *preparation, Error **err);
 /* databases.c: has the templates of new clusters made, and offers them to their containers. */
 void preparation_add_templates(Preparation *preparation);

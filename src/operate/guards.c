@@ -245,7 +245,7 @@ static int report(const ContainerSpec *spec, const GuardFindings *findings, char
 }
 
 int guards_run(const Layout *layout, Engine *engine, const Image *image, const ContainerSpec *spec,
-               char *const *silenced, bool dry_run, char ***warnings, Error **err)
+               char *const *silenced, bool runs, bool dry_run, char ***warnings, Error **err)
 {
         _cleanup_(gathering_done) Gathering gathering = { .spec = spec };
         _cleanup_guard_findings_ GuardFindings findings = { 0 };
@@ -260,13 +260,15 @@ int guards_run(const Layout *layout, Engine *engine, const Image *image, const C
         gathering.folder = data_folder_on_host(engine, spec, gathering.facts.pgdata, &gathering.mount, &is_new);
         gather_environment(&gathering);
         gather_data(&gathering);
+        if (runs)
+                gathering.facts.unfinished = gathering.facts.partial = false;
         gather_layout(&gathering);
         gather_ports(&gathering);
         gather_command(&gathering);
         gather_memory(layout, engine, &gathering);
         guard_check(&gathering.facts, silenced, &findings);
         r = report(spec, &findings, warnings, err);
-        if (r == 0 && !dry_run)
+        if (r == 0 && !dry_run && !runs)
                 remember(layout, &gathering);
         return r;
 }

@@ -7,11 +7,12 @@
 #include "postgres/guard.h"
 #include "state/layout.h"
 
-/* Before a container of a database is made. Warnings are appended to *warnings (a strv); the first error is *err, with
+/* Before a container of a database is made or started, or (runs) while it runs: then its data are in its own hands, and
+ * what a first start has done so far is not looked at. Warnings are appended to *warnings (a strv); the first error is *err, with
  * the identifier in brackets. silenced: identifiers not to be told. A fresh volume's user, database and a mark of its
  * password are remembered, for later comparison, in <data>/databases/<volume>.json. */
 int guards_run(const Layout *layout, Engine *engine, const Image *image, const ContainerSpec *spec,
-               char *const *silenced, bool dry_run, char ***warnings, Error **err);
+               char *const *silenced, bool runs, bool dry_run, char ***warnings, Error **err);
 
 /* The warnings among findings, as lines for people. */
 void guards_add_warnings(const char *service, const GuardFindings *findings, char ***warnings);

@@ -18,7 +18,7 @@ static const char *const known_passwords[] = {
         "AutoDeploy123", "backstage_secret", "your_strong_password", "dev123", "staging-secret-from-vault",
         "postgres",      "password",         "secret",  "admin",  "example",
         "changeme",      "mysecretpassword", "123456",     "12345678", "qwerty", "root",  "test",
-        "pass",          "postgrespw",       "supersecret", "your_strong_password",
+        "pass",          "postgrespw",       "supersecret",
         "your_password", "password123",      "changeit",    "letmein",  "hunter2",  "pgpassword", "admin123",
 };
 
@@ -213,6 +213,9 @@ static void check_password(const Report *report)
         else if (isempty(facts->password) && facts->password_from_file && !facts->trust)
                 add(report, "empty-password", !facts->initialised, xasprintf("%s is empty", name),
                     xstrdup("Write a password into it, without a newline: printf '%s' PASSWORD > FILE."));
+        else if (isempty(facts->password) && !facts->trust && !facts->initialised)
+                add(report, "empty-password", false, xstrdup("POSTGRES_PASSWORD is empty or not given: the first start will end there"),
+                    xasprintf("Give service \"%s\" a password: POSTGRES_PASSWORD_FILE and a secret.", facts->service));
         else if (!isempty(facts->password) && is_known_password(facts->password))
                 add(report, "known-password", false, xasprintf("%s is one that everybody knows", name),
                     xstrdup("Make one: openssl rand -base64 24."));

@@ -1,4 +1,5 @@
 """Guards of databases: what would put data at risk is refused before anything starts."""
+import json
 import re
 
 import pytest
@@ -142,3 +143,109 @@ def test_jobs(project, command, depends, silence, expected):
     if "job-not-awaited" in expected:
         assert 'service "app": it does not wait for the end of "migrations"' in told
         assert "depends_on: {migrations: {condition: service_completed_successfully}}" in told
+
+
+def make_data(folder, major=MAJOR, control="x"):
+    (folder / "global").mkdir(parents=True)
+    (folder / "PG_VERSION").write_text(f"{major}\n")
+    if control:
+        (folder / "global/pg_control").write_text(control)
+
+
+def written_by(libc):
+    def prepare(berth, folder, name):
+        make_data(folder)
+        record = berth.data / "volumes" / f"{name}_data" / "volume.json"
+        record.write_text(json.dumps({**json.loads(record.read_text()), "written_by": f"postgres:{MAJOR}, {libc}"}))
+    return prepare
+
+
+def remembered(**words):
+    def prepare(berth, folder, name):
+        make_data(folder)
+        memory = berth.data / "databases" / f"{name}_data.json"
+        before = json.loads(memory.read_text())
+        memory.write_text(json.dumps({**before, **words}))
+    return prepare
+
+
+TRAP = "/var/lib/postgresql/data" if MAJOR >= 18 else "/var/lib/postgresql"
+ALL_GUARDS = [
+    ("major-version", True, {}, lambda berth, folder, name: make_data(folder, MAJOR - 1)),
+    ("libc", True, {}, written_by("musl 1.2.4")),
+    ("collation-version", False, {}, written_by("glibc 2.2")),
+    ("half-initialised", True, {}, lambda berth, folder, name: make_data(folder, control=None)),
+    ("unfinished-first-start", False, {}, lambda berth, folder, name: (make_data(folder), (folder / ".berth-init").mkdir())),
+    ("user-drift", False, {}, remembered(user="somebody")),
+    ("database-drift", False, {}, remembered(database="something")),
+    ("password-drift", False, {}, "password"),
+    ("data-layout", True, {"mount": TRAP}, None),
+    ("no-volume", False, {"replace": (f'volumes: ["data:{DATA}"]', "")}, None),
+    ("password-file", True, {"replace": (f'POSTGRES_PASSWORD: "{PASSWORD}"', "POSTGRES_PASSWORD_FILE: /nowhere")}, None),
+    ("empty-password", True, {"replace": (f'POSTGRES_PASSWORD: "{PASSWORD}"', "POSTGRES_PASSWORD_FILE: /run/empty"),
+                              "extra": "    configs: [{source: empty, target: /run/empty}]"}, None),
+    ("empty-password", False, {"password": ""}, None),
+    ("known-password", False, {"password": "mysecretpassword"}, None),
+    ("short-password", False, {"password": "k3-x"}, None),
+    ("trust-published", True, {"extra": "    ports: ['5432']",
+                               "replace": (f'POSTGRES_PASSWORD: "{PASSWORD}"', "POSTGRES_HOST_AUTH_METHOD: trust")}, None),
+    ("published-to-all", False, {"extra": "    ports: ['5432']"}, None),
+    ("stop-grace", False, {"extra": "    stop_grace_period: 5s"}, None),
+    ("shm-size", False, {"extra": "    shm_size: 64mb"}, None),
+    ("listen-addresses", False, {"extra": "    command: [postgres, -c, config_file=/etc/own.conf]\n"
+                                          "    configs: [{source: own, target: /etc/own.conf}]"}, None),
+    ("key-owner", False, {"extra": "    command: [sh, -c, 'chown 999 /etc/server.key && exec docker-entrypoint.sh postgres']",
+                          "replace": (f'"data:{DATA}"', f'"data:{DATA}", "./server.key:/etc/server.key"')}, None),
+]
+CONFIGS = "configs: {empty: {file: ./empty}, own: {content: 'max_connections = 10'}}\n"
+
+
+@pytest.mark.parametrize("identifier,is_error,how,prepare", ALL_GUARDS, ids=[f"{row[0]}-{i}" for i, row in enumerate(ALL_GUARDS)])
+def test_each_guard_speaks_and_can_be_silenced(project, berth, identifier, is_error, how, prepare):
+    before, after = how.get("replace", ("", ""))
+    words = {key: value for key, value in how.items() if key != "replace"}
+
+    def text(x_berth=""):
+        return compose(x_berth=x_berth, **words).replace(before, after) + CONFIGS
+
+    deployment = project(text(), name="guard", files={"empty": "", "server.key": "key"})
+    if prepare == "password":
+        rewrite(deployment, text().replace(PASSWORD, "Another-1-passw"))
+        deployment("up", "-d", "--no-start")
+        make_data(inside(berth, "guard_data"))
+        rewrite(deployment, text())
+    elif prepare:
+        deployment("up", "-d", "--no-start")
+        prepare(berth, inside(berth, "guard_data"), "guard")
+    told = deployment("up", "--dry-run", check=False)
+    assert f"[{identifier}]" in told.stderr and (told.returncode != 0) is is_error, told.stderr
+    rewrite(deployment, text(f", silence: [{identifier}]"))
+    told = deployment("up", "--dry-run", check=False)
+    assert f"[{identifier}]" not in told.stderr and told.returncode == 0, told.stderr
+
+
+def test_guards_speak_at_every_up(project, berth, free_port):
+    """Nothing is made anew: what was told the first time is told again, and data that were exchanged meanwhile are refused."""
+    deployment = project(compose(extra=f"    ports: ['{free_port()}:5432']"), name="every")
+    for _ in range(2):
+        told = deployment("up", "-d", "--wait").stderr
+        assert "[published-to-all]" in told and "[half-initialised]" not in told
+    deployment("stop")
+    version = inside(berth, "every_data") / "PG_VERSION"
+    version.write_text(f"{MAJOR - 1}\n")
+    refused = deployment.fails("up", "-d")
+    assert "[major-version]" in refused
+    assert deployment.ps("-a")["every-db-1"]["State"] == "exited"
+    version.write_text(f"{MAJOR}\n")
+    deployment("up", "-d", "--wait")
+
+
+def test_guards_of_jobs_speak_at_every_up(project, images):
+    images("busybox:latest")
+    deployment = project("""
+services:
+  job: {image: "busybox", command: ["true"], restart: "no"}
+  app: {image: "busybox", command: [sleep, "1000"], depends_on: [job], stop_signal: SIGKILL}
+""", name="jobs")
+    for _ in range(2):
+        assert "[job-not-awaited]" in deployment("up", "-d").stderr
