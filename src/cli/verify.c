@@ -9,12 +9,13 @@
 #include "cli/database.h"
 #include "cli/output/listing.h"
 #include "cli/verbs.h"
-#include "operate/query.h"
+#include "operate/sql.h"
 #include "operate/verify_facts.h"
 #include "state/document.h"
 
 #define ANSWER_LIMIT_NS (60 * NSEC_PER_SEC)
 #define ANSWER_PAUSE_MS 100
+#define STATEMENT_LIMIT_MS 20000
 
 static const ListingColumn columns[] = {
         { "SERVICE", "service" },
@@ -39,10 +40,10 @@ typedef struct Verification {
 static int ask(const Verification *verification, const char *service, const char *sql, char **ret, Error **err)
 {
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
-        const DatabaseQuery query = { .sql = sql };
+        const SqlRequest request = { .timeout_ms = STATEMENT_LIMIT_MS };
         int r = scope_database(verification->scope, service, &info, err);
 
-        return r < 0 ? r : database_query(verification->scope->engine, info, &query, ret, err);
+        return r < 0 ? r : sql_ask(verification->scope->engine, info, &request, sql, ret, err);
 }
 
 /* A database without a health check counts as up before it answers. */

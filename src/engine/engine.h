@@ -285,7 +285,8 @@ typedef struct ExecSpec {
         const char *user, *working_dir; /* NULL: the container's */
         bool tty, privileged;
         int stdin_fd, stdout_fd, stderr_fd; /* engine_exec_stdio; -1: none */
-        int timeout_ms;         /* engine_exec: -1 none */
+        int timeout_ms;         /* past it the command is ended; 0 or -1: none */
+        int cancel_fd;          /* exec_stdio: readable: the command is ended, ERROR_CANCELLED; 0 or -1: never */
         size_t output_limit;    /* engine_exec: bytes kept */
 } ExecSpec;
 
@@ -377,7 +378,7 @@ typedef struct EngineOperations {
         int (*container_rotate_logs)(Engine *engine, const char *id, Error **err);
 
         int (*exec)(Engine *engine, const char *id, const ExecSpec *spec, ExecResult *ret, Error **err);
-        /* With the caller's own descriptors, a terminal among them where spec->tty. */
+        /* With the caller's own descriptors, a terminal among them where spec->tty. ERROR_TIMEOUT past the time. */
         int (*exec_stdio)(Engine *engine, const char *id, const ExecSpec *spec, int *ret_exit_code, Error **err);
         /* Joins the input and output of the main process until it ends or the detach keys come. */
         int (*attach)(Engine *engine, const char *id, const ExecSpec *spec, int *ret_exit_code, Error **err);

@@ -9,7 +9,7 @@
 #include "operate/login.h"
 #include "postgres/scram.h"
 
-#define OUTPUT_LIMIT ((size_t)4 * 1024 * 1024)
+#define OUTPUT_LIMIT  ((size_t)4 * 1024 * 1024)
 #define NO_CONNECTION 2 /* psql's exit status */
 
 static char *read_back(int fd)
@@ -41,14 +41,28 @@ static char *reason_of(const char *errors)
         return xstrndup(start, strcspn(start, "\n"));
 }
 
-static int run_psql(Engine *engine, const ContainerInfo *container, const DatabaseLogin *login, const char *database,
-                    const char *host, const char *script, int *ret_code, char **ret, Error **err)
+static char **client_environment(const DatabaseLogin *login, const SqlRequest *request, const char *host)
 {
-        _cleanup_strv_ char **argv = strv_new("psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-U", login->user, "-d", database,
-                                              "-p", login->port, "-f", "-", NULL);
-        _cleanup_strv_ char **environment = NULL;
+        char **environment = NULL;
+
+        strv_env_set(&environment, "PGUSER", login->user);
+        strv_env_set(&environment, "PGPORT", login->port);
+        strv_env_set(&environment, "PGDATABASE", request->database ? request->database : login->database);
+        if (host) {
+                strv_env_set(&environment, "PGHOST", host);
+                strv_env_set(&environment, "PGPASSWORD", request->password ? request->password : login->password);
+        }
+        strv_env_set(&environment, "PGCONNECT_TIMEOUT", "10");
+        strv_env_set(&environment, "LC_ALL", "C");
+        return environment;
+}
+
+static int run_psql(Engine *engine, const ContainerInfo *container, const SqlRequest *request, char *const *environment,
+                    const char *script, int *ret_code, char **ret, Error **err)
+{
+        _cleanup_strv_ char **argv = strv_new("psql", "-XAtqw", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-f", "-", NULL);
         _cleanup_close_ int input = fs_memory_file("sql", script, strlen(script), err), output = -1, errors = -1;
-        ExecSpec spec = { .timeout_ms = -1 };
+        ExecSpec spec = { .argv = argv, .environment = environment, .timeout_ms = request->timeout_ms };
         int r;
 
         if (input < 0)
@@ -59,15 +73,6 @@ static int run_psql(Engine *engine, const ContainerInfo *container, const Databa
         errors = fs_memory_file("errors", NULL, 0, err);
         if (errors < 0)
                 return errors;
-        if (host) {
-                strv_add(&argv, "-h");
-                strv_add(&argv, host);
-                strv_env_set(&environment, "PGPASSWORD", login->password);
-        }
-        strv_env_set(&environment, "PGCONNECT_TIMEOUT", "10");
-        strv_env_set(&environment, "LC_ALL", "C");
-        spec.argv = argv;
-        spec.environment = environment;
         spec.stdin_fd = input;
         spec.stdout_fd = output;
         spec.stderr_fd = errors;
@@ -77,19 +82,24 @@ static int run_psql(Engine *engine, const ContainerInfo *container, const Databa
         return r;
 }
 
-int sql_run(Engine *engine, const ContainerInfo *container, const char *database, const char *script, char **ret, Error **err)
+/* By the host that is asked for, else by the socket, and where that lets nobody in, over loopback. *ret_environment:
+ * the way that was taken. */
+static int run_by_some_way(Engine *engine, const ContainerInfo *container, const SqlRequest *request,
+                           const char *script, char ***ret_environment, char **ret, Error **err)
 {
-        static const char *const hosts[] = { NULL, "127.0.0.1" };
+        const char *const ways[] = { request->host, request->host ? NULL : "127.0.0.1" };
         _cleanup_database_login_ DatabaseLogin login = { 0 };
         _cleanup_free_ char *text = NULL, *reason = NULL;
         int code = 0, r = 0;
 
         database_login_of(container, &login);
-        for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+        for (size_t i = 0; i < (request->host ? 1 : ARRAY_SIZE(ways)); i++) {
                 free_and_replace(&text, NULL);
-                r = run_psql(engine, container, &login, database ? database : login.database, hosts[i], script, &code, &text, err);
+                strv_free(*ret_environment);
+                *ret_environment = client_environment(&login, request, ways[i]);
+                r = run_psql(engine, container, request, *ret_environment, script, &code, &text, err);
                 if (r < 0)
-                        return error_prefix(err, r, "database of %s", container->name);
+                        return r;
                 if (code != NO_CONNECTION)
                         break;
         }
@@ -99,7 +109,32 @@ int sql_run(Engine *engine, const ContainerInfo *container, const char *database
                 return 0;
         }
         reason = reason_of(text);
-        return error_set(err, code == NO_CONNECTION ? ERROR_UNAVAILABLE : ERROR_FAILED, "database of %s: %s", container->name, reason);
+        return error_set(err, code == NO_CONNECTION ? ERROR_UNAVAILABLE : ERROR_FAILED, "%s", reason);
+}
+
+int sql_ask(Engine *engine, const ContainerInfo *container, const SqlRequest *request, const char *script, char **ret,
+            Error **err)
+{
+        _cleanup_strv_ char **environment = NULL;
+
+        return run_by_some_way(engine, container, request, script, &environment, ret, err);
+}
+
+int sql_run(Engine *engine, const ContainerInfo *container, const char *database, const char *script, char **ret,
+            Error **err)
+{
+        const SqlRequest request = { .database = database };
+
+        return error_prefix(err, sql_ask(engine, container, &request, script, ret, err), "database of %s",
+                            container->name);
+}
+
+int sql_find_way(Engine *engine, const ContainerInfo *container, const char *database, char ***ret, Error **err)
+{
+        const SqlRequest request = { .database = database };
+
+        return error_prefix(err, run_by_some_way(engine, container, &request, "SELECT 1;\n", ret, NULL, err),
+                            "database of %s", container->name);
 }
 
 void sql_add_literal(Strbuf *sql, const char *text)
@@ -134,9 +169,10 @@ char *sql_identifier(const char *name)
 
 int sql_add_password(Strbuf *sql, const char *role, const char *password, Error **err)
 {
-        static const char quiet[] = "SET log_statement = 'none';\nSET log_min_duration_statement = -1;\nSET log_duration = off;\n"
-                                    "SET log_min_error_statement = 'panic';\nSET pg_stat_statements.track = 'none';\n"
-                                    "SET password_encryption = 'scram-sha-256';\n";
+        static const char quiet[] =
+                "SET log_statement = 'none';\nSET log_min_duration_statement = -1;\nSET log_duration = off;\n"
+                "SET log_min_error_statement = 'panic';\nSET pg_stat_statements.track = 'none';\n"
+                "SET password_encryption = 'scram-sha-256';\n";
         _cleanup_free_ char *verifier = NULL;
         int r = 0;
 

@@ -1,5 +1,5 @@
-/* SQL for a database in a running container, by the container's own psql: over the server's socket, else over loopback with
- * the password that the container was given. Statements travel on standard input, never on a command line. */
+/* SQL for a database in a running container, by the container's own psql: over the server's socket, else over loopback
+ * with the password that the container was given. Statements travel on standard input, never on a command line. */
 #ifndef BERTH_OPERATE_SQL_H
 #define BERTH_OPERATE_SQL_H
 
@@ -9,15 +9,30 @@
 /* Runs a script as the container's superuser; the first statement that fails ends it. database NULL: POSTGRES_DB.
  * *ret (NULL: not wanted): rows without headings, columns separated by tabs; the caller's. ERROR_UNAVAILABLE: no server
  * answered; ERROR_FAILED: what the server said. */
-int sql_run(Engine *engine, const ContainerInfo *container, const char *database, const char *script, char **ret, Error **err);
+int sql_run(Engine *engine, const ContainerInfo *container, const char *database, const char *script, char **ret,
+            Error **err);
+
+typedef struct SqlRequest {
+        const char *database; /* NULL: POSTGRES_DB */
+        const char *host;     /* by TCP, with the password; NULL: by the socket, else over loopback */
+        const char *password; /* NULL: the container's own */
+        int timeout_ms;       /* past it ERROR_TIMEOUT; 0: none */
+} SqlRequest;
+
+/* The same by a certain way; errors are the server's words alone. */
+int sql_ask(Engine *engine, const ContainerInfo *container, const SqlRequest *request, const char *script, char **ret,
+            Error **err);
+/* For other programs of PostgreSQL in the container: the environment (PGUSER, PGDATABASE, …) by which the server lets
+ * them in. *ret, which is NULL before, is the caller's. */
+int sql_find_way(Engine *engine, const ContainerInfo *container, const char *database, char ***ret, Error **err);
 
 /* 'text' and "text" for any text. */
 void sql_add_literal(Strbuf *sql, const char *text);
 void sql_add_identifier(Strbuf *sql, const char *name);
 char *sql_identifier(const char *name); /* the caller's */
 
-/* "ALTER ROLE … PASSWORD …" that leaves no password in the server's log: a SCRAM verifier computed here, or, for the few texts
- * that would have to be normalised first, the text itself with all logging of this session off. */
+/* "ALTER ROLE … PASSWORD …" that leaves no password in the server's log: a SCRAM verifier computed here, or, for the
+ * few texts that would have to be normalised first, the text itself with all logging of this session off. */
 int sql_add_password(Strbuf *sql, const char *role, const char *password, Error **err);
 
 #endif

@@ -12,11 +12,12 @@
 #include "operate/data_folder.h"
 #include "operate/job_guards.h"
 #include "operate/migration.h"
-#include "operate/query.h"
 #include "operate/secret_check.h"
+#include "operate/sql.h"
 #include "state/document.h"
 
 #define POSTGRES_PORT 5432
+#define ANSWER_LIMIT_MS 20000
 
 void verify_gathering_done(VerifyGathering *gathering)
 {
@@ -138,9 +139,9 @@ static void gather_backups(const VerifySubject *subject, const char *system, Ver
 static int ask(const VerifySubject *subject, const char *host, const char *password, const char *sql, char **ret_output,
                Error **err)
 {
-        const DatabaseQuery query = { .host = host, .password = password, .sql = sql };
+        const SqlRequest request = { .host = host, .password = password, .timeout_ms = ANSWER_LIMIT_MS };
 
-        return database_query(subject->engine, subject->container, &query, ret_output, err);
+        return sql_ask(subject->engine, subject->container, &request, sql, ret_output, err);
 }
 
 static const char settings_query[] =

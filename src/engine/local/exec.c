@@ -13,6 +13,7 @@
 #include "engine/local/private.h"
 
 #define DEFAULT_OUTPUT_LIMIT ((size_t)1024 * 1024)
+#define END_GRACE_MS         3000 /* pg_dump cancels its queries and ends */
 
 /* The runtime's own failure, told apart from the command's by its words: with Docker's exit codes. */
 static int exit_code_of(int status, const char *text)
@@ -121,6 +122,39 @@ int local_exec(Engine *engine, const char *id, const ExecSpec *spec, ExecResult 
 
 /* ---- with the caller's descriptors ---- */
 
+/* Its end, or the end of patience with it. */
+static int await(const ExecProcess *process, Process *started, const ExecSpec *spec, int *ret_exit_code, Error **err)
+{
+        struct pollfd pollers[] = { { started->pidfd, POLLIN, 0 },
+                                    { spec->cancel_fd > 0 ? spec->cancel_fd : -1, POLLIN, 0 } };
+        int64_t deadline = clock_monotonic_ns() + (int64_t)spec->timeout_ms * NSEC_PER_MSEC;
+        int ready = 0, r;
+
+        if (started->pidfd < 0 || (spec->timeout_ms <= 0 && spec->cancel_fd <= 0))
+                return process_wait(started, -1, ret_exit_code, err);
+        do {
+                int64_t left_ms = spec->timeout_ms > 0
+                                          ? MAX((deadline - clock_monotonic_ns()) / NSEC_PER_MSEC + 1, INT64_C(0))
+                                          : -1;
+                ready = poll(pollers, ARRAY_SIZE(pollers), (int)left_ms);
+        } while (ready < 0 && errno == EINTR);
+        if (pollers[0].revents)
+                return process_wait(started, -1, ret_exit_code, err);
+        exec_process_terminate(process, started->pid);
+        pollers[0].revents = 0;
+        poll(pollers, 1, END_GRACE_MS);
+        if (!pollers[0].revents) {
+                kill_process_tree(exec_process_pid(process));
+                kill_process_tree(started->pid);
+        }
+        r = process_wait(started, -1, ret_exit_code, err);
+        if (r < 0)
+                return r;
+        return pollers[1].revents
+                       ? error_set(err, ERROR_CANCELLED, "cancelled")
+                       : error_set(err, ERROR_TIMEOUT, "%s: no answer in %d s", spec->argv[0], spec->timeout_ms / 1000);
+}
+
 int local_exec_stdio(Engine *engine, const char *id, const ExecSpec *spec, int *ret_exit_code, Error **err)
 {
         _cleanup_record_ ContainerRecord *record = NULL;
@@ -144,5 +178,5 @@ int local_exec_stdio(Engine *engine, const char *id, const ExecSpec *spec, int *
         child.stdout_fd = spec->stdout_fd;
         child.stderr_fd = spec->stderr_fd;
         r = process_spawn(&child, &started, err);
-        return r < 0 ? r : process_wait(&started, -1, ret_exit_code, err);
+        return r < 0 ? r : await(&process, &started, spec, ret_exit_code, err);
 }

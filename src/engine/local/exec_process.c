@@ -65,8 +65,9 @@ static int set_user(json_t *process, const ContainerRecord *record, const char *
         groups = json_array();
         for (size_t i = 0; i < found.n_groups; i++)
                 json_array_append_new(groups, json_integer(found.groups[i]));
-        json_object_set_new(process, "user", json_pack("{s:I,s:I,s:o}", "uid", (json_int_t)found.uid, "gid",
-                                                       (json_int_t)found.gid, "additionalGids", groups));
+        json_object_set_new(process, "user",
+                            json_pack("{s:I,s:I,s:o}", "uid", (json_int_t)found.uid, "gid", (json_int_t)found.gid,
+                                      "additionalGids", groups));
         if (!strv_env_get(record->spec->environment, "HOME")) {
                 environment = json_get_strv(process, "env");
                 strv_env_set(&environment, "HOME", found.home);
@@ -241,7 +242,7 @@ pid_t exec_process_pid(const ExecProcess *process)
         return parse_int64(strbuf_text(&text), 2, INT32_MAX, &pid) ? (pid_t)pid : 0;
 }
 
-static void kill_children(pid_t pid)
+static void for_children(pid_t pid, void (*call)(pid_t child))
 {
         _cleanup_free_ char *path = xasprintf("/proc/%d/task/%d/children", (int)pid, (int)pid);
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
@@ -253,7 +254,7 @@ static void kill_children(pid_t pid)
         children = strv_split(strbuf_text(&text), ' ');
         STRV_FOREACH(item, children)
                 if (parse_int64(*item, 2, INT32_MAX, &child))
-                        kill_process_tree((pid_t)child);
+                        call((pid_t)child);
 }
 
 /* Stopped first, so that it cannot fork while its children are looked for. */
@@ -261,6 +262,21 @@ void kill_process_tree(pid_t pid)
 {
         if (pid <= 1 || kill(pid, SIGSTOP) < 0)
                 return;
-        kill_children(pid);
+        for_children(pid, kill_process_tree);
         kill(pid, SIGKILL);
+}
+
+static void terminate(pid_t pid)
+{
+        kill(pid, SIGTERM);
+}
+
+void exec_process_terminate(const ExecProcess *process, pid_t started)
+{
+        pid_t pid = exec_process_pid(process);
+
+        if (pid > 0)
+                terminate(pid);
+        else
+                for_children(started, terminate);
 }

@@ -27,6 +27,8 @@ void exec_process_done(ExecProcess *process);
 
 /* Its pid on this machine; 0 while it is not known. */
 pid_t exec_process_pid(const ExecProcess *process);
+/* Tells the command to end; started: what was spawned of it here. */
+void exec_process_terminate(const ExecProcess *process, pid_t started);
 /* Kills a process with everything that descends from it. */
 void kill_process_tree(pid_t pid);
 
