@@ -61,6 +61,7 @@ const Command *const commands[] = {
         &command_verify,
         &command_image,
         &command_backup,
+        &command_dump,
         &command_restore,
         &command_migrate,
         &command_seed,

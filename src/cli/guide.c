@@ -99,15 +99,16 @@ static int run_translated(Invocation *invocation, Error **err)
 
 /* ---- what deletes ---- */
 
-static int dump(const Scope *scope, const ContainerInfo *info, Error **err)
+static int dump(const Invocation *invocation, const Scope *scope, const ContainerInfo *info, Error **err)
 {
         const char *folder = scope->project && scope->project->working_dir ? scope->project->working_dir : ".";
-        _cleanup_free_ char *path = NULL;
-        int r = dump_database(scope, info, folder, &path, err);
+        DumpOptions options = { .engine = scope->engine, .container = info, .format = DUMP_PLAIN, .all = true };
+        _cleanup_dump_result_ DumpResult result = { 0 };
+        int r = dump_show(invocation, &options, folder, &result, err);
 
         if (r < 0)
                 return error_hint(err, r, "Nothing has been deleted. --no-backup goes on without one.");
-        fprintf(stderr, "wrote %s\n", path);
+        fprintf(stderr, "wrote %s\n", result.path);
         return 0;
 }
 
@@ -132,7 +133,7 @@ static int offer_dump(Invocation *invocation, Error **err)
         what = xasprintf("write a dump of %s first", info->service);
         if (!wanted && confirm(what, NULL, false, "--backup", NULL) < 0)
                 return 0;
-        return dump(&scope, info, err);
+        return dump(invocation, &scope, info, err);
 }
 
 static int run_delete(Invocation *invocation, Error **err)
