@@ -63,6 +63,7 @@ const Command *const commands[] = {
         &command_backup,
         &command_dump,
         &command_restore,
+        &command_clone,
         &command_migrate,
         &command_seed,
         &command_upgrade,

@@ -84,7 +84,8 @@ static void print_ids(const Layout *layout, const ContainerList *list, char *con
 
 static bool is_orphan(const Scope *scope, const ContainerInfo *info)
 {
-        return scope->project && info->service && !project_find_service(scope->project, info->service);
+        return scope->project && info->service && !project_find_service(scope->project, info->service) &&
+               !scope_is_copy(scope, info->service);
 }
 
 static int run_ps(Invocation *invocation, Error **err)

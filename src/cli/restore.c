@@ -1,5 +1,5 @@
-/* restore: a database as it was. The copy is made and recovered beside the present data, then takes its place; the old data
- * is kept. */
+/* restore: a database as it was. The copy is made and recovered beside the present data, then takes its place; the old
+ * data is kept. */
 #include <stdio.h>
 #include <time.h>
 
@@ -7,37 +7,46 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
-#include "cli/backup.h"
 #include "cli/client.h"
 #include "cli/confirm.h"
+#include "cli/restore.h"
 #include "cli/verbs.h"
 #include "cli/work.h"
 #include "state/document.h"
 
 #define STATE_FORMAT 1
-#define DRAIN_MS 20000 /* what the receiver may take for the last of the log */
+#define DRAIN_MS     20000 /* what the receiver may take for the last of the log */
 
-typedef struct Restore {
-        Invocation *invocation;
-        Scope scope;
-        char *service;
-        char *repository;       /* path */
-        json_t *plan;
-        bool runs;              /* the service's container, when this began */
-} Restore;
-
-static void restore_done(Restore *restore)
+void restore_done(Restore *restore)
 {
         scope_done(&restore->scope);
         free(restore->service);
         free(restore->repository);
+        free(restore->to);
+        free(restore->shown);
         json_decref(restore->plan);
+        container_info_free(restore->container);
+        *restore = (Restore){ 0 };
 }
-#define _cleanup_restore_ _cleanup_(restore_done)
 
-static const char *wish(const Restore *restore)
+/* A time is this terminal's: it is understood here, and goes to the keeper with its zone. */
+static void read_point(Restore *restore)
 {
-        return invocation_text(restore->invocation, "to", "latest");
+        const char *wish = invocation_text(restore->invocation, "to", "latest");
+        struct tm local;
+        char text[64];
+        int64_t ns;
+        time_t seconds;
+
+        restore->to = xstrdup(wish);
+        restore->shown = xstrdup(wish);
+        if (!clock_parse_time(wish, &ns))
+                return;
+        seconds = (time_t)(ns / NSEC_PER_SEC);
+        localtime_r(&seconds, &local);
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &local);
+        free_and_replace(&restore->to, clock_format_rfc3339(ns));
+        free_and_replace(&restore->shown, xstrdup(text));
 }
 
 /* ---- what is there ---- */
@@ -50,7 +59,8 @@ static int find_repository(Restore *restore, Error **err)
         json_t *row;
         size_t i;
         int r = work_ask(restore->invocation, "backups",
-                         json_pack("{s:s, s:s}", "project", restore->scope.name, "service", restore->service), &result, err);
+                         json_pack("{s:s, s:s}", "project", restore->scope.name, "service", restore->service), &result,
+                         err);
 
         if (r < 0)
                 return r;
@@ -65,27 +75,28 @@ static int find_repository(Restore *restore, Error **err)
         return error_hint(err, r, "\"berth backup ls\" lists what there is.");
 }
 
-static json_t *point_params(const Restore *restore)
+json_t *restore_point_params(const Restore *restore)
 {
-        json_t *params = json_pack("{s:s, s:s, s:I}", "repository", restore->repository, "to", wish(restore), "timeline",
+        json_t *params = json_pack("{s:s, s:s, s:I}", "repository", restore->repository, "to", restore->to, "timeline",
                                    (json_int_t)invocation_number(restore->invocation, "timeline", 0));
 
         json_set_string(params, "backup", invocation_text(restore->invocation, "backup", NULL));
         return params;
 }
 
-static int look_at_container(Restore *restore, bool *ret_exists, Error **err)
+static int look_at_container(Restore *restore, Error **err)
 {
         _cleanup_container_list_ ContainerList list = { 0 };
-        int r = restore->scope.engine->operations->container_list(restore->scope.engine, restore->scope.name, &list, err);
+        int r = restore->scope.engine->operations->container_list(restore->scope.engine, restore->scope.name, &list,
+                                                                  err);
 
-        *ret_exists = false;
         for (size_t i = 0; r >= 0 && i < list.length; i++) {
-                const ContainerInfo *info = list.items[i];
+                ContainerInfo *info = list.items[i];
                 if (info->oneoff || !streq_ptr(info->service, restore->service))
                         continue;
-                *ret_exists = true;
                 restore->runs |= info->state == CONTAINER_RUNNING;
+                if (!restore->container)
+                        restore->container = TAKE_PTR(list.items[i]);
         }
         return r;
 }
@@ -103,7 +114,8 @@ static int make_container(Restore *restore, Error **err)
         int r;
 
         if (!restore->scope.project)
-                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no container", restore->service),
+                return error_hint(err,
+                                  error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no container", restore->service),
                                   "Run it where the compose file is: the container is made from it.");
         r = scope_model_params(&restore->scope, &params, err);
         if (r < 0)
@@ -116,8 +128,8 @@ static int make_container(Restore *restore, Error **err)
 
 static int stop_service(Restore *restore, Error **err)
 {
-        return client_request(restore->invocation, restore->scope.name, "stop", service_params(restore), "Stopping", NULL,
-                              err);
+        return client_request(restore->invocation, restore->scope.name, "stop", service_params(restore), "Stopping",
+                              NULL, err);
 }
 
 static int start_service(Restore *restore, Error **err)
@@ -153,7 +165,7 @@ static void wait_for_receiver(const Restore *restore)
 
 static int make_copy(Restore *restore, json_t **ret, Error **err)
 {
-        json_t *params = point_params(restore);
+        json_t *params = restore_point_params(restore);
 
         json_set_string(params, "service", restore->service);
         return client_request(restore->invocation, restore->scope.name, "restore", params, "Restoring", ret, err);
@@ -161,18 +173,20 @@ static int make_copy(Restore *restore, json_t **ret, Error **err)
 
 static int put_in_place(Restore *restore, const json_t *copy, Error **err)
 {
-        json_t *params = json_pack("{s:s, s:s}", "service", restore->service, "copy", json_get_string(copy, "copy", ""));
+        json_t *params =
+                json_pack("{s:s, s:s}", "service", restore->service, "copy", json_get_string(copy, "copy", ""));
 
         return client_request_quietly(restore->invocation, restore->scope.name, "restore_exchange", params, NULL, err);
 }
 
-/* "latest" means the last word of the running database: it is stopped first. Otherwise it serves until the copy is ready. */
+/* "latest" means the last word of the running database: it is stopped first. Otherwise it serves until the copy is
+ * ready. */
 static int carry_out(Restore *restore, json_t **ret, Error **err)
 {
         bool stopped = !restore->runs;
         int r = 0;
 
-        if (restore->runs && streq(wish(restore), "latest")) {
+        if (restore->runs && streq(restore->to, "latest")) {
                 r = stop_service(restore, err);
                 stopped = r >= 0;
                 if (stopped)
@@ -195,8 +209,9 @@ static int carry_out(Restore *restore, json_t **ret, Error **err)
 
 static int ask(const Restore *restore, Error **err)
 {
-        _cleanup_free_ char *what = xasprintf("restore service %s to %s, from backup %s; its present data is set aside",
-                                              restore->service, wish(restore), json_get_string(restore->plan, "backup", ""));
+        _cleanup_free_ char *what =
+                xasprintf("restore service %s to %s, from backup %s; its present data is set aside", restore->service,
+                          restore->shown, json_get_string(restore->plan, "backup", ""));
 
         return confirm(what, NULL, invocation_flag(restore->invocation, "yes"), "--yes", err);
 }
@@ -210,50 +225,90 @@ static int report(const Restore *restore, const json_t *result)
                 printf("%s\n", text);
                 return 0;
         }
-        printf("service %s is restored to %s, from backup %s\n", restore->service, wish(restore),
+        printf("service %s is restored to %s, from backup %s\n", restore->service, restore->shown,
                json_get_string(result, "backup", ""));
         if (json_get_bool(result, "is_volume", false))
-                printf("The data it had is kept in volume %s; \"berth volume rm %s\" forgets it.\n", copy, copy);
+                printf("The data it had is kept in volume %s; \"berth restore %s --forget\" removes it.\n", copy,
+                       restore->service);
         else
-                printf("The data it had is kept in %s\n", copy);
+                printf("The data it had is kept in %s; \"berth restore %s --forget\" removes it.\n", copy,
+                       restore->service);
         return 0;
 }
 
-static int prepare(Restore *restore, Error **err)
+int restore_open(Restore *restore, Error **err)
 {
         Invocation *invocation = restore->invocation;
-        bool exists = false;
         int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &restore->scope,
                              &restore->service, err);
 
+        read_point(restore);
         if (r == 0)
                 r = find_repository(restore, err);
-        if (r == 0)
-                r = work_ask(invocation, "restore-plan", point_params(restore), &restore->plan, err);
+        return r < 0 ? r : work_ask(invocation, "restore-plan", restore_point_params(restore), &restore->plan, err);
+}
+
+int restore_need_container(Restore *restore, Error **err)
+{
+        int r = look_at_container(restore, err);
+
+        if (r < 0 || restore->container)
+                return r;
+        r = make_container(restore, err);
+        return r < 0 ? r : look_at_container(restore, err);
+}
+
+static int restore_in_place(Restore *restore, Error **err)
+{
+        _cleanup_json_ json_t *result = NULL;
+        int r = restore_open(restore, err);
+
         if (r == 0)
                 r = ask(restore, err);
-        if (r == 0)
-                r = look_at_container(restore, &exists, err);
-        return r < 0 || exists ? r : make_container(restore, err);
+        if (r >= 0)
+                r = restore_need_container(restore, err);
+        if (r >= 0)
+                r = carry_out(restore, &result, err);
+        if (r >= 0 && !invocation_flag(restore->invocation, "no-start"))
+                r = start_service(restore, err);
+        return r < 0 ? r : report(restore, result);
+}
+
+/* What goes with what. */
+static int check_options(const Invocation *invocation, Error **err)
+{
+        bool as = invocation_given(invocation, "as"), forget = invocation_flag(invocation, "forget");
+
+        if (as + forget > 1)
+                return error_set(err, ERROR_USAGE, "--as and --forget are different things");
+        if (invocation_given(invocation, "port") && !as)
+                return error_set(err, ERROR_USAGE, "--port is for --as");
+        return 0;
 }
 
 static int run_restore(Invocation *invocation, Error **err)
 {
         _cleanup_restore_ Restore restore = { .invocation = invocation };
-        _cleanup_json_ json_t *result = NULL;
-        int r = prepare(&restore, err);
+        const char *name = invocation_text(invocation, "as", NULL);
+        int r = check_options(invocation, err);
 
-        if (r >= 0)
-                r = carry_out(&restore, &result, err);
-        if (r >= 0 && !invocation_flag(invocation, "no-start"))
-                r = start_service(&restore, err);
-        return r < 0 ? r : report(&restore, result);
+        if (r < 0)
+                return r;
+        if (invocation_flag(invocation, "forget"))
+                return restore_forget(&restore, err);
+        return name ? restore_beside(&restore, name, err) : restore_in_place(&restore, err);
 }
 
 static const Option options[] = {
-        { "to", 0, OPTION_TEXT, "POINT", "A time, an LSN, the name of a restore point, \"latest\" (default) or \"immediate\"" },
+        { "to", 0, OPTION_TEXT, "POINT",
+          "A time, an LSN, the name of a restore point, \"latest\" (default) or \"immediate\"" },
         { "backup", 0, OPTION_TEXT, "BACKUP", "Start from this one (default: the newest that leads there)" },
         { "timeline", 0, OPTION_NUMBER, "N", "Along this timeline (default: the newest)" },
+        { "as", 0, OPTION_TEXT, "NAME",
+          "Beside the running one: a second database, as the service NAME of the project" },
+        { "port", 0, OPTION_NUMBER, "PORT",
+          "For --as: publish it on this port of 127.0.0.1 (default: a free one, where the service publishes one)" },
+        { "forget", 0, OPTION_FLAG, NULL, "Remove the data that earlier restores of the service have set aside" },
         { "no-start", 0, OPTION_FLAG, NULL, "Leave the service stopped" },
         { "yes", 'y', OPTION_FLAG, NULL, "Do not ask" },
         { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json" },
@@ -264,13 +319,21 @@ const Command command_restore = {
         .name = "restore",
         .summary = "Bring a database back as it was at some point",
         .arguments = "[SERVICE]",
-        .details = "A copy is laid out beside the present data and recovered in a container without network; only then does it "
-                   "take the data's place, in one step, and the service starts on it. The old data is kept as a volume of its "
-                   "own (or a folder, for a bind mount). The service goes on serving until the copy is ready, except for "
-                   "\"latest\", which is its last word: it is stopped first.\n\n"
-                   "It may run, be stopped, or be gone with its volume. A time without a zone is in the zone of this machine. "
-                   "\"berth backup ls\" shows which points can be had.",
-        .examples = "berth restore db --to '2026-11-21 14:30'\nberth restore db --to before_release\nberth restore --yes",
+        .details =
+                "A copy is laid out beside the present data and recovered in a container without network; only then "
+                "does it "
+                "take the data's place, in one step, and the service starts on it. The old data is kept as a volume of "
+                "its "
+                "own (or a folder, for a bind mount). The service goes on serving until the copy is ready, except for "
+                "\"latest\", which is its last word: it is stopped first.\n\n"
+                "With --as the service is left alone: the copy gets a volume and a container of its own, and is a "
+                "service of "
+                "the project from then on (see \"berth clone\").\n\n"
+                "It may run, be stopped, or be gone with its volume. A time without a zone is in the zone of this "
+                "machine. "
+                "\"berth backup ls\" shows which points can be had.",
+        .examples = "berth restore db --to '2026-11-21 14:30'\nberth restore db --to before_release\nberth restore db "
+                    "--as yesterday --to '2026-11-20 18:00'\nberth restore db --forget",
         .group = GROUP_DATA,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = options,

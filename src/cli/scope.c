@@ -6,6 +6,7 @@
 #include "cli/report.h"
 #include "cli/suggest.h"
 #include "engine/local/local.h"
+#include "operate/copies.h"
 #include "state/document.h"
 
 void load_arguments_done(LoadArguments *arguments)
@@ -136,11 +137,22 @@ static const char *service_of_name(const Project *project, const char *name)
         return NULL;
 }
 
+bool scope_is_copy(const Scope *scope, const char *service)
+{
+        _cleanup_copy_record_ CopyRecord record = { 0 };
+
+        return scope->name && !strchr(service, '/') &&
+               copy_record_load(scope->layout, scope->name, service, &record, NULL) == 0 &&
+               copy_is_whole(scope->layout, &record);
+}
+
 /* Services that have containers but no place in the compose file. */
 static bool known_to_engine(const Scope *scope, const char *service)
 {
         _cleanup_container_list_ ContainerList list = { 0 };
 
+        if (scope_is_copy(scope, service))
+                return true;
         if (!scope->name || scope->engine->operations->container_list(scope->engine, scope->name, &list, NULL) < 0)
                 return false;
         for (size_t i = 0; i < list.length; i++)
@@ -232,7 +244,7 @@ static int resolve_names(Scope *scope, char *const *names, char ***ret_disabled,
 
 int scope_open(Invocation *invocation, char *const *names, unsigned flags, Scope *ret, Error **err)
 {
-        _cleanup_scope_ Scope scope = { 0 };
+        _cleanup_scope_ Scope scope = { .layout = invocation->layout };
         _cleanup_strv_ char **disabled = NULL;
         int r;
 
@@ -345,6 +357,7 @@ int scope_model_params(const Scope *scope, json_t **ret, Error **err)
 
         if (!model)
                 return error_set(err, ERROR_INTERNAL, "the model of project \"%s\" is no valid JSON", project->name);
+        copies_add_to_model(scope->layout, project->name, model);
         *ret = json_pack("{s:o, s:s, s:o, s:{s:o, s:o}, s:b}", "model", model, "working_dir", project->working_dir,
                          "files", json_from_strv(project->files), "environment_values", "secrets",
                          environment_values(project->secrets, project->n_secrets), "configs",

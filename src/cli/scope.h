@@ -11,8 +11,9 @@ typedef struct Scope {
         bool name_given;  /* by -p, the environment or `name:`, not by the folder */
         Project *project; /* NULL: no compose file; only what the engine knows */
         Engine *engine;
-        char **services;   /* named by the arguments, without doubles; NULL: all */
-        char **containers; /* names of containers among the arguments; NULL: none */
+        const Layout *layout; /* the invocation's */
+        char **services;      /* named by the arguments, without doubles; NULL: all */
+        char **containers;    /* names of containers among the arguments; NULL: none */
 } Scope;
 
 void scope_done(Scope *scope);
@@ -39,11 +40,14 @@ int scope_containers(const Scope *scope, bool oneoff, ContainerList *ret, Error 
 /* One running container of a service or by name; index from 1, or 0 for the lowest. ERROR_CONFLICT: not running. */
 int scope_container(const Scope *scope, const char *name, int index, bool running, ContainerInfo **ret, Error **err);
 
+/* A service that is a copy of a database, made by `clone` or `restore --as`. */
+bool scope_is_copy(const Scope *scope, const char *service);
+
 /* Opens the engine that --engine or BERTH_ENGINE names, for looking. */
 int invocation_open_engine(const Invocation *invocation, Engine **ret, Error **err);
 
 /* What a request to the keeper says about the model: "model", "working_dir", "files", "environment_values",
- * "name_given". A new reference. */
+ * "name_given". Copies of databases (operate/copies.h) are part of the model. A new reference. */
 int scope_model_params(const Scope *scope, json_t **ret, Error **err);
 
 #endif

@@ -1,5 +1,5 @@
-/* restore and restore_exchange: the copy is made beside a service that may go on running; the client stops it, has the copy
- * exchanged with the data, and starts it again. */
+/* restore and restore_exchange: the copy is made beside a service that may go on running; the client stops it, has the
+ * copy exchanged with the data, and starts it again. */
 #include "base/mem.h"
 #include "keeper/request.h"
 #include "keeper/watch.h"
@@ -8,9 +8,9 @@
 
 typedef struct RestoreTask {
         Request *request;
-        ServiceRestore restore;         /* strings of the request's parameters */
+        ServiceRestore restore; /* strings of the request's parameters */
         RequestProgress progress;
-        const char *copy;               /* exchange */
+        const char *copy; /* exchange */
         json_t *result;
 } RestoreTask;
 
@@ -20,7 +20,8 @@ static int prepare_work(void *context, Error **err)
         _cleanup_restore_places_ RestorePlaces places = { 0 };
         int r = restore_service_begin(&task->restore, &places, err);
 
-        return r < 0 ? r : restore_service_prepare(&task->restore, &places, &task->progress.progress, &task->result, err);
+        return r < 0 ? r
+                     : restore_service_prepare(&task->restore, &places, &task->progress.progress, &task->result, err);
 }
 
 static int exchange_work(void *context, Error **err)
@@ -73,7 +74,9 @@ static int begin(Request *request, const char *needed, const char **ret_needed, 
                                           .repository = json_get_string(request->params, "repository", NULL),
                                           .to = json_get_string(request->params, "to", NULL),
                                           .backup = json_get_string(request->params, "backup", NULL),
-                                          .timeline = json_get_int(request->params, "timeline", 0) };
+                                          .timeline = json_get_int(request->params, "timeline", 0),
+                                          .into = json_get_string(request->params, "into", NULL),
+                                          .key = json_get_string(request->params, "key", NULL) };
         request_progress_init(&task->progress, request, "database", service, service);
         request_resource(request, "database", service, service, NULL, "creating", NULL);
         thread_pool_post(keeper->parts.pool, work, task_done, task);

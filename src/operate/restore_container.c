@@ -2,25 +2,28 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "base/strv.h"
 #include "operate/data_folder.h"
 #include "operate/target.h"
 #include "state/document.h"
 
-#define STALL_MS 120000
-#define LOG_LINES 200
-#define NOT_REACHED "recovery ended before configured recovery target was reached"
+#define STALL_S        120
+#define STALL_VARIABLE "BERTH_RECOVERY_STALL_SECONDS"
+#define LOG_LINES      200
+#define NOT_REACHED    "recovery ended before configured recovery target was reached"
 
 typedef struct Recovering {
         const ServiceRestore *restore;
         const RestorePlaces *places;
         const EngineProgress *progress;
-        char *id;               /* of the container */
-        char *last_words;       /* the last FATAL of its log */
+        char *id;         /* of the container */
+        char *last_words; /* the last FATAL of its log */
 } Recovering;
 
 static const EngineOperations *operations_of(const Recovering *recovering)
@@ -30,7 +33,8 @@ static const EngineOperations *operations_of(const Recovering *recovering)
 
 /* ---- the container ---- */
 
-/* Whatever else is mounted belongs to the service that runs: what the log says of tablespaces there must not be done again. */
+/* Whatever else is mounted belongs to the service that runs: what the log says of tablespaces there must not be done
+ * again. */
 static void protect_mounts(ContainerSpec *spec, const SpecMount *data)
 {
         for (size_t i = 0; i < spec->n_mounts; i++)
@@ -57,16 +61,34 @@ static void mark_as_oneoff(ContainerSpec *spec)
         spec->labels = arena_strv(spec->arena, labels);
 }
 
-/* Hands nothing to an archive of the user's: what happens here is nobody's history yet. */
+/* Hands nothing to an archive of the user's: what happens here is nobody's history yet. Nobody confirms its commits. */
 static void add_settings(ContainerSpec *spec)
 {
+        static const char *const settings[] = { "archive_mode=off", "hot_standby=on", "synchronous_standby_names=" };
         _cleanup_strv_ char **argv = strv_copy(spec->argv);
 
-        strv_add(&argv, "-c");
-        strv_add(&argv, "archive_mode=off");
-        strv_add(&argv, "-c");
-        strv_add(&argv, "hot_standby=on");
+        for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+                strv_add(&argv, "-c");
+                strv_add(&argv, settings[i]);
+        }
         spec->argv = arena_strv(spec->arena, argv);
+}
+
+/* "demo-db-restore"; for a copy apart "demo_db.drill-restore": several of these may be at work beside each other. */
+static char *container_name(const ServiceRestore *restore)
+{
+        return restore->into ? xasprintf("%s-restore", restore->into)
+                             : xasprintf("%s-%s-restore", restore->project, restore->service);
+}
+
+static void set_data_mount(ContainerSpec *spec, SpecMount *mount, const RestorePlaces *places)
+{
+        mount->source = arena_strdup(spec->arena, places->volume ? places->volume : places->staged);
+        if (places->volume) {
+                mount->kind = SPEC_MOUNT_VOLUME;
+                mount->anonymous = false;
+                mount->nocopy = true;
+        }
 }
 
 static int build_spec(const Recovering *recovering, const ContainerInfo *info, ContainerSpec **ret, Error **err)
@@ -75,7 +97,7 @@ static int build_spec(const Recovering *recovering, const ContainerInfo *info, C
         _cleanup_json_ json_t *json = container_spec_to_json(info->spec);
         _cleanup_(container_spec_freep) ContainerSpec *spec = NULL;
         const SpecMount *mount;
-        _cleanup_free_ char *folder = NULL;
+        _cleanup_free_ char *folder = NULL, *name = container_name(recovering->restore);
         bool is_new;
         int r = container_spec_from_json(json, &spec, err);
 
@@ -84,10 +106,9 @@ static int build_spec(const Recovering *recovering, const ContainerInfo *info, C
         folder = data_folder_on_host(recovering->restore->engine, spec, places->inside, &mount, &is_new);
         for (size_t i = 0; i < spec->n_mounts; i++)
                 if (&spec->mounts[i] == mount)
-                        spec->mounts[i].source =
-                                arena_strdup(spec->arena, places->volume ? places->volume : places->staged);
+                        set_data_mount(spec, &spec->mounts[i], places);
         protect_mounts(spec, mount);
-        spec->name = arena_printf(spec->arena, "%s-%s-restore", recovering->restore->project, recovering->restore->service);
+        spec->name = arena_strdup(spec->arena, name);
         take_out_network(spec);
         mark_as_oneoff(spec);
         add_settings(spec);
@@ -95,28 +116,38 @@ static int build_spec(const Recovering *recovering, const ContainerInfo *info, C
         return 0;
 }
 
-static int remove_container(const Recovering *recovering, const char *id, Error **err)
+static int remove_container(const ServiceRestore *restore, const char *id, Error **err)
 {
-        Engine *engine = recovering->restore->engine;
-        int r = operations_of(recovering)->container_stop(engine, id, -1, true, err);
+        const EngineOperations *operations = restore->engine->operations;
+        int r = operations->container_stop(restore->engine, id, -1, true, err);
 
-        return r < 0 && r != -ERROR_NOT_FOUND ? r : operations_of(recovering)->container_remove(engine, id, 0, err);
+        return r < 0 && r != -ERROR_NOT_FOUND ? r : operations->container_remove(restore->engine, id, 0, err);
+}
+
+int restore_container_clear(const ServiceRestore *restore, Error **err)
+{
+        _cleanup_(container_info_freep) ContainerInfo *left = NULL;
+        _cleanup_free_ char *name = container_name(restore);
+
+        if (restore->engine->operations->container_inspect(restore->engine, name, &left, NULL) < 0)
+                return 0;
+        return remove_container(restore, left->id, err);
 }
 
 static int create_container(Recovering *recovering, Error **err)
 {
         Engine *engine = recovering->restore->engine;
-        _cleanup_(container_info_freep) ContainerInfo *info = NULL, *left = NULL;
+        _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         _cleanup_(container_spec_freep) ContainerSpec *spec = NULL;
         int r = operations_of(recovering)->container_inspect(engine, recovering->places->container, &info, err);
 
         if (r >= 0)
                 r = build_spec(recovering, info, &spec, err);
-        /* What an interrupted restore left. */
-        if (r >= 0 && operations_of(recovering)->container_inspect(engine, spec->name, &left, NULL) >= 0)
-                r = remove_container(recovering, left->id, err);
+        if (r >= 0) /* what an interrupted restore left */
+                r = restore_container_clear(recovering->restore, err);
         if (r >= 0)
-                r = operations_of(recovering)->container_create(engine, spec, recovering->progress, &recovering->id, err);
+                r = operations_of(recovering)
+                            ->container_create(engine, spec, recovering->progress, &recovering->id, err);
         return error_prefix(err, r, "container for the recovery");
 }
 
@@ -143,7 +174,16 @@ static void read_last_words(Recovering *recovering)
         const LogQuery query = { .tail = LOG_LINES, .cancel_fd = -1 };
 
         free_and_replace(&recovering->last_words, NULL);
-        operations_of(recovering)->logs(recovering->restore->engine, recovering->id, &query, take_line, recovering, NULL);
+        operations_of(recovering)
+                ->logs(recovering->restore->engine, recovering->id, &query, take_line, recovering, NULL);
+}
+
+static int stall_ms(void)
+{
+        const char *text = getenv(STALL_VARIABLE);
+        int64_t seconds;
+
+        return (text && parse_int64(text, 1, 86400, &seconds) ? (int)seconds : STALL_S) * 1000;
 }
 
 static int await_recovery(Recovering *recovering, json_t **ret, Error **err)
@@ -151,6 +191,7 @@ static int await_recovery(Recovering *recovering, json_t **ret, Error **err)
         const ServiceRestore *restore = recovering->restore;
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         _cleanup_free_ char *slot = xasprintf("berth_%s", restore->layout->id);
+        json_t *params;
         int r = operations_of(recovering)->container_start(restore->engine, recovering->id, recovering->progress, err);
 
         if (r >= 0)
@@ -159,10 +200,10 @@ static int await_recovery(Recovering *recovering, json_t **ret, Error **err)
                 return r;
         if (info->pid <= 0)
                 return error_set(err, ERROR_FAILED, "the server ended while it recovered");
-        return restore_run_job(restore, "recover",
-                               json_pack("{s:o, s:s, s:i}", "target", database_target_to_json(info), "slot", slot, "stall_ms",
-                                         STALL_MS),
-                               recovering->progress, ret, err);
+        params = json_pack("{s:o, s:i}", "target", database_target_to_json(info), "stall_ms", stall_ms());
+        if (!restore->into) /* nobody receives the log of a copy apart */
+                json_set_string(params, "slot", slot);
+        return restore_run_job(restore, "recover", params, recovering->progress, ret, err);
 }
 
 /* A time behind the last commit: the server gives up where its log ends, though that is the state of that time. */
@@ -186,7 +227,8 @@ static int recover(Recovering *recovering, bool by_time, json_t **ret, Error **e
                 return r;
         read_last_words(recovering);
         if (r == -ERROR_FAILED && by_time && streq_ptr(recovering->last_words, NOT_REACHED)) {
-                r = operations_of(recovering)->container_stop(recovering->restore->engine, recovering->id, 0, true, err);
+                r = operations_of(recovering)
+                            ->container_stop(recovering->restore->engine, recovering->id, 0, true, err);
                 if (r >= 0)
                         r = forget_target(recovering, err);
                 return r < 0 ? r : await_recovery(recovering, ret, err);
@@ -198,7 +240,7 @@ static int recover(Recovering *recovering, bool by_time, json_t **ret, Error **e
 }
 
 int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
-                    json_t *result, Error **err)
+                    json_t *result, char **ret_container, Error **err)
 {
         Recovering recovering = { .restore = restore, .places = places, .progress = progress };
         _cleanup_json_ json_t *recovered = NULL;
@@ -210,10 +252,14 @@ int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, 
                 r = recover(&recovering, by_time, &recovered, err);
         if (recovered)
                 json_object_update(result, recovered);
-        /* Shut down cleanly, so that what is exchanged needs no recovery of its own. */
-        r2 = recovering.id ? remove_container(&recovering, recovering.id, &left) : 0;
-        if (r >= 0 && r2 < 0)
-                r = error_move(err, &left, r2);
+        if (r >= 0 && ret_container) {
+                *ret_container = TAKE_PTR(recovering.id);
+        } else if (recovering.id) {
+                /* Shut down cleanly, so that what is exchanged needs no recovery of its own. */
+                r2 = remove_container(restore, recovering.id, &left);
+                if (r >= 0 && r2 < 0)
+                        r = error_move(err, &left, r2);
+        }
         free(recovering.id);
         free(recovering.last_words);
         return r;

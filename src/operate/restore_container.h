@@ -8,8 +8,10 @@
 int restore_run_job(const ServiceRestore *restore, const char *job, json_t *params, const EngineProgress *progress,
                     json_t **ret, Error **err);
 /* Has a server recover the copy in a container of its own, without network and without an archive of its own, and shuts
- * it down cleanly. What it learnt goes into result. */
+ * it down cleanly; or, with ret_container, leaves it running. What it learnt goes into result. */
 int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
-                    json_t *result, Error **err);
+                    json_t *result, char **ret_container, Error **err);
+/* Removes that container, where an interrupted restore left it or ret_container was wanted. */
+int restore_container_clear(const ServiceRestore *restore, Error **err);
 
 #endif

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,8 +20,10 @@
 #include "state/worker.h"
 
 /* In a copy until it is the service's data: an interrupted restore is known by it. */
-#define UNFINISHED RESTORE_MARK
-#define KEPT_SUFFIX ".before-"
+#define UNFINISHED     RESTORE_MARK
+#define WRITER_NS      (60 * NSEC_PER_SEC)
+#define WRITER_POLL_MS 20
+#define KEPT_SUFFIX    RESTORE_KEPT_SUFFIX
 
 void restore_places_done(RestorePlaces *places)
 {
@@ -29,6 +33,7 @@ void restore_places_done(RestorePlaces *places)
         free(places->volume);
         free(places->inside);
         free(places->rest);
+        free(places->target);
         *places = (RestorePlaces){ 0 };
 }
 
@@ -46,7 +51,8 @@ static int find_container(const ServiceRestore *restore, ContainerInfo **ret, Er
                 if (!list.items[i]->oneoff && streq_ptr(list.items[i]->service, restore->service) && !id)
                         id = list.items[i]->id;
         if (!id)
-                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no container", restore->service),
+                return error_hint(err,
+                                  error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no container", restore->service),
                                   "\"berth up --no-start %s\" makes one.", restore->service);
         return restore->engine->operations->container_inspect(restore->engine, id, ret, err);
 }
@@ -67,11 +73,12 @@ static int find_present(const ServiceRestore *restore, const ContainerInfo *info
         ret->inside = xstrdup(inside ? inside : "/var/lib/postgresql/data");
         folder = data_folder_on_host(restore->engine, info->spec, ret->inside, ret_mount, &is_new);
         if (!is_data_mount(*ret_mount))
-                return error_set(err, ERROR_UNSUPPORTED, "service \"%s\": its data is in no volume or folder of its own",
-                                 restore->service);
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "service \"%s\": its data is in no volume or folder of its own", restore->service);
         ret->present = data_folder_on_host(restore->engine, info->spec, (*ret_mount)->target, ret_mount, &is_new);
         if (!ret->present)
                 return error_set(err, ERROR_NOT_FOUND, "service \"%s\": its volume does not exist", restore->service);
+        ret->target = xstrdup((*ret_mount)->target);
         below = folder ? xstrdup(folder + strlen(ret->present)) : xstrdup("");
         ret->rest = xstrdup(below + strspn(below, "/"));
         return 0;
@@ -97,6 +104,21 @@ static bool is_unfinished(const char *root)
         return fs_exists(mark);
 }
 
+/* The worker of a keeper that was killed goes on until it notices: it holds the mark meanwhile. */
+static int await_writer(const char *root, Error **err)
+{
+        _cleanup_free_ char *mark = path_join(root, UNFINISHED);
+        _cleanup_close_ int fd = open(mark, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        int64_t until_ns = clock_monotonic_ns() + WRITER_NS;
+
+        while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                if (clock_monotonic_ns() > until_ns)
+                        return error_set(err, ERROR_CONFLICT, "a restore still writes into \"%s\"", root);
+                poll(NULL, 0, WRITER_POLL_MS);
+        }
+        return 0;
+}
+
 static int clear_volumes(const ServiceRestore *restore, const char *volume, Error **err)
 {
         _cleanup_free_ char *prefix = xasprintf("%s" KEPT_SUFFIX, volume);
@@ -106,8 +128,11 @@ static int clear_volumes(const ServiceRestore *restore, const char *volume, Erro
         int r = operations->volume_list(restore->engine, NULL, &list, &length, err);
 
         for (size_t i = 0; i < length; i++) {
-                if (r >= 0 && startswith(list[i]->name, prefix) && list[i]->path && is_unfinished(list[i]->path))
-                        r = operations->volume_remove(restore->engine, list[i]->name, true, err);
+                if (r >= 0 && startswith(list[i]->name, prefix) && list[i]->path && is_unfinished(list[i]->path)) {
+                        r = await_writer(list[i]->path, err);
+                        if (r >= 0)
+                                r = operations->volume_remove(restore->engine, list[i]->name, true, err);
+                }
                 volume_info_free(list[i]);
         }
         free(list);
@@ -133,6 +158,51 @@ static int make_volume(const ServiceRestore *restore, const char *name, RestoreP
         return r;
 }
 
+static bool is_empty(const char *folder)
+{
+        _cleanup_strv_ char **names = NULL;
+
+        return fs_list_directory(AT_FDCWD, folder, &names, NULL) == 0 && strv_length(names) == 0;
+}
+
+/* One of an interrupted restore is cleared away, a whole one is not ours to touch. A container that still uses it goes
+ * when its name is wanted. */
+static int clear_copy(const ServiceRestore *restore, Error **err)
+{
+        const EngineOperations *operations = restore->engine->operations;
+        _cleanup_(volume_info_freep) VolumeInfo *volume = NULL;
+        int r;
+
+        if (operations->volume_inspect(restore->engine, restore->into, false, &volume, NULL) < 0)
+                return 0;
+        if (!is_unfinished(volume->path) && !is_empty(volume->path))
+                return error_set(err, ERROR_EXISTS, "there is a volume \"%s\" already", restore->into);
+        r = await_writer(volume->path, err);
+        if (r >= 0)
+                r = restore_container_clear(restore, err);
+        return r < 0 ? r : operations->volume_remove(restore->engine, restore->into, true, err);
+}
+
+static int make_apart(const ServiceRestore *restore, RestorePlaces *ret, Error **err)
+{
+        const EngineOperations *operations = restore->engine->operations;
+        _cleanup_(volume_info_freep) VolumeInfo *volume = NULL;
+        VolumeSpec spec = { .name = (char *)restore->into,
+                            .project = (char *)restore->project,
+                            .key = (char *)restore->key };
+        int r = clear_copy(restore, err);
+
+        if (r < 0)
+                return r;
+        ret->volume = xstrdup(restore->into);
+        r = operations->volume_create(restore->engine, &spec, err);
+        if (r >= 0)
+                r = operations->volume_inspect(restore->engine, ret->volume, false, &volume, err);
+        if (r >= 0)
+                ret->staged = xstrdup(volume->path);
+        return r;
+}
+
 static int make_folder(RestorePlaces *ret, Error **err)
 {
         _cleanup_free_ char *parent = path_dirname(ret->present), *prefix = NULL;
@@ -142,7 +212,10 @@ static int make_folder(RestorePlaces *ret, Error **err)
         prefix = xasprintf("%s" KEPT_SUFFIX, path_basename(ret->present));
         STRV_FOREACH(name, names) {
                 _cleanup_free_ char *path = path_join(parent, *name);
-                if (r == 0 && startswith(*name, prefix) && is_unfinished(path))
+                if (r < 0 || !startswith(*name, prefix) || !is_unfinished(path))
+                        continue;
+                r = await_writer(path, err);
+                if (r == 0)
                         r = fs_remove_tree(AT_FDCWD, path, err);
         }
         ret->staged = kept_name(ret->present);
@@ -175,7 +248,9 @@ int restore_service_begin(const ServiceRestore *restore, RestorePlaces *ret, Err
 
         if (r >= 0)
                 r = find_present(restore, info, &places, &mount, err);
-        if (r >= 0)
+        if (r >= 0 && restore->into)
+                r = make_apart(restore, &places, err);
+        else if (r >= 0)
                 r = mount->kind == SPEC_MOUNT_VOLUME ? make_volume(restore, mount->source, &places, err)
                                                      : make_folder(&places, err);
         if (r >= 0)
@@ -212,21 +287,34 @@ int restore_run_job(const ServiceRestore *restore, const char *job, json_t *para
 {
         _cleanup_json_ json_t *owned = params;
         Told told = { progress };
-        WorkerRun run = { .job = job, .params = owned, .input_fd = -1, .cancel_fd = progress->cancel_fd, .context = &told,
+        WorkerRun run = { .job = job,
+                          .params = owned,
+                          .input_fd = -1,
+                          .cancel_fd = progress->cancel_fd,
+                          .context = &told,
                           .event = on_event };
 
         return worker_run(restore->layout, &run, ret, err);
 }
 
-static int lay_out(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress, json_t **ret,
-                   Error **err)
+static int remove_mark(const char *root, Error **err)
+{
+        _cleanup_free_ char *mark = path_join(root, UNFINISHED);
+
+        return fs_remove_tree(AT_FDCWD, mark, err);
+}
+
+static int lay_out(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
+                   json_t **ret, Error **err)
 {
         _cleanup_free_ char *data = *places->rest ? path_join(places->staged, places->rest) : xstrdup(places->staged);
-        json_t *params = json_pack("{s:s, s:s, s:s, s:I}", "repository", restore->repository, "directory", data, "inside",
-                                   places->inside, "timeline", (json_int_t)restore->timeline);
+        _cleanup_free_ char *mark = path_join(places->staged, UNFINISHED);
+        json_t *params = json_pack("{s:s, s:s, s:s, s:I}", "repository", restore->repository, "directory", data,
+                                   "inside", places->inside, "timeline", (json_int_t)restore->timeline);
 
         json_set_string(params, "to", restore->to);
         json_set_string(params, "backup", restore->backup);
+        json_set_string(params, "lock", mark);
         return restore_run_job(restore, "restore", params, progress, ret, err);
 }
 
@@ -245,15 +333,48 @@ int restore_service_prepare(const ServiceRestore *restore, const RestorePlaces *
         int r = lay_out(restore, places, progress, &result, err);
 
         if (r >= 0)
-                r = restore_recover(restore, places, progress, result, err);
+                r = restore_recover(restore, places, progress, result, NULL, err);
+        /* A copy that is exchanged keeps the mark until then: what is in the volume's place afterwards is whole. */
+        if (r >= 0 && restore->into)
+                r = remove_mark(places->staged, err);
         if (r < 0) {
                 throw_away(restore, places);
                 return error_prefix(err, r, "restore \"%s\"", restore->service);
         }
         json_set_string(result, "copy", places->volume ? places->volume : places->staged);
+        json_set_string(result, "target", places->target);
         json_object_set_new(result, "is_volume", json_boolean(places->volume != NULL));
         *ret = TAKE_PTR(result);
         return 0;
+}
+
+int restore_service_open(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
+                         json_t **ret, char **ret_container, Error **err)
+{
+        _cleanup_json_ json_t *result = NULL;
+        int64_t began_ns = clock_monotonic_ns();
+        int r = lay_out(restore, places, progress, &result, err);
+
+        if (r >= 0)
+                r = restore_recover(restore, places, progress, result, ret_container, err);
+        if (r < 0) {
+                throw_away(restore, places);
+                return error_prefix(err, r, "restore a copy of \"%s\"", restore->service);
+        }
+        json_object_set_new(result, "ready_ms", json_integer((clock_monotonic_ns() - began_ns) / NSEC_PER_MSEC));
+        *ret = TAKE_PTR(result);
+        return 0;
+}
+
+int restore_service_discard(const ServiceRestore *restore, Error **err)
+{
+        _cleanup_(volume_info_freep) VolumeInfo *volume = NULL;
+        int r = restore_container_clear(restore, err);
+
+        if (r < 0 ||
+            restore->engine->operations->volume_inspect(restore->engine, restore->into, false, &volume, NULL) < 0)
+                return MIN(r, 0);
+        return restore->engine->operations->volume_remove(restore->engine, restore->into, true, err);
 }
 
 /* ---- the exchange ---- */
@@ -301,9 +422,7 @@ int restore_service_exchange(const ServiceRestore *restore, const char *copy, Er
                 r = find_copy(restore, copy, &staged, err);
         if (r >= 0 && is_unfinished(staged)) /* else it has been exchanged already */
                 r = exchange(places.present, staged, err);
-        if (r >= 0) {
-                _cleanup_free_ char *mark = path_join(places.present, UNFINISHED);
-                r = fs_remove_tree(AT_FDCWD, mark, err);
-        }
+        if (r >= 0)
+                r = remove_mark(places.present, err);
         return error_prefix(err, r, "restore \"%s\"", restore->service);
 }

@@ -1,11 +1,14 @@
-/* backup {"project", "service", "target": {"pid", "data_dir", "user", "password"?, "database"?, "url"?}, "max_rate_kib"?,
- * "gentle"?, "keep"?, "spread"?, "level"?} → the record of docs/backup-format.md
- * backups {"project", "service"?} → {"backups": rows of operate/catalog.h}
- * backup-remove {"repository": path, "backup", "last_too"?}
- * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?} → {"backup", "timeline",
- * "end_lsn", "kind"}
+/* backup {"project", "service", "target": {"pid", "data_dir", "user", "password"?, "database"?, "url"?},
+ * "max_rate_kib"?, "gentle"?, "keep"?, "spread"?, "level"?} → the record of docs/backup-format.md backups {"project",
+ * "service"?} → {"backups": rows of operate/catalog.h} backup-remove {"repository": path, "backup", "last_too"?}
+ * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?, "lock"?: a file
+ * that is locked as long as it writes} → {"backup", "timeline", "end_lsn", "kind"}
  * restore-plan: the same without "directory": only looks → {"backup", "timeline", "from_ns", "until_ns"}
  * recover {"target", "slot"?, "stall_ms"} → {"recovered_lsn"} */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -32,8 +35,8 @@ static PostgresTarget read_target(const json_t *params)
         };
 }
 
-/* Expiry, where whoever asks for the backup says what is kept. What keeps it from that is told and does not make the backup
- * less. */
+/* Expiry, where whoever asks for the backup says what is kept. What keeps it from that is told and does not make the
+ * backup less. */
 static void prune_after_backup(const Job *job, const char *folder)
 {
         _cleanup_strv_ char **lines = repository_lines(folder);
@@ -102,6 +105,17 @@ static int open_plan(const Job *job, Repository **ret_repository, RestorePlan *r
         return restore_plan_make(*ret_repository, json_get_string(job->params, "backup", NULL), &target, ret, err);
 }
 
+/* Whoever clears away what a restore has left waits for this. -1: none is wanted. */
+static int lock_place(const Job *job, int *ret_fd, Error **err)
+{
+        const char *path = json_get_string(job->params, "lock", NULL);
+
+        *ret_fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+        if (path && (*ret_fd < 0 || flock(*ret_fd, LOCK_EX | LOCK_NB) < 0))
+                return error_set_errno(err, errno, "lock \"%s\"", path);
+        return 0;
+}
+
 int job_restore(const Job *job, json_t **ret, Error **err)
 {
         _cleanup_(repository_freep) Repository *repository = NULL;
@@ -112,8 +126,11 @@ int job_restore(const Job *job, json_t **ret, Error **err)
                 .gid = (unsigned)json_get_int(job->params, "gid", RESTORE_OWNER),
         };
         char end[LSN_TEXT_SIZE];
+        _cleanup_close_ int lock_fd = -1;
         int r = job_require(job, "directory", &options.directory, err);
 
+        if (r == 0)
+                r = lock_place(job, &lock_fd, err);
         if (r == 0)
                 r = open_plan(job, &repository, &plan, err);
         if (r < 0)
@@ -121,8 +138,9 @@ int job_restore(const Job *job, json_t **ret, Error **err)
         options.inside = json_get_string(job->params, "inside", options.directory);
         r = restore_lay_out(repository, &plan, &options, &progress, err);
         if (r == 0)
-                *ret = json_pack("{s:s, s:i, s:s, s:s}", "backup", plan.backup->id, "timeline", (int)plan.target.timeline,
-                                 "end_lsn", lsn_format(MAX(plan.range.end, plan.backup->stop_lsn), end), "kind",
+                *ret = json_pack("{s:s, s:i, s:s, s:s}", "backup", plan.backup->id, "timeline",
+                                 (int)plan.target.timeline, "end_lsn",
+                                 lsn_format(MAX(plan.range.end, plan.backup->stop_lsn), end), "kind",
                                  plan.target.kind == RESTORE_TIME ? "time" : "other");
         return r;
 }

@@ -1,0 +1,37 @@
+/* Parts of the verbs that restore. */
+#ifndef BERTH_CLI_RESTORE_H
+#define BERTH_CLI_RESTORE_H
+
+#include <jansson.h>
+
+#include "cli/backup.h"
+
+/* A wish and what is there for it. */
+typedef struct Restore {
+        Invocation *invocation; /* options to, backup, timeline */
+        Scope scope;
+        char *service;
+        char *repository; /* path */
+        char *to;         /* a time in UTC: whoever reads it may be in another zone */
+        char *shown;      /* the same for people here */
+        json_t *plan;
+        ContainerInfo *container; /* the service's */
+        bool runs;                /* it did when this began */
+} Restore;
+
+void restore_done(Restore *restore);
+#define _cleanup_restore_ _cleanup_(restore_done)
+
+/* Finds service, repository and a way to the point; the first argument names the service. */
+int restore_open(Restore *restore, Error **err);
+/* Looks at the service's container, and makes it from the compose file where there is none. */
+int restore_need_container(Restore *restore, Error **err);
+/* {"repository", "to", "timeline", "backup"?}, as the worker and the keeper take them. A new reference. */
+json_t *restore_point_params(const Restore *restore);
+
+/* restore_copy.c: a second database beside the first. port is the option "port", or a free one. */
+int restore_beside(Restore *restore, const char *name, Error **err);
+/* restore_forget.c: removes what restores have set aside. */
+int restore_forget(Restore *restore, Error **err);
+
+#endif

@@ -1,0 +1,58 @@
+"""What tests of backups and copies share: a database that is protected, and what its receiver and repository tell."""
+import json
+
+from .program import wait_until
+
+
+def compose(major, more="", ports=""):
+    return f"""
+services:
+  db:
+    image: postgres:{major}
+    environment: {{POSTGRES_PASSWORD: "Xk29-fjw0-w9dk", POSTGRES_INITDB_ARGS: "-A scram-sha-256 -k"}}
+    stop_grace_period: 2s
+    volumes: ["data:/var/lib/postgresql/data"]
+    {ports}
+    x-berth: {{images: host{more}}}
+    healthcheck: {{test: [CMD-SHELL, "pg_isready -U postgres"], interval: 1s, retries: 60}}
+volumes: {{data: {{}}}}
+"""
+
+
+def sql(deployment, text, service="db", database=None):
+    more = ["-d", database] if database else []
+    return deployment("psql", service, "-XAtq", *more, "-c", text).stdout.strip()
+
+
+def listed(deployment):
+    return [json.loads(line) for line in deployment("backup", "ls", "--format", "json").stdout.splitlines()]
+
+
+def receiver(berth, name):
+    path = berth.run / "projects" / name / "receivers" / "db.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def place(text):
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def received(berth, deployment):
+    """Waits until all that is committed now has been received and synced."""
+    target = place(sql(deployment, "SELECT pg_current_wal_flush_lsn()"))
+    wait_until(lambda: place(receiver(berth, deployment.name).get("flushed", "0/0")) >= target)
+
+
+def first_backup(berth, deployment):
+    wait_until(lambda: receiver(berth, deployment.name).get("phase") == "streaming")
+    return wait_until(lambda: listed(deployment))[0]
+
+
+def volumes(deployment):
+    return deployment("volume", "ls", "--format", "{{.Name}}").stdout.split()
+
+
+def containers(deployment):
+    """Of the project, one-offs too."""
+    return deployment("ps", "-a", "--format", "{{.Name}}").stdout.split()
