@@ -103,17 +103,67 @@ static const Schema cron = { .types = T_STRING,
                              .check = check_cron,
                              .expected = "five fields like \"0 2 * * *\", @daily and its like, or off" };
 static const Schema keep_count = { .types = T_INT, .bounded = true, .low = 1, .high = 100000 };
+#define KEEP_KEYS \
+        { "time", &duration }, { "last", &keep_count }, { "daily", &keep_count }, { "weekly", &keep_count }, \
+                { "monthly", &keep_count }
+static const Schema keep_one = {
+        .types = T_STRING | T_MAP,
+        .check = check_duration,
+        .expected = "a duration like 7d",
+        .keys = KEYS(KEEP_KEYS),
+};
+/* Of the local backups, or of both places: {local: 7d, offsite: 30d}. */
 static const Schema keep = {
         .types = T_STRING | T_MAP,
         .check = check_duration,
         .expected = "a duration like 7d",
-        .keys = KEYS({ "time", &duration }, { "last", &keep_count }, { "daily", &keep_count }, { "weekly", &keep_count },
-                     { "monthly", &keep_count }),
+        .keys = KEYS(KEEP_KEYS, { "local", &keep_one }, { "offsite", &keep_one }),
+};
+
+static bool check_place(const char *url)
+{
+        return startswith(url, "s3://") || startswith(url, "sftp://") || startswith(url, "file:///") || (*url == '/' && url[1]);
+}
+
+static bool check_offsite_schedule(const char *line)
+{
+        int64_t value;
+        Cron parsed;
+
+        return (parse_duration(line, &value) && value >= INT64_C(1000000000)) || cron_parse(line, &parsed, NULL) == 0;
+}
+
+static bool check_budget(const char *line)
+{
+        const char *percent = strchr(line, '%');
+        int64_t value;
+
+        if (!percent)
+                return check_size(line);
+        return !percent[1] && *line >= '0' && *line <= '9' && (value = strtoll(line, NULL, 10)) >= 1 && value <= 100 &&
+               strspn(line, "0123456789") == (size_t)(percent - line);
+}
+
+static const Schema place = { .types = T_STRING,
+                              .check = check_place,
+                              .expected = "s3://bucket/prefix, sftp://user@host/folder or the absolute path of a folder" };
+static const Schema offsite_schedule = { .types = T_STRING,
+                                         .check = check_offsite_schedule,
+                                         .expected = "a duration like 1m, or five fields like \"0 4 * * *\"" };
+static const Schema budget = { .types = T_STRING, .check = check_budget, .expected = "a size like 50g or a part of the disk like 20%" };
+static const Schema offsite = {
+        .types = T_BOOL | T_STRING | T_MAP,
+        .words = WORDS("off"),
+        .keys = KEYS({ "url", &place }, { "endpoint", &text }, { "region", &text }, { "credentials", &text },
+                     { "identity", &text }, { "known_hosts", &text }, { "ca", &text }, { "key", &text },
+                     { "schedule", &offsite_schedule }, { "keep", &keep_one }),
+        .required = WORDS("url"),
 };
 static const Schema backup = {
         .types = T_BOOL | T_STRING | T_MAP,
         .words = WORDS("on", "off"),
-        .keys = KEYS({ "keep", &keep }, { "max_rate", &size }, { "schedule", &cron }, { "timezone", &zone }, { "jitter", &duration }),
+        .keys = KEYS({ "keep", &keep }, { "max_rate", &size }, { "schedule", &cron }, { "timezone", &zone }, { "jitter", &duration },
+                     { "offsite", &offsite }, { "budget", &budget }),
 };
 
 const Schema schema_x_berth_top = {

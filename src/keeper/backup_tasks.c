@@ -14,6 +14,7 @@
 #include "base/parse.h"
 #include "base/process.h"
 #include "base/strv.h"
+#include "operate/backup_settings.h"
 #include "operate/target.h"
 #include "state/document.h"
 #include "state/worker.h"
@@ -24,18 +25,7 @@
 
 const json_t *backup_setting(const Keeper *keeper, const char *service, const char *key)
 {
-        const json_t *services = json_object_get(keeper->state.model, "services");
-        const json_t *places[] = { json_object_get(json_object_get(services, service), "x-berth"),
-                                   json_object_get(keeper->state.model, "x-berth") };
-
-        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-                const json_t *word = json_object_get(places[i], "backup");
-                if (word && key)
-                        word = json_object_get(word, key);
-                if (word)
-                        return word;
-        }
-        return NULL;
+        return backup_setting_of(keeper->state.model, service, key);
 }
 
 /* ---- receivers ---- */
@@ -177,7 +167,8 @@ BackupTask *backup_task_create(Keeper *keeper, const char *service, const char *
         BackupTask *task = xnew(BackupTask);
         int64_t bytes = 0;
 
-        *task = (BackupTask){ keeper, xstrdup(service), xstrdup(id), cancel_fd, first, MAX_RATE_KIB, NULL };
+        *task = (BackupTask){ keeper, xstrdup(service), xstrdup(id), cancel_fd, first, MAX_RATE_KIB, NULL, NULL };
+        task->keep = backup_keep_of(keeper->state.model, service, "local");
         if (rate && parse_size(rate, &bytes)) /* what the server accepts */
                 task->max_rate_kib = MIN(MAX(bytes / 1024, (int64_t)32), (int64_t)1024 * 1024);
         return task;
@@ -185,6 +176,7 @@ BackupTask *backup_task_create(Keeper *keeper, const char *service, const char *
 
 void backup_task_free(BackupTask *task)
 {
+        json_decref(task->keep);
         json_decref(task->result);
         free(task->service);
         free(task->id);
@@ -205,7 +197,6 @@ int backup_task_work(BackupTask *task, Error **err)
         const KeeperParts *parts = &task->keeper->parts;
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         _cleanup_json_ json_t *params = NULL;
-        json_t *keep;
         WorkerRun run = { .job = "backup", .input_fd = -1, .cancel_fd = task->cancel_fd, .context = task, .event = on_event };
         int r = parts->engine->operations->container_inspect(parts->engine, task->id, &info, err);
 
@@ -214,8 +205,7 @@ int backup_task_work(BackupTask *task, Error **err)
         params = json_pack("{s:s, s:s, s:o, s:b, s:b, s:I}", "project", task->keeper->project, "service", task->service,
                            "target", database_target_to_json(info), "gentle", 1, "spread", !task->first, "max_rate_kib",
                            (json_int_t)task->max_rate_kib);
-        keep = json_deep_copy(backup_setting(task->keeper, task->service, "keep"));
-        json_object_set_new(params, "keep", keep ? keep : json_string("7d"));
+        json_object_set_new(params, "keep", json_incref(task->keep));
         run.params = params;
         return worker_run(parts->layout, &run, &task->result, err);
 }

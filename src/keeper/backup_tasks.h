@@ -36,6 +36,7 @@ typedef struct BackupTask {
         int cancel_fd;
         bool first;             /* at once: no spread checkpoint */
         int64_t max_rate_kib;
+        json_t *keep;           /* what stays behind it */
         json_t *result;
 } BackupTask;
 

@@ -11,6 +11,7 @@
 #include "keeper/backup_tasks.h"
 #include "keeper/readiness.h"
 #include "keeper/watch.h"
+#include "operate/backup_settings.h"
 #include "state/document.h"
 
 #define LOOK_NS (100 * NSEC_PER_MSEC)           /* until the server answers */
@@ -77,12 +78,7 @@ bool backups_are_busy(const Keeper *keeper)
 
 bool backups_are_wanted(const Keeper *keeper, const char *service)
 {
-        const json_t *services = json_object_get(keeper->state.model, "services");
-        const json_t *word = backup_setting(keeper, service, NULL);
-
-        if (!json_object_get(services, service) || json_is_false(word))
-                return false;
-        return !json_is_string(word) || !streq(json_string_value(word), "off");
+        return backup_is_wanted(keeper->state.model, service);
 }
 
 static Unit *unit_of(const Guard *guard)

@@ -46,7 +46,7 @@ DEFINE_CLEANUP(Repository, repository_free);
  * ERROR_CONFLICT at once where another has it. Held until *ret_fd is closed. */
 int repository_lock(const Repository *repository, int *ret_fd, Error **err);
 
-/* The clusters of a service that have a repository, as names of folders, the one written to last first; NULL: none. */
+/* The clusters of a service that have a repository, as names of folders, the one written to last at the end; NULL: none. */
 char **repository_lines(const char *folder);
 
 #endif

@@ -43,7 +43,7 @@ static void prune_after_backup(const Job *job, const char *folder)
         _cleanup_(repository_freep) Repository *repository = NULL;
         _cleanup_prune_report_ PruneReport report = { 0 };
         _cleanup_error_ Error *failure = NULL;
-        _cleanup_free_ char *path = lines ? path_join(folder, lines[0]) : NULL;
+        _cleanup_free_ char *path = lines ? path_join(folder, lines[strv_length(lines) - 1]) : NULL;
         PruneOptions options = { .now_ns = clock_realtime_ns() };
         WorkProgress progress = job_progress(job);
         _cleanup_close_ int lock_fd = -1;

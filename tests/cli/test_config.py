@@ -228,7 +228,9 @@ def test_x_berth_has_the_same_keys_in_code_and_in_its_schema(tmp_path):
               "access": [{"databases": ["a"], "roles": "app", "networks": ["10.0.0.0/8"], "method": "scram-sha-256"}],
               "roles": {"app": {"kind": "app", "secret": "s", "databases": ["a"]}},
               "secrets": {"s": {"command": ["pass", "show", "x"], "timeout": "5s"}},
-              "backup": {"keep": {"time": "7d", "last": 3, "daily": 7, "weekly": 4, "monthly": 6}, "max_rate": "64m", "schedule": "0 2 * * *", "timezone": "UTC", "jitter": "5m"},
+              "backup": {"keep": {"time": "7d", "last": 3, "daily": 7, "weekly": 4, "monthly": 6}, "max_rate": "64m", "schedule": "0 2 * * *", "timezone": "UTC", "jitter": "5m",
+                         "offsite": {"url": "s3://b/p", "endpoint": "http://127.0.0.1:1", "region": "r", "credentials": "c", "identity": "i", "ca": "a",
+                                     "known_hosts": "h", "key": "k", "schedule": "1m", "keep": "30d"}, "budget": "20%"},
               "seed": {"path": "p", "service": "a", "command": ["load"]},
               "alerts": {"command": ["tell"], "webhook": "https://example.org/x", "mail": {"to": "a@example.org", "from": "b@example.org"}}}
     shapes = {name: {} if "properties" not in shape else shape["properties"] for name, shape in schema.items()}
@@ -236,6 +238,8 @@ def test_x_berth_has_the_same_keys_in_code_and_in_its_schema(tmp_path):
                    for form in schema[name].get("oneOf", schema[name].get("anyOf", [])) if "properties" in form})
     for name in ("migrations", "backup", "seed", "alerts"):
         assert set(shapes[name]) == set(values[name]), name
+    offsite = shapes["backup"]["offsite"]["oneOf"][1]["properties"]
+    assert set(offsite) == set(values["backup"]["offsite"])
     own = {key: values[key] for key in schema["service"]["properties"]}
     top = {key: values[key] for key in schema["project"]["properties"]}
     (tmp_path / "compose.yaml").write_text(json.dumps({"x-berth": top, "services": {"a": {"image": "x", "x-berth": own}},
@@ -243,6 +247,19 @@ def test_x_berth_has_the_same_keys_in_code_and_in_its_schema(tmp_path):
     assert config(tmp_path, "-q").returncode == 0
     (tmp_path / "compose.yaml").write_text("services: {a: {image: x, x-berth: {imges: host}}}\n")
     assert 'Did you mean "images"?' in config(tmp_path).stderr
+
+
+@pytest.mark.parametrize("words, wrong", [
+    ("offsite: {endpoint: x}", "url"), ("offsite: {url: 'ftp://x'}", "s3://bucket/prefix"), ("offsite: {url: relative/path}", "s3://bucket"),
+    ("offsite: {url: /srv, schedule: often}", "a duration like 1m"), ("offsite: {url: /srv, keep: {local: 7d}}", "local"),
+    ("offsite: on", "off"), ("budget: 0%", "20%"), ("budget: 101%", "20%"), ("budget: 5%x", "20%"), ("budget: much", "a size like 50g")])
+def test_what_is_wrong_of_copies_elsewhere_is_told(tmp_path, words, wrong):
+    (tmp_path / "compose.yaml").write_text(f"services: {{a: {{image: x, x-berth: {{backup: {{{words}}}}}}}}}\n")
+    told = config(tmp_path, "-q")
+    assert told.returncode == 1 and "compose.yaml:1:" in told.stderr and wrong in told.stderr
+    for good in ("offsite: off", "offsite: {url: /srv, schedule: '@hourly'}, budget: 20%", "keep: {local: 7d, offsite: {last: 3}}, budget: 50g"):
+        (tmp_path / "compose.yaml").write_text(f"services: {{a: {{image: x, x-berth: {{backup: {{{good}}}}}}}}}\n")
+        assert config(tmp_path, "-q").returncode == 0
 
 
 def test_exploding_aliases_are_refused_in_bounded_memory(tmp_path):
