@@ -1,4 +1,4 @@
-/* backup verify, prune, copy: looking after what is there. */
+/* backup verify, prune: looking after what is there. */
 #include <stdio.h>
 
 #include "base/fs.h"
@@ -10,8 +10,7 @@
 #include "cli/work.h"
 #include "state/document.h"
 
-/* The repositories of the service that have backups, the newest last; a strv. */
-static int find_repositories(Invocation *invocation, char ***ret, char **ret_service, Error **err)
+int backup_repositories(Invocation *invocation, char ***ret, char **ret_service, Error **err)
 {
         _cleanup_scope_ Scope scope = { 0 };
         _cleanup_json_ json_t *result = NULL;
@@ -56,7 +55,7 @@ static int run_verify(Invocation *invocation, Error **err)
         _cleanup_free_ char *service = NULL;
         _cleanup_strv_ char **paths = NULL;
         size_t faults = 0;
-        int r = find_repositories(invocation, &paths, &service, err);
+        int r = backup_repositories(invocation, &paths, &service, err);
 
         if (r < 0)
                 return r;
@@ -81,8 +80,7 @@ static int run_verify(Invocation *invocation, Error **err)
 
 /* ---- prune ---- */
 
-/* --keep as the worker takes it: "7d", or counts like "daily=7,weekly=4". */
-static int read_keep(const Invocation *invocation, json_t *params, Error **err)
+int backup_read_keep(const Invocation *invocation, json_t *params, Error **err)
 {
         const char *text = invocation_text(invocation, "keep", NULL);
         _cleanup_strv_ char **parts = NULL;
@@ -134,7 +132,7 @@ static int run_prune(Invocation *invocation, Error **err)
         int r = invocation_text(invocation, "keep", NULL) ? 0 : error_set(err, ERROR_USAGE, "--keep is missing: what is to stay");
 
         if (r == 0)
-                r = find_repositories(invocation, &paths, &service, err);
+                r = backup_repositories(invocation, &paths, &service, err);
         if (r < 0)
                 return r;
         what = xasprintf("remove backups of service %s that are older than is kept", service);
@@ -145,7 +143,7 @@ static int run_prune(Invocation *invocation, Error **err)
                 _cleanup_json_ json_t *params = json_pack("{s:s, s:b}", "repository", *path, "dry_run", dry_run);
                 _cleanup_json_ json_t *report = NULL;
 
-                r = read_keep(invocation, params, err);
+                r = backup_read_keep(invocation, params, err);
                 if (r == 0)
                         r = work_ask(invocation, "repository-prune", json_incref(params), &report, err);
                 if (r < 0)
@@ -158,96 +156,15 @@ static int run_prune(Invocation *invocation, Error **err)
         return 0;
 }
 
-/* ---- copy ---- */
-
-static void set_path(const Invocation *invocation, json_t *object, const char *member, const char *option)
-{
-        const char *text = invocation_text(invocation, option, NULL);
-        _cleanup_free_ char *here = NULL, *path = NULL;
-
-        if (!text)
-                return;
-        here = realpath(".", NULL);
-        path = path_clean(here ? here : "/", text);
-        json_set_string(object, member, path);
-}
-
-static int make_copy_params(const Invocation *invocation, const char *repository, json_t **ret, Error **err)
-{
-        _cleanup_json_ json_t *params = json_pack("{s:s, s:{s:s}, s:b}", "repository", repository, "copy", "url",
-                                                  invocation_text(invocation, "to", ""), "prune",
-                                                  invocation_flag(invocation, "prune"));
-        json_t *copy = json_object_get(params, "copy");
-        int r;
-
-        json_set_string(copy, "endpoint", invocation_text(invocation, "endpoint", NULL));
-        json_set_string(copy, "region", invocation_text(invocation, "region", NULL));
-        set_path(invocation, copy, "credentials", "credentials");
-        set_path(invocation, copy, "identity", "identity");
-        set_path(invocation, copy, "known_hosts", "known-hosts");
-        set_path(invocation, params, "key", "key");
-        json_object_set_new(params, "make_key", json_boolean(invocation_flag(invocation, "make-key")));
-        r = read_keep(invocation, params, err);
-        if (r == 0)
-                *ret = TAKE_PTR(params);
-        return r;
-}
-
-static int run_copy(Invocation *invocation, Error **err)
-{
-        _cleanup_free_ char *service = NULL;
-        _cleanup_strv_ char **paths = NULL;
-        int r = invocation_text(invocation, "to", NULL) ? 0 : error_set(err, ERROR_USAGE, "--to is missing");
-
-        if (r == 0)
-                r = find_repositories(invocation, &paths, &service, err);
-        STRV_FOREACH(path, paths) {
-                Work work = { "repository-copy", "Copying", "backups", service, "copying", "copied" };
-                _cleanup_json_ json_t *report = NULL, *params = NULL;
-                _cleanup_free_ char *sent = NULL;
-
-                if (r == 0)
-                        r = make_copy_params(invocation, *path, &params, err);
-                if (r == 0)
-                        r = work_run(invocation, &work, TAKE_PTR(params), &report, err);
-                if (r < 0)
-                        return r;
-                sent = format_size((uint64_t)json_get_int(report, "bytes", 0));
-                if (invocation_json(invocation))
-                        print_json(report);
-                else
-                        printf("%lld backups, %lld segments of the log, %s sent\n", (long long)json_get_int(report, "backups", 0),
-                               (long long)json_get_int(report, "segments", 0), sent);
-        }
-        return r;
-}
-
 /* ---- the commands ---- */
 
-#define KEEP_OPTION                                                                                           \
-        { "keep", 0, OPTION_TEXT, "HOW-LONG",                                                                 \
-          "What is kept: a time like 7d, or time=7d,last=3,daily=7,weekly=4,monthly=6 or a part of it" }
 #define FORMAT_OPTION { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json" }
 
 static const Option verify_options[] = { FORMAT_OPTION, { NULL } };
 static const Option prune_options[] = {
-        KEEP_OPTION,
+        BACKUP_KEEP_OPTION,
         { "dry-run", 0, OPTION_FLAG, NULL, "Say what would go" },
         { "yes", 'y', OPTION_FLAG, NULL, "Do not ask" },
-        FORMAT_OPTION,
-        { NULL },
-};
-static const Option copy_options[] = {
-        { "to", 0, OPTION_TEXT, "URL", "s3://BUCKET/PREFIX, sftp://USER@HOST/FOLDER or the path of a mounted folder" },
-        { "endpoint", 0, OPTION_TEXT, "URL", "Of an S3 server that is not Amazon's" },
-        { "region", 0, OPTION_TEXT, "NAME", "Of S3 (default: us-east-1)" },
-        { "credentials", 0, OPTION_TEXT, "FILE", "Of S3, as ~/.aws/credentials has them, or KEY:SECRET" },
-        { "identity", 0, OPTION_TEXT, "FILE", "Private key for SFTP" },
-        { "known-hosts", 0, OPTION_TEXT, "FILE", "Host keys for SFTP" },
-        { "key", 0, OPTION_TEXT, "FILE", "Encrypt with the key in this file" },
-        { "make-key", 0, OPTION_FLAG, NULL, "Make that file where it is absent. Keep a copy of it away from this machine" },
-        KEEP_OPTION,
-        { "prune", 0, OPTION_FLAG, NULL, "Remove from the copy what is not kept any longer" },
         FORMAT_OPTION,
         { NULL },
 };
@@ -276,18 +193,5 @@ const Command command_backup_prune = {
         .options = prune_options,
         .max_arguments = 1,
         .function = run_prune,
-        .complete = COMPLETE_SERVICES,
-};
-const Command command_backup_copy = {
-        .name = "backup copy",
-        .summary = "Bring backups and log to a copy elsewhere",
-        .arguments = "[SERVICE]",
-        .details = "What is there is not sent again. Encrypted, the copy can be read with the key alone: who loses it loses the copy.",
-        .examples = "berth backup copy --to s3://backups/shop --region eu-central-1 --credentials s3.txt --key shop.key --make-key\n"
-                    "berth backup copy --to sftp://backup@nas/srv/berth --keep 30d --prune",
-        .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
-        .options = copy_options,
-        .max_arguments = 1,
-        .function = run_copy,
         .complete = COMPLETE_SERVICES,
 };

@@ -79,7 +79,10 @@ static int run_ls(Invocation *invocation, Error **err)
                 return r;
         json_array_foreach(rows, i, row)
                 add_texts(row);
-        return listing_print(rows, columns, invocation_text(invocation, "format", NULL), LISTING_LINES, err);
+        r = listing_print(rows, columns, invocation_text(invocation, "format", NULL), LISTING_LINES, err);
+        if (r >= 0 && streq(invocation_text(invocation, "format", "table"), "table"))
+                offsite_print(invocation, project, invocation->arguments ? invocation->arguments[0] : NULL);
+        return r;
 }
 
 static int find_row(const json_t *rows, const char *id, const json_t **ret, Error **err)

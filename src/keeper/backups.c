@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "keeper/backup_tasks.h"
+#include "keeper/offsite.h"
 #include "keeper/readiness.h"
 #include "keeper/watch.h"
 #include "operate/backup_settings.h"
@@ -196,6 +197,8 @@ static void backup_ended(void *context, int result, Error *error)
                 log_failure(LOG_LEVEL_WARNING, error, "backup of %s", task->service);
         else
                 log_info("backup %s of %s is complete", json_get_string(task->result, "id", ""), task->service);
+        if (result >= 0)
+                offsite_backup_taken(backups->keeper, task->service);
         if (call->done)
                 call->done(call->context, task->service, task->result, result < 0 ? error : NULL);
         backup_task_free(task);

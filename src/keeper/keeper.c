@@ -8,6 +8,7 @@
 #include "base/strv.h"
 #include "keeper/backups.h"
 #include "keeper/execute.h"
+#include "keeper/offsite.h"
 #include "keeper/request.h"
 #include "keeper/schedules.h"
 #include "keeper/watch.h"
@@ -28,6 +29,7 @@ int keeper_create(const KeeperParts *parts, const char *project, Keeper **ret, E
         project_state_init(&keeper->state, parts->layout, project);
         keeper->backups = parts->protect ? backups_create(keeper) : NULL;
         keeper->schedules = parts->protect ? schedules_create(keeper) : NULL;
+        keeper->offsite = parts->protect ? offsite_create(keeper) : NULL;
         r = project_state_load(&keeper->state, err);
         if (r < 0)
                 return r;
@@ -40,6 +42,7 @@ void keeper_free(Keeper *keeper)
         if (!keeper)
                 return;
         channel_server_free(keeper->server);
+        offsite_free(keeper->offsite);
         schedules_free(keeper->schedules);
         backups_free(keeper->backups);
         loop_io_remove(keeper->watch_io);
@@ -67,7 +70,7 @@ static bool has_work(const Keeper *keeper)
 
 static bool is_wanted(const Keeper *keeper)
 {
-        return watch_is_busy(keeper) || (keeper->server && channel_server_connections(keeper->server) > 0);
+        return watch_is_busy(keeper) || offsite_is_wanted(keeper) || (keeper->server && channel_server_connections(keeper->server) > 0);
 }
 
 static void arm_idle(Keeper *keeper);
@@ -92,6 +95,7 @@ void keeper_check_idle(Keeper *keeper)
 {
         backups_update(keeper);
         schedules_update(keeper);
+        offsite_update(keeper);
         keeper->idle_timer = loop_timer_remove(keeper->idle_timer);
         if (!has_work(keeper))
                 malloc_trim(0);

@@ -57,6 +57,7 @@ struct Keeper {
         bool rotating;
         struct Backups *backups;        /* NULL: parts.protect is not set */
         struct Schedules *schedules;    /* likewise */
+        struct Offsite *offsite;        /* likewise */
 };
 
 /* How long "boot" waits for dependencies before it starts what depends on them all the same. */

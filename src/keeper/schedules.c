@@ -4,11 +4,11 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "deploy/schedule.h"
+#include "keeper/alerts.h"
 #include "keeper/backup_tasks.h"
 #include "keeper/backups.h"
 #include "keeper/watch.h"
 #include "state/document.h"
-#include "state/worker.h"
 
 #define BACKUP "backup"
 #define DEFAULT_EXPRESSION "0 2 * * *"
@@ -64,48 +64,6 @@ static void save(const Schedules *schedules)
                 log_failure(LOG_LEVEL_WARNING, error, "keep the schedule");
 }
 
-/* ---- telling ---- */
-
-typedef struct Telling {
-        const Layout *layout;
-        json_t *params;
-} Telling;
-
-static int tell_work(void *context, Error **err)
-{
-        Telling *telling = context;
-        WorkerRun run = { .job = "alert", .params = telling->params, .input_fd = -1, .cancel_fd = -1 };
-        _cleanup_json_ json_t *result = NULL;
-
-        return worker_run(telling->layout, &run, &result, err);
-}
-
-static void tell_done(void *context, int result, Error *error)
-{
-        Telling *telling = context;
-
-        if (result < 0)
-                log_failure(LOG_LEVEL_WARNING, error, "tell of a failure");
-        json_decref(telling->params);
-        free(telling);
-}
-
-static void tell(const Schedules *schedules, const ScheduledJob *job)
-{
-        const Keeper *keeper = schedules->keeper;
-        json_t *ways = json_object_get(json_object_get(keeper->state.model, "x-berth"), "alerts");
-        Telling *telling;
-
-        if (!json_is_object(ways))
-                return;
-        telling = xnew(Telling);
-        telling->layout = keeper->parts.layout;
-        telling->params = json_pack("{s:s,s:s,s:s,s:b,s:s,s:O}", "project", keeper->project, "service", job->service,
-                                    "what", job->kind, "good", job->outcome == SCHEDULE_SUCCEEDED, "message",
-                                    job->message ? job->message : "", "ways", ways);
-        thread_pool_post(keeper->parts.pool, tell_work, tell_done, telling);
-}
-
 /* ---- running ---- */
 
 static void arm(Schedules *schedules, int64_t longest_ns);
@@ -118,7 +76,7 @@ static void ended(Schedules *schedules, const char *service, bool good, const ch
         if (!job)
                 return;
         if (schedule_ended(&schedules->schedule, job, good, message, now_ns))
-                tell(schedules, job);
+                alerts_tell(schedules->keeper, job->service, job->kind, job->outcome == SCHEDULE_SUCCEEDED, job->message);
         save(schedules);
         arm(schedules, LOOK_NS);
 }

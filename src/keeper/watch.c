@@ -11,6 +11,7 @@
 #include "base/strv.h"
 #include "deploy/spec.h"
 #include "keeper/backups.h"
+#include "keeper/offsite.h"
 #include "keeper/execute.h"
 #include "keeper/probe.h"
 #include "keeper/readiness.h"
@@ -436,6 +437,7 @@ Unit *watch_update(Keeper *keeper, UnitNews *news, bool fresh)
                 begin_run(unit, info, fresh);
                 backups_update(keeper);
                 schedules_update(keeper);
+                offsite_update(keeper);
                 keeper_schedule_rotation(keeper);
                 keeper_schedule_renewal(keeper);
         } else if (!runs) {

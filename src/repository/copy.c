@@ -104,10 +104,13 @@ static int send_segment(Copying *copying, const WalSegment *segment, const WalLi
 {
         const WalSegment *copy = find_segment(there, segment);
         _cleanup_free_ char *key = wal_segment_key(segment), *old_key = NULL;
-        WalSegment partial = *segment;
+        WalSegment partial = *segment, complete = *segment;
         int r;
 
-        if (!segment->stored_bytes || (copy && (!segment->partial || copy->stored_bytes == segment->stored_bytes)) ||
+        complete.partial = false;
+        /* A partial one only grows: what is longer there, or complete, is not replaced. */
+        if (!segment->stored_bytes || (copy && (!segment->partial || copy->stored_bytes >= segment->stored_bytes)) ||
+            (segment->partial && find_segment(there, &complete)) ||
             !retention_needs_segment(&copying->retention, segment, copying->segment_bytes))
                 return 0;
         r = send_if_there(copying, key, &copying->report->segments, err);
@@ -126,9 +129,22 @@ static bool has_history(const WalList *list, uint32_t timeline)
         return false;
 }
 
+/* What is here ends there now. Segments are sorted by timeline, then place. */
+static void note_end(Copying *copying, const WalList *here, int64_t looked_ns)
+{
+        const WalSegment *last = here->segments.length ? &here->segments.items[here->segments.length - 1] : NULL;
+
+        copying->report->copied_ns = looked_ns;
+        if (!last)
+                return;
+        copying->report->timeline = last->timeline;
+        copying->report->copied_lsn = last->start + (last->partial ? last->stored_bytes : copying->segment_bytes);
+}
+
 static int send_log(Copying *copying, Error **err)
 {
         _cleanup_wal_list_ WalList here = { 0 }, there = { 0 };
+        int64_t looked_ns = clock_realtime_ns();
         uint64_t histories = 0;
         int r = wal_list_load(copying->from, copying->segment_bytes, &here, err);
 
@@ -142,6 +158,8 @@ static int send_log(Copying *copying, Error **err)
         for (size_t i = 0; r == 0 && i < here.segments.length; i++)
                 r = send_segment(copying, &here.segments.items[i], &there, err);
         copying->log_ns = clock_monotonic_ns();
+        if (r == 0)
+                note_end(copying, &here, looked_ns);
         return r;
 }
 
@@ -285,7 +303,7 @@ static int load(Copying *copying, Error **err)
         const BackupList *lists[] = { &copying->backups, &copying->copied };
         int r = backup_list_load(copying->from, &copying->backups, err);
 
-        if (r == 0)
+        if (r == 0 && !copying->options->log_only)
                 r = backup_list_load(copying->to, &copying->copied, err);
         for (size_t i = 0; i < ARRAY_SIZE(lists) && !copying->segment_bytes; i++)
                 if (lists[i]->records.length)
@@ -293,8 +311,10 @@ static int load(Copying *copying, Error **err)
         if (r < 0 || !copying->segment_bytes)
                 return r;
         r = decide(copying, err);
-        if (r == 0) /* behind the list of backups, so that all their packs are in it */
-                r = chunk_index_load(&copying->here, copying->from->storage, err);
+        if (r < 0 || copying->options->log_only)
+                return r;
+        /* Behind the list of backups, so that all their packs are in it. */
+        r = chunk_index_load(&copying->here, copying->from->storage, err);
         return r < 0 ? r : chunk_index_load(&copying->there, copying->to->storage, err);
 }
 
@@ -310,9 +330,9 @@ int repository_copy(Repository *from, Repository *to, const CopyOptions *options
         r = load(&copying, err);
         if (r == 0 && copying.segment_bytes)
                 r = send_log(&copying, err);
-        if (r == 0 && copying.segment_bytes)
+        if (r == 0 && copying.segment_bytes && !options->log_only)
                 r = send_backups(&copying, err);
-        if (r == 0 && copying.segment_bytes)
+        if (r == 0 && copying.segment_bytes && !options->log_only)
                 r = send_log(&copying, err);
         return error_prefix(err, r, "copy of the repository");
 }

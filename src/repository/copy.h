@@ -14,12 +14,17 @@ typedef struct CopyOptions {
         RetentionPolicy policy; /* of the copy: what it would give up is not sent */
         int64_t now_ns;
         int64_t log_every_ns;   /* while packs go; 0: ten seconds */
+        bool log_only;          /* no backup is new: what is there is not even looked through */
 } CopyOptions;
 
 typedef struct CopyReport {
         uint64_t backups, packs, segments; /* sent */
         uint64_t bytes;
         uint64_t postponed;     /* backups whose chunks were changed around meanwhile: the next run has them */
+        /* All of the log that was here at copied_ns (realtime) is there; 0: none was. It ends at that place. */
+        int64_t copied_ns;
+        Lsn copied_lsn;
+        uint32_t timeline;
 } CopyReport;
 
 /* Adds to *report, also when it fails. ERROR_UNAVAILABLE: try again later. */

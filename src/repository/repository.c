@@ -140,6 +140,7 @@ int repository_open_elsewhere(Storage *storage, const BackupKey *key, Repository
                 r = needs_key(encryption, key, err);
         if (r < 0)
                 return r;
+        repository->encrypted = encryption;
         if (encryption)
                 repository->storage = storage_sealed_create(storage, key);
         *ret = TAKE_PTR(repository);

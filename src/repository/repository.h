@@ -25,6 +25,7 @@ typedef struct Repository {
         char *project, *service;
         uint64_t system_identifier;
         uint32_t chunk_bytes;
+        bool encrypted;         /* of a copy elsewhere: what is written there is sealed */
 } Repository;
 
 /* folder: "<data>/backups/<project>/<service>"; the cluster's repository is below it. Made where it is absent.

@@ -89,7 +89,8 @@ static void take_lines(Session *session, Strbuf *text)
 static void cancel(Session *session)
 {
         session->cancelled = true;
-        session->kill_at_ns = clock_monotonic_ns() + CANCEL_GRACE_MS * NSEC_PER_MSEC;
+        session->kill_at_ns = clock_monotonic_ns() +
+                              (session->run->grace_ms ? session->run->grace_ms : CANCEL_GRACE_MS) * NSEC_PER_MSEC;
         kill(session->process.pid, SIGTERM);
 }
 

@@ -15,6 +15,7 @@ typedef struct WorkerRun {
         const json_t *params;
         int input_fd;           /* the job's standard input; -1: none */
         int cancel_fd;          /* readable: the job is told to give up; -1: never */
+        int grace_ms;           /* how long it may take then before it is killed; 0: ten seconds */
         void *context;
         void (*event)(void *context, const json_t *event); /* from the caller's thread; NULL: not wanted */
 } WorkerRun;

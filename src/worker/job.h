@@ -47,5 +47,10 @@ int job_repository_verify(const Job *job, json_t **ret, Error **err);
 int job_repository_prune(const Job *job, json_t **ret, Error **err);
 int job_repository_copy(const Job *job, json_t **ret, Error **err);
 int job_repository_fetch(const Job *job, json_t **ret, Error **err);
+int job_offsite(const Job *job, json_t **ret, Error **err);
+int job_offsite_look(const Job *job, json_t **ret, Error **err);
+int job_offsite_unpack(const Job *job, json_t **ret, Error **err);
+int job_offsite_claim(const Job *job, json_t **ret, Error **err);
+int job_backup_key(const Job *job, json_t **ret, Error **err);
 
 #endif

@@ -18,6 +18,11 @@ const JobEntry job_table[] = {
         { "repository-verify", "look for damage and gaps in backups", job_repository_verify },
         { "restore", "lay a backup out in a folder", job_restore },
         { "restore-plan", "choose a backup for a point in time", job_restore_plan },
+        { "backup-key", "make a key for encrypted copies, or show it", job_backup_key },
+        { "offsite", "bring the copy elsewhere of a service up to date", job_offsite },
+        { "offsite-claim", "go on with a copy elsewhere that another installation wrote", job_offsite_claim },
+        { "offsite-look", "list the projects and services of a copy elsewhere", job_offsite_look },
+        { "offsite-unpack", "bring back a project's files from a copy elsewhere", job_offsite_unpack },
         { "pull", "pull an image from a registry", job_pull },
 };
 const size_t job_table_length = ARRAY_SIZE(job_table);
