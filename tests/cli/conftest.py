@@ -129,6 +129,13 @@ def berth(request, workspace, shared_store):
 
 
 @pytest.fixture
+def protected(berth):
+    """A berth that backs databases up, as it does for people."""
+    berth.environment.pop("BERTH_BACKUP")
+    return berth
+
+
+@pytest.fixture
 def project(berth):
     def make(compose=None, name="demo", files=None):
         return program.Project(berth, berth.root / name, compose, files)

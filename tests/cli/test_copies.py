@@ -13,12 +13,6 @@ pytestmark = pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is 
 MAJOR = database.major()
 
 
-@pytest.fixture
-def protected(berth):
-    berth.environment.pop("BERTH_BACKUP")
-    return berth
-
-
 def make(project, protected, name, **options):
     deployment = project(backups.compose(MAJOR, **options), name=name)
     deployment("up", "-d", "--wait")

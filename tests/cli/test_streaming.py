@@ -24,12 +24,6 @@ volumes: {{data: {{}}}}
 """
 
 
-@pytest.fixture
-def protected(berth):
-    berth.environment.pop("BERTH_BACKUP")
-    return berth
-
-
 def sql(deployment, text):
     return deployment("psql", "db", "-XAtqc", text).stdout.strip()
 
