@@ -16,12 +16,14 @@
 #define STALL_S        120
 #define STALL_VARIABLE "BERTH_RECOVERY_STALL_SECONDS"
 #define LOG_LINES      200
+#define FIRST_WITH_SYNCFS 140000
 #define NOT_REACHED    "recovery ended before configured recovery target was reached"
 
 typedef struct Recovering {
         const ServiceRestore *restore;
         const RestorePlaces *places;
         const EngineProgress *progress;
+        int server_version;
         char *id;         /* of the container */
         char *last_words; /* the last FATAL of its log */
 } Recovering;
@@ -61,8 +63,9 @@ static void mark_as_oneoff(ContainerSpec *spec)
         spec->labels = arena_strv(spec->arena, labels);
 }
 
-/* Hands nothing to an archive of the user's: what happens here is nobody's history yet. Nobody confirms its commits. */
-static void add_settings(ContainerSpec *spec)
+/* Hands nothing to an archive of the user's: what happens here is nobody's history yet. Nobody confirms its commits. The copy was
+ * synced as a whole, so the server need not sync it file by file before it begins. */
+static void add_settings(const Recovering *recovering, ContainerSpec *spec)
 {
         static const char *const settings[] = { "archive_mode=off", "hot_standby=on", "synchronous_standby_names=" };
         _cleanup_strv_ char **argv = strv_copy(spec->argv);
@@ -70,6 +73,10 @@ static void add_settings(ContainerSpec *spec)
         for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
                 strv_add(&argv, "-c");
                 strv_add(&argv, settings[i]);
+        }
+        if (recovering->server_version >= FIRST_WITH_SYNCFS) {
+                strv_add(&argv, "-c");
+                strv_add(&argv, "recovery_init_sync_method=syncfs");
         }
         spec->argv = arena_strv(spec->arena, argv);
 }
@@ -111,7 +118,7 @@ static int build_spec(const Recovering *recovering, const ContainerInfo *info, C
         spec->name = arena_strdup(spec->arena, name);
         take_out_network(spec);
         mark_as_oneoff(spec);
-        add_settings(spec);
+        add_settings(recovering, spec);
         *ret = TAKE_PTR(spec);
         return 0;
 }
@@ -242,7 +249,10 @@ static int recover(Recovering *recovering, bool by_time, json_t **ret, Error **e
 int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
                     json_t *result, char **ret_container, Error **err)
 {
-        Recovering recovering = { .restore = restore, .places = places, .progress = progress };
+        Recovering recovering = { .restore = restore,
+                                  .places = places,
+                                  .progress = progress,
+                                  .server_version = (int)json_get_int(result, "server_version", 0) };
         _cleanup_json_ json_t *recovered = NULL;
         _cleanup_error_ Error *left = NULL;
         bool by_time = streq(json_get_string(result, "kind", ""), "time");

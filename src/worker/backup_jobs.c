@@ -2,7 +2,7 @@
  * "max_rate_kib"?, "gentle"?, "keep"?, "spread"?, "level"?} → the record of docs/backup-format.md backups {"project",
  * "service"?} → {"backups": rows of operate/catalog.h} backup-remove {"repository": path, "backup", "last_too"?}
  * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?, "lock"?: a file
- * that is locked as long as it writes} → {"backup", "timeline", "end_lsn", "kind"}
+ * that is locked as long as it writes} → {"backup", "timeline", "end_lsn", "kind", "server_version"}
  * restore-plan: the same without "directory": only looks → {"backup", "timeline", "from_ns", "until_ns"}
  * recover {"target", "slot"?, "stall_ms"} → {"recovered_lsn"} */
 #include <errno.h>
@@ -138,10 +138,11 @@ int job_restore(const Job *job, json_t **ret, Error **err)
         options.inside = json_get_string(job->params, "inside", options.directory);
         r = restore_lay_out(repository, &plan, &options, &progress, err);
         if (r == 0)
-                *ret = json_pack("{s:s, s:i, s:s, s:s}", "backup", plan.backup->id, "timeline",
+                *ret = json_pack("{s:s, s:i, s:s, s:s, s:i}", "backup", plan.backup->id, "timeline",
                                  (int)plan.target.timeline, "end_lsn",
                                  lsn_format(MAX(plan.range.end, plan.backup->stop_lsn), end), "kind",
-                                 plan.target.kind == RESTORE_TIME ? "time" : "other");
+                                 plan.target.kind == RESTORE_TIME ? "time" : "other", "server_version",
+                                 plan.backup->server_version);
         return r;
 }
 
