@@ -98,6 +98,7 @@ static int run_migrate(Invocation *invocation, Error **err)
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         _cleanup_free_ char *folder = NULL;
         _cleanup_scope_ Scope scope = { 0 };
+        const char *role = NULL;
         MigrationCommand command;
         XBerth settings;
         int r;
@@ -111,10 +112,18 @@ static int run_migrate(Invocation *invocation, Error **err)
         r = migration_find_folder(scope.project ? scope.project->working_dir : NULL, &settings, creates, &folder, err);
         if (r < 0)
                 return r;
-        command = (MigrationCommand){ .layout = invocation->layout, .container = info, .settings = &settings,
-                                      .folder = folder, .json = invocation_json(invocation),
-                                      .arguments = invocation->arguments, .stdin_fd = STDIN_FILENO,
-                                      .stdout_fd = STDOUT_FILENO, .stderr_fd = STDERR_FILENO };
+        if (scope.project && info)
+                role = migration_role(scope.project, project_find_service(scope.project, info->service));
+        command = (MigrationCommand){ .layout = invocation->layout,
+                                      .container = info,
+                                      .settings = &settings,
+                                      .folder = folder,
+                                      .json = invocation_json(invocation),
+                                      .role = role,
+                                      .arguments = invocation->arguments,
+                                      .stdin_fd = STDIN_FILENO,
+                                      .stdout_fd = STDOUT_FILENO,
+                                      .stderr_fd = STDERR_FILENO };
         return creates ? run_create(invocation, folder, err) : run_on_database(invocation, &command, err);
 }
 
@@ -129,15 +138,17 @@ const Command command_migrate = {
         .name = "migrate",
         .summary = "Run migrations on the project's database",
         .arguments = "up [N] | down [N] | goto V | force V | version | status | drop | create NAME",
-        .details = "Files, table, lock and messages are golang-migrate's, so both can be used on one database. The "
-                   "folder is the one that x-berth's migrations.path names, else ./migrations or ./database/migrations. "
-                   "No address and no password is asked for.\n\n"
-                   "up, down and goto take --dry-run, which prints what would run. status lists every file: applied, "
-                   "pending, dirty, changed since it was applied, missing, or out of order (it came after later ones "
-                   "had been applied, so up passes over it). For that, what is applied is noted with a checksum in the "
-                   "database's table berth.migrations.",
-        .examples = "berth migrate create add_users\nberth migrate up --dry-run\nberth migrate up\nberth migrate status\n"
-                    "berth migrate down 1\nberth migrate --format json status",
+        .details =
+                "Files, table, lock and messages are golang-migrate's, so both can be used on one database. The "
+                "folder is the one that x-berth's migrations.path names, else ./migrations or ./database/migrations. "
+                "No address and no password is asked for.\n\n"
+                "up, down and goto take --dry-run, which prints what would run. status lists every file: applied, "
+                "pending, dirty, changed since it was applied, missing, or out of order (it came after later ones "
+                "had been applied, so up passes over it). For that, what is applied is noted with a checksum in the "
+                "database's table berth.migrations.",
+        .examples =
+                "berth migrate create add_users\nberth migrate up --dry-run\nberth migrate up\nberth migrate status\n"
+                "berth migrate down 1\nberth migrate --format json status",
         .group = GROUP_DATA,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_STOP_AT_ARGUMENT | COMMAND_JSON,
         .options = options,

@@ -37,7 +37,8 @@ static int role_open(Invocation *invocation, const char *service, RoleCall *ret,
         if (r == 0)
                 r = scope_database(&ret->scope, service, &ret->info, err);
         if (r == 0 && ret->scope.project)
-                x_security_read(ret->scope.project, project_find_service(ret->scope.project, ret->info->service), &ret->wanted);
+                x_security_read(ret->scope.project, project_find_service(ret->scope.project, ret->info->service),
+                                &ret->wanted);
         return r;
 }
 
@@ -52,8 +53,9 @@ static const XRole *find_wanted(const RoleCall *call, const char *name)
 /* ---- ls ---- */
 
 static const ListingColumn columns[] = {
-        { "NAME", "Name", false },         { "KIND", "Kind", false },     { "LOGIN", "Login", false }, { "SUPERUSER", "Superuser", false },
-        { "PASSWORD", "Password", false }, { "SECRET", "Secret", false }, { "MEMBER OF", "MemberOf", true }, { NULL, NULL, false },
+        { "NAME", "Name", false },           { "KIND", "Kind", false },         { "LOGIN", "Login", false },
+        { "SUPERUSER", "Superuser", false }, { "PASSWORD", "Password", false }, { "SECRET", "Secret", false },
+        { "MEMBER OF", "MemberOf", true },   { "DRIFT", "Drift", true },        { NULL, NULL, false },
 };
 
 static int run_ls(Invocation *invocation, Error **err)
@@ -66,6 +68,8 @@ static int run_ls(Invocation *invocation, Error **err)
 
         if (r == 0)
                 r = roles_list(call.scope.engine, call.info, &rows, err);
+        if (r == 0)
+                r = roles_find_drift(call.scope.engine, call.info, &call.wanted, rows, err);
         if (r < 0)
                 return r;
         json_array_foreach(rows, i, row) {
@@ -91,7 +95,8 @@ static int find_role(const RoleCall *call, const char *name, bool *ret_found, Er
 }
 
 /* The owners that x-berth names are part of the wish: default privileges are about what they make. */
-static json_t *make_wishes(const RoleCall *call, const Invocation *invocation, const char *name, const char *kind, const char *password)
+static json_t *make_wishes(const RoleCall *call, const Invocation *invocation, const char *name, const char *kind,
+                           const char *password)
 {
         _cleanup_strv_ char **databases = invocation_list(invocation, "database");
         json_t *wish = json_pack("{s:s, s:s}", "name", name, "kind", kind), *wishes = json_array();
@@ -132,7 +137,7 @@ static int run_add(Invocation *invocation, Error **err)
         const char *name = invocation->arguments[0], *kind = invocation_text(invocation, "kind", "app");
         _cleanup_(role_call_done) RoleCall call = { 0 };
         _cleanup_(free_secretp) char *password = NULL;
-        _cleanup_strv_ char **changed = NULL;
+        _cleanup_strv_ char **changed = NULL, **notes = NULL;
         _cleanup_free_ char *path = NULL, *relative = xasprintf("secrets/%s_password", name);
         json_t *wishes;
         bool found;
@@ -142,13 +147,16 @@ static int run_add(Invocation *invocation, Error **err)
                 return error_set(err, ERROR_USAGE, "\"%s\" cannot be a file's name, which a role's secret has", name);
         r = role_open(invocation, invocation_text(invocation, "service", NULL), &call, err);
         if (r == 0 && !call.scope.project)
-                r = error_hint(err, error_set(err, ERROR_NOT_FOUND, "no compose file: it is not known where the secret goes"),
-                               "Run it in the project's folder.");
+                r = error_hint(
+                        err, error_set(err, ERROR_NOT_FOUND, "no compose file: it is not known where the secret goes"),
+                        "Run it in the project's folder.");
         if (r == 0)
                 r = find_role(&call, name, &found, err);
         if (r == 0 && found)
-                r = error_hint(err, error_set(err, ERROR_EXISTS, "role \"%s\" exists", name),
-                               "\"berth role grant %s KIND\" gives it rights, \"berth role rotate %s\" another password.", name, name);
+                r = error_hint(
+                        err, error_set(err, ERROR_EXISTS, "role \"%s\" exists", name),
+                        "\"berth role grant %s KIND\" gives it rights, \"berth role rotate %s\" another password.",
+                        name, name);
         if (r < 0)
                 return r;
         path = path_join(call.scope.project->working_dir, relative);
@@ -156,11 +164,12 @@ static int run_add(Invocation *invocation, Error **err)
         if (r < 0)
                 return r;
         wishes = make_wishes(&call, invocation, name, kind, password);
-        r = roles_apply(call.scope.engine, call.info, wishes, &changed, err);
+        r = roles_apply(call.scope.engine, call.info, wishes, &changed, &notes, err);
         roles_wish_free(wishes);
         if (r < 0)
                 return r;
-        printf("role %s (%s) is there; its password is in %s\n\nTo have it made wherever the project is brought up, write:\n"
+        printf("role %s (%s) is there; its password is in %s\n\nTo have it made wherever the project is brought up, "
+               "write:\n"
                "  services: {%s: {x-berth: {roles: {%s: {kind: %s, secret: %s_password}}}}}\n"
                "  secrets: {%s_password: {file: ./%s}}\n",
                name, kind, relative, call.info->service, name, kind, name, name, relative);
@@ -171,7 +180,7 @@ static int run_grant(Invocation *invocation, Error **err)
 {
         const char *name = invocation->arguments[0], *kind = invocation->arguments[1];
         _cleanup_(role_call_done) RoleCall call = { 0 };
-        _cleanup_strv_ char **changed = NULL;
+        _cleanup_strv_ char **changed = NULL, **notes = NULL;
         _cleanup_json_ json_t *wishes = NULL;
         XRoleKind parsed;
         bool found;
@@ -183,12 +192,13 @@ static int run_grant(Invocation *invocation, Error **err)
         if (r == 0)
                 r = find_role(&call, name, &found, err);
         if (r == 0 && !found)
-                r = error_hint(err, error_set(err, ERROR_NOT_FOUND, "no role \"%s\"", name), "\"berth role add %s --kind %s\" makes it.",
-                               name, kind);
+                r = error_hint(err, error_set(err, ERROR_NOT_FOUND, "no role \"%s\"", name),
+                               "\"berth role add %s --kind %s\" makes it.", name, kind);
         if (r < 0)
                 return r;
         wishes = make_wishes(&call, invocation, name, kind, NULL);
-        r = roles_apply(call.scope.engine, call.info, wishes, &changed, err);
+        json_object_set_new(json_array_get(wishes, 0), "hand_over", json_boolean(parsed == X_ROLE_OWNER));
+        r = roles_apply(call.scope.engine, call.info, wishes, &changed, &notes, err);
         if (r == 0)
                 printf("role %s is %s now\n", name, kind);
         return r;
@@ -199,11 +209,16 @@ static int run_rotate(Invocation *invocation, Error **err)
         return secret_rotate(invocation, invocation_text(invocation, "service", NULL), invocation->arguments[0], err);
 }
 
-#define SERVICE_OPTION                                                                                         \
-        { "service", 0, OPTION_TEXT, "SERVICE", "The database; not needed where the project has one",          \
-          .complete = COMPLETE_SERVICES }
-#define DATABASE_OPTION                                                                                        \
-        { "database", 'd', OPTION_TEXT, "NAME", "In this database (default: POSTGRES_DB)", .flags = OPTION_REPEATABLE }
+#define SERVICE_OPTION                                                                                                 \
+        {                                                                                                              \
+                "service", 0, OPTION_TEXT, "SERVICE", "The database; not needed where the project has one",            \
+                        .complete = COMPLETE_SERVICES                                                                  \
+        }
+#define DATABASE_OPTION                                                                                                \
+        {                                                                                                              \
+                "database", 'd', OPTION_TEXT, "NAME", "In this database (default: POSTGRES_DB)",                       \
+                        .flags = OPTION_REPEATABLE                                                                     \
+        }
 
 static const Option ls_options[] = {
         { "format", 0, OPTION_TEXT, "FORMAT", "table, json or a template" },
@@ -222,6 +237,9 @@ static const Command command_role_ls = {
         .name = "role ls",
         .summary = "List the roles of a database",
         .arguments = "[SERVICE]",
+        .details = "DRIFT tells of the roles of x-berth what is not as their kinds have it: rights that are missing or "
+                   "too many, tables "
+                   "of others, a database to which everybody may connect.",
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = ls_options,
         .max_arguments = 1,
@@ -235,7 +253,8 @@ static const Command command_role_add = {
         .summary = "Make a role with a password of its own",
         .arguments = "NAME",
         .details = "Kinds: owner (owns database and schemas), app (reads and writes data), readonly (reads "
-                   "data), monitor (reads statistics). The generated password is kept in secrets/NAME_password of the project's "
+                   "data), monitor (reads statistics). The generated password is kept in secrets/NAME_password of the "
+                   "project's "
                    "folder; what to write into the compose file is printed.",
         .examples = "berth role add reports --kind readonly",
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT,
@@ -249,6 +268,9 @@ static const Command command_role_grant = {
         .name = "role grant",
         .summary = "Give a role what a kind of role may do",
         .arguments = "NAME KIND",
+        .details = "owner gets, besides, what the superuser owns in the database: schemas, tables, views, sequences, "
+                   "functions and types, "
+                   "such as migrations made that ran as the superuser.",
         .examples = "berth role grant reports app",
         .flags = COMMAND_NEEDS_ROOT,
         .options = grant_options,
@@ -268,7 +290,8 @@ static const Command command_role_rotate = {
         .function = run_rotate,
 };
 
-static const Command *const children[] = { &command_role_ls, &command_role_add, &command_role_grant, &command_role_rotate, NULL };
+static const Command *const children[] = { &command_role_ls, &command_role_add, &command_role_grant,
+                                           &command_role_rotate, NULL };
 
 const Command command_role = {
         .name = "role",

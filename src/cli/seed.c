@@ -9,12 +9,18 @@
 #include "cli/verbs.h"
 #include "operate/migration.h"
 
-static int run_folder(const Invocation *invocation, const ContainerInfo *info, const XBerth *settings, char *folder,
-                      Error **err)
+static int run_folder(const Invocation *invocation, const Scope *scope, const ContainerInfo *info,
+                      const XBerth *settings, char *folder, Error **err)
 {
         char *arguments[] = { (char[]){ "seed" }, folder, NULL };
-        MigrationCommand command = { .layout = invocation->layout, .container = info, .settings = settings,
-                                     .arguments = arguments, .stdin_fd = -1, .stdout_fd = STDOUT_FILENO,
+        MigrationCommand command = { .layout = invocation->layout,
+                                     .container = info,
+                                     .settings = settings,
+                                     .role = migration_role(scope->project,
+                                                            project_find_service(scope->project, info->service)),
+                                     .arguments = arguments,
+                                     .stdin_fd = -1,
+                                     .stdout_fd = STDOUT_FILENO,
                                      .stderr_fd = STDERR_FILENO };
         Process process;
         int status = 0, r;
@@ -49,10 +55,12 @@ static int run_program(const Invocation *invocation, const Scope *scope, const C
 
 static int nothing_to_run(Error **err)
 {
-        int r = error_set(err, ERROR_NOT_FOUND, "no seeds: x-berth names none, and neither seeds nor database/seeds exists");
+        int r = error_set(err, ERROR_NOT_FOUND,
+                          "no seeds: x-berth names none, and neither seeds nor database/seeds exists");
 
-        return error_hint(err, r, "Name a folder of SQL files, x-berth: {seed: FOLDER}, or a program, x-berth: {seed: "
-                                  "{service: SERVICE, command: [PROGRAM]}}.");
+        return error_hint(err, r,
+                          "Name a folder of SQL files, x-berth: {seed: FOLDER}, or a program, x-berth: {seed: "
+                          "{service: SERVICE, command: [PROGRAM]}}.");
 }
 
 static int run_seed(Invocation *invocation, Error **err)
@@ -73,7 +81,7 @@ static int run_seed(Invocation *invocation, Error **err)
                 folder = migration_find_seeds(scope.project->working_dir, &settings);
         if (!folder && !settings.seed_command)
                 return nothing_to_run(err);
-        r = folder ? run_folder(invocation, info, &settings, folder, err) : 0;
+        r = folder ? run_folder(invocation, &scope, info, &settings, folder, err) : 0;
         return r != 0 || !settings.seed_command ? r : run_program(invocation, &scope, info, &settings, err);
 }
 
@@ -81,13 +89,14 @@ const Command command_seed = {
         .name = "seed",
         .summary = "Fill a database with what x-berth names as its seeds",
         .arguments = "[SERVICE]",
-        .details = "A folder of SQL files (x-berth: {seed: FOLDER}; ./seeds or ./database/seeds where nothing is said), a "
-                   "program (x-berth: {seed: {service: api, command: [./seed]}}), or both, the files first.\n\n"
-                   "All *.sql files run in the order of their names, and all of them each time: write them so that a "
-                   "second run does no harm (INSERT ... ON CONFLICT DO NOTHING). Each file is one transaction; the first "
-                   "that fails ends it, with the statement and its place in the file, and what the files before it did "
-                   "stays. A program runs in a one-off container of its service, or, where no service is named, in the "
-                   "database's container with PGUSER, PGPASSWORD and PGDATABASE set.",
+        .details =
+                "A folder of SQL files (x-berth: {seed: FOLDER}; ./seeds or ./database/seeds where nothing is said), a "
+                "program (x-berth: {seed: {service: api, command: [./seed]}}), or both, the files first.\n\n"
+                "All *.sql files run in the order of their names, and all of them each time: write them so that a "
+                "second run does no harm (INSERT ... ON CONFLICT DO NOTHING). Each file is one transaction; the first "
+                "that fails ends it, with the statement and its place in the file, and what the files before it did "
+                "stays. A program runs in a one-off container of its service, or, where no service is named, in the "
+                "database's container with PGUSER, PGPASSWORD and PGDATABASE set.",
         .examples = "berth seed\nberth seed db",
         .group = GROUP_DATA,
         .flags = COMMAND_NEEDS_ROOT,

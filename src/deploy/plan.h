@@ -31,6 +31,7 @@ typedef enum PlanVerb {
 typedef struct PlanMigration {
         char *folder;
         char *table;            /* NULL: the default */
+        char *role;             /* that it runs as; NULL: the container's user */
         int64_t lock_timeout_ns; /* -1: the default */
 } PlanMigration;
 

@@ -26,7 +26,7 @@ static int run(const Layout *layout, const ContainerInfo *info, const PlanMigrat
         char *arguments[] = { (char *)verb, NULL };
         XBerth settings = settings_of(migration);
         MigrationCommand command = { .layout = layout, .container = info, .settings = &settings,
-                                     .folder = migration->folder, .arguments = arguments };
+                                     .folder = migration->folder, .role = migration->role, .arguments = arguments };
 
         return migration_run(&command, event, context, cancel_fd, err);
 }
@@ -88,13 +88,14 @@ static char *describe(const Preparation *preparation, const PlanAction *action, 
 static int find_migration(Preparation *preparation, PlanAction *action, Error **err)
 {
         const Project *project = preparation->project;
+        const Service *service = find_service(preparation, action->service);
         Arena *arena = preparation->plan->arena;
         _cleanup_migration_source_ MigrationSource source = { 0 };
         _cleanup_free_ char *folder = NULL, *reason = NULL;
         XBerth settings;
         int r;
 
-        x_berth_read(project, find_service(preparation, action->service), &settings);
+        x_berth_read(project, service, &settings);
         r = migration_find_folder(project->working_dir, &settings, false, &folder, err);
         if (r == 0)
                 r = error_prefix(err, migration_source_open(folder, &source, err), "migrations in %s", folder);
@@ -102,6 +103,7 @@ static int find_migration(Preparation *preparation, PlanAction *action, Error **
                 return error_prefix(err, r, "service \"%s\"", action->service);
         action->migration = (PlanMigration){ .folder = arena_strdup(arena, folder),
                                              .table = arena_strdup(arena, settings.migrations_table),
+                                             .role = arena_strdup(arena, migration_role(project, service)),
                                              .lock_timeout_ns = settings.migrations_lock_timeout_ns };
         if (json_get_bool(preparation->params, "dry_run", false)) {
                 reason = describe(preparation, action, &source);

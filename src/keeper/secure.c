@@ -193,8 +193,14 @@ int preparation_secure_plan(Preparation *preparation, Error **err)
 static int apply_roles(Step *step, const ContainerInfo *info, Error **err)
 {
         const json_t *roles = json_object_get(step->action->task, "roles");
-        _cleanup_strv_ char **changed = NULL;
-        int r = roles ? roles_apply(step->engine, info, roles, &changed, err) : 0;
+        const EngineProgress *progress = &step->progress.progress;
+        _cleanup_strv_ char **changed = NULL, **notes = NULL;
+        int r = roles ? roles_apply(step->engine, info, roles, &changed, &notes, err) : 0;
+
+        STRV_FOREACH(note, notes) {
+                _cleanup_free_ char *text = xasprintf("service \"%s\": %s", step->action->service, *note);
+                progress->warning(progress->context, text);
+        }
 
         STRV_FOREACH(name, changed) {
                 _cleanup_free_ char *resource = xasprintf("%s/%s", step->action->service, *name);

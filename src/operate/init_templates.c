@@ -3,14 +3,16 @@
 #include <stddef.h>
 
 static const char compose[] =
-        "# A PostgreSQL deployment. `berth up -d --wait` brings it up, and so does docker compose, which passes over x-berth.\n"
+        "# A PostgreSQL deployment. `berth up -d --wait` brings it up, and so does docker compose, which passes over "
+        "x-berth.\n"
         "name: @PROJECT@\n"
         "\n"
         "services:\n"
         "  db:\n"
         "    image: postgres:@MAJOR@\n"
         "    restart: unless-stopped\n"
-        "    command: [\"-c\", \"config_file=/etc/postgresql/postgresql.conf\", \"-c\", \"hba_file=/etc/postgresql/pg_hba.conf\"]\n"
+        "    command: [\"-c\", \"config_file=/etc/postgresql/postgresql.conf\", \"-c\", "
+        "\"hba_file=/etc/postgresql/pg_hba.conf\"]\n"
         "    environment:\n"
         "      POSTGRES_DB: @DATABASE@\n"
         "      POSTGRES_PASSWORD_FILE: /run/secrets/postgres_password\n"
@@ -41,6 +43,14 @@ static const char compose[] =
         "      start_period: 60s\n"
         "    shm_size: 256mb\n"
         "    stop_grace_period: 1m\n"
+        "    x-berth:\n"
+        "      roles:                        # each may do what it is for; nobody else may connect\n"
+        "        owner: {kind: owner, secret: owner_password}          # owns what migrations make\n"
+        "        app: {kind: app, secret: app_password}                # reads and writes data\n"
+        "        readonly: {kind: readonly, secret: readonly_password} # reads data\n"
+        "        monitor: {kind: monitor, secret: monitor_password}    # reads statistics\n"
+        "      migrations: {path: migrations, on_up: true}             # as the owner\n"
+        "      backup: {schedule: \"0 2 * * *\", keep: 7d}\n"
         "\n"
         "volumes:\n"
         "  data:\n"
@@ -61,16 +71,15 @@ static const char compose[] =
         "  server_key:\n"
         "    file: ./tls/server.key\n";
 
-static const char configuration[] =
-        "# Sized to this machine when it was written; each line says why.\n"
-        "listen_addresses = '*'\n"
-        "password_encryption = 'scram-sha-256'\n"
-        "ssl = on\n"
-        "ssl_cert_file = '/run/secrets/server_certificate'\n"
-        "ssl_key_file = '/run/secrets/server_key'\n"
-        "ssl_min_protocol_version = 'TLSv1.2'\n"
-        "\n"
-        "@SETTINGS@";
+static const char configuration[] = "# Sized to this machine when it was written; each line says why.\n"
+                                    "listen_addresses = '*'\n"
+                                    "password_encryption = 'scram-sha-256'\n"
+                                    "ssl = on\n"
+                                    "ssl_cert_file = '/run/secrets/server_certificate'\n"
+                                    "ssl_key_file = '/run/secrets/server_key'\n"
+                                    "ssl_min_protocol_version = 'TLSv1.2'\n"
+                                    "\n"
+                                    "@SETTINGS@";
 
 static const char hba[] =
         "# TYPE   DATABASE     USER      ADDRESS        METHOD\n"
@@ -86,7 +95,8 @@ static const char hba[] =
 
 static const char roles[] =
         "#!/bin/sh\n"
-        "# Runs once, when the cluster is made: applications do not use the superuser.\n"
+        "# Runs once, when the cluster is made: applications do not use the superuser. The same as x-berth.roles, for "
+        "docker compose.\n"
         "#   owner     owns the schema; migrations use it\n"
         "#   app       reads and writes data\n"
         "#   readonly  reads data\n"
@@ -108,8 +118,9 @@ static const char roles[] =
         "GRANT CONNECT ON DATABASE @DATABASE@ TO readonly, monitor;\n"
         "REVOKE ALL ON SCHEMA public FROM PUBLIC;\n"
         "ALTER SCHEMA public OWNER TO owner;\n"
-        "GRANT USAGE ON SCHEMA public TO app, readonly;\n"
-        "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;\n"
+        "GRANT USAGE ON SCHEMA public TO app, readonly, monitor;\n"
+        "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "
+        "app;\n"
         "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO app;\n"
         "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public GRANT SELECT ON TABLES TO readonly;\n"
         "CREATE EXTENSION IF NOT EXISTS pg_stat_statements;\n"
@@ -120,7 +131,11 @@ static const char readme[] =
         "\n"
         "    berth up -d --wait        # or: docker compose up -d --wait\n"
         "    berth ps\n"
-        "    psql \"host=localhost port=@PORT@ dbname=@DATABASE@ user=app sslmode=verify-full sslrootcert=tls/ca.crt\"\n"
+        "    berth verify              # the checklists: what is good, what is not, what to do\n"
+        "    berth backup ls           # what there is, and to which moments it leads\n"
+        "    berth role ls\n"
+        "    psql \"host=localhost port=@PORT@ dbname=@DATABASE@ user=app sslmode=verify-full "
+        "sslrootcert=tls/ca.crt\"\n"
         "\n"
         "| file | what it is |\n"
         "|---|---|\n"
@@ -129,10 +144,13 @@ static const char readme[] =
         "| `tls/` | a certificate authority and the server's certificate; hand `tls/ca.crt` to clients |\n"
         "| `config/postgresql.conf` | settings sized to the machine, with their reasons |\n"
         "| `config/pg_hba.conf` | who may connect: encrypted, with a password |\n"
-        "| `init/10-roles.sh` | the roles that are made with the cluster |\n"
-        "| `migrations/` | golang-migrate's form: `VERSION_name.up.sql`, `.down.sql` |\n"
+        "| `init/10-roles.sh` | the roles that are made with the cluster; `berth up` keeps them as `x-berth.roles` has "
+        "them |\n"
+        "| `migrations/` | golang-migrate's form: `VERSION_name.up.sql`, `.down.sql`; `berth up` applies what is "
+        "pending |\n"
         "\n"
-        "The superuser's password is in `secrets/postgres_password`; applications use `app`, migrations `owner`.\n"
+        "The superuser's password is in `secrets/postgres_password`; applications use `app`. Migrations run as\n"
+        "`owner`: give `secrets/owner_password` to a migration job of docker compose.\n"
         "Keep `tls/ca.key` and `secrets/` in a safe place: they are not in git.\n";
 
 const InitTemplate init_templates[] = {

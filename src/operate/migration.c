@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/strv.h"
+#include "compose/xsecurity.h"
 #include "operate/login.h"
 #include "state/document.h"
 
@@ -54,8 +55,8 @@ int migration_find_folder(const char *project_folder, const XBerth *settings, bo
                 *ret = path_join(root, "migrations");
                 return 0;
         }
-        r = error_set(err, ERROR_NOT_FOUND, "no folder of migrations: neither migrations nor database/migrations is in %s",
-                      root);
+        r = error_set(err, ERROR_NOT_FOUND,
+                      "no folder of migrations: neither migrations nor database/migrations is in %s", root);
         return error_hint(err, r,
                           "Name it: x-berth: {migrations: {path: FOLDER}}; or make one: berth migrate create NAME.");
 }
@@ -65,6 +66,25 @@ char *migration_find_seeds(const char *project_folder, const XBerth *settings)
         _cleanup_free_ char *root = absolute(project_folder);
 
         return settings->seed_path ? path_clean(root, settings->seed_path) : find_usual(root, "seeds");
+}
+
+const char *migration_role(const Project *project, const Service *service)
+{
+        const char *user = service ? key_values_get(&service->environment, "POSTGRES_USER") : NULL,
+                   *database = service ? key_values_get(&service->environment, "POSTGRES_DB") : NULL;
+        XSecurity wanted;
+
+        if (!service)
+                return NULL;
+        if (isempty(database))
+                database = isempty(user) ? "postgres" : user;
+        x_security_read(project, service, &wanted);
+        for (size_t i = 0; i < wanted.n_roles; i++) {
+                const XRole *role = &wanted.roles[i];
+                if (role->kind == X_ROLE_OWNER && (!role->databases || strv_contains(role->databases, database)))
+                        return role->name;
+        }
+        return NULL;
 }
 
 /* Everything but letters, digits and -._~ as %XX. */
@@ -96,6 +116,20 @@ static char *database_url(const DatabaseLogin *login, const XBerth *settings)
         return strbuf_take(&url);
 }
 
+/* What only looks may do so as the superuser, and changes nothing. */
+static bool writes(char *const *arguments)
+{
+        static const char *const verbs[] = { "up", "down", "goto", "force", "drop", "seed" };
+        bool found = false;
+
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                found |= arguments[0] && streq(arguments[0], verbs[i]);
+        STRV_FOREACH(argument, arguments)
+                if (streq(*argument, "-dry-run") || streq(*argument, "--dry-run"))
+                        found = false;
+        return found;
+}
+
 static char **arguments_of(const MigrationCommand *command, const DatabaseLogin *login)
 {
         _cleanup_free_ char *program = migration_program(command->layout);
@@ -110,15 +144,19 @@ static char **arguments_of(const MigrationCommand *command, const DatabaseLogin 
                 strv_add(&argv, "-password-fd");
                 strv_add(&argv, PASSWORD_FD);
         }
+        if (command->role && writes(command->arguments)) {
+                strv_add(&argv, "-role");
+                strv_add(&argv, command->role);
+        }
         if (command->json) {
                 strv_add(&argv, "-format");
                 strv_add(&argv, "json");
         }
         if (command->settings->migrations_lock_timeout_ns >= 0) {
                 strv_add(&argv, "-lock-timeout");
-                strv_addf(&argv, "%lld",
-                          (long long)((command->settings->migrations_lock_timeout_ns + NSEC_PER_SEC - 1) /
-                                      NSEC_PER_SEC));
+                strv_addf(
+                        &argv, "%lld",
+                        (long long)((command->settings->migrations_lock_timeout_ns + NSEC_PER_SEC - 1) / NSEC_PER_SEC));
         }
         strv_add_all(&argv, command->arguments);
         return argv;
@@ -231,6 +269,7 @@ int migration_run(const MigrationCommand *command, MigrationEvent event, void *c
         r = process_wait(&process, -1, &status, err);
         if (listener.error)
                 return error_move(err, &listener.error, -(int)listener.error->kind);
-        return r < 0 || status == 0 ? r
-                                    : error_set(err, ERROR_FAILED, "the migration command ended with status %d", status);
+        return r < 0 || status == 0
+                       ? r
+                       : error_set(err, ERROR_FAILED, "the migration command ended with status %d", status);
 }

@@ -4,6 +4,7 @@
 #include "base/sha256.h"
 #include "base/strv.h"
 #include "operate/login.h"
+#include "operate/roles_private.h"
 #include "operate/secret_source.h"
 #include "operate/sql.h"
 #include "postgres/guard.h"
@@ -12,8 +13,8 @@
 
 #define MARK "berth role: " /* then the kind and twelve digits of the wish */
 
-/* What is done for a role in each of its databases. %r the role, %d the database, %o each owner in turn; $ marks statements
- * that are made by a query, one for each schema that is not the system's, as %s. */
+/* What is done for a role in each of its databases. %r the role, %d the database, %o each owner in turn; $ marks
+ * statements that are made by a query, one for each schema that is not the system's, as %s. */
 static const char *const statements[][14] = {
         [X_ROLE_OWNER] = { "ALTER DATABASE %d OWNER TO %r;", "GRANT CONNECT, TEMPORARY, CREATE ON DATABASE %d TO %r;",
                            "REVOKE CREATE ON SCHEMA public FROM PUBLIC;", "ALTER SCHEMA public OWNER TO %r;", NULL },
@@ -44,13 +45,16 @@ int roles_wish(const Project *project, const XSecurity *wanted, json_t **ret, Er
                 int r;
 
                 if (!secret)
-                        return error_hint(err, error_set(err, ERROR_NOT_FOUND, "role \"%s\": the project has no secret \"%s\"", role->name,
-                                                         role->secret),
-                                          "Define it: secrets: {%s: {file: ./secrets/%s}}.", role->secret, role->secret);
+                        return error_hint(
+                                err,
+                                error_set(err, ERROR_NOT_FOUND, "role \"%s\": the project has no secret \"%s\"",
+                                          role->name, role->secret),
+                                "Define it: secrets: {%s: {file: ./secrets/%s}}.", role->secret, role->secret);
                 r = secret_source_read(secret, &password, err);
                 if (r < 0)
                         return error_prefix(err, r, "role \"%s\"", role->name);
-                wish = json_pack("{s:s, s:s}", "name", role->name, "kind", x_role_kind_name(role->kind));
+                wish = json_pack("{s:s, s:s, s:b}", "name", role->name, "kind", x_role_kind_name(role->kind),
+                                 "declared", true);
                 json_set_string(wish, "password", password);
                 if (role->databases)
                         json_object_set_new(wish, "databases", json_from_strv(role->databases));
@@ -138,7 +142,8 @@ static void add_for_schemas(Strbuf *sql, const char *text, const char *role)
         strbuf_adds(sql, ") FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' \\gexec\n");
 }
 
-static void add_statement(Strbuf *sql, const char *statement, const char *role, const char *database, char *const *owners)
+static void add_statement(Strbuf *sql, const char *statement, const char *role, const char *database,
+                          char *const *owners)
 {
         if (*statement == '$') {
                 add_for_schemas(sql, statement + 1, role);
@@ -154,11 +159,15 @@ static void add_statement(Strbuf *sql, const char *statement, const char *role, 
         }
 }
 
+/* Where roles are declared, nobody else may connect: what PUBLIC has by default goes. */
 static void add_privileges(Strbuf *sql, const json_t *wish, const char *database, char *const *owners)
 {
         const char *const *list = statements[kind_of(wish)];
 
         strbuf_adds(sql, "BEGIN;\n");
+        if (json_get_bool(wish, "declared", false))
+                add_statement(sql, "REVOKE CONNECT, TEMPORARY ON DATABASE %d FROM PUBLIC;",
+                              json_get_string(wish, "name", ""), database, owners);
         for (; *list; list++)
                 add_statement(sql, *list, json_get_string(wish, "name", ""), database, owners);
         strbuf_adds(sql, "COMMIT;\n");
@@ -197,8 +206,10 @@ static int look_at(Engine *engine, const ContainerInfo *container, const char *n
         _cleanup_strv_ char **columns = NULL;
         int r;
 
-        strbuf_adds(&sql, "SELECT coalesce(rolpassword, ''), coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_authid "
-                          "WHERE rolname = ");
+        strbuf_adds(
+                &sql,
+                "SELECT coalesce(rolpassword, ''), coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_authid "
+                "WHERE rolname = ");
         sql_add_literal(&sql, name);
         strbuf_adds(&sql, ";\n");
         r = sql_run(engine, container, NULL, strbuf_text(&sql), &text, err);
@@ -214,12 +225,14 @@ static int look_at(Engine *engine, const ContainerInfo *container, const char *n
 
 static bool has_password(const RoleFound *found, const char *password)
 {
-        return scram_is_plain(password) && startswith(found->verifier, "SCRAM-SHA-256$") && guard_password_matches(found->verifier, password);
+        return scram_is_plain(password) && startswith(found->verifier, "SCRAM-SHA-256$") &&
+               guard_password_matches(found->verifier, password);
 }
 
 /* ---- applying ---- */
 
-static int add_role(Strbuf *sql, const RoleFound *found, const char *name, const char *password, bool *ret_needed, Error **err)
+static int add_role(Strbuf *sql, const RoleFound *found, const char *name, const char *password, bool *ret_needed,
+                    Error **err)
 {
         *ret_needed = !found->exists || (password && !has_password(found, password));
         if (!found->exists) {
@@ -230,8 +243,31 @@ static int add_role(Strbuf *sql, const RoleFound *found, const char *name, const
         return *ret_needed && password ? sql_add_password(sql, name, password, err) : 0;
 }
 
-static int apply_privileges(Engine *engine, const ContainerInfo *container, const json_t *wish, const DatabaseLogin *login,
-                            char *const *owners, Error **err)
+static int close_databases(Engine *engine, const ContainerInfo *container, const json_t *wish, const json_t *wishes,
+                           const DatabaseLogin *login, char ***notes, Error **err)
+{
+        _cleanup_strv_ char **databases = databases_of(wish, login);
+
+        STRV_FOREACH(database, databases) {
+                _cleanup_free_ char *losers = NULL;
+                int r = json_get_bool(wish, "declared", false)
+                                ? roles_find_losers(engine, container, *database, wishes, &losers, err)
+                                : 0;
+
+                if (r < 0)
+                        return r;
+                if (losers && *losers)
+                        strv_addf(notes,
+                                  "database \"%s\" is for the roles of x-berth now, and no longer for everybody: %s "
+                                  "cannot connect to it any "
+                                  "more; \"berth role grant NAME KIND\" lets a role in",
+                                  *database, losers);
+        }
+        return 0;
+}
+
+static int apply_privileges(Engine *engine, const ContainerInfo *container, const json_t *wish,
+                            const DatabaseLogin *login, char *const *owners, Error **err)
 {
         _cleanup_strv_ char **databases = databases_of(wish, login);
 
@@ -241,6 +277,9 @@ static int apply_privileges(Engine *engine, const ContainerInfo *container, cons
 
                 add_privileges(&sql, wish, *database, owners);
                 r = sql_run(engine, container, *database, strbuf_text(&sql), NULL, err);
+                if (r == 0 && json_get_bool(wish, "hand_over", false))
+                        r = roles_hand_over(engine, container, *database, login->user,
+                                            json_get_string(wish, "name", ""), err);
                 if (r < 0)
                         return r;
         }
@@ -259,18 +298,19 @@ static int set_mark(Engine *engine, const ContainerInfo *container, const char *
         return sql_run(engine, container, NULL, strbuf_text(&sql), NULL, err);
 }
 
-static int apply_one(Engine *engine, const ContainerInfo *container, const json_t *wish, const DatabaseLogin *login,
-                     char *const *owners, bool *ret_changed, Error **err)
+static int apply_one(Engine *engine, const ContainerInfo *container, const json_t *wish, const json_t *wishes,
+                     const DatabaseLogin *login, char *const *owners, bool *ret_changed, char ***notes, Error **err)
 {
         const char *name = json_get_string(wish, "name", ""), *password = json_get_string(wish, "password", NULL);
         _cleanup_free_ char *mark = mark_of(wish, login, owners);
         _cleanup_(role_found_done) RoleFound found = { 0 };
         _cleanup_strbuf_ Strbuf sql = STRBUF_INIT;
-        bool needed = false;
+        bool needed = false, differs;
         int r;
 
         if (streq(name, login->user))
-                return error_hint(err, error_set(err, ERROR_INVALID, "it is the superuser that the container was given"),
+                return error_hint(err,
+                                  error_set(err, ERROR_INVALID, "it is the superuser that the container was given"),
                                   "Choose another name: applications and migrations need no superuser.");
         r = look_at(engine, container, name, &found, err);
         if (r == 0)
@@ -278,15 +318,19 @@ static int apply_one(Engine *engine, const ContainerInfo *container, const json_
         if (r == 0 && needed)
                 r = sql_run(engine, container, NULL, strbuf_text(&sql), NULL, err);
         strbuf_erase(&sql);
-        *ret_changed = needed || !streq(found.mark, mark);
-        if (r == 0 && (!found.exists || !streq(found.mark, mark)))
+        differs = !found.exists || !streq(found.mark, mark) || json_get_bool(wish, "hand_over", false);
+        *ret_changed = needed || differs;
+        if (r == 0 && differs)
+                r = close_databases(engine, container, wish, wishes, login, notes, err);
+        if (r == 0 && differs)
                 r = apply_privileges(engine, container, wish, login, owners, err);
-        if (r == 0 && (!found.exists || !streq(found.mark, mark)))
+        if (r == 0 && differs)
                 r = set_mark(engine, container, name, mark, err);
         return r;
 }
 
-int roles_apply(Engine *engine, const ContainerInfo *container, const json_t *wishes, char ***changed, Error **err)
+int roles_apply(Engine *engine, const ContainerInfo *container, const json_t *wishes, char ***changed, char ***notes,
+                Error **err)
 {
         _cleanup_database_login_ DatabaseLogin login = { 0 };
         _cleanup_strv_ char **owners = NULL;
@@ -301,7 +345,9 @@ int roles_apply(Engine *engine, const ContainerInfo *container, const json_t *wi
                         const char *name = json_get_string(wish, "name", "");
                         bool is_changed = false;
                         int r = (kind_of(wish) == X_ROLE_OWNER) == (pass == 0)
-                                        ? apply_one(engine, container, wish, &login, owners, &is_changed, err) : 0;
+                                        ? apply_one(engine, container, wish, wishes, &login, owners, &is_changed, notes,
+                                                    err)
+                                        : 0;
 
                         if (r < 0)
                                 return error_prefix(err, r, "role \"%s\"", name);
@@ -313,12 +359,16 @@ int roles_apply(Engine *engine, const ContainerInfo *container, const json_t *wi
 
 int roles_list(Engine *engine, const ContainerInfo *container, json_t **ret, Error **err)
 {
-        static const char sql[] =
-                "SELECT json_build_object('Name', r.rolname, 'Kind', coalesce(substring(shobj_description(r.oid, 'pg_authid') from "
-                "'^berth role: ([a-z]+)'), ''), 'Login', r.rolcanlogin, 'Superuser', r.rolsuper, 'Password', CASE WHEN a.rolpassword IS "
-                "NULL THEN 'none' WHEN a.rolpassword LIKE 'SCRAM-SHA-256$%' THEN 'scram-sha-256' ELSE 'md5' END, 'MemberOf', (SELECT "
-                "coalesce(json_agg(g.rolname ORDER BY g.rolname), '[]') FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE "
-                "m.member = r.oid)) FROM pg_roles r JOIN pg_authid a ON a.oid = r.oid WHERE r.rolname !~ '^pg_' ORDER BY r.rolname;\n";
+        static const char sql[] = "SELECT json_build_object('Name', r.rolname, 'Kind', "
+                                  "coalesce(substring(shobj_description(r.oid, 'pg_authid') from "
+                                  "'^berth role: ([a-z]+)'), ''), 'Login', r.rolcanlogin, 'Superuser', r.rolsuper, "
+                                  "'Password', CASE WHEN a.rolpassword IS "
+                                  "NULL THEN 'none' WHEN a.rolpassword LIKE 'SCRAM-SHA-256$%' THEN 'scram-sha-256' "
+                                  "ELSE 'md5' END, 'MemberOf', (SELECT "
+                                  "coalesce(json_agg(g.rolname ORDER BY g.rolname), '[]') FROM pg_auth_members m JOIN "
+                                  "pg_roles g ON g.oid = m.roleid WHERE "
+                                  "m.member = r.oid)) FROM pg_roles r JOIN pg_authid a ON a.oid = r.oid WHERE "
+                                  "r.rolname !~ '^pg_' ORDER BY r.rolname;\n";
         _cleanup_free_ char *text = NULL;
         _cleanup_strv_ char **lines = NULL;
         int r = sql_run(engine, container, NULL, sql, &text, err);

@@ -1,4 +1,6 @@
 """berth init: what it writes runs as it is."""
+import json
+
 import pytest
 
 from support.entrypoint import MAJORS
@@ -21,6 +23,38 @@ def test_applications_have_roles_of_their_own(project, berth):
 
     assert as_app("SELECT current_user").stdout == "app\n"
     assert "permission denied" in as_app("CREATE TABLE t ()").stderr
+
+
+def test_the_whole_story(project):
+    """init, up, migrations: application, reader, monitor and owner do what they are for, and nobody else does anything."""
+    deployment = project(name="story")
+    deployment("init", ".", "--postgres", max(MAJORS), "--port", "5498", "--database", "shop")
+    told = deployment("up", "-d", "--wait").stderr
+    assert "Migration db/1_init  Applied" in told and "Role db/readonly  Applied" in told and "warning" not in told
+
+    def ask(role, sql, options="host=127.0.0.1 dbname=shop", password=None):
+        password = password or (deployment.folder / f"secrets/{role}_password").read_text().strip()
+        done = deployment("exec", "-T", "-e", f"PGPASSWORD={password}", "db", "psql", "-XAtc", sql, f"{options} user={role}", check=False)
+        return done.stdout.strip() if done.returncode == 0 else "refused: " + done.stderr.strip()
+
+    assert deployment("psql", "db", "-XAtc", "SELECT string_agg(DISTINCT tableowner, ' ') FROM pg_tables WHERE tablename IN ('example', "
+                      "'schema_migrations', 'migrations')").stdout == "owner\n"
+    assert ask("app", "INSERT INTO example (note) VALUES ('x') RETURNING id").startswith("1")
+    assert "permission denied" in ask("app", "CREATE TABLE no ()") and "must be owner" in ask("app", "DROP TABLE example")
+    assert ask("readonly", "SELECT note FROM example") == "x" and "permission denied" in ask("readonly", "DELETE FROM example")
+    assert ask("monitor", "SELECT count(*) > 0 FROM pg_stat_statements") == "t"
+    assert "permission denied" in ask("monitor", "SELECT * FROM example")
+    assert "refused" not in ask("owner", "ALTER TABLE example ADD more int")
+    deployment("psql", "db", "-qc", "CREATE ROLE stranger LOGIN PASSWORD 'Xk29-fjw0'")
+    assert 'permission denied for database "shop"' in ask("stranger", "SELECT 1", password="Xk29-fjw0")
+    assert "password authentication failed" in ask("app", "SELECT 1", password="wrong")
+    # Later migrations are the owner's, too, whoever asks for them; up again changes nothing.
+    deployment.write("migrations/000002_more.up.sql", "CREATE TABLE more (i int); CREATE VIEW both_of_them AS SELECT 1;")
+    deployment("migrate", "up")
+    assert ask("app", "INSERT INTO more VALUES (1) RETURNING i").startswith("1") and ask("readonly", "SELECT count(*) FROM more") == "1"
+    assert "Role" not in deployment("up", "-d", "--wait").stderr
+    drift = {row["Name"]: row.get("Drift") for row in json.loads(deployment("role", "ls", "--format", "json").stdout)}
+    assert [drift[role] for role in ("owner", "app", "readonly", "monitor")] == [[]] * 4
 
 
 def served(port):

@@ -183,3 +183,61 @@ def test_client_certificates(project, free_port):
     assert connect("shop_app", *certificate).stdout == "shop_app\n"
     assert connect("shop_app").returncode != 0
     assert connect("shop_owner", *certificate).returncode != 0
+
+
+MIGRATIONS = """
+      migrations: {path: sql, on_up: true}
+"""
+
+
+def test_migrations_run_as_the_owner(project, free_port):
+    """Roles that are declared after the superuser has migrated: told of, handed over, and from then on all is the owner's."""
+    deployment = make(project, free_port, "owned", MIGRATIONS)
+    declared = (deployment.folder / "compose.yaml").read_text()
+    roles = declared[declared.index("      roles:"):declared.index("      migrations:")]
+    deployment.write("compose.yaml", declared.replace(roles, "").replace("    x-berth:\n\n", "    x-berth:\n"))
+    deployment.write("sql/1_first.up.sql", "CREATE TABLE first (id serial PRIMARY KEY, note text); CREATE TYPE mood AS ENUM ('a'); CREATE "
+                     "VIEW seen AS SELECT 1 AS i; CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE SCHEMA more;")
+    deployment("up", "-d", "--wait")
+    deployment("psql", "db", "-qc", "CREATE ROLE old_app LOGIN PASSWORD 'Xk29-fjw0'", "shop")
+    assert run(deployment, "back", "old_app", "Xk29-fjw0", "SELECT 1") == "1"
+
+    def owners():
+        return deployment("psql", "db", "-XAtc", "SELECT string_agg(DISTINCT pg_get_userbyid(relowner), ' ') FROM pg_class c JOIN pg_namespace "
+                          "n ON n.oid = relnamespace WHERE nspname IN ('public', 'berth', 'more')", "shop").stdout.strip()
+
+    assert owners() == "postgres"
+    deployment.write("compose.yaml", declared)
+    deployment.write("sql/2_second.up.sql", "CREATE TABLE second (id serial PRIMARY KEY);")
+    told = deployment("up", "-d", "--wait").stderr
+    assert "old_app cannot connect to it any more" in told and "Migration db/2_second  Applied" in told
+    assert "2 of the tables and views belong to postgres and not to shop_owner" in told and '"berth role grant shop_owner owner"' in told
+    assert 'permission denied for database "shop"' in run(deployment, "back", "old_app", "Xk29-fjw0", "SELECT 1")
+    assert run(deployment, "back", "shop_app", ROLES["app"], "INSERT INTO second DEFAULT VALUES RETURNING id").startswith("1")
+    assert run(deployment, "back", "shop_readonly", ROLES["readonly"], "SELECT count(*) FROM second") == "1"
+    assert deployment("psql", "db", "-XAtc", "SELECT tableowner FROM pg_tables WHERE tablename IN ('second', 'schema_migrations', "
+                      "'migrations')", "shop").stdout.split() == ["shop_owner"] * 3
+    # What is the superuser's the owner cannot change: the migration fails and says so.
+    deployment.write("sql/3_third.up.sql", "ALTER TABLE first ADD more int;")
+    assert "must be owner of table first" in deployment.fails("up", "-d", "--wait")
+    rows = {row["Name"]: row for row in json.loads(deployment("role", "ls", "--format", "json").stdout)}
+    assert any("belong to postgres (public.first, for one)" in line for line in rows["shop_owner"]["Drift"])
+    assert rows["old_app"].get("Drift") is None and rows["shop_app"]["Drift"] == []
+    deployment("role", "grant", "shop_owner", "owner")
+    assert owners() == "shop_owner"
+    deployment("migrate", "force", "2")
+    told = deployment("up", "-d", "--wait").stderr
+    assert "Migration db/3_third  Applied" in told and "belong to postgres" not in told
+    assert run(deployment, "back", "shop_app", ROLES["app"], "INSERT INTO first (note) VALUES ('x') RETURNING id").startswith("1")
+    # Seeds are the owner's as well; looking changes nothing.
+    deployment.write("seeds/1.sql", "CREATE TABLE IF NOT EXISTS seeded ();")
+    deployment("seed")
+    assert owners() == "shop_owner" and "applied" in deployment("migrate", "status").stdout
+    # Drift is told, and up mends none of it: it was made by hand.
+    deployment("psql", "db", "-qc", "REVOKE SELECT ON first FROM shop_readonly; GRANT CONNECT ON DATABASE shop TO PUBLIC; DROP OWNED BY shop_app; "
+               "DROP ROLE shop_app", "shop")
+    rows = {row["Name"]: row for row in json.loads(deployment("role", "ls", "--format", "json").stdout)}
+    assert "it may not read 1 of the tables (public.first, for one)" in rows["shop_readonly"]["Drift"]
+    assert "everybody may connect to shop" in rows["shop_readonly"]["Drift"] and "is not there" in rows["shop_app"]["Drift"][0]
+    assert "Role db/shop_app  Applied" in deployment("up", "-d", "--wait").stderr
+    assert run(deployment, "back", "shop_app", ROLES["app"], "SELECT count(*) FROM second") == "1"

@@ -12,6 +12,7 @@
 #include "postgres/migrate/create.h"
 #include "postgres/migrate/flags.h"
 #include "postgres/migrate/output.h"
+#include "postgres/migrate/role.h"
 #include "postgres/migrate/seed.h"
 
 #define COMPATIBLE_VERSION "4.18.3"
@@ -20,7 +21,7 @@
 
 typedef struct Options {
         Output output;
-        const char *source, *path, *database, *format;
+        const char *source, *path, *database, *format, *role;
         int64_t prefetch, lock_timeout_s, password_fd;
         bool version, help, history;
         int64_t started_ns;
@@ -70,6 +71,7 @@ static void print_usage(void)
               "  -lock-timeout N  Wait up to N seconds for the database lock (default 15)\n"
               "  -verbose         Say more, with times\n"
               "  -format F        text, or json: an object a line on standard output (not golang-migrate's)\n"
+              "  -role ROLE       Become this role after the login (not golang-migrate's)\n"
               "  -history         Note in berth.migrations what is applied (not golang-migrate's)\n"
               "  -version         Print the version\n"
               "  -help            Print this text\n"
@@ -122,7 +124,12 @@ static int open_database(const Options *options, Migrater *ret, Error **err)
         if (r < 0)
                 return r;
         ret->state.stop = &stop_signals;
-        return migrate_state_open(&ret->url, &ret->state, err);
+        r = migrate_state_open(&ret->url, &ret->state, err);
+        if (r == 0 && *options->role) {
+                MigrateLog log = output_log(&options->output);
+                r = migrate_role_assume(&ret->state, options->role, &log, err);
+        }
+        return r;
 }
 
 static int migrater_open(const Options *options, Migrater *ret, Error **err)
@@ -405,7 +412,7 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-        Options options = { .source = "", .path = "", .database = "", .format = "text", .prefetch = 10,
+        Options options = { .source = "", .path = "", .database = "", .format = "text", .role = "", .prefetch = 10,
                             .password_fd = -1, .lock_timeout_s = DEFAULT_LOCK_TIMEOUT_S, .started_ns = clock_monotonic_ns() };
         const Flag flags[] = {
                 { "help", FLAG_BOOL, &options.help, "" },         { "version", FLAG_BOOL, &options.version, "" },
@@ -413,7 +420,7 @@ int main(int argc, char **argv)
                 { "lock-timeout", FLAG_UINT, &options.lock_timeout_s, "" }, { "path", FLAG_STRING, &options.path, "" },
                 { "database", FLAG_STRING, &options.database, "" }, { "source", FLAG_STRING, &options.source, "" },
                 { "format", FLAG_STRING, &options.format, "" },   { "history", FLAG_BOOL, &options.history, "" },
-                { "password-fd", FLAG_INT, &options.password_fd, "" },
+                { "password-fd", FLAG_INT, &options.password_fd, "" }, { "role", FLAG_STRING, &options.role, "" },
         };
         char **args = argv + 1;
 
