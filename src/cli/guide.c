@@ -8,7 +8,7 @@
 #include "base/strv.h"
 #include "cli/confirm.h"
 #include "cli/database.h"
-#include "cli/dump.h"
+#include "cli/keep.h"
 #include "cli/verbs.h"
 
 enum {
@@ -99,22 +99,9 @@ static int run_translated(Invocation *invocation, Error **err)
 
 /* ---- what deletes ---- */
 
-static int dump(const Invocation *invocation, const Scope *scope, const ContainerInfo *info, Error **err)
-{
-        const char *folder = scope->project && scope->project->working_dir ? scope->project->working_dir : ".";
-        DumpOptions options = { .engine = scope->engine, .container = info, .format = DUMP_PLAIN, .all = true };
-        _cleanup_dump_result_ DumpResult result = { 0 };
-        int r = dump_show(invocation, &options, folder, &result, err);
-
-        if (r < 0)
-                return error_hint(err, r, "Nothing has been deleted. --no-backup goes on without one.");
-        fprintf(stderr, "wrote %s\n", result.path);
-        return 0;
-}
-
-/* A dump before anything goes: where it is asked for, or where somebody is there to say so. A database that does not run
- * cannot be dumped; its volume goes to the trash. */
-static int offer_dump(Invocation *invocation, Error **err)
+/* A restore point, or a dump, before anything goes: where it is asked for, or where somebody is there to say so. A database that
+ * does not run has neither; its volume goes to the trash. */
+static int offer_backup(Invocation *invocation, Error **err)
 {
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         bool wanted = invocation_flag(invocation, "backup"), asks = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
@@ -130,16 +117,18 @@ static int offer_dump(Invocation *invocation, Error **err)
                 r = scope_database(&scope, invocation_text(invocation, "service", NULL), &info, &reason);
         if (r < 0)
                 return wanted ? error_prefix(err, error_move(err, &reason, r), "backup") : 0;
-        what = xasprintf("write a dump of %s first", info->service);
+        what = keep_by_restore_point(invocation, &scope, info)
+                       ? xasprintf("set a restore point in the backups of %s first", info->service)
+                       : xasprintf("write a dump of %s first", info->service);
         if (!wanted && confirm(what, NULL, false, "--backup", NULL) < 0)
                 return 0;
-        return dump(invocation, &scope, info, err);
+        return keep_before_loss(invocation, &scope, info, err);
 }
 
 static int run_delete(Invocation *invocation, Error **err)
 {
         _cleanup_strv_ char **words = strv_new("down", "--volumes", "--remove-orphans", NULL);
-        int r = offer_dump(invocation, err);
+        int r = offer_backup(invocation, err);
 
         if (r < 0)
                 return r;
@@ -165,9 +154,9 @@ static const Option service_options[] = {
 };
 
 static const Option delete_options[] = {
-        { "backup", 0, OPTION_FLAG, NULL, "Write a dump (pg_dumpall) into the project's folder first, without asking" },
+        { "backup", 0, OPTION_FLAG, NULL, "Set a restore point in the backups first, or write a dump where there are none, without asking" },
         { "no-backup", 0, OPTION_FLAG, NULL, "Do not offer one" },
-        { "service", 0, OPTION_TEXT, "SERVICE", "The database to dump, where the project has several",
+        { "service", 0, OPTION_TEXT, "SERVICE", "The database to keep, where the project has several",
           .complete = COMPLETE_SERVICES },
         { "yes", 'y', OPTION_FLAG, NULL, "Do not ask" },
         { NULL },
@@ -177,8 +166,9 @@ static const Option delete_options[] = {
         .name = command_name, .summary = text, .group = GROUP_GUIDE, .flags = COMMAND_NEEDS_ROOT
 
 #define DELETES                                                                                                    \
-        "The names and sizes of the volumes are listed and a yes is asked for, and before that a dump is offered: "  \
-        "every database of the server as SQL, in the project's folder, with mode 0600. Volumes stay in the trash "   \
+        "The names and sizes of the volumes are listed and a yes is asked for, and before that a way back is "       \
+        "offered: a restore point, where the database is backed up and its log received; else a dump, every "       \
+        "database of the server as SQL, in the project's folder, with mode 0600. Volumes stay in the trash "         \
         "for seven days (\"berth volume ls --trash\", \"berth volume restore\"). Without a terminal --yes is needed."
 
 const Command guide_commands[GUIDE_VERBS] = {

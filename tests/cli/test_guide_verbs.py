@@ -1,4 +1,5 @@
 """The targets of a guide's Makefile as command names, and seeds."""
+import json
 import re
 
 import pytest
@@ -99,6 +100,23 @@ def test_a_dump_is_offered_at_a_terminal(project):
     terminal.expect("first").type("n\n").expect("Remove 1 volume").type("y\n")
     assert terminal.end() == 0
     assert len(list(deployment.folder.glob("asked-db-*"))) == 1 and not volumes(deployment)
+
+
+def test_a_restore_point_instead_of_a_dump(project, berth):
+    """Where the log is received and there is a base backup, a point in it is the way back, though the volume is gone."""
+    berth.environment.pop("BERTH_BACKUP")
+    deployment = make(project, "point")
+    deployment("up", "-d", "--wait")
+    query(deployment, "CREATE TABLE kept AS SELECT 41 AS n")
+    state = berth.run / "projects/point/receivers/db.json"
+    wait_until(lambda: state.exists() and json.loads(state.read_text()).get("phase") == "streaming" and deployment("backup", "ls", "--format", "json").stdout)
+    query(deployment, "UPDATE kept SET n = 42")
+    told = deployment("db:fresh", "--backup", "--yes").stderr
+    words = re.search(r'restore point (before-\S+) is in the backups: "berth (restore db --backup \S+ --to \1)"', told).group(2).split()
+    deployment("up", "-d", "--wait")
+    assert not list(deployment.folder.glob("*.sql")) and query(deployment, "SELECT to_regclass('kept') IS NULL") == "t"
+    deployment(*words, "--yes")
+    assert query(deployment, "SELECT n FROM kept") == "42"
 
 
 def test_shell_without_bash(project, images):
