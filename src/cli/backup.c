@@ -100,7 +100,7 @@ static const Option options[] = {
 
 static const Command *const children[] = { &command_backup_ls,     &command_backup_show,  &command_backup_rm,
                                            &command_backup_verify, &command_backup_prune, &command_backup_copy,
-                                           &command_backup_key,    NULL };
+                                           &command_backup_key,    &command_backup_export, NULL };
 
 const Command command_backup = {
         .name = "backup",

@@ -9,6 +9,7 @@
 
 extern const Command command_backup_ls, command_backup_show, command_backup_rm;
 extern const Command command_backup_verify, command_backup_prune, command_backup_copy, command_backup_key;
+extern const Command command_backup_export;
 
 /* Opens the scope and finds the database's service: the one named, or the only one; one that is stopped or removed but has
  * backups will do. *ret_service is the caller's. */

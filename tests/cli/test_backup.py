@@ -79,6 +79,26 @@ def test_first_backup_comes_by_itself_and_can_be_read_by_hand(project, protected
     assert not [p for p in pages.rglob("*") if p.name.endswith(".tmp")]
 
 
+def test_exported_it_is_an_ordinary_data_folder(project, protected):
+    deployment = project(compose(), name="goes")
+    deployment("up", "-d", "--wait")
+    first = first_backup(protected, deployment, "goes")
+    sql(deployment, "CREATE TABLE t AS SELECT 7 AS i")
+    received(protected, deployment, "goes")
+    folder = deployment.folder / "away"
+    assert first["id"] in deployment("backup", "export", "db", "-o", folder).stdout
+    subprocess.run([database.program("pg_verifybackup"), "--no-parse-wal", folder], check=True, capture_output=True)
+    assert "exists" in deployment.fails("backup", "export", "db", "-o", folder)
+    archive = deployment.folder / "away.tar"
+    deployment("backup", "export", "db", "-o", archive)
+    names = subprocess.run(["tar", "tf", archive], check=True, capture_output=True, text=True).stdout.split()
+    assert {"./PG_VERSION", "./backup_manifest", "./recovery.signal"} <= set(names)
+    assert not list(deployment.folder.glob("*.part*"))
+    there = project(compose(more=", backup: off").replace("data:/var", f"{folder}:/var"), name="there")
+    there("up", "-d", "--wait")
+    assert sql(there, "SELECT i FROM t") == "7"
+
+
 def test_a_backup_removes_what_is_not_kept(project, protected):
     """As the keeper asks for one by the clock."""
     deployment = project(compose(), name="kept")
