@@ -64,6 +64,7 @@ const Command *const commands[] = {
         &command_dump,
         &command_restore,
         &command_clone,
+        &command_release,
         &command_migrate,
         &command_seed,
         &command_upgrade,

@@ -159,11 +159,16 @@ static const Schema offsite = {
                      { "schedule", &offsite_schedule }, { "keep", &keep_one }),
         .required = WORDS("url"),
 };
+static const Schema when_unavailable = { .types = T_STRING | T_MAP,
+                                         .words = WORDS("wait"),
+                                         .keys = KEYS({ "async_after", &duration }),
+                                         .required = WORDS("async_after") };
 static const Schema backup = {
         .types = T_BOOL | T_STRING | T_MAP,
         .words = WORDS("on", "off"),
         .keys = KEYS({ "keep", &keep }, { "max_rate", &size }, { "schedule", &cron }, { "timezone", &zone }, { "jitter", &duration },
-                     { "offsite", &offsite }, { "budget", &budget }),
+                     { "offsite", &offsite }, { "budget", &budget },
+                     { "synchronous", &flag }, { "when_unavailable", &when_unavailable }),
 };
 
 const Schema schema_x_berth_top = {

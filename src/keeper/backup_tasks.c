@@ -15,11 +15,12 @@
 #include "base/process.h"
 #include "base/strv.h"
 #include "operate/backup_settings.h"
+#include "operate/receiver_control.h"
+#include "operate/synchronous_off.h"
 #include "operate/target.h"
 #include "state/document.h"
 #include "state/worker.h"
 
-#define STATE_FORMAT 1
 #define START_TIMEOUT_MS 10000
 #define MAX_RATE_KIB (64 * 1024)
 
@@ -30,56 +31,61 @@ const json_t *backup_setting(const Keeper *keeper, const char *service, const ch
 
 /* ---- receivers ---- */
 
+int64_t receiver_async_after_ns(const Keeper *keeper, const char *service)
+{
+        const json_t *word = backup_setting(keeper, service, "when_unavailable");
+        int64_t ns = -1;
+
+        if (json_is_object(word) && parse_duration(json_get_string(word, "async_after", ""), &ns))
+                return ns;
+        return -1;
+}
+
+json_t *receiver_wanted(const Keeper *keeper, const char *service)
+{
+        bool synchronous = json_is_true(backup_setting(keeper, service, "synchronous"));
+
+        return json_pack("{s:b, s:I}", "synchronous", synchronous, "async_after_ns",
+                         (json_int_t)(synchronous ? receiver_async_after_ns(keeper, service) : -1));
+}
+
 ReceiverStart *receiver_start_create(Keeper *keeper, const char *service, const char *id)
 {
         ReceiverStart *start = xnew(ReceiverStart);
 
-        *start = (ReceiverStart){ keeper, xstrdup(service), xstrdup(id), 0, -1 };
+        *start = (ReceiverStart){ keeper, xstrdup(service), xstrdup(id), 0, -1, receiver_wanted(keeper, service) };
         return start;
 }
 
 void receiver_start_free(ReceiverStart *start)
 {
         fs_close(start->pidfd);
+        json_decref(start->asked);
         free(start->service);
         free(start->id);
         free(start);
 }
 
-static char *state_path(const Keeper *keeper, const char *service)
-{
-        return layout_run(keeper->parts.layout, "projects/%s/receivers/%s.json", keeper->project, service);
-}
-
 static json_t *load_state(const Keeper *keeper, const char *service)
 {
-        _cleanup_free_ char *path = state_path(keeper, service), *boot_id = layout_boot_id();
-        _cleanup_json_ json_t *state = NULL;
-
-        if (document_load(path, STATE_FORMAT, &state, NULL) < 0 || !streq(json_get_string(state, "boot_id", ""), boot_id))
-                return NULL;
-        return TAKE_PTR(state);
-}
-
-static bool is_receiver(pid_t pid)
-{
-        _cleanup_free_ char *path = xasprintf("/proc/%d/comm", (int)pid);
-        _cleanup_strbuf_ Strbuf name = STRBUF_INIT;
-
-        return fs_read_file(AT_FDCWD, path, 64, &name, NULL) == 0 && startswith(strbuf_text(&name), "berth-receiver");
+        return receiver_state_load(keeper->parts.layout, keeper->project, service);
 }
 
 /* The one that another keeper started. */
 static bool take_over(ReceiverStart *start, pid_t server_pid)
 {
         _cleanup_json_ json_t *state = load_state(start->keeper, start->service);
-        pid_t pid = (pid_t)json_get_int(state, "pid", 0);
+        pid_t pid = receiver_state_pid(state);
 
-        if (pid <= 0 || json_get_int(state, "server_pid", 0) != server_pid || !is_receiver(pid))
+        if (pid <= 0 || json_get_int(state, "server_pid", 0) != server_pid)
                 return false;
         start->pid = pid;
         start->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-        return start->pidfd >= 0;
+        if (start->pidfd < 0)
+                return false;
+        json_object_update(start->asked, json_object_get(state, "asked"));
+        receiver_resume(start->keeper->parts.layout, start->keeper->project, start->service);
+        return true;
 }
 
 static int write_params(const ReceiverStart *start, const ContainerInfo *info, Error **err)
@@ -88,9 +94,11 @@ static int write_params(const ReceiverStart *start, const ContainerInfo *info, E
         _cleanup_free_ char *slot = xasprintf("berth_%s", layout->id);
         _cleanup_json_ json_t *params = json_pack("{s:s, s:s, s:s, s:o}", "project", start->keeper->project, "service",
                                                   start->service, "slot", slot, "target", database_target_to_json(info));
+        int written = params ? json_object_update(params, start->asked) : -1;
         _cleanup_(free_secretp) char *text = json_dumps(params, JSON_COMPACT);
 
-        return fs_memory_file("receiver", text, strlen(text), err);
+        return written < 0 ? error_set(err, ERROR_INTERNAL, "the receiver's parameters cannot be written")
+                           : fs_memory_file("receiver", text, strlen(text), err);
 }
 
 static int spawn(ReceiverStart *start, const ContainerInfo *info, Error **err)
@@ -157,6 +165,22 @@ ReceiverLook receiver_look(const Keeper *keeper, const char *service)
         if (!repository || !streq(json_get_string(state, "phase", ""), "streaming"))
                 return RECEIVER_WAITS;
         return has_backup(repository, json_get_int(state, "gap_ns", 0)) ? RECEIVER_IS_WELL : RECEIVER_NEEDS_BACKUP;
+}
+
+/* ---- commits that wait for a receiver ---- */
+
+int synchronous_off_work(void *context, Error **err)
+{
+        ReceiverStart *start = context;
+        Engine *engine = start->keeper->parts.engine;
+        _cleanup_json_ json_t *state = load_state(start->keeper, start->service);
+        _cleanup_(container_info_freep) ContainerInfo *info = NULL;
+        int r;
+
+        if (receiver_state_pid(state) && streq(json_get_string(state, "phase", ""), "streaming"))
+                return 0;
+        r = engine->operations->container_inspect(engine, start->id, &info, err);
+        return r < 0 ? r : synchronous_off_running(start->keeper->parts.layout, engine, info, err);
 }
 
 /* ---- backups ---- */

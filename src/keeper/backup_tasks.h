@@ -14,12 +14,21 @@ typedef struct ReceiverStart {
         char *service, *id;
         pid_t pid;
         int pidfd;              /* -1 where it has ended already */
+        json_t *asked;          /* what it was told to be: receiver_wanted */
 } ReceiverStart;
+
+/* {"synchronous", "async_after_ns"} as the project says now. A new reference. */
+json_t *receiver_wanted(const Keeper *keeper, const char *service);
+/* When commits stop waiting for a receiver that is away; -1: they wait. */
+int64_t receiver_async_after_ns(const Keeper *keeper, const char *service);
 
 ReceiverStart *receiver_start_create(Keeper *keeper, const char *service, const char *id);
 void receiver_start_free(ReceiverStart *start);
 /* PoolWork: takes over a receiver that is at work on this run of the server, or starts one. */
 int receiver_start_work(void *context, Error **err);
+
+/* PoolWork on a ReceiverStart: where its receiver does not stream, commits stop waiting for it. */
+int synchronous_off_work(void *context, Error **err);
 
 typedef enum ReceiverLook {
         RECEIVER_WAITS,         /* it does not receive yet */

@@ -11,6 +11,7 @@
 #include "keeper/backup_tasks.h"
 #include "keeper/offsite.h"
 #include "keeper/readiness.h"
+#include "keeper/release.h"
 #include "keeper/watch.h"
 #include "operate/backup_settings.h"
 #include "state/document.h"
@@ -18,7 +19,8 @@
 #define LOOK_NS (100 * NSEC_PER_MSEC)           /* until the server answers */
 #define STREAMING_LOOK_NS (300 * NSEC_PER_MSEC) /* until the receiver receives */
 #define SETTLED_LOOK_NS (30 * NSEC_PER_SEC)     /* for a gap in what it received */
-#define RETRY_NS (5 * NSEC_PER_SEC)             /* a receiver that ended, a backup that failed */
+#define RETRY_NS (5 * NSEC_PER_SEC)             /* a receiver that ended soon after its start, a backup that failed */
+#define LIVED_NS (5 * NSEC_PER_SEC)             /* a receiver that lived so long is started again at once */
 
 struct Backups {
         Keeper *keeper;
@@ -36,7 +38,11 @@ typedef struct Guard {
         int receiver_fd;        /* a pidfd; -1: none */
         LoopIo *receiver_io;
         pid_t receiver_pid;
+        int64_t receiver_ns;    /* when it was taken; of the loop */
+        json_t *asked;          /* what it was told to be */
+        LoopTimer *async_timer; /* commits have waited long enough for a receiver that is away */
         bool starting, backing_up;
+        bool turned_out;        /* its receiver was told to end, since another one is wanted */
 } Guard;
 
 static void guard_free(void *pointer)
@@ -44,7 +50,9 @@ static void guard_free(void *pointer)
         Guard *guard = pointer;
 
         loop_timer_remove(guard->timer);
+        loop_timer_remove(guard->async_timer);
         loop_io_remove(guard->receiver_io);
+        json_decref(guard->asked);
         fs_close(guard->receiver_fd);
         free(guard->service);
         free(guard->id);
@@ -79,7 +87,7 @@ bool backups_are_busy(const Keeper *keeper)
 
 bool backups_are_wanted(const Keeper *keeper, const char *service)
 {
-        return backup_is_wanted(keeper->state.model, service);
+        return backup_is_wanted(keeper->state.model, service) && !release_holds(keeper, service);
 }
 
 static Unit *unit_of(const Guard *guard)
@@ -107,6 +115,51 @@ static void look_later(Guard *guard, int64_t delay_ns)
         guard->timer = loop_add_timer(loop, loop_now_ns(loop) + delay_ns, look, guard);
 }
 
+/* ---- commits that wait ---- */
+
+static void async_done(void *context, int result, Error *error);
+
+static void on_async(void *context)
+{
+        Guard *guard = context;
+        Keeper *keeper = guard->backups->keeper;
+
+        guard->async_timer = NULL;
+        guard->backups->busy++;
+        thread_pool_post(keeper->parts.pool, synchronous_off_work, async_done,
+                         receiver_start_create(keeper, guard->service, guard->id));
+}
+
+/* From now on nobody receives, as far as is known here. */
+static void await_receiver(Guard *guard, int64_t at_least_ns)
+{
+        Keeper *keeper = guard->backups->keeper;
+        int64_t after_ns = receiver_async_after_ns(keeper, guard->service);
+
+        if (after_ns >= 0 && !guard->async_timer)
+                guard->async_timer = loop_add_timer(keeper->parts.loop, loop_now_ns(keeper->parts.loop) + MAX(after_ns, at_least_ns),
+                                                    on_async, guard);
+}
+
+static Guard *find_guard(Backups *backups, const char *service, const char *id);
+
+static void async_done(void *context, int result, Error *error)
+{
+        ReceiverStart *start = context;
+        Backups *backups = start->keeper->backups;
+        Guard *guard = find_guard(backups, start->service, start->id);
+
+        backups->busy--;
+        if (result < 0)
+                log_failure(LOG_LEVEL_WARNING, error, "commits of %s wait for a receiver that is away", start->service);
+        if (result < 0 && guard)
+                await_receiver(guard, RETRY_NS);
+        receiver_start_free(start);
+        keeper_check_idle(backups->keeper);
+}
+
+/* ---- a receiver's life ---- */
+
 static void on_receiver_end(void *context, int fd, uint32_t events)
 {
         Guard *guard = context;
@@ -114,8 +167,13 @@ static void on_receiver_end(void *context, int fd, uint32_t events)
         guard->receiver_io = loop_io_remove(guard->receiver_io);
         guard->receiver_fd = fs_close(guard->receiver_fd);
         if (unit_of(guard)) {
+                Loop *loop = guard->backups->keeper->parts.loop;
+                bool lived = loop_now_ns(loop) - guard->receiver_ns > LIVED_NS || guard->turned_out;
+
                 log_warning("the receiver of %s has ended: it is started again", guard->service);
-                look_later(guard, RETRY_NS);
+                guard->turned_out = false;
+                await_receiver(guard, 0);
+                look_later(guard, lived ? LOOK_NS : RETRY_NS);
         }
 }
 
@@ -125,6 +183,9 @@ static void take_receiver(Guard *guard, ReceiverStart *start)
 
         guard->receiver_fd = TAKE_FD(start->pidfd);
         guard->receiver_pid = start->pid;
+        guard->receiver_ns = loop_now_ns(keeper->parts.loop);
+        json_decref(guard->asked);
+        guard->asked = json_incref(start->asked);
         if (guard->receiver_fd >= 0 && loop_add_io(keeper->parts.loop, guard->receiver_fd, EPOLLIN, on_receiver_end, guard,
                                                    &guard->receiver_io, NULL) < 0)
                 log_warning("the receiver of %s cannot be watched", guard->service);
@@ -153,6 +214,8 @@ static void receiver_started(void *context, int result, Error *error)
                 } else {
                         take_receiver(guard, start);
                 }
+        } else if (result >= 0 && start->pidfd >= 0) {
+                kill(start->pid, SIGTERM); /* not wanted any more */
         }
         receiver_start_free(start);
         keeper_check_idle(backups->keeper);
@@ -191,7 +254,8 @@ static void backup_ended(void *context, int result, Error *error)
         backups->busy--;
         if (guard) {
                 guard->backing_up = false;
-                look_later(guard, result < 0 ? RETRY_NS : SETTLED_LOOK_NS);
+                if (!guard->starting)
+                        look_later(guard, guard->receiver_fd < 0 ? LOOK_NS : result < 0 ? RETRY_NS : SETTLED_LOOK_NS);
         }
         if (result < 0)
                 log_failure(LOG_LEVEL_WARNING, error, "backup of %s", task->service);
@@ -239,7 +303,7 @@ static void look(void *context)
         Unit *unit = unit_of(guard);
 
         guard->timer = NULL;
-        if (!unit || guard->starting || guard->backing_up)
+        if (!unit || guard->starting)
                 return;
         if (guard->receiver_fd < 0) {
                 if (readiness_reached(unit->postmaster_path))
@@ -248,6 +312,8 @@ static void look(void *context)
                         look_later(guard, LOOK_NS);
                 return;
         }
+        if (guard->backing_up)
+                return; /* its end looks again */
         switch (receiver_look(guard->backups->keeper, guard->service)) {
         case RECEIVER_WAITS:
                 look_later(guard, STREAMING_LOOK_NS);
@@ -261,6 +327,17 @@ static void look(void *context)
         }
 }
 
+/* The project says otherwise than when its receiver was started. */
+static void turn_out(Guard *guard)
+{
+        _cleanup_json_ json_t *wanted = receiver_wanted(guard->backups->keeper, guard->service);
+
+        if (guard->receiver_fd < 0 || guard->turned_out || !guard->asked || json_equal(wanted, guard->asked))
+                return;
+        guard->turned_out = true;
+        kill(guard->receiver_pid, SIGTERM);
+}
+
 static void add_guard(Backups *backups, const Unit *unit)
 {
         Guard *guard = xnew(Guard);
@@ -271,6 +348,7 @@ static void add_guard(Backups *backups, const Unit *unit)
                           .run = unit->run,
                           .receiver_fd = -1 };
         strmap_set(&backups->guards, unit->service, guard);
+        await_receiver(guard, RETRY_NS); /* one of an earlier keeper may have died with it */
         look_later(guard, LOOK_NS);
 }
 
@@ -282,8 +360,10 @@ static void drop_unwanted(Keeper *keeper)
                 Guard *guard = guards->entries[i].value;
                 Unit *unit = unit_of(guard);
 
-                if (unit && wants_guard(keeper, unit))
+                if (unit && wants_guard(keeper, unit)) {
+                        turn_out(guard);
                         continue;
+                }
                 /* One whose server has ended ends by itself; one that is not wanted any more is told. */
                 if (unit && guard->receiver_fd >= 0)
                         kill(guard->receiver_pid, SIGTERM);
@@ -304,5 +384,16 @@ void backups_update(Keeper *keeper)
                 const Unit *unit = entry->value;
                 if (wants_guard(keeper, unit) && !strmap_has(&keeper->backups->guards, unit->service))
                         add_guard(keeper->backups, unit);
+        }
+}
+
+void backups_hand_over(Keeper *keeper)
+{
+        if (!keeper->backups)
+                return;
+        STRMAP_FOREACH(entry, &keeper->backups->guards) {
+                const Guard *guard = entry->value;
+                if (guard->receiver_fd >= 0 && json_is_true(json_object_get(guard->asked, "synchronous")))
+                        kill(guard->receiver_pid, SIGUSR1);
         }
 }

@@ -19,6 +19,9 @@ bool backups_are_wanted(const Keeper *keeper, const char *service);
 /* A backup, a receiver's start or another of its work goes on. */
 bool backups_are_busy(const Keeper *keeper);
 
+/* Another keeper comes in this one's place: until it has taken over, commits wait for no receiver. */
+void backups_hand_over(Keeper *keeper);
+
 /* result: what the worker's job said, borrowed; NULL after a failure, which error tells. */
 typedef void (*BackupDone)(void *context, const char *service, const json_t *result, const Error *error);
 

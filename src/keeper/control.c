@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "keeper/backups.h"
 #include "keeper/execute.h"
 #include "keeper/request.h"
 #include "keeper/watch.h"
@@ -26,7 +27,7 @@ static const struct {
         { "stop", method_stop },       { "restart", method_restart }, { "kill", method_kill },
         { "rm", method_rm },           { "run", method_run },       { "start_oneoff", method_start_oneoff },
         { "status", request_status },  { "boot", method_boot },     { "halt", method_halt },
-        { "refresh", method_refresh },
+        { "refresh", method_refresh }, { "release", method_release },
         { "restore", method_restore }, { "restore_exchange", method_restore_exchange },
         { "pull", method_pull },       { "pause", method_pause },   { "unpause", method_unpause },
 };
@@ -179,6 +180,8 @@ static void on_message(void *context, Channel *channel, json_t *message)
         } else if (streq(method, "shutdown") || streq(method, "reexec")) {
                 keeper->reexec = streq(method, "reexec");
                 keeper->quitting = true;
+                if (keeper->reexec)
+                        backups_hand_over(keeper);
                 if (!keeper->reexec)
                         answer(channel, json_object());
                 keeper_check_idle(keeper);

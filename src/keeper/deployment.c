@@ -4,6 +4,7 @@
 #include "base/strv.h"
 #include "keeper/execute.h"
 #include "keeper/prepare.h"
+#include "keeper/release.h"
 #include "keeper/watch.h"
 #include "state/document.h"
 
@@ -15,6 +16,7 @@ typedef struct Deployment {
         bool dry_run;
         ProjectState state;     /* what is saved, by the pool, before anything changes */
         bool save;
+        json_t *result;         /* once it was carried out */
 } Deployment;
 
 typedef struct Pull {
@@ -28,6 +30,7 @@ static void deployment_free(Deployment *deployment)
         preparation_done(&deployment->preparation);
         project_state_done(&deployment->state);
         error_free(deployment->error);
+        json_decref(deployment->result);
         free(deployment);
 }
 
@@ -65,17 +68,49 @@ static json_t *deployment_result(const Deployment *deployment, const Execution *
         return result;
 }
 
+static void finish(Deployment *deployment)
+{
+        request_finish(deployment->request, TAKE_PTR(deployment->result));
+        deployment_free(deployment);
+}
+
+/* Backups that were switched off leave nothing in a cluster; what was backed up stays. A failure is told, and tried again by the
+ * next "up". */
+static void on_released(void *context, const json_t *results, const Error *error)
+{
+        Deployment *deployment = context;
+        const json_t *row, *change;
+        size_t i, k;
+
+        json_array_foreach(results, i, row) {
+                const char *service = json_get_string(row, "service", "");
+
+                json_array_foreach(json_object_get(row, "changes"), k, change) {
+                        _cleanup_free_ char *text = release_text(change);
+                        request_note(deployment->request, "service \"%s\": backups are off: %s", service, text);
+                }
+                request_note(deployment->request, "service \"%s\": its backups stay in %s until they are removed", service,
+                             json_get_string(row, "repository", ""));
+        }
+        if (error)
+                request_warning(deployment->request, "backups are off, but not all could be taken back: %s", error->message);
+        finish(deployment);
+}
+
 static void on_executed(void *context, Execution *execution, const Error *error)
 {
         Deployment *deployment = context;
         Request *request = deployment->request;
         json_t *result = error ? NULL : deployment_result(deployment, execution);
 
-        if (error)
+        if (error) {
                 request_fail(request, error);
-        else
-                request_finish(request, result);
-        deployment_free(deployment);
+                deployment_free(deployment);
+                return;
+        }
+        deployment->result = result;
+        if (!release_unwanted(request->keeper, request, on_released, deployment))
+                finish(deployment);
 }
 
 /* What runs already is told too, so that the client can list every container of the command. */
@@ -91,6 +126,14 @@ static void tell_running(Deployment *deployment, const Plan *plan)
                 if (!touched && unit)
                         request_resource(request, "container", unit->name, unit->service, unit->id, "running", NULL);
         }
+}
+
+/* What was released is backed up again. */
+static void lift_releases(Deployment *deployment)
+{
+        _cleanup_strv_ char **services = json_get_strv(deployment->request->params, "services");
+
+        release_lift(deployment->request->keeper, strv_length(services) ? services : NULL);
 }
 
 static void tell_plan(Deployment *deployment)
@@ -129,6 +172,8 @@ static void on_planned(void *context, int result, Error *error)
         if (deployment->save)
                 project_state_set(&request->keeper->state, deployment->state.working_dir, deployment->state.files,
                                   deployment->state.model);
+        if (!deployment->preparation.for_run)
+                lift_releases(deployment);
         tell_running(deployment, deployment->preparation.plan);
         execution_begin(request, TAKE_PTR(deployment->preparation.plan), &options, on_executed, deployment);
 }

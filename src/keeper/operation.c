@@ -3,12 +3,15 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strv.h"
 #include "deploy/restart.h"
+#include "deploy/spec.h"
 #include "keeper/execute.h"
 #include "keeper/watch.h"
+#include "operate/synchronous_off.h"
 #include "state/document.h"
 
 typedef int (*Planner)(const PlanInput *input, Plan **ret, Error **err);
@@ -274,6 +277,7 @@ typedef enum KillAction { KILL_SIGNAL, KILL_PAUSE, KILL_UNPAUSE } KillAction;
 typedef struct Kill {
         Request *request;
         Engine *engine;
+        const Layout *layout;
         char **ids;
         KillAction action;
         int signal_number;
@@ -299,13 +303,37 @@ static bool parse_signal(const char *text, int *ret)
         return false;
 }
 
+/* A signal that ends a server: SIGKILL, and those of its three kinds of shutdown. */
+static bool ends_server(const Kill *task)
+{
+        static const int signals[] = { SIGKILL, SIGTERM, SIGINT, SIGQUIT };
+
+        for (size_t i = 0; task->action == KILL_SIGNAL && i < ARRAY_SIZE(signals); i++)
+                if (task->signal_number == signals[i])
+                        return true;
+        return false;
+}
+
+static void leave_synchronous(const Kill *task, const char *id)
+{
+        _cleanup_(container_info_freep) ContainerInfo *info = NULL;
+        _cleanup_error_ Error *error = NULL;
+
+        if (ends_server(task) && task->engine->operations->container_inspect(task->engine, id, &info, NULL) >= 0 &&
+            spec_is_database(info->spec) && synchronous_off_running(task->layout, task->engine, info, &error) < 0)
+                log_failure(LOG_LEVEL_WARNING, error, "%s: end of synchronous commits", info->name);
+}
+
 static int kill_work(void *context, Error **err)
 {
         Kill *task = context;
         const EngineOperations *operations = task->engine->operations;
 
         STRV_FOREACH(id, task->ids) {
-                int r = task->action == KILL_SIGNAL
+                int r;
+
+                leave_synchronous(task, *id);
+                r = task->action == KILL_SIGNAL
                                 ? operations->container_kill(task->engine, *id, task->signal_number, err)
                                 : operations->container_pause(task->engine, *id, task->action == KILL_PAUSE, err);
                 if (r < 0)
@@ -351,7 +379,7 @@ static void begin_kill(Request *request, KillAction action, int signal_number)
         _cleanup_strv_ char **services = json_get_strv(request->params, "services");
         Kill *task = xnew(Kill);
 
-        *task = (Kill){ request, keeper->parts.engine, NULL, action, signal_number };
+        *task = (Kill){ request, keeper->parts.engine, keeper->parts.layout, NULL, action, signal_number };
         STRMAP_FOREACH(entry, &keeper->units) {
                 Unit *unit = entry->value;
                 bool named = strv_length(services) == 0 ? !unit->oneoff

@@ -28,6 +28,8 @@
  *   kill        {"services": [str], "signal": "SIGKILL"}
  *   pause unpause        {"services": [str]}
  *   refresh     {"services": [str]}   running containers get what the files of their secrets hold now; databases reload
+ *   release     {"services": [str]}   settings and slots of ours out of running databases, which are not backed up until the next up
+ *               → result {"services": [{"service", "changes", "repository"}]} (operate/release.h)
  *   rm          {"services": [str], "stop": bool, "volumes": bool}
  *   run         {"model", "working_dir", "files", "environment_values" as in up; "service": str, required,
  *                "command": [str], "entrypoint": [str], "environment": {k: v}, "volumes": [str], "user": str, "workdir": str,

@@ -60,6 +60,7 @@ void method_boot(Request *request);
 void method_halt(Request *request);
 void method_rm(Request *request);
 void method_kill(Request *request);
+void method_release(Request *request);  /* release.c */
 void method_refresh(Request *request);  /* refresh.c */
 void method_pause(Request *request);
 void method_unpause(Request *request);

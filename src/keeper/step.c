@@ -2,11 +2,13 @@
 
 #include <signal.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/strv.h"
 #include "deploy/spec.h"
 #include "keeper/migrations.h"
 #include "keeper/secure.h"
+#include "operate/synchronous_off.h"
 #include "state/document.h"
 
 #define HOOK_OUTPUT_LIMIT 4096
@@ -87,6 +89,27 @@ static int start_container(Step *step, Error **err)
         return r < 0 ? r : run_hooks(step, step->news.info, "post_start", ANNOTATION_POST_START, err);
 }
 
+/* A database ends: its commits must not wait for its receiver any more, nor those of its next start, by whomever. */
+static void leave_synchronous(const Step *step, const ContainerInfo *info)
+{
+        _cleanup_error_ Error *error = NULL;
+
+        if (spec_is_database(info->spec) && info->state == CONTAINER_RUNNING &&
+            synchronous_off_running(step->layout, step->engine, info, &error) < 0)
+                log_failure(LOG_LEVEL_WARNING, error, "%s: end of synchronous commits", info->name);
+}
+
+static void clear_synchronous(const Step *step, const ContainerInfo *info)
+{
+        _cleanup_error_ Error *error = NULL;
+        int r = spec_is_database(info->spec) ? synchronous_off_stopped(step->engine, info, &error) : 0;
+
+        if (r < 0)
+                log_failure(LOG_LEVEL_WARNING, error, "%s: end of synchronous commits", info->name);
+        else if (r > 0)
+                log_info("%s: synchronous_standby_names was taken out of its postgresql.auto.conf", info->name);
+}
+
 static int stop_container(Step *step, Error **err)
 {
         const EngineOperations *operations = step->engine->operations;
@@ -94,12 +117,18 @@ static int stop_container(Step *step, Error **err)
         _cleanup_error_ Error *reason = NULL;
         int r;
 
-        if (operations->container_inspect(step->engine, step->id, &info, NULL) >= 0)
+        if (operations->container_inspect(step->engine, step->id, &info, NULL) >= 0) {
                 run_hooks(step, info, "pre_stop", ANNOTATION_PRE_STOP, NULL); /* it stops all the same */
+                leave_synchronous(step, info);
+        }
         r = operations->container_stop(step->engine, step->id, step->stop_timeout_ms, step->stop_reason, &reason);
         if (r == -ERROR_NOT_FOUND)
                 return 0;
-        return r < 0 ? error_move(err, &reason, r) : unit_news_read(step->engine, step->id, &step->news, err);
+        if (r < 0)
+                return error_move(err, &reason, r);
+        if (info)
+                clear_synchronous(step, info);
+        return unit_news_read(step->engine, step->id, &step->news, err);
 }
 
 static int create_container(Step *step, Error **err)
@@ -123,8 +152,14 @@ static int remove_container(Step *step, Error **err)
 {
         const EngineOperations *operations = step->engine->operations;
         unsigned flags = step->action->remove_volumes ? REMOVE_ANONYMOUS_VOLUMES : 0;
+        _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         _cleanup_error_ Error *reason = NULL;
-        int r = operations->container_remove(step->engine, step->id, flags, &reason);
+        int r;
+
+        /* One that ended by itself: its data may be somebody else's next. */
+        if (operations->container_inspect(step->engine, step->id, &info, NULL) >= 0 && info->state != CONTAINER_RUNNING)
+                clear_synchronous(step, info);
+        r = operations->container_remove(step->engine, step->id, flags, &reason);
 
         if (r != -ERROR_CONFLICT)
                 return r < 0 ? error_move(err, &reason, r) : 0;

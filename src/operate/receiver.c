@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -10,11 +12,12 @@
 #include "base/mem.h"
 #include "operate/receiver_private.h"
 
-#define APPLICATION "berth receiver"
 #define RETRY_MIN_NS (200 * NSEC_PER_MSEC)
 #define RETRY_MAX_NS (10 * NSEC_PER_SEC)
 /* Between two syncs, while the log keeps coming: each one costs the server's own disk something. */
 #define SYNC_NS (20 * NSEC_PER_MSEC)
+/* Commits wait: all that has arrived is synced together, and what arrives meanwhile after it. */
+#define SYNCHRONOUS_NS (1 * NSEC_PER_MSEC)
 #define UNDEFINED_FILE "58P01"        /* SQLSTATE of "requested WAL segment has already been removed" */
 #define LOCK_MS 5000 /* the receiver of the last run of the server may still be filing */
 
@@ -27,11 +30,12 @@ typedef struct Receiver {
         Filer *filer;
         SegmentFile segment;
         ReceiverState state;
+        Synchronous synchronous;
         uint32_t timeline;      /* being streamed */
         Lsn position;           /* the next byte */
         int64_t synced_ns;
         Pulse pulse;
-        bool server_gone, told_to_stop;
+        bool server_gone, told_to_stop, told_otherwise;
         bool removed;           /* the server does not have the next segment any more */
 } Receiver;
 
@@ -43,6 +47,7 @@ static void receiver_done(Receiver *receiver)
         fs_close(receiver->lock_fd);
         fs_close(receiver->server_fd);
         free(receiver->state.message);
+        free(receiver->synchronous.message);
         repository_free(receiver->repository);
 }
 #define _cleanup_receiver_ _cleanup_(receiver_done)
@@ -59,18 +64,56 @@ static void tell(Receiver *receiver, bool now)
         receiver_state_tell(&receiver->state, receiver->options, receiver->repository, now);
 }
 
+static const char *repository_path(const Receiver *receiver)
+{
+        return receiver->repository ? receiver->repository->path : NULL;
+}
+
+static void take_signal(Receiver *receiver)
+{
+        struct signalfd_siginfo info;
+
+        if (read(receiver->options->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+                return;
+        if (info.ssi_signo == SIGUSR1 || info.ssi_signo == SIGUSR2) {
+                receiver->synchronous.paused = info.ssi_signo == SIGUSR1;
+                receiver->synchronous.retry_ns = 0;
+                receiver->told_otherwise = true;
+        } else {
+                receiver->told_to_stop = true;
+        }
+}
+
+/* Nobody waits for it from here on, where that is not wanted (any more). */
+static void obey(Receiver *receiver)
+{
+        _cleanup_error_ Error *error = NULL;
+
+        if (!receiver->told_otherwise || receiver->server_gone)
+                return;
+        receiver->told_otherwise = false;
+        if (!synchronous_is_wanted(&receiver->synchronous) &&
+            synchronous_end(&receiver->synchronous, repository_path(receiver), &error) < 0) {
+                receiver->told_otherwise = true; /* again, soon */
+                if (receiver->options->failed)
+                        receiver->options->failed(error);
+        }
+        tell(receiver, true);
+}
+
 /* Waits for the connection (where there is one), for the server's end, or for the word to stop. */
 static void wait_for_something(Receiver *receiver, bool with_connection, int64_t wait_ns)
 {
         struct pollfd items[3] = {
                 { .fd = with_connection ? PQsocket(receiver->connection) : -1, .events = POLLIN },
                 { .fd = receiver->server_fd, .events = POLLIN },
-                { .fd = receiver->options->stop_fd, .events = POLLIN },
+                { .fd = receiver->options->signal_fd, .events = POLLIN },
         };
 
         if (poll(items, ARRAY_SIZE(items), (int)((wait_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC)) <= 0)
                 return;
-        receiver->told_to_stop = items[2].revents != 0;
+        if (items[2].revents)
+                take_signal(receiver);
         /* A server that has ended may have left something in the socket: that is read first. */
         receiver->server_gone = items[1].revents != 0 && !items[0].revents;
 }
@@ -151,6 +194,17 @@ static void take_place(Receiver *receiver, Lsn server)
                 receiver->state.caught_up_ns = moment.at_ns;
 }
 
+static int64_t sync_pause_ns(const Receiver *receiver)
+{
+        return receiver->synchronous.state == SYNCHRONOUS_ON ? SYNCHRONOUS_NS : SYNC_NS;
+}
+
+/* It has what the server had when that last spoke. */
+static bool has_all(const Receiver *receiver)
+{
+        return receiver->state.server > 0 && receiver->state.flushed >= receiver->state.server;
+}
+
 /* All that is there now. 1: something came. */
 static int take_all(Receiver *receiver, Error **err)
 {
@@ -173,7 +227,7 @@ static int take_all(Receiver *receiver, Error **err)
                 PQfreemem(buffer);
                 if (r < 0)
                         return r;
-                if (clock_monotonic_ns() - receiver->synced_ns > SYNC_NS)
+                if (clock_monotonic_ns() - receiver->synced_ns > sync_pause_ns(receiver))
                         break;
         }
         if (r >= 0 && wants_reply)
@@ -199,13 +253,14 @@ static int stream(Receiver *receiver, Error **err)
                 now_ns = clock_monotonic_ns();
                 behind = receiver->state.flushed < receiver->position;
                 r = 0;
-                if (behind && now_ns - receiver->synced_ns >= SYNC_NS)
+                if (behind && (now_ns - receiver->synced_ns >= SYNC_NS || receiver->synchronous.state == SYNCHRONOUS_ON))
                         r = sync_and_acknowledge(receiver, err);
                 if (r == 0 && pulse_due_in_ns(&receiver->pulse) == 0)
                         r = acknowledge(receiver, true, err);
                 if (r < 0)
                         return r;
-                tell(receiver, false);
+                obey(receiver);
+                tell(receiver, has_all(receiver) && synchronous_streams(&receiver->synchronous, repository_path(receiver)));
                 if (is_over(receiver))
                         break;
                 behind = receiver->state.flushed < receiver->position;
@@ -252,7 +307,7 @@ static void take_position(Receiver *receiver, uint32_t timeline, Lsn start)
 static int open_connection(Receiver *receiver, Error **err)
 {
         ReceiverStart start;
-        int r = postgres_connect(&receiver->options->target, CONNECT_REPLICATION, APPLICATION, &receiver->connection, err);
+        int r = postgres_connect(&receiver->options->target, CONNECT_REPLICATION, receiver->options->slot, &receiver->connection, err);
 
         if (r == 0)
                 r = replication_identify(receiver->connection, &receiver->identity, err);
@@ -266,6 +321,8 @@ static int open_connection(Receiver *receiver, Error **err)
         if (start.gap)
                 receiver->state.gap_ns = clock_realtime_ns();
         take_position(receiver, start.timeline, start.start);
+        receiver->state.server = 0; /* nothing was said on this connection yet */
+        receiver->told_otherwise = true; /* who was here before may have left it on */
         return 0;
 }
 
@@ -320,11 +377,27 @@ static int prepare(Receiver *receiver, Error **err)
         return 0;
 }
 
+/* What the server's end does not do: commits wait for nobody who has gone by himself. */
+static void leave(Receiver *receiver)
+{
+        _cleanup_error_ Error *error = NULL;
+
+        if (receiver->server_gone)
+                return;
+        receiver->synchronous.paused = true;
+        if (synchronous_end(&receiver->synchronous, repository_path(receiver), &error) < 0 && receiver->options->failed)
+                receiver->options->failed(error);
+}
+
 int receiver_run(const ReceiverOptions *options, Error **err)
 {
         _cleanup_receiver_ Receiver receiver = { .options = options, .lock_fd = -1, .server_fd = -1, .segment.fd = -1 };
         int64_t retry_ns = RETRY_MIN_NS;
-        int r = prepare(&receiver, err);
+        int r;
+
+        synchronous_init(&receiver.synchronous, options);
+        receiver.state.synchronous = &receiver.synchronous;
+        r = prepare(&receiver, err);
 
         while (r == 0 && !is_over(&receiver)) {
                 _cleanup_error_ Error *error = NULL;
@@ -345,8 +418,11 @@ int receiver_run(const ReceiverOptions *options, Error **err)
                 }
                 r = 0;
                 retry_ns = clock_monotonic_ns() - begun_ns > RETRY_MAX_NS ? RETRY_MIN_NS : MIN(2 * retry_ns, RETRY_MAX_NS);
-                wait_for_something(&receiver, false, retry_ns);
+                obey(&receiver);
+                wait_for_something(&receiver, false,
+                                   MIN(retry_ns, synchronous_is_down(&receiver.synchronous, repository_path(&receiver))));
         }
+        leave(&receiver);
         receiver.state.phase = "ended";
         tell(&receiver, true);
         return MIN(r, 0);

@@ -1,11 +1,13 @@
 /* berth-receiver: receives the log of one database, given as JSON on descriptor 3:
- *   {"project", "service", "slot", "target": {"pid", "data_dir", "user", "password"?, "url"?}}
- * It goes into the background unless "foreground" is set, and ends with the server's process or at SIGTERM. */
+ *   {"project", "service", "slot", "target": {"pid", "data_dir", "user", "password"?, "url"?}, "synchronous"?, "async_after_ns"?}
+ * It goes into the background unless "foreground" is set, and ends with the server's process or at SIGTERM. At SIGUSR1 it ceases
+ * to be a synchronous standby, until SIGUSR2. */
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -65,8 +67,10 @@ static int catch_signals(void)
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGUSR1);
+        sigaddset(&set, SIGUSR2);
         sigprocmask(SIG_BLOCK, &set, NULL);
-        return signalfd(-1, &set, SFD_CLOEXEC);
+        return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 static void on_failure(const Error *error)
@@ -86,6 +90,8 @@ static ReceiverOptions read_options(const Layout *layout, const json_t *params)
                 .project = json_get_string(params, "project", ""),
                 .service = json_get_string(params, "service", ""),
                 .slot = json_get_string(params, "slot", "berth"),
+                .synchronous = json_get_bool(params, "synchronous", false),
+                .async_after_ns = json_get_int(params, "async_after_ns", -1),
                 .target = { .pid = (pid_t)json_get_int(target, "pid", 0),
                             .data_dir = json_get_string(target, "data_dir", "/var/lib/postgresql/data"),
                             .user = json_get_string(target, "user", "postgres"),
@@ -108,7 +114,7 @@ static int run(const json_t *params, Error **err)
                 detach();
                 open_log(layout, options.project, options.service);
         }
-        options.stop_fd = catch_signals();
+        options.signal_fd = catch_signals();
         log_info("receiving the log of %s", options.service);
         return receiver_run(&options, err);
 }
@@ -120,6 +126,7 @@ int main(void)
         int r;
 
         mallopt(M_ARENA_MAX, 1);
+        unsetenv("PGAPPNAME"); /* the server knows it as a standby by its name */
         log_open(STDERR_FILENO, LOG_LEVEL_INFO, true);
         r = read_params(&params, &error);
         if (r == 0)

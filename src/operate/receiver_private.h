@@ -2,6 +2,8 @@
 #ifndef BERTH_OPERATE_RECEIVER_PRIVATE_H
 #define BERTH_OPERATE_RECEIVER_PRIVATE_H
 
+#include <jansson.h>
+
 #include "operate/receiver.h"
 #include "postgres/replication.h"
 #include "repository/caught_up.h"
@@ -52,6 +54,34 @@ void pulse_asked(Pulse *pulse);
 /* True where it says something: *ret has lsn and at_ns. */
 bool pulse_answered(Pulse *pulse, Lsn server, CaughtUp *ret);
 
+/* ---- receiver_synchronous.c ---- */
+
+typedef enum SynchronousState {
+        SYNCHRONOUS_OFF,        /* not asked for */
+        SYNCHRONOUS_WAITING,    /* it does not stream, or lacks something */
+        SYNCHRONOUS_ON,
+        SYNCHRONOUS_REFUSED,    /* a setting of the user's is in the way */
+        SYNCHRONOUS_PAUSED,     /* as SIGUSR1 said */
+} SynchronousState;
+
+typedef struct Synchronous {
+        const ReceiverOptions *options;
+        SynchronousState state;
+        bool paused;
+        char *message;          /* why it is not on; NULL */
+        int64_t retry_ns, down_ns; /* monotonic; down_ns: since when it does not stream; 0: it does */
+} Synchronous;
+
+const char *synchronous_state_name(SynchronousState state);
+void synchronous_init(Synchronous *synchronous, const ReceiverOptions *options);
+bool synchronous_is_wanted(const Synchronous *synchronous);
+/* It streams and has all: switches it on where that is wanted. true: the state has changed. */
+bool synchronous_streams(Synchronous *synchronous, const char *repository_path);
+/* It does not stream: after async_after_ns commits stop waiting. Nanoseconds until then; INT64_MAX: not at all. */
+int64_t synchronous_is_down(Synchronous *synchronous, const char *repository_path);
+/* Takes the setting back where it is ours. repository_path may be NULL. */
+int synchronous_end(Synchronous *synchronous, const char *repository_path, Error **err);
+
 /* ---- receiver_start.c: where to begin ---- */
 
 typedef struct ReceiverStart {
@@ -76,10 +106,13 @@ typedef struct ReceiverState {
         int64_t gap_ns;         /* when a part of the log was found lost; 0: nothing is */
         char *message;          /* why it failed; NULL */
         int64_t told_ns;        /* monotonic */
+        const Synchronous *synchronous;
 } ReceiverState;
 
 /* Writes the file when something changed and the last time is a while ago, or now. */
 void receiver_state_tell(ReceiverState *state, const ReceiverOptions *options, const Repository *repository, bool now);
+/* What is asked of it, for comparison with what is wanted: {"synchronous", "async_after_ns"}. */
+json_t *receiver_wish(bool synchronous, int64_t async_after_ns);
 char *receiver_state_path(const ReceiverOptions *options);
 
 #endif

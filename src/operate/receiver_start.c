@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 
 #include "base/mem.h"
+#include "operate/cluster_settings.h"
 #include "operate/receiver_private.h"
 #include "repository/backup_record.h"
 
@@ -26,17 +27,15 @@ static int64_t free_megabytes(const PostgresTarget *target)
 }
 
 /* A forgotten slot must not fill the disk: where nobody has set a limit, ours is set before the slot exists. */
-static int limit_slots(const ReceiverOptions *options, PGconn *sql, Error **err)
+static int limit_slots(const ReceiverOptions *options, PGconn *sql, const char *repository_path, Error **err)
 {
         int64_t limit = MIN(MAX(free_megabytes(&options->target) / KEEP_PART, (int64_t)KEEP_MIN_MB), (int64_t)KEEP_MAX_MB);
-        _cleanup_free_ char *statement = xasprintf("ALTER SYSTEM SET max_slot_wal_keep_size = '%" PRId64 "MB'", limit);
-        _cleanup_free_ char *present = NULL;
+        _cleanup_free_ char *value = xasprintf("%" PRId64 "MB", limit), *present = NULL;
         int r = postgres_query_text(sql, "SHOW max_slot_wal_keep_size", &present, err);
 
         if (r < 0 || !streq_ptr(present, "-1"))
                 return r;
-        r = postgres_execute(sql, statement, PGRES_COMMAND_OK, NULL, err);
-        return r < 0 ? r : postgres_execute(sql, "SELECT pg_reload_conf()", PGRES_TUPLES_OK, NULL, err);
+        return cluster_setting_set(sql, repository_path, "max_slot_wal_keep_size", value, err);
 }
 
 /* *ret_start 0: there is no such slot; *ret_lost: the server has thrown away what it was to keep. */
@@ -59,14 +58,16 @@ static int look_at_slot(PGconn *sql, const char *slot, Lsn *ret_start, bool *ret
         return 0;
 }
 
-static int ensure_slot(const ReceiverOptions *options, PGconn *connection, Lsn *ret_start, bool *ret_lost, Error **err)
+static int ensure_slot(const ReceiverOptions *options, PGconn *connection, const char *repository_path, Lsn *ret_start, bool *ret_lost, Error **err)
 {
         _cleanup_connection_ PGconn *sql = NULL;
         bool lost_again;
         int r = postgres_connect(&options->target, CONNECT_SQL, APPLICATION, &sql, err);
 
         if (r == 0)
-                r = limit_slots(options, sql, err);
+                r = limit_slots(options, sql, repository_path, err);
+        if (r == 0)
+                r = cluster_settings_note_slot(repository_path, options->slot, err);
         if (r == 0)
                 r = look_at_slot(sql, options->slot, ret_start, ret_lost, err);
         if (r == 0 && *ret_lost)
@@ -154,7 +155,7 @@ int receiver_find_start(const ReceiverOptions *options, PGconn *connection, cons
         _cleanup_wal_list_ WalList list = { 0 };
         Lsn slot_start = 0;
         bool lost = false;
-        int r = ensure_slot(options, connection, &slot_start, &lost, err);
+        int r = ensure_slot(options, connection, repository->path, &slot_start, &lost, err);
 
         if (r == 0)
                 r = fetch_histories(connection, identity->timeline, repository, &history, err);

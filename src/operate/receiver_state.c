@@ -14,6 +14,11 @@ char *receiver_state_path(const ReceiverOptions *options)
         return layout_run(options->layout, "projects/%s/receivers/%s.json", options->project, options->service);
 }
 
+json_t *receiver_wish(bool synchronous, int64_t async_after_ns)
+{
+        return json_pack("{s:b, s:I}", "synchronous", synchronous, "async_after_ns", (json_int_t)async_after_ns);
+}
+
 void receiver_state_tell(ReceiverState *state, const ReceiverOptions *options, const Repository *repository, bool now)
 {
         _cleanup_free_ char *path = NULL, *boot_id = NULL;
@@ -32,6 +37,9 @@ void receiver_state_tell(ReceiverState *state, const ReceiverOptions *options, c
                              (json_int_t)state->received_ns, "caught_up_ns", (json_int_t)state->caught_up_ns, "gap_ns",
                              (json_int_t)state->gap_ns, "slot", options->slot);
         json_set_string(document, "message", state->message);
+        json_set_string(document, "synchronous", synchronous_state_name(state->synchronous->state));
+        json_set_string(document, "synchronous_message", state->synchronous->message);
+        json_object_set_new(document, "asked", receiver_wish(options->synchronous, options->async_after_ns));
         json_set_string(document, "repository", repository ? repository->path : NULL);
         document_save_volatile(path, STATE_FORMAT, document, NULL);
 }

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "operate/restore_private.h"
+#include "postgres/auto_conf.h"
 
 #define SETTINGS "postgresql.auto.conf"
 #define SIGNAL "recovery.signal"
@@ -139,12 +140,13 @@ static void add_target(Strbuf *text, const RestoreTarget *target)
  * overruled by what comes later. */
 static int put_settings(const RestorePlan *plan, int dir_fd, const RestoreOptions *options, Error **err)
 {
-        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT, present = STRBUF_INIT;
         char timeline[16];
-        int r = fs_read_file(dir_fd, SETTINGS, SETTINGS_LIMIT, &text, NULL);
+        int r = fs_read_file(dir_fd, SETTINGS, SETTINGS_LIMIT, &present, NULL);
 
-        if (r < 0)
-                strbuf_truncate(&text, 0);
+        /* The receiver may have been the standby that commits waited for: it is not there for the copy. */
+        if (r == 0)
+                auto_conf_drop_synchronous(strbuf_text(&present), &text);
         snprintf(timeline, sizeof(timeline), "%u", plan->target.timeline);
         for (size_t i = 0; restore_settings[i]; i++)
                 if (i >= FIRST_TARGET)

@@ -162,7 +162,7 @@ int replication_send_status(PGconn *connection, Lsn written, Lsn flushed, bool r
 
         to = put64(to, written);
         to = put64(to, flushed);
-        to = put64(to, 0); /* nothing is applied here */
+        to = put64(to, flushed); /* nothing is applied here: who waits for that (remote_apply) need not wait longer */
         to = put64(to, (uint64_t)(clock_realtime_ns() / 1000 - EPOCH_2000_US));
         *to = (char)reply_wanted;
         if (PQputCopyData(connection, message, sizeof(message)) <= 0 || PQflush(connection) < 0)

@@ -21,20 +21,6 @@
 #include "state/document.h"
 #include "worker/job.h"
 
-static PostgresTarget read_target(const json_t *params)
-{
-        const json_t *target = json_object_get(params, "target");
-
-        return (PostgresTarget){
-                .pid = (pid_t)json_get_int(target, "pid", 0),
-                .data_dir = json_get_string(target, "data_dir", "/var/lib/postgresql/data"),
-                .user = json_get_string(target, "user", "postgres"),
-                .password = json_get_string(target, "password", NULL),
-                .database = json_get_string(target, "database", NULL),
-                .url = json_get_string(target, "url", NULL),
-        };
-}
-
 /* Expiry, where whoever asks for the backup says what is kept. What keeps it from that is told and does not make the
  * backup less. */
 static void prune_after_backup(const Job *job, const char *folder)
@@ -66,7 +52,7 @@ int job_backup(const Job *job, json_t **ret, Error **err)
         _cleanup_free_ char *folder = NULL;
         WorkProgress progress = job_progress(job);
         BackupOptions options = {
-                .target = read_target(job->params),
+                .target = job_target(job),
                 .max_rate_kib = json_get_int(job->params, "max_rate_kib", 0),
                 .gentle = json_get_bool(job->params, "gentle", false),
                 .spread = json_get_bool(job->params, "spread", false),
@@ -205,7 +191,7 @@ int job_recover(const Job *job, json_t **ret, Error **err)
 {
         WorkProgress progress = job_progress(job);
         RecoveryWatch watch = {
-                .target = read_target(job->params),
+                .target = job_target(job),
                 .slot = json_get_string(job->params, "slot", NULL),
                 .stall_ms = (int)json_get_int(job->params, "stall_ms", 120000),
         };

@@ -52,3 +52,17 @@ int job_require(const Job *job, const char *key, const char **ret, Error **err)
         *ret = json_get_string(job->params, key, NULL);
         return *ret ? 0 : error_set(err, ERROR_USAGE, "parameter \"%s\" is missing", key);
 }
+
+PostgresTarget job_target(const Job *job)
+{
+        const json_t *target = json_object_get(job->params, "target");
+
+        return (PostgresTarget){
+                .pid = (pid_t)json_get_int(target, "pid", 0),
+                .data_dir = json_get_string(target, "data_dir", "/var/lib/postgresql/data"),
+                .user = json_get_string(target, "user", "postgres"),
+                .password = json_get_string(target, "password", NULL),
+                .database = json_get_string(target, "database", NULL),
+                .url = json_get_string(target, "url", NULL),
+        };
+}

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "image/progress.h"
+#include "postgres/connect.h"
 #include "state/layout.h"
 
 typedef struct Job {
@@ -30,6 +31,9 @@ ImageProgress job_progress(const Job *job);
 /* A string among the parameters; ERROR_USAGE where it is missing. *ret is borrowed. */
 int job_require(const Job *job, const char *key, const char **ret, Error **err);
 
+/* The database of "target", as database_target_to_json wrote it; its texts are the parameters'. */
+PostgresTarget job_target(const Job *job);
+
 int job_alert(const Job *job, json_t **ret, Error **err);
 int job_digests(const Job *job, json_t **ret, Error **err);
 int job_pull(const Job *job, json_t **ret, Error **err);
@@ -38,6 +42,8 @@ int job_import(const Job *job, json_t **ret, Error **err);
 int job_certificate(const Job *job, json_t **ret, Error **err);
 int job_init(const Job *job, json_t **ret, Error **err);
 int job_backup(const Job *job, json_t **ret, Error **err);
+int job_release(const Job *job, json_t **ret, Error **err);
+int job_synchronous_off(const Job *job, json_t **ret, Error **err);
 int job_restore(const Job *job, json_t **ret, Error **err);
 int job_restore_plan(const Job *job, json_t **ret, Error **err);
 int job_recover(const Job *job, json_t **ret, Error **err);

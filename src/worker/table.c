@@ -12,6 +12,7 @@ const JobEntry job_table[] = {
         { "init", "write a production deployment", job_init },
         { "load", "load images from an archive, a folder or Docker", job_load },
         { "recover", "wait until a restored server has recovered", job_recover },
+        { "release", "take settings and slot out of a cluster", job_release },
         { "repository-copy", "bring backups and log to a copy elsewhere", job_repository_copy },
         { "repository-fetch", "bring backups and log back from a copy elsewhere", job_repository_fetch },
         { "repository-prune", "remove what is not kept any longer", job_repository_prune },
@@ -23,6 +24,7 @@ const JobEntry job_table[] = {
         { "offsite-claim", "go on with a copy elsewhere that another installation wrote", job_offsite_claim },
         { "offsite-look", "list the projects and services of a copy elsewhere", job_offsite_look },
         { "offsite-unpack", "bring back a project's files from a copy elsewhere", job_offsite_unpack },
+        { "synchronous-off", "let commits wait for no receiver", job_synchronous_off },
         { "pull", "pull an image from a registry", job_pull },
 };
 const size_t job_table_length = ARRAY_SIZE(job_table);

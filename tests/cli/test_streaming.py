@@ -1,6 +1,8 @@
 """The log is received as it is written: what is known of moments of rest, synchronous commits, settings and the slot."""
 import json
 import os
+import pathlib
+import signal
 
 import pytest
 
@@ -69,3 +71,151 @@ def test_a_moment_of_rest_can_be_restored(project, protected):
     assert "no way to that point" in deployment.fails("restore", "db", "--to", "2999-01-01", "--yes")
     kept = deployment("volume", "ls", "--format", "{{.Name}}").stdout.split()
     deployment("volume", "rm", "--yes", "--purge", *[name for name in kept if ".before-" in name])
+
+
+# ---- commits that wait for the receiver ----
+
+def names(deployment):
+    return sql(deployment, "SHOW synchronous_standby_names")
+
+
+def is_synchronous(berth, deployment, name):
+    return streams(berth, name) and receiver(berth, name)["synchronous"] == "on" and names(deployment).startswith("berth_")
+
+
+def written(berth, name):
+    return (berth.data / "volumes" / f"{name}_data" / "_data" / "postgresql.auto.conf").read_text()
+
+
+def kill(pid):
+    """Ended for certain on return."""
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}") or "\nState:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text())
+
+
+def waits(deployment):
+    """How many commits wait for a standby."""
+    return int(sql(deployment, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
+
+
+def test_commits_wait_for_the_receiver(project, protected):
+    deployment = project(compose("{synchronous: true}"), name="wait")
+    deployment("up", "-d", "--wait")
+    wait_until(lambda: is_synchronous(protected, deployment, "wait"))
+    assert sql(deployment, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1"
+    sql(deployment, "CREATE TABLE t(i int)")
+    # Nobody is there: the commit waits. The next command brings both back.
+    kill(protected.keeper_pid("wait"))
+    kill(receiver(protected, "wait")["pid"])
+    insert = deployment.start("psql", "db", "-XAtqc", "INSERT INTO t VALUES (1)")
+    wait_until(lambda: waits(deployment))
+    assert insert.poll() is None
+    deployment("up", "-d")
+    assert insert.communicate(timeout=60)[1] is not None and insert.returncode == 0
+    wait_until(lambda: is_synchronous(protected, deployment, "wait"))
+    # A shutdown does not wait, and leaves no setting behind; nor does a kill of the container.
+    deployment("stop")
+    assert "synchronous_standby_names" not in written(protected, "wait")
+    deployment("start", "--wait")
+    wait_until(lambda: is_synchronous(protected, deployment, "wait"))
+    deployment("kill", "db")
+    wait_until(lambda: deployment.ps("-a")["wait-db-1"]["State"] == "exited")
+    assert "synchronous_standby_names" not in written(protected, "wait")
+    deployment("start", "--wait")
+    wait_until(lambda: is_synchronous(protected, deployment, "wait"))
+    # The server falls with its setting: it is taken out of the file.
+    kill(protected.keeper_pid("wait"))
+    kill(int(deployment.inspect("wait-db-1")["State"]["Pid"]))
+    wait_until(lambda: not streams(protected, "wait"))
+    assert "synchronous_standby_names" in written(protected, "wait")
+    wait_until(lambda: deployment.ps("-a")["wait-db-1"]["State"] == "exited")
+    deployment("rm", "-f")
+    assert "synchronous_standby_names" not in written(protected, "wait")
+    # Off again, without a restart of the database.
+    deployment("up", "-d", "--wait")
+    wait_until(lambda: is_synchronous(protected, deployment, "wait"))
+    before = deployment.ps()["wait-db-1"]["ID"]
+    first_backup(protected, deployment, "wait")
+    deployment("restore", "db", "--yes")  # from a backup that may hold the setting
+    assert sql(deployment, "SELECT i FROM t") == "1"
+    wait_until(lambda: is_synchronous(protected, deployment, "wait"))
+    assert deployment.ps()["wait-db-1"]["ID"] == before
+
+
+def test_commits_go_on_after_a_time(project, protected):
+    deployment = project(compose("{synchronous: true, when_unavailable: {async_after: 1s}}"), name="late")
+    deployment("up", "-d", "--wait")
+    first = first_backup(protected, deployment, "late")
+    wait_until(lambda: is_synchronous(protected, deployment, "late"))
+    sql(deployment, "CREATE TABLE t(i int)")
+    # A receiver that cannot be: its repository is of another time.
+    description = pathlib.Path(first["repository"]) / "repository.json"
+    kept = description.read_text()
+    description.write_text('{"format": 99}')
+    kill(receiver(protected, "late")["pid"])
+    wait_until(lambda: receiver(protected, "late").get("phase") == "failed")
+    sql(deployment, "INSERT INTO t VALUES (1)")  # goes through, in the end
+    wait_until(lambda: names(deployment) == "")
+    description.write_text(kept)
+    wait_until(lambda: is_synchronous(protected, deployment, "late"))
+
+
+def test_a_setting_of_somebody_else_stays(project, protected):
+    deployment = project(compose(), name="other")
+    deployment("up", "-d", "--wait")
+    wait_until(lambda: streams(protected, "other"))
+    sql(deployment, "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (elsewhere)'")
+    sql(deployment, "SELECT pg_reload_conf()")
+    deployment.write("compose.yaml", compose("{synchronous: true}"))
+    deployment("up", "-d", "--wait", "--no-recreate")
+    state = wait_until(lambda: (s := receiver(protected, "other")).get("synchronous") == "refused" and s)
+    assert "ANY 1 (elsewhere)" in state["synchronous_message"] and "RESET" in state["synchronous_message"]
+    assert names(deployment) == "ANY 1 (elsewhere)"
+    said = deployment("release", "db").stdout
+    assert "synchronous_standby_names" not in said and "max_slot_wal_keep_size is reset" in said
+    assert names(deployment) == "ANY 1 (elsewhere)"
+
+
+# ---- what is changed in a cluster, and taken back ----
+
+def test_release(project, protected):
+    deployment = project(compose("{synchronous: true}"), name="free")
+    deployment("up", "-d", "--wait")
+    first_backup(protected, deployment, "free")
+    wait_until(lambda: is_synchronous(protected, deployment, "free"))
+    said = deployment("release", "db").stdout
+    for what in ("synchronous_standby_names is reset", "max_slot_wal_keep_size is reset", "replication slot berth_"):
+        assert what in said, said
+    assert sql(deployment, "SELECT count(*) FROM pg_replication_slots") == "0"
+    assert sql(deployment, "SHOW max_slot_wal_keep_size") == "-1" and names(deployment) == ""
+    assert "nothing of Berth is in it" in deployment("release").stdout
+    assert not streams(protected, "free")
+    # Nobody begins again by himself, not even another keeper.
+    kill(protected.keeper_pid("free"))
+    deployment("restart", "-t", "0")
+    wait_until(lambda: deployment.ps()["free-db-1"]["State"] == "running")
+    assert not streams(protected, "free")
+    deployment("up", "-d", "--wait")
+    wait_until(lambda: is_synchronous(protected, deployment, "free"))
+    # What somebody has changed meanwhile stays.
+    sql(deployment, "ALTER SYSTEM SET max_slot_wal_keep_size = '3GB'")
+    assert "max_slot_wal_keep_size stays \"3GB\"" in deployment("release").stdout
+    sql(deployment, "SELECT pg_reload_conf()")
+    assert sql(deployment, "SHOW max_slot_wal_keep_size") == "3GB"
+    deployment("stop")
+    assert "no database" in deployment.fails("release")
+
+
+def test_backups_that_are_switched_off_leave_nothing(project, protected):
+    deployment = project(compose(), name="out")
+    deployment("up", "-d", "--wait")
+    first = first_backup(protected, deployment, "out")
+    assert sql(deployment, "SHOW max_slot_wal_keep_size") != "-1"
+    deployment.write("compose.yaml", compose("off"))
+    said = deployment("up", "-d", "--wait").stderr
+    assert "replication slot berth_" in said and first["repository"] in said, said
+    assert sql(deployment, "SELECT count(*) FROM pg_replication_slots") == "0"
+    assert sql(deployment, "SHOW max_slot_wal_keep_size") == "-1"
+    assert not streams(protected, "out")
+    assert [row["id"] for row in backups(deployment)] == [first["id"]]
+    assert "backups are off" not in deployment("up", "-d").stderr

@@ -1,0 +1,25 @@
+/* The receiver of a database's log as seen by others: what it tells, and what it may be told. Light: the state file and
+ * signals. */
+#ifndef BERTH_OPERATE_RECEIVER_CONTROL_H
+#define BERTH_OPERATE_RECEIVER_CONTROL_H
+
+#include <jansson.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "state/layout.h"
+
+/* <run>/projects/<project>/receivers/<service>.json of this boot (docs/formats.md); NULL. A new reference. */
+json_t *receiver_state_load(const Layout *layout, const char *project, const char *service);
+/* The process of that state, where it lives; 0. */
+pid_t receiver_state_pid(const json_t *state);
+
+/* Commits do not wait for it from now on, until it is told otherwise. Blocks until it has done so. 1: it is so; 0: no receiver
+ * that waits could be asked, or it did not answer in time. */
+int receiver_pause(const Layout *layout, const char *project, const char *service);
+/* It may be a synchronous standby again. */
+void receiver_resume(const Layout *layout, const char *project, const char *service);
+/* Ends it, and waits for that. ERROR_TIMEOUT where it does not end. No receiver is fine. */
+int receiver_stop(const Layout *layout, const char *project, const char *service, Error **err);
+
+#endif
