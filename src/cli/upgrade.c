@@ -81,6 +81,7 @@ static int find_old(UpgradeTask *task, const char *service, Error **err)
                 return error_set(err, ERROR_UNSUPPORTED, "volume \"%s\" is a folder of yours: it cannot be exchanged",
                                  mount->source);
         task->record.volume = xstrdup(mount->source);
+        task->record.old_target = xstrdup(mount->target);
         task->record.old_folder = xstrdup(task->old_folder + strlen(volume->path) +
                                           (task->old_folder[strlen(volume->path)] == '/'));
         task->record.from = upgrade_major_of_folder(task->old_folder);
@@ -183,8 +184,7 @@ static int ask(const UpgradeTask *task, Error **err)
 
 /* ---- what earlier calls left ---- */
 
-/* Whatever still uses the volume beside is a remnant of ours. */
-static int discard_beside(UpgradeTask *task, const char *kept, bool purge, Error **err)
+int upgrade_discard_beside(UpgradeTask *task, const char *kept, bool purge, Error **err)
 {
         _cleanup_(volume_info_freep) VolumeInfo *volume = NULL;
         Engine *engine = task->scope->engine;
@@ -223,7 +223,7 @@ static int take_up(UpgradeTask *task, const char *service, Error **err)
                 found = (UpgradeRecord){ 0 };
                 return 1;
         }
-        r = discard_beside(task, found.kept, found.phase != UPGRADE_RETURNED, err);
+        r = upgrade_discard_beside(task, found.kept, found.phase != UPGRADE_RETURNED, err);
         return r < 0 ? r : upgrade_record_remove(layout, &found, err);
 }
 
@@ -249,7 +249,7 @@ static int begin(UpgradeTask *task, Error **err)
                 r = upgrade_copy(task, upgrade_switch, err);
         /* What failed before the switch leaves nothing but the old server. */
         if (r < 0 && record->phase == UPGRADE_COPYING) {
-                discard_beside(task, record->kept, true, NULL);
+                upgrade_discard_beside(task, record->kept, true, NULL);
                 upgrade_record_remove(task->invocation->layout, record, NULL);
         }
         return r < 0 ? r : say_done(task);
@@ -330,7 +330,7 @@ static int forget(UpgradeTask *task, const char *service, Error **err)
                          record->phase == UPGRADE_SWITCHED ? record->from : record->to, record->kept);
         r = confirm(what, NULL, invocation_flag(task->invocation, "yes"), "--yes", err);
         if (r >= 0)
-                r = discard_beside(task, record->kept, false, err);
+                r = upgrade_discard_beside(task, record->kept, false, err);
         if (r >= 0)
                 r = upgrade_record_remove(task->invocation->layout, record, err);
         if (r >= 0)
@@ -344,6 +344,7 @@ static int run_upgrade(Invocation *invocation, Error **err)
         _cleanup_scope_ Scope scope = { 0 };
         _cleanup_upgrade_task_ UpgradeTask task = { .invocation = invocation, .scope = &scope };
         bool back = invocation_flag(invocation, "rollback"), lets_go = invocation_flag(invocation, "forget");
+        const char *method;
         int r;
 
         if (back + lets_go + invocation_given(invocation, "to") > 1)
@@ -355,6 +356,8 @@ static int run_upgrade(Invocation *invocation, Error **err)
                 return error_set(err, ERROR_NOT_FOUND, "the compose file has no service \"%s\"", names[0]);
         task.jobs = (int)MAX(invocation_number(invocation, "jobs", sysconf(_SC_NPROCESSORS_ONLN)), 1);
         names[0] = project_find_service(scope.project, scope.services[0])->name;
+        method = invocation_text(invocation, "method", "auto");
+        task.method = streq(method, "dump") ? UPGRADE_BY_DUMP : streq(method, "auto") ? UPGRADE_BY_EITHER : UPGRADE_BY_PROGRAMS;
         return back ? roll_back(&task, names[0], err) : lets_go ? forget(&task, names[0], err) : start(&task, names[0], err);
 }
 
@@ -362,6 +365,8 @@ static const Option options[] = {
         { "to", 0, OPTION_NUMBER, "MAJOR", "The major version to go to (default: the one that the compose file names)" },
         { "rollback", 0, OPTION_FLAG, NULL, "Return to the data and the image from before the upgrade" },
         { "forget", 0, OPTION_FLAG, NULL, "Let the data that were kept go" },
+        { "method", 0, OPTION_CHOICE, "METHOD", "How: pg_upgrade, where the image has the programs of both majors, or dump and restore",
+          "auto|dump|pg_upgrade" },
         { "jobs", 'j', OPTION_NUMBER, "N", "How many tables are copied at once (default: one a processor)" },
         { "dry-run", 0, OPTION_FLAG, NULL, "Check, and say what would be done" },
         { "yes", 'y', OPTION_FLAG, NULL, "Do not ask" },
@@ -373,7 +378,8 @@ const Command command_upgrade = {
         .summary = "Bring a database to a newer major version of PostgreSQL",
         .arguments = "SERVICE",
         .details = "The new server is started beside the old one, in a volume of its own, and filled by the newer dump and "
-                   "restore; meanwhile readers of the old one go on and writers wait. Roles, settings, rows of every table, "
+                   "restore, or by pg_upgrade from a copy of the old one's files; meanwhile readers of the old one go on and "
+                   "writers wait. Roles, settings, rows of every table, "
                    "extensions, collations and indexes are compared; only then do the volumes change places, at one instant, "
                    "and the compose file gets the new image. Where anything fails or is killed before that, the old server "
                    "goes on as if nothing had been.\n\n"

@@ -52,7 +52,17 @@ static int bring_file_in_line(UpgradeTask *task, const char *image, Error **err)
         return scope_open(task->invocation, names, SCOPE_NEEDS_MODEL, task->scope, err);
 }
 
-static int bring_up(UpgradeTask *task, Error **err)
+static const char *volume_key(const UpgradeTask *task)
+{
+        const Project *project = task->scope->project;
+
+        for (size_t i = 0; i < project->n_volumes; i++)
+                if (streq_ptr(project->volumes[i].name, task->record.volume))
+                        return project->volumes[i].key;
+        return "";
+}
+
+static int bring_up(UpgradeTask *task, bool as_before, Error **err)
 {
         _cleanup_json_ json_t *params = NULL;
         int r = secret_sources_fetch(task->scope->project, err);
@@ -61,15 +71,29 @@ static int bring_up(UpgradeTask *task, Error **err)
                 r = scope_model_params(task->scope, &params, err);
         if (r < 0)
                 return r;
+        if (as_before)
+                upgrade_model_back(json_object_get(params, "model"), &task->record, volume_key(task));
         json_object_set_new(params, "services", json_pack("[s]", task->record.service));
         json_object_set_new(params, "no_deps", json_true());
         json_object_set_new(params, "wait", json_true());
         return client_request(task->invocation, task->scope->name, "up", TAKE_PTR(params), "Starting", NULL, err);
 }
 
+/* The next `up` would find data of one major and a file for another, and say so; better to hear it now. */
+static void warn_of_file(const UpgradeTask *task)
+{
+        const UpgradeRecord *record = &task->record;
+        _cleanup_free_ char *text = xasprintf("the compose file is for PostgreSQL %d still: before the next `up` write `image: %s` and the "
+                                              "volume at %s into it, or upgrade again",
+                                              record->to, record->old_image, record->old_target);
+
+        report_warning(text);
+}
+
 static int go(UpgradeTask *task, bool back, Error **err)
 {
         const UpgradeRecord *record = &task->record;
+        bool as_before = back && upgrade_moves_mount(record);
         int r;
 
         r = save(task, back ? UPGRADE_RETURNING : UPGRADE_SWITCHING, err);
@@ -77,10 +101,12 @@ static int go(UpgradeTask *task, bool back, Error **err)
                 r = back ? upgrade_ask(task, "stop", record->service, NULL, err) : kill_old(task, err);
         if (r >= 0)
                 r = exchange(task, back ? record->from : record->to, err);
-        if (r >= 0)
+        if (r >= 0 && !as_before)
                 r = bring_file_in_line(task, back ? record->old_image : record->new_image, err);
         if (r >= 0)
-                r = bring_up(task, err);
+                r = bring_up(task, as_before, err);
+        if (r >= 0 && as_before)
+                warn_of_file(task);
         return r < 0 ? r : save(task, back ? UPGRADE_RETURNED : UPGRADE_SWITCHED, err);
 }
 

@@ -114,6 +114,30 @@ static void gather_data(Gathering *gathering)
         facts->data_major = has_version ? read_major(folder) : 0;
 }
 
+/* Where images of other majors keep theirs, below the mount that this one wants. */
+static void gather_elsewhere(Engine *engine, Gathering *gathering)
+{
+        GuardFacts *facts = &gathering->facts;
+        _cleanup_free_ char *root = NULL;
+        const SpecMount *mount = NULL;
+        bool is_new;
+
+        if (facts->data_major || facts->image_major < FIRST_MAJOR_WITH_NEW_LAYOUT || !gathering->mount)
+                return;
+        root = data_folder_on_host(engine, gathering->spec, gathering->mount->target, &mount, &is_new);
+        if (!root || mount != gathering->mount)
+                return;
+        facts->elsewhere_major = read_major(root);
+        for (int major = facts->image_major - 1; !facts->elsewhere_major && major >= FIRST_MAJOR_WITH_NEW_LAYOUT; major--) {
+                _cleanup_free_ char *folder = xasprintf("%s/%d/docker", root, major);
+                facts->elsewhere_major = read_major(folder);
+        }
+        if (!facts->elsewhere_major) {
+                _cleanup_free_ char *folder = path_join(root, "data");
+                facts->elsewhere_major = read_major(folder);
+        }
+}
+
 /* The mount that people make for the other layout, where the data then goes elsewhere unseen. */
 static void gather_layout(Gathering *gathering)
 {
@@ -262,6 +286,7 @@ int guards_run(const Layout *layout, Engine *engine, const Image *image, const C
         gather_data(&gathering);
         if (runs)
                 gathering.facts.unfinished = gathering.facts.partial = false;
+        gather_elsewhere(engine, &gathering);
         gather_layout(&gathering);
         gather_ports(&gathering);
         gather_command(&gathering);

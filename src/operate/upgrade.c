@@ -28,6 +28,7 @@ static const TextMember members[] = {
         { "volume", offsetof(UpgradeRecord, volume) },         { "kept", offsetof(UpgradeRecord, kept) },
         { "old_folder", offsetof(UpgradeRecord, old_folder) }, { "new_folder", offsetof(UpgradeRecord, new_folder) },
         { "old_image", offsetof(UpgradeRecord, old_image) },   { "new_image", offsetof(UpgradeRecord, new_image) },
+        { "old_target", offsetof(UpgradeRecord, old_target) }, { "new_target", offsetof(UpgradeRecord, new_target) },
 };
 
 static char **text_member(const UpgradeRecord *record, size_t i)
@@ -205,6 +206,25 @@ json_t *upgrade_model(const json_t *model, const UpgradeRecord *record, const ch
         json_object_set_new(volume, "name", json_string(record->kept));
         json_object_del(volume, "external");
         return changed;
+}
+
+bool upgrade_moves_mount(const UpgradeRecord *record)
+{
+        return !isempty(record->old_target) && !isempty(record->new_target) &&
+               !streq(record->old_target, record->new_target);
+}
+
+void upgrade_model_back(json_t *model, const UpgradeRecord *record, const char *volume_key)
+{
+        json_t *service = json_object_get(json_object_get(model, "services"), record->service);
+        json_t *mount;
+        size_t i;
+
+        json_object_set_new(service, "image", json_string(record->old_image));
+        json_array_foreach(json_object_get(service, "volumes"), i, mount)
+                if (streq(json_get_string(mount, "source", ""), volume_key) &&
+                    streq(json_get_string(mount, "target", ""), record->new_target))
+                        json_object_set_new(mount, "target", json_string(record->old_target));
 }
 
 /* ---- files ---- */

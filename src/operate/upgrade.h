@@ -24,6 +24,7 @@ typedef struct UpgradeRecord {
         char *kept;             /* the volume beside */
         char *old_folder, *new_folder; /* PGDATA below each volume's root; "" */
         char *old_image, *new_image;   /* as the compose file names them */
+        char *old_target, *new_target; /* where in the container the volume is mounted; "": not known */
         int from, to;           /* majors */
         UpgradePhase phase;
 } UpgradeRecord;
@@ -51,6 +52,11 @@ int upgrade_image_major(const char *image);
  * the service's under the same key, the old container's network, nothing published, no init files, no network address
  * of its own. A new reference. */
 json_t *upgrade_model(const json_t *model, const UpgradeRecord *record, const char *old_container, const char *volume_key);
+
+/* Images from 18 on have their volume elsewhere: the file was changed by hand and cannot be changed back by us. */
+bool upgrade_moves_mount(const UpgradeRecord *record);
+/* The model as it was before, for such a way back: the old image, and the volume where that wants it. */
+void upgrade_model_back(json_t *model, const UpgradeRecord *record, const char *volume_key);
 
 /* Access rules and certificates that lie in the data folder go along; owner and mode as the new folder's files have. */
 int upgrade_carry_files(const char *old_folder, const char *new_folder, Error **err);

@@ -30,8 +30,14 @@ static void trim(char *text)
 
 int upgrade_step(Engine *engine, const char *container, const char *step, char *const *arguments, char **ret, Error **err)
 {
+        return upgrade_step_as(engine, container, "root", step, arguments, ret, err);
+}
+
+int upgrade_step_as(Engine *engine, const char *container, const char *user, const char *step, char *const *arguments, char **ret,
+                    Error **err)
+{
         _cleanup_strv_ char **argv = step_words(step, arguments);
-        ExecSpec spec = { .argv = argv, .user = "root", .stdin_fd = -1, .timeout_ms = -1, .output_limit = OUTPUT_LIMIT };
+        ExecSpec spec = { .argv = argv, .user = user, .stdin_fd = -1, .timeout_ms = -1, .output_limit = OUTPUT_LIMIT };
         ExecResult result = { 0 };
         int r = engine->operations->exec(engine, container, &spec, &result, err);
 
@@ -55,12 +61,14 @@ static void *hold_thread(void *argument)
 {
         UpgradeHold *hold = argument;
         char *arguments[] = { (char *)hold->what, NULL };
-        _cleanup_strv_ char **argv = step_words("hold", arguments);
+        bool is_backup = streq(hold->what, "snapshot");
+        _cleanup_strv_ char **argv = step_words(is_backup ? hold->what : "hold", is_backup ? NULL : arguments);
         ExecSpec spec = { .argv = argv, .user = "root", .stdin_fd = hold->container_input_fd,
                           .stdout_fd = hold->container_output_fd, .stderr_fd = hold->container_output_fd, .timeout_ms = -1 };
         int code = 0;
 
-        hold->engine->operations->exec_stdio(hold->engine, hold->container, &spec, &code, NULL);
+        if (hold->engine->operations->exec_stdio(hold->engine, hold->container, &spec, &code, NULL) >= 0)
+                hold->exit_code = code;
         hold->container_output_fd = fs_close(hold->container_output_fd); /* whoever waits for a word sees the end */
         return NULL;
 }
@@ -113,6 +121,25 @@ int upgrade_hold_begin(Engine *engine, const char *container, const char *what, 
                 return error_set_errno(err, r, "start a thread");
         ret->running = true;
         return await_word(ret, err);
+}
+
+int upgrade_hold_end(UpgradeHold *hold, char **ret, Error **err)
+{
+        _cleanup_strbuf_ Strbuf said = STRBUF_INIT;
+        char chunk[4096];
+        ssize_t n;
+
+        hold->input_fd = fs_close(hold->input_fd);
+        while ((n = read(hold->output_fd, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR))
+                if (n > 0)
+                        strbuf_add(&said, chunk, (size_t)n);
+        if (hold->running)
+                pthread_join(hold->thread, NULL);
+        hold->running = false;
+        if (hold->exit_code != 0)
+                return error_set(err, ERROR_FAILED, "%s: %.*s", hold->what, REASON_LIMIT, strbuf_text(&said));
+        *ret = strbuf_take(&said);
+        return 0;
 }
 
 void upgrade_hold_done(UpgradeHold *hold)

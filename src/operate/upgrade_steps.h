@@ -9,6 +9,9 @@
 /* Runs a step with its arguments (a strv; NULL: none). *ret is what it printed, owned by the caller; NULL: not wanted.
  * A step that fails is ERROR_FAILED with what it said. */
 int upgrade_step(Engine *engine, const char *container, const char *step, char *const *arguments, char **ret, Error **err);
+/* As another user than the container's root. */
+int upgrade_step_as(Engine *engine, const char *container, const char *user, const char *step, char *const *arguments, char **ret,
+                    Error **err);
 
 /* Writers of all databases wait while it exists, readers go on. It ends with this process, however that ends. */
 typedef struct UpgradeHold {
@@ -18,12 +21,15 @@ typedef struct UpgradeHold {
         int container_input_fd, container_output_fd;
         pthread_t thread;
         bool running;
+        int exit_code;          /* once it has ended; -1: it did not get so far */
 } UpgradeHold;
 
-#define UPGRADE_HOLD_INIT { .input_fd = -1, .output_fd = -1, .container_input_fd = -1, .container_output_fd = -1 }
+#define UPGRADE_HOLD_INIT { .exit_code = -1, .input_fd = -1, .output_fd = -1, .container_input_fd = -1, .container_output_fd = -1 }
 
-/* what: "tables", or, once they are copied, "objects". Returns once everything is held. Strings are borrowed for its life. */
+/* what: "tables", or, once they are copied, "objects"; or "snapshot", a backup that is under way. Returns once everything is held. Strings are borrowed for its life. */
 int upgrade_hold_begin(Engine *engine, const char *container, const char *what, UpgradeHold *ret, Error **err);
+/* Ends it, and *ret is what it said at its end. Owned by the caller. */
+int upgrade_hold_end(UpgradeHold *hold, char **ret, Error **err);
 void upgrade_hold_done(UpgradeHold *hold);
 #define _cleanup_upgrade_hold_ _cleanup_(upgrade_hold_done)
 

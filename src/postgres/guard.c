@@ -51,6 +51,13 @@ static void check_major(const Report *report)
 {
         const GuardFacts *facts = report->facts;
 
+        if (!facts->initialised && !facts->unfinished && facts->elsewhere_major && facts->image_major)
+                add(report, "major-version", true,
+                    xasprintf("the volume holds data of PostgreSQL %d, not where the image, PostgreSQL %d, has its own", facts->elsewhere_major,
+                              facts->image_major),
+                    xasprintf("`berth upgrade %s --to %d` moves the data, while a container of postgres:%d runs. Or go back to "
+                              "postgres:%d and the mount that it had; nothing has been changed.",
+                              facts->service, facts->image_major, facts->elsewhere_major, facts->elsewhere_major));
         if (!facts->initialised || !facts->data_major || !facts->image_major || facts->data_major == facts->image_major)
                 return;
         add(report, "major-version", true,

@@ -17,6 +17,7 @@ typedef struct GuardFacts {
         int data_major;             /* of PG_VERSION; 0: none or unreadable */
         bool unfinished;            /* an unfinished first start of ours */
         bool partial;               /* PG_VERSION without pg_control: somebody else's half */
+        int elsewhere_major;        /* no data there, but in another folder of the same volume, of this major; 0 */
         bool in_container;          /* no mount covers it: it goes with the container */
         bool anonymous_volume;      /* the mount that covers it is an anonymous volume */
         const char *shadowed_mount; /* a named or bound mount of the user's that does not hold PGDATA although it is

@@ -150,6 +150,33 @@ class Embedded:
         return tree.bytes()
 
 
+class Beside:
+    """A layer with the server of one Debian for another one's root: its programs, and the libraries that are not there. For
+    images that have two majors, as a machine may have them."""
+
+    def __init__(self, base, on):
+        self.base, self.on = base, on
+
+    def recipe(self):
+        return {"kind": "beside", "version": 1, "base": self.base.recipe(), "on": self.on.recipe()}
+
+    def make(self, tar_path):
+        import build
+        builder = build.Builder()
+        paths = [builder.blobs.path(builder.base(recipe)["digest"]) for recipe in (self.on, self.base)]
+        with tarfile.open(paths[0]) as present:
+            known = {name.removeprefix("./") for name in present.getnames()}
+        own = (f"usr/lib/postgresql/{self.base.major}", f"usr/share/postgresql/{self.base.major}")
+        with tarfile.open(paths[1]) as source, tarfile.open(tar_path, "w", format=tarfile.PAX_FORMAT) as target:
+            for member in source:
+                name = member.name = member.name.removeprefix("./")
+                library = name.startswith("usr/lib/x86_64-linux-gnu/lib") and ".so" in name and name not in known
+                if library or name in own or name.startswith(tuple(f"{folder}/" for folder in own)):
+                    if member.islnk():
+                        member.linkname = member.linkname.removeprefix("./")
+                    target.addfile(member, source.extractfile(member) if member.isreg() else None)
+
+
 class Busybox:
     """One static program under all its names: starts in no time, weighs two megabytes."""
 
@@ -242,6 +269,7 @@ def server(major, names, bases, wrappers=True, slow=False):
 
 BOOKWORM, TRIXIE = Debian("bookworm", 15), Debian("trixie", 17)
 BULLSEYE, SID = Debian("bullseye", 13), Debian("sid", 18)
+BOTH = [TRIXIE, Beside(BOOKWORM, TRIXIE)]
 
 IMAGES = [
     Image(["busybox:latest", "busybox:1.36", "alpine:latest", "alpine:3.20"], [Busybox()], no_layer,
@@ -251,6 +279,8 @@ IMAGES = [
     server(17, ["postgres:17", "postgres:latest"], [TRIXIE]),
     Image(["migrate/migrate:v4.18.3", "migrate/migrate:4"], [TRIXIE], migrate_layer,
           {"Env": [f"PATH={PATH}"], "Entrypoint": ["migrate"], "Cmd": ["--help"], "WorkingDir": "/"}),
+    server(15, ["postgres:15-both"], BOTH, slow=True),
+    server(17, ["postgres:17-both"], BOTH, slow=True),
     server(13, ["postgres:13", "postgres:13-bullseye"], [BULLSEYE], slow=True),
     server(14, ["postgres:14", "postgres:14-alpine"], [TRIXIE, Embedded(14, "14.23.0-beta.17")], wrappers=False, slow=True),
     server(18, ["postgres:18", "postgres:18-trixie"], [SID], slow=True),

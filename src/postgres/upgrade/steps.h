@@ -1,4 +1,4 @@
-/* The steps of an upgrade by dump and restore, as a shell script for a container of the new major that shares the
+/* The steps of an upgrade, as a shell script for a container of the new major that shares the
  * network of the old server: `sh -c TEXT upgrade STEP [ARGUMENT…]`, as root of the container.
  *   wait                  returns when the new server answers
  *   roles; copy JOBS DATABASE; analyze JOBS; settings ("left out: NAME" lines)
@@ -7,7 +7,11 @@
  *   obstacles, remarks    lines that say what cannot be carried, or stays behind
  *   databases             their names, a line each
  *   hold tables|objects   keeps writers waiting, says "held", and lets go when its standard input ends
- *   end                   sends clients of the old server away and writes its checkpoint */
+ *   end                   sends clients of the old server away and writes its checkpoint
+ *   physical_obstacles, kind MAJOR, essentials, versions; snapshot    (see programs.sh)
+ * And these, of an upgrade by pg_upgrade, in a container that does nothing itself and has the programs of both majors:
+ *   programs OLD NEW; prepare; empty …; own; recover …; pg_upgrade …; place
+ * after which the new server starts on what they made, and then: extensions, reindex. */
 #ifndef BERTH_POSTGRES_UPGRADE_STEPS_H
 #define BERTH_POSTGRES_UPGRADE_STEPS_H
 

@@ -1,0 +1,125 @@
+"""berth upgrade by pg_upgrade, to the other layout of 18, back by itself; backups across it; killed anywhere."""
+import json
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from support.program import wait_until
+from support.upgrade import compose, everything, make, make_both, query, server_major, system_identifier, writing
+
+SEED = int(os.environ.get("BERTH_SEED", "0")) or random.randrange(1 << 30)
+
+
+def test_pg_upgrade_where_the_image_has_both_majors(project, images, berth):
+    deployment = make_both(project, images)
+    before, identifier = everything(deployment), system_identifier(deployment)
+    checksums = query(deployment, "SHOW data_checksums")
+    with writing(deployment) as last:
+        done = deployment("upgrade", "db", "--yes", "--to", 17)
+    assert "pg_upgrade" in done.stderr and "by dump and restore" not in done.stderr, done.stderr
+    assert "tables with" in done.stderr
+    assert server_major(deployment) == 17 and everything(deployment) == before
+    assert query(deployment, f"SELECT max(n) >= {last[0]} AND count(*) = max(n) FROM log") == "t"
+    assert query(deployment, "SELECT count(*) FROM pg_stats WHERE tablename = 'item'") != "0"
+    assert query(deployment, "SHOW data_checksums") == checksums
+    assert system_identifier(deployment) != identifier
+    assert not deployment.exec("db", "sh", "-c", "ls -A $PGDATA | grep berth || true")
+    deployment("upgrade", "db", "--rollback", "--yes")
+    assert server_major(deployment) == 15 and everything(deployment) == before
+    assert system_identifier(deployment) == identifier
+    deployment("upgrade", "db", "--forget", "--yes")
+
+
+def test_pg_upgrade_says_why_it_cannot(project, images, berth):
+    deployment = make_both(project, images)
+    query(deployment, "CREATE UNLOGGED TABLE scratch AS SELECT 1 AS n")
+    said = deployment.fails("upgrade", "db", "--to", "17", "--method", "pg_upgrade", "--yes")
+    assert "table scratch in database shop is unlogged" in said
+    # What pg_upgrade itself refuses: its words, and nothing has changed.
+    query(deployment, "DROP TABLE scratch")
+    query(deployment, "CREATE TABLE odd (r regrole, p regproc)")
+    said = deployment.fails("upgrade", "db", "--to", "17", "--method", "pg_upgrade", "--yes")
+    assert "reg*" in said and "public.odd.p" in said
+    assert "upgrade-15-17" not in deployment("volume", "ls").stdout
+    query(deployment, "INSERT INTO item (name) VALUES ('goes on')")
+    # Left to itself it takes the other way.
+    done = deployment("upgrade", "db", "--to", "17", "--yes").stderr
+    assert "by dump and restore" in done and "reg*" in done
+    assert server_major(deployment) == 17
+    assert query(deployment, "SELECT count(*) FROM item") == "501"
+
+
+def test_images_of_one_major_each(project, images, berth):
+    deployment = make(project, images, 15, 17)
+    said = deployment.fails("upgrade", "db", "--to", "17", "--method", "pg_upgrade", "--yes")
+    assert "has no programs of 15" in said and server_major(deployment) == 15
+    assert "upgrade-15-17" not in deployment("volume", "ls").stdout
+    # A server that does not become healthy: everything is put back, by itself.
+    text = compose(15).replace("pg_isready -h", "test $$PG_MAJOR != 17 && pg_isready -h").replace("retries: 120", "retries: 2")
+    deployment.write("compose.yaml", text)
+    deployment("up", "-d", "--wait")
+    before = everything(deployment)
+    said = deployment.fails("upgrade", "db", "--to", "17", "--yes")
+    assert "PostgreSQL 17 did not come up, everything is as before" in said
+    assert server_major(deployment) == 15 and everything(deployment) == before
+    assert (deployment.folder / "compose.yaml").read_text() == text
+
+
+def test_to_18_and_its_layout(project, images, berth):
+    deployment = make(project, images, 17, 18)
+    before, text = everything(deployment), compose(18, volume="data:/var/lib/postgresql")
+    deployment.write("compose.yaml", text)
+    assert "[major-version]" in deployment.fails("up", "-d")
+    deployment("upgrade", "db", "--to", "18", "--yes")
+    assert server_major(deployment) == 18 and everything(deployment) == before
+    assert (deployment.folder / "compose.yaml").read_text() == text
+    assert "Nothing to do" in deployment("up", "--dry-run").stdout
+    told = deployment("upgrade", "db", "--rollback", "--yes").stderr
+    assert "write `image: postgres:17` and the volume at /var/lib/postgresql/data" in told
+    assert server_major(deployment) == 17 and everything(deployment) == before
+    assert "[major-version]" in deployment.fails("up", "-d")
+    deployment.write("compose.yaml", compose(17))
+    deployment("up", "-d", "--wait")
+    assert server_major(deployment) == 17
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("method", ["dump", "pg_upgrade"])
+def test_killed_anywhere_one_whole_server_is_there(project, images, berth, method):
+    """Whatever is killed, and when: what `up` brings up afterwards has all data; the same command then gets through."""
+    rounds = int(os.environ.get("BERTH_SOAK_ROUNDS", "0")) or 2
+    chance = random.Random(SEED)
+    deployment = make_both(project, images) if method == "pg_upgrade" else make(project, images, 15, 17)
+    forth = ["upgrade", "db", "--to", "17", "--method", method, "--yes"]
+    before, major, spent = everything(deployment), 15, 10.0
+    for i in range(rounds):
+        words = forth if major == 15 else ["upgrade", "db", "--rollback", "--yes"]
+        process = deployment.start(*words)
+        begun = time.monotonic()
+        try:
+            process.wait(chance.uniform(0, spent * 1.1))
+        except Exception:
+            pass
+        else:
+            spent = time.monotonic() - begun
+        where = f"seed {SEED}, round {i}"
+        if chance.random() < 0.3:
+            try:
+                os.kill(berth.keeper_pid(deployment.name), signal.SIGKILL)
+            except (OSError, FileNotFoundError):
+                pass
+        process.kill()
+        process.communicate()
+        up = deployment("up", "-d", "--wait", check=False)
+        if up.returncode != 0:
+            assert "[major-version]" in up.stderr, where + up.stderr
+            deployment(*words)
+        assert everything(deployment) == before, where
+        major = server_major(deployment)
+        wait_until(lambda: list(deployment.ps()) == ["from15-db-1"])
+    if major == 15:
+        deployment(*forth)
+    assert everything(deployment) == before, f"seed {SEED}"
