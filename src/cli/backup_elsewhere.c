@@ -26,19 +26,20 @@ static void print_sent(const Invocation *invocation, const json_t *report)
         if (invocation_json(invocation))
                 print_json(report);
         else
-                printf("%lld backups, %lld segments of the log, %s sent\n", (long long)json_get_int(report, "backups", 0),
-                       (long long)json_get_int(report, "segments", 0), sent);
+                printf("%lld backups, %lld segments of the log, %s sent\n",
+                       (long long)json_get_int(report, "backups", 0), (long long)json_get_int(report, "segments", 0),
+                       sent);
 }
 
 /* ---- copy, to a place that is named ---- */
 
 static int make_copy_params(const Invocation *invocation, const char *repository, json_t **ret, Error **err)
 {
-        _cleanup_json_ json_t *params = json_pack("{s:s, s:o, s:b, s:b, s:b}", "repository", repository, "copy",
-                                                  location_from_options(invocation, invocation_text(invocation, "to", "")), "prune",
-                                                  (int)invocation_flag(invocation, "prune"), "make_key",
-                                                  (int)invocation_flag(invocation, "make-key"), "take_over",
-                                                  (int)invocation_flag(invocation, "take-over"));
+        _cleanup_json_ json_t *params = json_pack(
+                "{s:s, s:o, s:b, s:b, s:b}", "repository", repository, "copy",
+                location_from_options(invocation, invocation_text(invocation, "to", "")), "prune",
+                (int)invocation_flag(invocation, "prune"), "make_key", (int)invocation_flag(invocation, "make-key"),
+                "take_over", (int)invocation_flag(invocation, "take-over"));
         _cleanup_free_ char *key = path_from_option(invocation, "key");
         int r = backup_read_keep(invocation, params, err);
 
@@ -71,7 +72,8 @@ static int copy_there(Invocation *invocation, Error **err)
 
 /* ---- copy, as the compose file says ---- */
 
-static int make_offsite_params(const Invocation *invocation, const Scope *scope, const char *service, json_t **ret, Error **err)
+static int make_offsite_params(const Invocation *invocation, const Scope *scope, const char *service, json_t **ret,
+                               Error **err)
 {
         _cleanup_offsite_settings_ OffsiteSettings settings = { 0 };
         bool said;
@@ -80,11 +82,15 @@ static int make_offsite_params(const Invocation *invocation, const Scope *scope,
         if (r < 0)
                 return r;
         if (!said)
-                return error_hint(err, error_set(err, ERROR_USAGE, "--to is missing, and the compose file names no place for service \"%s\"",
-                                                 service),
-                                  "Say --to URL, or x-berth.backup.offsite.url in the compose file: then it is done by itself, too.");
-        *ret = json_pack("{s:s, s:s, s:O, s:O, s:b, s:b}", "project", scope->name, "service", service, "copy", settings.copy, "keep",
-                         settings.keep, "full", 1, "take_over", (int)invocation_flag(invocation, "take-over"));
+                return error_hint(err,
+                                  error_set(err, ERROR_USAGE,
+                                            "--to is missing, and the compose file names no place for service \"%s\"",
+                                            service),
+                                  "Say --to URL, or x-berth.backup.offsite.url in the compose file: then it is done by "
+                                  "itself, too.");
+        *ret = json_pack("{s:s, s:s, s:O, s:O, s:b, s:b}", "project", scope->name, "service", service, "copy",
+                         settings.copy, "keep", settings.keep, "full", 1, "take_over",
+                         (int)invocation_flag(invocation, "take-over"));
         json_set_string(*ret, "key", settings.key);
         if (invocation_flag(invocation, "prune"))
                 json_object_set_new(*ret, "prune_after_s", json_integer(0));
@@ -97,9 +103,10 @@ static int add_bundle(const Scope *scope, json_t *params, Error **err)
         int r = scope->project ? scope_model_params(scope, &model, err) : 0;
 
         if (r == 0 && model)
-                json_object_set_new(params, "bundle", json_pack("{s:O, s:O, s:O}", "working_dir", json_object_get(model, "working_dir"),
-                                                                "files", json_object_get(model, "files"), "model",
-                                                                json_object_get(model, "model")));
+                json_object_set_new(params, "bundle",
+                                    json_pack("{s:O, s:O, s:O}", "working_dir", json_object_get(model, "working_dir"),
+                                              "files", json_object_get(model, "files"), "model",
+                                              json_object_get(model, "model")));
         return r;
 }
 
@@ -110,7 +117,8 @@ static int copy_as_said(Invocation *invocation, Error **err)
         _cleanup_free_ char *service = NULL;
         json_t *params = NULL;
         Work work = { "offsite", "Copying", "backups", NULL, "copying", "copied" };
-        int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &scope, &service, err);
+        int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &scope, &service,
+                             err);
 
         if (r == 0)
                 r = make_offsite_params(invocation, &scope, service, &params, err);
@@ -125,33 +133,50 @@ static int copy_as_said(Invocation *invocation, Error **err)
         if (r < 0)
                 return r;
         if (!json_get_int(report, "copied_ns", 0))
-                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "there are no backups of service \"%s\" to copy", service),
-                                  "\"berth backup\" takes one of a running database.");
+                return error_hint(
+                        err, error_set(err, ERROR_NOT_FOUND, "there are no backups of service \"%s\" to copy", service),
+                        "\"berth backup\" takes one of a running database.");
         print_sent(invocation, report);
         return 0;
 }
 
 static int run_copy(Invocation *invocation, Error **err)
 {
-        static const char *const own[] = { "endpoint", "region", "credentials", "identity", "known-hosts", "key", "make-key", "keep" };
+        static const char *const own[] = { "endpoint",    "region", "credentials", "identity",
+                                           "known-hosts", "key",    "make-key",    "keep" };
 
         if (invocation_text(invocation, "to", NULL))
                 return copy_there(invocation, err);
         for (size_t i = 0; i < ARRAY_SIZE(own); i++)
                 if (invocation_given(invocation, own[i]))
-                        return error_set(err, ERROR_USAGE, "--%s goes with --to; without it the compose file says all", own[i]);
+                        return error_set(err, ERROR_USAGE, "--%s goes with --to; without it the compose file says all",
+                                         own[i]);
         return copy_as_said(invocation, err);
 }
 
 /* ---- key ---- */
 
+/* The one that the compose file names; NULL: none. */
+static int key_of_project(const Invocation *invocation, const Scope *scope, char **ret, Error **err)
+{
+        size_t n = scope->project ? scope->project->n_services : 0;
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < n && !*ret; i++) {
+                _cleanup_offsite_settings_ OffsiteSettings settings = { 0 };
+                bool said;
+
+                r = offsite_settings_of(invocation, scope, scope->project->services[i].name, &settings, &said, err);
+                *ret = xstrdup(settings.key);
+        }
+        return r;
+}
+
 /* The argument, else what the compose file names, else a file named after the project. */
 static int find_key(Invocation *invocation, char **ret, Error **err)
 {
-        _cleanup_offsite_settings_ OffsiteSettings settings = { 0 };
         _cleanup_scope_ Scope scope = { 0 };
-        _cleanup_free_ char *here = NULL, *service = NULL;
-        bool said = false;
+        _cleanup_free_ char *here = NULL;
         int r;
 
         if (invocation->arguments) {
@@ -159,13 +184,12 @@ static int find_key(Invocation *invocation, char **ret, Error **err)
                 *ret = path_clean(here ? here : "/", invocation->arguments[0]);
                 return 0;
         }
-        r = backup_scope(invocation, NULL, &scope, &service, NULL);
+        r = scope_open(invocation, NULL, SCOPE_FORGIVES_MODEL, &scope, err);
         if (r == 0)
-                offsite_settings_of(invocation, &scope, service, &settings, &said, NULL);
-        if (!scope.name)
-                return error_set(err, ERROR_USAGE, "there is no project here: name the key's file");
-        *ret = settings.key ? xstrdup(settings.key) : layout_config(invocation->layout, "backup-keys/%s.json", scope.name);
-        return 0;
+                r = key_of_project(invocation, &scope, ret, err);
+        if (r == 0 && !*ret)
+                *ret = layout_config(invocation->layout, "backup-keys/%s.json", scope.name);
+        return r;
 }
 
 static int run_key(Invocation *invocation, Error **err)
@@ -185,22 +209,28 @@ static int run_key(Invocation *invocation, Error **err)
                 printf("%s  %s, made %.10s%s\n", json_get_string(key, "id", ""), path, made,
                        json_get_bool(key, "made", false) ? " (just now)" : "");
         }
-        report_warning("whoever loses this file loses every copy that it encrypts: keep a second one away from this machine");
+        report_warning(
+                "whoever loses this file loses every copy that it encrypts: keep a second one away from this machine");
         return 0;
 }
 
 /* ---- the commands ---- */
 
-#define FORMAT_OPTION { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json" }
+#define FORMAT_OPTION                                                                                                  \
+        {                                                                                                              \
+                "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json"                                    \
+        }
 
 static const Option copy_options[] = {
         { "to", 0, OPTION_TEXT, "URL", "s3://BUCKET/PREFIX, sftp://USER@HOST/FOLDER or the path of a mounted folder" },
         LOCATION_OPTIONS,
         { "key", 0, OPTION_TEXT, "FILE", "Encrypt with the key in this file" },
-        { "make-key", 0, OPTION_FLAG, NULL, "Make that file where it is absent. Keep a copy of it away from this machine" },
+        { "make-key", 0, OPTION_FLAG, NULL,
+          "Make that file where it is absent. Keep a copy of it away from this machine" },
         BACKUP_KEEP_OPTION,
         { "prune", 0, OPTION_FLAG, NULL, "Remove from the copy what is not kept any longer" },
-        { "take-over", 0, OPTION_FLAG, NULL, "Go on with a copy that another installation wrote, which must not write it any more" },
+        { "take-over", 0, OPTION_FLAG, NULL,
+          "Go on with a copy that another installation wrote, which must not write it any more" },
         FORMAT_OPTION,
         { NULL },
 };
@@ -210,10 +240,13 @@ const Command command_backup_copy = {
         .name = "backup copy",
         .summary = "Bring backups and log to a copy elsewhere",
         .arguments = "[SERVICE]",
-        .details = "What is there is not sent again. Without --to it is the copy that x-berth.backup.offsite names, which is brought up "
-                   "to date by itself as well. Encrypted, a copy can be read with the key alone: who loses it loses the copy.",
+        .details = "What is there is not sent again. Without --to it is the copy that x-berth.backup.offsite names, "
+                   "which is brought up "
+                   "to date by itself as well. Encrypted, a copy can be read with the key alone: who loses it loses "
+                   "the copy.",
         .examples = "berth backup copy\n"
-                    "berth backup copy --to s3://backups/shop --region eu-central-1 --credentials s3.txt --key shop.key --make-key\n"
+                    "berth backup copy --to s3://backups/shop --region eu-central-1 --credentials s3.txt --key "
+                    "shop.key --make-key\n"
                     "berth backup copy --to sftp://backup@nas/srv/berth --keep 30d --prune",
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = copy_options,
@@ -225,8 +258,10 @@ const Command command_backup_key = {
         .name = "backup key",
         .summary = "Make the key that encrypts copies elsewhere, or show which one it is",
         .arguments = "[FILE]",
-        .details = "FILE is the one that x-berth.backup.offsite.key names where it is not given, or one named after the project among "
-                   "the configuration. A key that is there is never replaced; its id, which is printed, tells keys apart and is no "
+        .details = "FILE is the one that x-berth.backup.offsite.key names where it is not given, or one named after "
+                   "the project among "
+                   "the configuration. A key that is there is never replaced; its id, which is printed, tells keys "
+                   "apart and is no "
                    "secret. Whoever loses the file loses the copies: nobody can read them without it.",
         .examples = "berth backup key\nberth backup key /etc/shop.key",
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,

@@ -63,6 +63,7 @@ const Command *const commands[] = {
         &command_backup,
         &command_dump,
         &command_restore,
+        &command_recover,
         &command_clone,
         &command_release,
         &command_migrate,

@@ -60,8 +60,8 @@ int offsite_settings_of(const Invocation *invocation, const Scope *scope, const 
                 return 0;
         if (r < 0)
                 return error_move(err, &missing, r);
-        return offsite_settings_read(json_object_get(params, "model"), json_get_string(params, "working_dir", "/"), service, ret,
-                                     ret_said, err);
+        return offsite_settings_read(json_object_get(params, "model"), json_get_string(params, "working_dir", "/"),
+                                     service, ret, ret_said, err);
 }
 
 /* ---- how it stands ---- */
@@ -72,14 +72,15 @@ static void print_one(const char *service, const json_t *state)
         const char *key = json_get_string(state, "key", NULL), *phase = json_get_string(state, "phase", "waiting");
         _cleanup_free_ char *behind = clock_format_ago(MAX(behind_ns, INT64_C(0)));
 
-        printf("off-site: %s, service %s, %s%s", json_get_string(state, "url", ""), service, key ? "key " : "not encrypted",
-               key ? key : "");
+        printf("off-site: %s, service %s, %s%s", json_get_string(state, "url", ""), service,
+               key ? "key " : "not encrypted", key ? key : "");
         if (copied_ns)
                 printf(", the log up to %s, %s behind", json_get_string(state, "copied_lsn", ""), behind);
         else
                 printf(", nothing is there yet");
         if (streq(phase, "failed"))
-                printf("; FAILS (%lld times): %s", (long long)json_get_int(state, "failures", 0), json_get_string(state, "message", ""));
+                printf("; FAILS (%lld times): %s", (long long)json_get_int(state, "failures", 0),
+                       json_get_string(state, "message", ""));
         printf("\n");
 }
 

@@ -39,7 +39,8 @@ void alerts_tell(const Keeper *keeper, const char *service, const char *what, bo
                 return;
         telling = xnew(Telling);
         telling->layout = keeper->parts.layout;
-        telling->params = json_pack("{s:s,s:s,s:s,s:b,s:s,s:o}", "project", keeper->project, "service", service, "what", what,
-                                    "good", (int)good, "message", message ? message : "", "ways", json_deep_copy(ways));
+        telling->params =
+                json_pack("{s:s,s:s,s:s,s:b,s:s,s:o}", "project", keeper->project, "service", service, "what", what,
+                          "good", (int)good, "message", message ? message : "", "ways", json_deep_copy(ways));
         thread_pool_post(keeper->parts.pool, tell_work, tell_done, telling);
 }

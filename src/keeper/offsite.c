@@ -14,10 +14,10 @@
 #include "state/worker.h"
 
 #define STATE_FORMAT 1
-#define FIRST_NS     (2 * NSEC_PER_SEC)         /* after a start or a backup */
-#define RETRY_NS     (60 * NSEC_PER_SEC)        /* the first one, where the interval is not shorter */
+#define FIRST_NS     (2 * NSEC_PER_SEC)  /* after a start or a backup */
+#define RETRY_NS     (60 * NSEC_PER_SEC) /* the first one, where the interval is not shorter */
 #define RETRY_MAX_NS (15 * 60 * NSEC_PER_SEC)
-#define LOOK_NS      (10 * 60 * NSEC_PER_SEC)   /* the loop's timers do not see that the clock is set */
+#define LOOK_NS      (10 * 60 * NSEC_PER_SEC) /* the loop's timers do not see that the clock is set */
 #define TOLD_AFTER   4
 #define GRACE_MS     1000 /* it may hang in the network, and may be killed anywhere */
 #define WHAT         "off-site copy"
@@ -25,22 +25,22 @@
 /* One service's copy. */
 typedef struct Place {
         char *service;
-        json_t *params;         /* of the job; NULL: to be made */
-        const json_t *made_of;  /* the model that params are made of, for comparison only */
+        json_t *params;        /* of the job; NULL: to be made */
+        const json_t *made_of; /* the model that params are made of, for comparison only */
         OffsiteSettings settings;
-        int64_t next_ns;        /* realtime */
-        bool running;           /* the database */
-        bool last_due;          /* it was stopped: its log is copied once more */
-        bool gone;              /* the project does not ask for it any more */
+        int64_t next_ns; /* realtime */
+        bool running;    /* the database */
+        bool last_due;   /* it was stopped: its log is copied once more */
+        bool gone;       /* the project does not ask for it any more */
 } Place;
 
 struct Offsite {
         Keeper *keeper;
         char *path;
-        json_t *state;          /* {"services": {…}} */
+        json_t *state; /* {"services": {…}} */
         Strmap places;
         LoopTimer *timer;
-        char *at_work;          /* the service that is being copied; NULL */
+        char *at_work; /* the service that is being copied; NULL */
         int cancel_fd;
 };
 
@@ -160,7 +160,8 @@ static void note_failure(Offsite *offsite, Place *place, const Error *error)
 {
         json_t *state = state_of(offsite, place->service);
         int64_t failures = json_get_int(state, "failures", 0) + 1;
-        _cleanup_free_ char *message = error->hint ? xasprintf("%s. %s", error->message, error->hint) : xstrdup(error->message);
+        _cleanup_free_ char *message =
+                error->hint ? xasprintf("%s. %s", error->message, error->hint) : xstrdup(error->message);
 
         json_set_string(state, "phase", "failed");
         if (!streq(json_get_string(state, "message", ""), message))
@@ -221,8 +222,13 @@ static void on_event(void *context, const json_t *event)
 static int copy_work(void *context, Error **err)
 {
         CopyCall *call = context;
-        WorkerRun run = { .job = "offsite", .params = call->params, .input_fd = -1, .cancel_fd = call->cancel_fd,
-                          .grace_ms = GRACE_MS, .context = call, .event = on_event };
+        WorkerRun run = { .job = "offsite",
+                          .params = call->params,
+                          .input_fd = -1,
+                          .cancel_fd = call->cancel_fd,
+                          .grace_ms = GRACE_MS,
+                          .context = call,
+                          .event = on_event };
 
         return worker_run(call->layout, &run, &call->result, err);
 }
@@ -259,7 +265,11 @@ static void begin(Offsite *offsite, Place *place)
         CopyCall *call = xnew(CopyCall);
         json_t *state = state_of(offsite, place->service);
 
-        *call = (CopyCall){ offsite, offsite->keeper->parts.layout, xstrdup(place->service), json_incref(place->params), NULL,
+        *call = (CopyCall){ offsite,
+                            offsite->keeper->parts.layout,
+                            xstrdup(place->service),
+                            json_incref(place->params),
+                            NULL,
                             offsite->cancel_fd };
         place->params = NULL; /* a thread has it now */
         place->last_due = false;
@@ -285,10 +295,10 @@ static Place *most_due(Offsite *offsite)
 static json_t *make_params(const Offsite *offsite, const Place *place)
 {
         const ProjectState *project = &offsite->keeper->state;
-        json_t *params = json_pack("{s:s, s:s, s:O, s:O, s:{s:s, s:o, s:o}}", "project", offsite->keeper->project, "service",
-                                   place->service, "copy", place->settings.copy, "keep", place->settings.keep, "bundle",
-                                   "working_dir", project->working_dir, "files", json_from_strv(project->files), "model",
-                                   json_deep_copy(project->model));
+        json_t *params = json_pack("{s:s, s:s, s:O, s:O, s:{s:s, s:o, s:o}}", "project", offsite->keeper->project,
+                                   "service", place->service, "copy", place->settings.copy, "keep",
+                                   place->settings.keep, "bundle", "working_dir", project->working_dir, "files",
+                                   json_from_strv(project->files), "model", json_deep_copy(project->model));
 
         json_set_string(params, "key", place->settings.key);
         return params;
@@ -364,7 +374,8 @@ static void read_settings(Offsite *offsite, const char *service)
         _cleanup_error_ Error *error = NULL;
         bool said = false;
         Place *place;
-        int r = offsite_settings_read(keeper->state.model, keeper->state.working_dir, service, &settings, &said, &error);
+        int r = offsite_settings_read(keeper->state.model, keeper->state.working_dir, service, &settings, &said,
+                                      &error);
 
         if (r >= 0 && !said)
                 return;
@@ -395,7 +406,8 @@ static void read_project(Offsite *offsite)
         }
         STRMAP_FOREACH(entry, &keeper->units) {
                 const Unit *unit = entry->value;
-                if (unit->postmaster_path && !unit->oneoff && unit->number <= 1 && backups_are_wanted(keeper, unit->service))
+                if (unit->postmaster_path && !unit->oneoff && unit->number <= 1 &&
+                    backups_are_wanted(keeper, unit->service))
                         read_settings(offsite, unit->service);
         }
 }

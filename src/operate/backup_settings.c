@@ -62,7 +62,8 @@ void offsite_settings_done(OffsiteSettings *settings)
 }
 
 /* A secret of the project by its name, else a file. *ret stays NULL where nothing is said. */
-static int file_of(const json_t *model, const char *working_dir, const json_t *words, const char *member, char **ret, Error **err)
+static int file_of(const json_t *model, const char *working_dir, const json_t *words, const char *member, char **ret,
+                   Error **err)
 {
         const char *word = json_get_string(words, member, NULL);
         const json_t *secret = word ? json_object_get(json_object_get(model, "secrets"), word) : NULL;
@@ -72,14 +73,17 @@ static int file_of(const json_t *model, const char *working_dir, const json_t *w
         if (!word)
                 return 0;
         if (secret && !file) {
-                r = error_set(err, ERROR_INVALID, "x-berth.backup.offsite.%s: the secret \"%s\" is not a file", member, word);
-                return error_hint(err, r, "Only secrets with \"file:\" can be used here; the path of a file will do, too.");
+                r = error_set(err, ERROR_INVALID, "x-berth.backup.offsite.%s: the secret \"%s\" is not a file", member,
+                              word);
+                return error_hint(err, r,
+                                  "Only secrets with \"file:\" can be used here; the path of a file will do, too.");
         }
         *ret = path_clean(working_dir, file ? file : word);
         return 0;
 }
 
-static int read_files(const json_t *model, const char *working_dir, const json_t *words, OffsiteSettings *ret, Error **err)
+static int read_files(const json_t *model, const char *working_dir, const json_t *words, OffsiteSettings *ret,
+                      Error **err)
 {
         static const char *const files[] = { "credentials", "identity", "known_hosts", "ca" };
         int r = 0;
@@ -93,7 +97,8 @@ static int read_files(const json_t *model, const char *working_dir, const json_t
         return r < 0 ? r : file_of(model, working_dir, words, "key", &ret->key, err);
 }
 
-static int read_schedule(const json_t *model, const char *service, const json_t *words, OffsiteSettings *ret, Error **err)
+static int read_schedule(const json_t *model, const char *service, const json_t *words, OffsiteSettings *ret,
+                         Error **err)
 {
         const char *text = json_get_string(words, "schedule", NULL);
         int r;
@@ -104,12 +109,13 @@ static int read_schedule(const json_t *model, const char *service, const json_t 
         ret->interval_ns = 0;
         r = cron_parse(text, &ret->cron, err);
         if (r == 0)
-                r = timezone_load(json_string_value(backup_setting_of(model, service, "timezone")), &ret->timezone, err);
+                r = timezone_load(json_string_value(backup_setting_of(model, service, "timezone")), &ret->timezone,
+                                  err);
         return error_prefix(err, r, "x-berth.backup.offsite.schedule");
 }
 
-int offsite_settings_read(const json_t *model, const char *working_dir, const char *service, OffsiteSettings *ret, bool *ret_said,
-                          Error **err)
+int offsite_settings_read(const json_t *model, const char *working_dir, const char *service, OffsiteSettings *ret,
+                          bool *ret_said, Error **err)
 {
         const json_t *words = backup_setting_of(model, service, "offsite");
         OffsiteSettings settings = { 0 };

@@ -12,9 +12,9 @@
 #include "base/strv.h"
 #include "state/document.h"
 
-#define FILE_LIMIT  ((uint64_t)8 << 20)
-#define TOTAL_LIMIT ((uint64_t)64 << 20)
-#define COUNT_LIMIT 4000
+#define FILE_LIMIT    ((uint64_t)8 << 20)
+#define TOTAL_LIMIT   ((uint64_t)64 << 20)
+#define COUNT_LIMIT   4000
 #define COMPOSE_LIMIT ((size_t)4 << 20)
 
 void bundle_done(Bundle *bundle)
@@ -33,9 +33,9 @@ void bundle_done(Bundle *bundle)
 typedef struct Collecting {
         const BundleSource *source;
         Bundle *bundle;
-        char **secret_paths;    /* files and folders that hold secrets; a strv */
-        char **needed;          /* files that the model names */
-        dev_t device;           /* of the project's folder */
+        char **secret_paths; /* files and folders that hold secrets; a strv */
+        char **needed;       /* files that the model names */
+        dev_t device;        /* of the project's folder */
         uint64_t total;
 } Collecting;
 
@@ -58,8 +58,11 @@ static bool is_below(const char *path, const char *folder)
 
 static bool holds_secret(const char *name)
 {
-        static const char *const words[] = { "PASSWORD", "PASSWD", "SECRET", "TOKEN", "PRIVATE_KEY", "API_KEY", "DATABASE_URL" };
+        static const char *const words[] = { "PASSWORD",    "PASSWD",  "SECRET",      "TOKEN",
+                                             "PRIVATE_KEY", "API_KEY", "DATABASE_URL" };
 
+        if (endswith(name, "_FILE")) /* where it is, not what it is */
+                return false;
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
                 if (strcasestr(name, words[i]))
                         return true;
@@ -92,7 +95,8 @@ static bool looks_secret(const char *name, const struct stat *status)
         for (size_t i = 0; i < ARRAY_SIZE(endings); i++)
                 if (endswith(base, endings[i]))
                         return true;
-        if (streq(base, ".env") || startswith(base, ".env.") || startswith(name, "secrets/") || strstr(name, "/secrets/"))
+        if (streq(base, ".env") || startswith(base, ".env.") || startswith(name, "secrets/") ||
+            strstr(name, "/secrets/"))
                 return true;
         return S_ISREG(status->st_mode) && !(status->st_mode & 077); /* for its owner's eyes */
 }
@@ -119,11 +123,16 @@ static bool is_taken(const Bundle *bundle, const char *path)
 
 static void take(Collecting *collecting, const char *path, const char *name, const struct stat *status)
 {
-        BundleFile file = { .mode = status->st_mode & 0777, .uid = status->st_uid, .gid = status->st_gid,
-                            .mtime_s = status->st_mtime, .size_bytes = (uint64_t)status->st_size };
+        BundleFile file = { .mode = status->st_mode & 0777,
+                            .uid = status->st_uid,
+                            .gid = status->st_gid,
+                            .mtime_s = status->st_mtime,
+                            .size_bytes = (uint64_t)status->st_size };
 
         if (collecting->source->key && streq(path, collecting->source->key))
                 return; /* it would be of no use inside what it opens */
+        if (streq(path_basename(path), ".berth-recover.json"))
+                return;
         if (is_taken(collecting->bundle, path))
                 return;
         if (!S_ISDIR(status->st_mode) && !collecting->source->secrets && is_secret(collecting, path, name, status))
@@ -142,7 +151,8 @@ static void take(Collecting *collecting, const char *path, const char *name, con
         }
         if (collecting->total + file.size_bytes > TOTAL_LIMIT || collecting->bundle->files.length >= COUNT_LIMIT) {
                 free(file.target);
-                return leave_out(collecting, collecting->source->working_dir, "more than 64 MiB or 4000 files: not all is there");
+                return leave_out(collecting, collecting->source->working_dir,
+                                 "more than 64 MiB or 4000 files: not all is there");
         }
         collecting->total += file.size_bytes;
         file.path = xstrdup(path);
@@ -170,7 +180,8 @@ static void take_folder(Collecting *collecting, const char *folder, const char *
 
         if (strchr(name, '/') && lstat(folder, &own) == 0)
                 take(collecting, folder, name, &own);
-        if (depth > 32 || collecting->bundle->files.length >= COUNT_LIMIT || fs_list_directory(AT_FDCWD, folder, &entries, NULL) < 0)
+        if (depth > 32 || collecting->bundle->files.length >= COUNT_LIMIT ||
+            fs_list_directory(AT_FDCWD, folder, &entries, NULL) < 0)
                 return;
         STRV_FOREACH(entry, entries) {
                 _cleanup_free_ char *path = path_join(folder, *entry), *inside = path_join(name, *entry);
@@ -227,8 +238,9 @@ static void note_files(Collecting *collecting, const json_t *sources, bool secre
                 if (!secret || json_object_get(source, "file"))
                         continue;
                 json_array_append_new(missing, json_sprintf("the secret \"%s\" comes from %s%s", name,
-                                                            json_get_string(source, "environment", NULL) ? "the environment variable "
-                                                                                                         : "outside",
+                                                            json_get_string(source, "environment", NULL)
+                                                                    ? "the environment variable "
+                                                                    : "outside",
                                                             json_get_string(source, "environment", "")));
         }
 }
@@ -241,7 +253,8 @@ static void note_x_berth(Collecting *collecting, const json_t *x_berth)
         _cleanup_free_ char *folder = path_clean(collecting->source->working_dir, json_get_string(tls, "path", "tls"));
 
         for (size_t i = 0; i < ARRAY_SIZE(members); i++)
-                if (!json_object_get(json_object_get(collecting->source->model, "secrets"), json_get_string(offsite, members[i], "")))
+                if (!json_object_get(json_object_get(collecting->source->model, "secrets"),
+                                     json_get_string(offsite, members[i], "")))
                         note_file(collecting, offsite, members[i], i < 2);
         if (fs_is_directory(folder)) {
                 strv_add(&collecting->secret_paths, folder);
@@ -290,14 +303,15 @@ static json_t *images_of(const json_t *services)
 static json_t *make_manifest(const Collecting *collecting, json_t *missing)
 {
         const BundleSource *source = collecting->source;
-        json_t *manifest = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:O, s:b}", "format", BUNDLE_FORMAT, "project",
-                                     source->project, "working_dir", source->working_dir, "files",
-                                     json_from_strv(source->files), "needed", json_from_strv(collecting->needed), "volumes",
-                                     names_of(json_object_get(source->model, "volumes")), "services",
-                                     images_of(json_object_get(source->model, "services")), "missing", missing, "secrets",
-                                     (int)source->secrets);
+        json_t *manifest = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:O, s:b}", "format", BUNDLE_FORMAT,
+                                     "project", source->project, "working_dir", source->working_dir, "files",
+                                     json_from_strv(source->files), "needed", json_from_strv(collecting->needed),
+                                     "volumes", names_of(json_object_get(source->model, "volumes")), "services",
+                                     images_of(json_object_get(source->model, "services")), "missing", missing,
+                                     "secrets", (int)source->secrets);
 
         json_object_set_new(manifest, "left_out", json_from_strv(collecting->bundle->left_out));
+        json_set_string(manifest, "key", source->key);
         return manifest;
 }
 
@@ -317,9 +331,10 @@ static void sign(Bundle *bundle)
         add_part(&hash, manifest);
         add_part(&hash, model);
         VECTOR_FOREACH(file, &bundle->files) {
-                _cleanup_free_ char *line = xasprintf("%s %o %u %u %lld %llu %s", file->name, file->mode, file->uid, file->gid,
-                                                      file->folder ? 0 : (long long)file->mtime_s, (unsigned long long)file->size_bytes,
-                                                      file->target ? file->target : "");
+                _cleanup_free_ char *line =
+                        xasprintf("%s %o %u %u %lld %llu %s", file->name, file->mode, file->uid, file->gid,
+                                  file->folder ? 0 : (long long)file->mtime_s, (unsigned long long)file->size_bytes,
+                                  file->target ? file->target : "");
                 add_part(&hash, line);
         }
         sha256_finish(&hash, digest);
@@ -342,9 +357,9 @@ int bundle_collect(const BundleSource *source, Bundle *ret, Error **err)
         if (stat(source->working_dir, &status) < 0)
                 return error_set_errno(err, errno, "the project's folder \"%s\"", source->working_dir);
         collecting.device = status.st_dev;
-        note_all(&collecting, missing);
         STRV_FOREACH(file, source->files)
-                take_named(&collecting, *file);
+                strv_add(&collecting.needed, *file);
+        note_all(&collecting, missing);
         STRV_FOREACH(file, collecting.needed)
                 take_named(&collecting, *file);
         take_folder(&collecting, source->working_dir, "folder", 0);

@@ -12,8 +12,8 @@
 #include "operate/bundle.h"
 #include "state/document.h"
 
-#define MANIFEST "berth/manifest.json"
-#define MODEL    "berth/model.json"
+#define MANIFEST   "berth/manifest.json"
+#define MODEL      "berth/model.json"
 #define FILE_LIMIT ((size_t)64 << 20)
 
 static void free_writer(struct archive **archive)
@@ -212,7 +212,8 @@ static int put_file(int parent_fd, const char *name, struct archive *archive, st
         int r = read_content(archive, &content, err);
 
         if (r == 0)
-                r = fs_write_file(parent_fd, name, strbuf_text(&content), content.length, archive_entry_perm(entry) & 0777, err);
+                r = fs_write_file(parent_fd, name, strbuf_text(&content), content.length,
+                                  archive_entry_perm(entry) & 0777, err);
         strbuf_erase(&content);
         strbuf_done(&content);
         return r;
@@ -225,7 +226,8 @@ static int put_folder(int parent_fd, const char *name, struct archive_entry *ent
         return 0;
 }
 
-static int put_entry(int root_fd, const char *path, struct archive *archive, struct archive_entry *entry, bool *ret_kept, Error **err)
+static int put_entry(int root_fd, const char *path, struct archive *archive, struct archive_entry *entry,
+                     bool *ret_kept, Error **err)
 {
         _cleanup_close_ int parent_fd = open_parent(root_fd, path, err);
         const char *name = path_basename(path);
@@ -244,14 +246,25 @@ static int put_entry(int root_fd, const char *path, struct archive *archive, str
                 r = put_file(parent_fd, name, archive, entry, err);
         else if (type == AE_IFDIR)
                 r = put_folder(parent_fd, name, entry, err);
-        if (r == 0 && type != AE_IFLNK && fchownat(parent_fd, name, (uid_t)archive_entry_uid(entry), (gid_t)archive_entry_gid(entry),
-                                                   AT_SYMLINK_NOFOLLOW) < 0)
+        if (r == 0 && type != AE_IFLNK &&
+            fchownat(parent_fd, name, (uid_t)archive_entry_uid(entry), (gid_t)archive_entry_gid(entry),
+                     AT_SYMLINK_NOFOLLOW) < 0)
                 r = error_set_errno(err, errno, "give \"%s\" its owner", path);
         if (r < 0 || type != AE_IFLNK)
                 return r;
         if (symlinkat(archive_entry_symlink(entry), parent_fd, name) < 0)
                 return error_set_errno(err, errno, "make the link \"%s\"", path);
         return 0;
+}
+
+/* Folders have a slash at their end. */
+static char *name_of(struct archive_entry *entry)
+{
+        char *name = xstrdup(archive_entry_pathname(entry));
+
+        if (name && endswith(name, "/"))
+                name[strlen(name) - 1] = '\0';
+        return name;
 }
 
 int bundle_unpack(const void *data, size_t size, const char *directory, bool outside, char ***ret_kept, Error **err)
@@ -266,14 +279,16 @@ int bundle_unpack(const void *data, size_t size, const char *directory, bool out
         if (r == 0 && (folder_fd < 0 || root_fd < 0))
                 r = error_set_errno(err, errno, "open \"%s\"", directory);
         while (r == 0 && (r = next_entry(archive, &entry, &more, err)) == 0 && more) {
-                const char *name = archive_entry_pathname(entry), *inside = name ? startswith(name, "folder/") : NULL;
+                _cleanup_free_ char *name = name_of(entry);
+                const char *inside = name ? startswith(name, "folder/") : NULL;
                 const char *rest = inside ? inside : name && outside ? startswith(name, "outside/") : NULL;
                 bool kept;
 
                 if (!rest)
                         continue;
                 if (!is_inner(rest))
-                        return error_set(err, ERROR_CORRUPT, "archive of the project's files: the name \"%.200s\" leads out of it", name);
+                        return error_set(err, ERROR_CORRUPT,
+                                         "archive of the project's files: the name \"%.200s\" leads out of it", name);
                 r = put_entry(inside ? folder_fd : root_fd, rest, archive, entry, &kept, err);
                 if (r == 0 && kept)
                         strv_add(ret_kept, name);

@@ -1,8 +1,8 @@
 /* Copies of repositories elsewhere, one repository at a time.
  *
- * repository-copy {"repository", "copy", "key"?, "make_key"?, "keep"?, "prune"?, "take_over"?} → {"backups", "packs", "segments",
- * "bytes", "postponed"}
- * repository-fetch {"copy", "folder", "key"?, "keep"?, "into": "<data>/backups/<project>/<service>"} → the same and "repository" */
+ * repository-copy {"repository", "copy", "key"?, "make_key"?, "keep"?, "prune"?, "take_over"?} → {"backups", "packs",
+ * "segments", "bytes", "postponed"} repository-fetch {"copy", "folder", "key"?, "keep"?, "into":
+ * "<data>/backups/<project>/<service>"} → the same and "repository" */
 #include <inttypes.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -49,10 +49,13 @@ static int begin_copy(const Job *job, const Repository *repository, const char *
         int r;
 
         if (streq(json_get_string(copies, "url", ""), url)) {
-                r = error_set(err, ERROR_UNAVAILABLE, "the copy of the backups of service \"%s\" is not at \"%s\" any more",
+                r = error_set(err, ERROR_UNAVAILABLE,
+                              "the copy of the backups of service \"%s\" is not at \"%s\" any more",
                               repository->service, url);
-                return error_hint(err, r, "If nothing is missing there (a mount, for example) and it shall begin anew, "
-                                          "remove %s/copies.json.", repository->path);
+                return error_hint(err, r,
+                                  "If nothing is missing there (a mount, for example) and it shall begin anew, "
+                                  "remove %s/copies.json.",
+                                  repository->path);
         }
         r = job_open_storage(job, folder, &storage, err);
         return r < 0 ? r : repository_begin_elsewhere(storage, key, repository, err);
@@ -78,9 +81,11 @@ static int check_encryption(const CopyWork *work, Error **err)
 
         if (!work->to.key || work->to.repository->encrypted)
                 return 0;
-        r = error_set(err, ERROR_CONFLICT, "the copy of the backups of service \"%s\" is not encrypted, and a key is given",
+        r = error_set(err, ERROR_CONFLICT,
+                      "the copy of the backups of service \"%s\" is not encrypted, and a key is given",
                       work->from.repository->service);
-        return error_hint(err, r, "Begin an encrypted copy at another URL, and remove the old one when that is complete.");
+        return error_hint(err, r,
+                          "Begin an encrypted copy at another URL, and remove the old one when that is complete.");
 }
 
 int copy_work_open(const Job *job, const char *path, bool take_over, CopyWork *ret, Error **err)
@@ -104,7 +109,8 @@ int copy_work_open(const Job *job, const char *path, bool take_over, CopyWork *r
 
 /* ---- whose it is ---- */
 
-/* A number that this installation gave itself for its copies of a repository; it stays on this machine. *ret is the caller's. */
+/* A number that this installation gave itself for its copies of a repository; it stays on this machine. *ret is the
+ * caller's. */
 static int own_number(const char *repository, char **ret, Error **err)
 {
         _cleanup_free_ char *path = path_join(repository, "owner.json");
@@ -133,7 +139,8 @@ static int write_owner(Repository *to, const char *number, Error **err)
         int r;
 
         gethostname(host, sizeof(host) - 1);
-        document = json_pack("{s:s, s:s, s:I}", "owner", number, "host", host, "since_ns", (json_int_t)clock_realtime_ns());
+        document = json_pack("{s:s, s:s, s:I}", "owner", number, "host", host, "since_ns",
+                             (json_int_t)clock_realtime_ns());
         r = storage_put_document(to->storage, "owner.json", OWNER_FORMAT, document, err);
         json_decref(document);
         return r;
@@ -156,10 +163,14 @@ int copy_claim(Repository *to, const char *path, bool take_over, Error **err)
         if (r < 0 || take_over)
                 return write_owner(to, number, err);
         since = clock_format_rfc3339(json_get_int(document, "since_ns", 0));
-        r = error_set(err, ERROR_EXISTS, "the copy of the backups of service \"%s\" belongs to another installation (host \"%s\", since %.19sZ)",
-                      to->service, json_get_string(document, "host", ""), since);
-        return error_hint(err, r, "Two must not write it. If that one is gone for good, take it over with \"berth backup copy --take-over\"; "
-                                  "otherwise give this one another url.");
+        r = error_set(
+                err, ERROR_EXISTS,
+                "the copy of the backups of service \"%s\" belongs to another installation (host \"%s\", since %.19sZ)",
+                to->service, json_get_string(document, "host", ""), since);
+        return error_hint(err, r,
+                          "Two must not write it. If that one is gone for good, take it over with \"berth backup copy "
+                          "--take-over\"; "
+                          "otherwise give this one another url.");
 }
 
 /* ---- copying ---- */
@@ -170,7 +181,9 @@ int copy_work_run(const Job *job, CopyWork *work, bool log_only, Error **err)
         CopyOptions options = { .now_ns = clock_realtime_ns(), .log_only = log_only };
         int r = job_read_policy(job, false, &options.policy, err);
 
-        return r < 0 ? r : repository_copy(work->from.repository, work->to.repository, &options, &progress, &work->report, err);
+        return r < 0 ? r
+                     : repository_copy(work->from.repository, work->to.repository, &options, &progress, &work->report,
+                                       err);
 }
 
 int copy_work_remember(const Job *job, const CopyWork *work, json_t *more, Error **err)

@@ -1,10 +1,9 @@
 /* The way back from a copy elsewhere, and its key.
  *
- * offsite-look {"copy", "key"?, "project"?} → {"projects", "lines": [{"project", "service", "folder", "encrypted", "changed_ns",
- * "backups", "newest_ns", "bundle"?}], "manifest"?, "folder"?, "bundle"?}
- * offsite-unpack {"copy", "key"?, "folder", "bundle", "into"} → {"kept"}
- * offsite-claim {"copy", "key"?, "repository", "folder"}
- * backup-key {"path", "make"?} → {"path", "id", "name", "created_ns", "made"} */
+ * offsite-look {"copy", "key"?, "project"?} → {"projects", "lines": [{"project", "service", "folder", "encrypted",
+ * "changed_ns", "backups", "newest_ns", "bundle"?}], "manifest"?, "folder"?, "bundle"?} offsite-unpack {"copy", "key"?,
+ * "folder", "bundle", "into"} → {"kept"} offsite-claim {"copy", "key"?, "repository", "folder"} backup-key {"path",
+ * "make"?} → {"path", "id", "name", "created_ns", "made"} */
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
@@ -19,7 +18,8 @@ static bool is_description(const char *key, char ***ret_parts)
 {
         _cleanup_strv_ char **parts = strv_split(key, '/');
 
-        if (strv_length(parts) != 4 || !streq(parts[3], "repository.json") || strspn(parts[2], "0123456789") != strlen(parts[2]))
+        if (strv_length(parts) != 4 || !streq(parts[3], "repository.json") ||
+            strspn(parts[2], "0123456789") != strlen(parts[2]))
                 return false;
         *ret_parts = TAKE_PTR(parts);
         return true;
@@ -56,8 +56,8 @@ static int look_at_line(const Job *job, const StorageList *list, char *const *pa
         if (r < 0)
                 return r;
         n = backups.records.length;
-        *ret = json_pack("{s:s, s:s, s:s, s:b, s:I, s:I}", "project", parts[0], "service", parts[1], "folder", folder, "encrypted",
-                         (int)opened.repository->encrypted, "backups", (json_int_t)n, "newest_ns",
+        *ret = json_pack("{s:s, s:s, s:s, s:b, s:I, s:I}", "project", parts[0], "service", parts[1], "folder", folder,
+                         "encrypted", (int)opened.repository->encrypted, "backups", (json_int_t)n, "newest_ns",
                          (json_int_t)(n ? backups.records.items[n - 1]->finished_ns : 0));
         look_at_names(list, folder, *ret);
         return 0;
@@ -90,7 +90,8 @@ static int look_at_bundle(const Job *job, json_t *result, Error **err)
                         newest = line;
         if (!newest)
                 return 0;
-        r = load_bundle(job, json_get_string(newest, "folder", ""), json_get_string(newest, "bundle", ""), &archive, &sealed, err);
+        r = load_bundle(job, json_get_string(newest, "folder", ""), json_get_string(newest, "bundle", ""), &archive,
+                        &sealed, err);
         if (r == 0)
                 r = bundle_read_manifest(strbuf_text(&archive), archive.length, &manifest, err);
         strbuf_erase(&archive);
@@ -187,8 +188,8 @@ int job_backup_key(const Job *job, json_t **ret, Error **err)
                 r = backup_key_load(path, &key, err);
         }
         if (r == 0)
-                *ret = json_pack("{s:s, s:s, s:s, s:I, s:b}", "path", path, "id", key->id_text, "name", key->name, "created_ns",
-                                 (json_int_t)key->created_ns, "made", (int)made);
+                *ret = json_pack("{s:s, s:s, s:s, s:I, s:b}", "path", path, "id", key->id_text, "name", key->name,
+                                 "created_ns", (json_int_t)key->created_ns, "made", (int)made);
         return r;
 }
 

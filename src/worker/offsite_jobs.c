@@ -1,8 +1,8 @@
 /* The copy elsewhere that x-berth.backup.offsite asks for, as the keeper keeps it up to date.
  *
- * offsite {"project", "service", "copy", "key"?, "keep", "bundle"?: {"working_dir", "files", "model"}, "full"?, "take_over"?,
- * "prune_after_s"?} → {"backups", "packs", "segments", "bytes", "postponed", "copied_ns", "copied_lsn", "timeline", "key"?,
- * "bundle"?: "sealed" or "open", "left_out"}; copied_ns 0: there is no backup yet */
+ * offsite {"project", "service", "copy", "key"?, "keep", "bundle"?: {"working_dir", "files", "model"}, "full"?,
+ * "take_over"?, "prune_after_s"?} → {"backups", "packs", "segments", "bytes", "postponed", "copied_ns", "copied_lsn",
+ * "timeline", "key"?, "bundle"?: "sealed" or "open", "left_out"}; copied_ns 0: there is no backup yet */
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -174,7 +174,8 @@ static int copy_present(const Job *job, const char *path, json_t **ret, Error **
         if (r < 0)
                 return r;
         json_object_set_new(more, "have", full && work.report.postponed ? json_array() : json_from_strv(ids));
-        json_object_set_new(more, "full_ns", json_integer(full ? clock_realtime_ns() : json_get_int(work.copies, "full_ns", 0)));
+        json_object_set_new(more, "full_ns",
+                            json_integer(full ? clock_realtime_ns() : json_get_int(work.copies, "full_ns", 0)));
         r = copy_work_remember(job, &work, TAKE_PTR(more), err);
         if (r == 0)
                 *ret = TAKE_PTR(result);

@@ -1,0 +1,144 @@
+"""A project on an empty machine, from its copy elsewhere: files, secrets, certificates, data, and the copy goes on."""
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from support import database, program, worker
+from support.program import wait_until
+
+pytestmark = pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
+MAJOR = database.major()
+PASSWORD = "Xk29-fjw0-w9dk"
+
+
+def compose(offsite, port):
+    return f"""
+services:
+  db:
+    image: postgres:{MAJOR}
+    environment: {{POSTGRES_PASSWORD_FILE: /run/secrets/password, APP: "${{APP}}"}}
+    secrets: [password]
+    ports: ["127.0.0.1:{port}:5432"]
+    volumes: ["data:/var/lib/postgresql/data"]
+    x-berth: {{images: host}}
+    healthcheck: {{test: [CMD-SHELL, "pg_isready -U postgres"], interval: 1s, retries: 60}}
+volumes: {{data: {{}}}}
+secrets: {{password: {{file: secrets/password}}}}
+x-berth: {{backup: {{offsite: {{{offsite}, schedule: 1s}}}}}}
+"""
+
+
+@pytest.fixture
+def machines(berth, workspace, shared_store):
+    """This machine and an empty one."""
+    berth.environment.pop("BERTH_BACKUP")
+    other = program.Berth(workspace / "elsewhere", {}, shared_store)
+    other.environment.pop("BERTH_BACKUP")
+    yield berth, other
+    trouble = other.clean()
+    other.destroy()
+    assert not trouble, "left behind on the other machine:\n" + "\n".join(trouble)
+
+
+def sql(deployment, text):
+    return deployment("psql", "db", "-XAtqc", text).stdout.strip()
+
+
+def position(text):
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def state(berth, name):
+    path = berth.data / "projects" / name / "offsite.json"
+    return json.loads(path.read_text())["services"].get("db", {}) if path.exists() else {}
+
+
+def copied(berth, deployment, name):
+    target = position(sql(deployment, "SELECT pg_current_wal_flush_lsn()"))
+    wait_until(lambda: position(state(berth, name).get("copied_lsn", "0/0")) >= target)
+
+
+def ask(port, folder, password=PASSWORD):
+    """The greeting of the application's table, over TLS as the folder's authority vouches for it."""
+    done = subprocess.run([database.program("psql"), "-XAtc", "SELECT word FROM greeting", f"host=localhost port={port} user=postgres "
+                           f"sslmode=verify-full sslrootcert={folder}/tls/ca.crt"], text=True, capture_output=True,
+                          env={**os.environ, "PGPASSWORD": password, "HOME": "/nonexistent"})
+    return done.stdout.strip() or done.stderr.strip()
+
+
+def test_a_whole_project_on_an_empty_machine(machines, project, s3, free_port):
+    """The host is lost: another one has nothing but berth, the place's credentials and the key."""
+    here, other = machines
+    port = free_port()
+    place = f"url: 's3://backups/whole', endpoint: '{s3.endpoint}', credentials: secrets/s3, key: keys/shop.json"
+    deployment = project(compose(place, port), name="shop", files={".env": "APP=from-env\n", "migrations/1.up.sql": "SELECT 1;\n"})
+    deployment.write("secrets/password", PASSWORD, mode=0o600)
+    deployment.write("secrets/s3", s3.credentials.read_text(), mode=0o600)
+    made = deployment("backup", "key")
+    assert "loses" in made.stderr
+    identity = made.stdout.split()[0]
+    assert identity == json.loads((deployment.folder / "keys/shop.json").read_text())["id"]
+    deployment("secure", "db")
+    deployment("up", "-d", "--wait")
+    sql(deployment, "CREATE TABLE greeting AS SELECT 'hello'::text AS word")
+    copied(here, deployment, "shop")
+    wait_until(lambda: state(here, "shop").get("bundle") == "sealed")
+    assert identity in deployment("backup", "ls").stdout
+    key = other.root / "key.json"
+    key.write_bytes((deployment.folder / "keys/shop.json").read_bytes())
+    key.chmod(0o600)
+    for path in (s3.files()).rglob("*"):
+        if path.is_file() and path.name != "repository.json":
+            assert PASSWORD.encode() not in path.read_bytes() and b"PRIVATE KEY" not in path.read_bytes(), path
+    deployment("down", "-v", "--purge", "--yes")
+
+    words = ["recover", "s3://backups/whole", "--endpoint", s3.endpoint, "--credentials", s3.credentials]
+    folder = other.root / "shop"
+    wrong = other.fails(*words, "--yes", folder)
+    assert identity in wrong and "no key was given" in wrong and not folder.exists()
+    assert "not without a yes" in other.fails(*words, "--key", key, folder)
+    told = other(*words, "--key", key, "--yes", folder)
+    assert str(folder) in told.stdout
+    back = program.Project(other, folder)
+    wait_until(lambda: ask(port, folder) == "hello")
+    assert (folder / "secrets/password").read_text() == PASSWORD and (folder / "secrets/password").stat().st_mode & 0o777 == 0o600
+    assert (folder / "keys/shop.json").stat().st_mode & 0o777 == 0o600 and not (folder / ".berth-recover.json").exists()
+    assert back.exec("db", "printenv", "APP") == "from-env"
+    assert ".before-" not in back("volume", "ls").stdout
+    # The same line goes on, from there alone.
+    sql(back, "INSERT INTO greeting VALUES ('again')")
+    copied(other, back, "shop")
+    line, = {row.split("/")[2] for row in (str(path.relative_to(s3.files() / "whole")) for path in (s3.files() / "whole").rglob("*repository.json*"))}
+    found = worker.run(other, "repository-verify", copy=s3.location("whole"), folder=f"shop/db/{line}", key=str(key)).result
+    assert found["faults"] == [] and found["backups"] >= 1
+    refused = worker.fails(here, "offsite", project="shop", service="db", copy=s3.location("whole"), key=str(deployment.folder / "keys/shop.json"))
+    assert refused["kind"] == "exists" and "belongs to another installation" in refused["message"] and "--take-over" in refused["hint"]
+    assert "is on this machine already" in other.fails(*words, "--key", key, "--yes", other.root / "twice")
+    back("down", "-v", "--purge", "--yes")
+
+
+def test_without_a_key_it_asks_for_the_secrets_and_goes_on(machines, project, tmp_path, free_port):
+    here, other = machines
+    port, place = free_port(), tmp_path / "mount"
+    place.mkdir()
+    deployment = project(compose(f"url: {place}", port), name="open")
+    deployment.write("secrets/password", PASSWORD, mode=0o600)
+    deployment("up", "-d", "--wait", env={"APP": "x"})
+    sql(deployment, "CREATE TABLE greeting AS SELECT 'hello'::text AS word")
+    copied(here, deployment, "open")
+    wait_until(lambda: state(here, "open").get("bundle") == "open")
+    deployment("down", "-v", "--purge", "--yes")
+    folder = other.root / "open"
+    told = other.fails("recover", place, "--yes", folder)
+    assert f"missing: {folder}/secrets/password" in told and "run the same command again" in told
+    assert (folder / "compose.yaml").exists() and not (folder / "secrets/password").exists()
+    (folder / "secrets").mkdir(exist_ok=True)
+    (folder / "secrets/password").write_text(PASSWORD)
+    other("recover", place, "--yes", folder, env={"APP": "x"})
+    back = program.Project(other, folder)
+    assert sql(back, "SELECT word FROM greeting") == "hello"
+    back("down", "-v", "--purge", "--yes")
