@@ -15,6 +15,12 @@ extern const Command command_backup_export;
  * backups will do. *ret_service is the caller's. */
 int backup_scope(Invocation *invocation, const char *name, Scope *ret, char **ret_service, Error **err);
 
+/* In the zone of whoever reads it; "" for none. The caller's. */
+char *backup_local_time(int64_t ns);
+/* rows as the worker's job "backups" gives them: a line is drawn for each cluster, from its first point that can be restored to its
+ * last, with backups and gaps. */
+void backup_print_timelines(const json_t *rows);
+
 /* The repositories of the argument's service that have backups, the newest last; a strv. Both are the caller's. */
 int backup_repositories(Invocation *invocation, char ***ret, char **ret_service, Error **err);
 /* --keep as the worker takes it, into params: "7d", or counts like "daily=7,weekly=4". */

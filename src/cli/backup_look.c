@@ -12,8 +12,7 @@
 #include "cli/work.h"
 #include "state/document.h"
 
-/* In the zone of whoever reads it. */
-static char *local_time(int64_t ns)
+char *backup_local_time(int64_t ns)
 {
         time_t seconds = (time_t)(ns / NSEC_PER_SEC);
         char text[64];
@@ -47,9 +46,9 @@ static int load_rows(Invocation *invocation, const char *name, char **ret_projec
 /* What people read, beside what programs do. */
 static void add_texts(json_t *row)
 {
-        _cleanup_free_ char *taken = local_time(json_get_int(row, "started_ns", 0));
-        _cleanup_free_ char *from = local_time(json_get_int(row, "finished_ns", 0));
-        _cleanup_free_ char *until = local_time(json_get_int(row, "until_ns", 0));
+        _cleanup_free_ char *taken = backup_local_time(json_get_int(row, "started_ns", 0));
+        _cleanup_free_ char *from = backup_local_time(json_get_int(row, "finished_ns", 0));
+        _cleanup_free_ char *until = backup_local_time(json_get_int(row, "until_ns", 0));
         _cleanup_free_ char *size = format_size((uint64_t)json_get_int(row, "size_bytes", 0));
         _cleanup_free_ char *added = format_size((uint64_t)json_get_int(row, "new_bytes", 0));
         bool damaged = json_get_bool(row, "damaged", false);
@@ -80,8 +79,10 @@ static int run_ls(Invocation *invocation, Error **err)
         json_array_foreach(rows, i, row)
                 add_texts(row);
         r = listing_print(rows, columns, invocation_text(invocation, "format", NULL), LISTING_LINES, err);
-        if (r >= 0 && streq(invocation_text(invocation, "format", "table"), "table"))
+        if (r >= 0 && streq(invocation_text(invocation, "format", "table"), "table")) {
+                backup_print_timelines(rows);
                 offsite_print(invocation, project, invocation->arguments ? invocation->arguments[0] : NULL);
+        }
         return r;
 }
 

@@ -1,5 +1,6 @@
 """backup verify, prune and copy: the verbs, on a made-up repository. What they do is tested with the worker's jobs."""
 import json
+import os
 import subprocess
 
 import pytest
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.skipif(not MAKE_SAMPLE.exists(), reason="unit tests are
 @pytest.fixture
 def shop(berth, project):
     """A project whose database has two backups, of 2026-11-20 and the day after."""
+    berth.environment["TZ"] = "UTC"
     made = project("services: {db: {image: postgres:15}}\n", name="shop")
     made.repository = berth.data / "backups" / "shop" / "db"
     berth("volume", "ls")  # makes the folders
@@ -30,6 +32,21 @@ def test_verify(shop):
     result = shop("backup", "verify", "db", check=False)
     assert result.returncode == 1
     assert f"packs/{pack.name}" in result.stdout and "faults" in result.stderr
+
+
+def test_ls_draws_what_can_be_restored(shop):
+    said = shop("backup", "ls").stdout
+    assert "db can be restored to any moment from 2026-11-20 00:00:00" in said
+    line = said.splitlines()[-1]
+    assert line.count("●") == 2 and line.startswith("  ●─") and line.endswith("─")
+    # Another one two days later, and nothing of the log between.
+    subprocess.run([MAKE_SAMPLE, shop.repository, "3", "80", "4"], check=True, capture_output=True)
+    for segment in shop.repository.glob("*/wal/*/*02.zst"):
+        os.utime(segment, (1795240800, 1795240800))  # 2026-11-21 06:00
+    said = shop("backup", "ls").stdout
+    assert "a moment from 2026-11-20 00:00:00" in said and "but for:" in said
+    assert "2026-11-21 06:00:00 +0000 to 2026-11-23 00:00:00 +0000 (42h0m0s)" in said
+    assert "─ " in said.splitlines()[-1] and said.splitlines()[-1].count("●") == 3
 
 
 def test_prune(shop):
