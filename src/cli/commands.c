@@ -66,6 +66,7 @@ const Command *const commands[] = {
         &command_recover,
         &command_clone,
         &command_release,
+        &command_drill,
         &command_migrate,
         &command_seed,
         &command_upgrade,

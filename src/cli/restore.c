@@ -30,7 +30,7 @@ void restore_done(Restore *restore)
 }
 
 /* A time is this terminal's: it is understood here, and goes to the keeper with its zone. */
-static void read_point(Restore *restore)
+void restore_read_point(Restore *restore)
 {
         const char *wish = invocation_text(restore->invocation, "to", "latest");
         struct tm local;
@@ -242,7 +242,7 @@ int restore_open(Restore *restore, Error **err)
         int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &restore->scope,
                              &restore->service, err);
 
-        read_point(restore);
+        restore_read_point(restore);
         if (r == 0)
                 r = find_repository(restore, err);
         return r < 0 ? r : work_ask(invocation, "restore-plan", restore_point_params(restore), &restore->plan, err);

@@ -22,6 +22,8 @@ typedef struct Restore {
 void restore_done(Restore *restore);
 #define _cleanup_restore_ _cleanup_(restore_done)
 
+/* By the option "to"; restore_open does so. */
+void restore_read_point(Restore *restore);
 /* Finds service, repository and a way to the point; the first argument names the service. */
 int restore_open(Restore *restore, Error **err);
 /* Looks at the service's container, and makes it from the compose file where there is none. */

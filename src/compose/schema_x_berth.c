@@ -163,12 +163,18 @@ static const Schema when_unavailable = { .types = T_STRING | T_MAP,
                                          .words = WORDS("wait"),
                                          .keys = KEYS({ "async_after", &duration }),
                                          .required = WORDS("async_after") };
+static const Schema checks = { .types = T_LIST, .items = &text };
+static const Schema drill = {
+        .types = T_MAP,
+        .keys = KEYS({ "schedule", &cron }, { "checks", &checks }, { "amcheck", &flag }),
+};
 static const Schema backup = {
         .types = T_BOOL | T_STRING | T_MAP,
         .words = WORDS("on", "off"),
         .keys = KEYS({ "keep", &keep }, { "max_rate", &size }, { "schedule", &cron }, { "timezone", &zone }, { "jitter", &duration },
                      { "offsite", &offsite }, { "budget", &budget },
-                     { "synchronous", &flag }, { "when_unavailable", &when_unavailable }),
+                     { "synchronous", &flag }, { "when_unavailable", &when_unavailable },
+                     { "drill", &drill }),
 };
 
 const Schema schema_x_berth_top = {

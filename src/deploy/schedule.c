@@ -177,7 +177,7 @@ bool schedule_ended(const Schedule *schedule, ScheduledJob *job, bool good, cons
                 tell = job->told;
                 job->told = false;
                 job->failures = 0;
-        } else if (job->failures < ARRAY_SIZE(retry_after_ns)) {
+        } else if (!job->no_retry && job->failures < ARRAY_SIZE(retry_after_ns)) {
                 job->retry_ns = now_ns + retry_after_ns[job->failures++];
         } else {
                 tell = !job->told;

@@ -33,6 +33,7 @@ typedef struct ScheduledJob {
         bool told;              /* that it fails */
         /* not kept */
         bool running;
+        bool no_retry;          /* what fails is told at once, and tried when it is due again */
         bool paused;            /* its service does not run: what is due waits until it does */
         int64_t next_ns;
 } ScheduledJob;

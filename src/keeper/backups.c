@@ -83,6 +83,11 @@ bool backups_are_busy(const Keeper *keeper)
         return keeper->backups && keeper->backups->busy > 0;
 }
 
+int backups_cancel_fd(const Keeper *keeper)
+{
+        return keeper->backups ? keeper->backups->cancel_fd : -1;
+}
+
 /* ---- what is wanted ---- */
 
 bool backups_are_wanted(const Keeper *keeper, const char *service)

@@ -21,6 +21,8 @@ bool backups_are_busy(const Keeper *keeper);
 
 /* Another keeper comes in this one's place: until it has taken over, commits wait for no receiver. */
 void backups_hand_over(Keeper *keeper);
+/* Readable once work shall give up, since the keeper ends; -1: never. */
+int backups_cancel_fd(const Keeper *keeper);
 
 /* result: what the worker's job said, borrowed; NULL after a failure, which error tells. */
 typedef void (*BackupDone)(void *context, const char *service, const json_t *result, const Error *error);

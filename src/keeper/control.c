@@ -1,4 +1,5 @@
 /* The control socket: who may say what, and in which order it is done (protocol.h). */
+#include "keeper/drills.h"
 #include "keeper/protocol.h"
 
 #include <unistd.h>
@@ -28,6 +29,7 @@ static const struct {
         { "rm", method_rm },           { "run", method_run },       { "start_oneoff", method_start_oneoff },
         { "status", request_status },  { "boot", method_boot },     { "halt", method_halt },
         { "refresh", method_refresh }, { "release", method_release },
+        { "drill", method_drill },
         { "restore", method_restore }, { "restore_exchange", method_restore_exchange },
         { "pull", method_pull },       { "pause", method_pause },   { "unpause", method_unpause },
 };
@@ -192,7 +194,12 @@ static void on_message(void *context, Channel *channel, json_t *message)
         } else {
                 Request *request = request_create(keeper, channel, method, json_object_get(message, "params"));
                 channel_set_data(channel, request);
-                keeper_enqueue(keeper, request);
+                if (streq(method, "drill") && keeper->ready) {
+                        request->aside = true;
+                        method_drill(request);
+                } else {
+                        keeper_enqueue(keeper, request);
+                }
         }
 }
 
@@ -229,7 +236,10 @@ static void on_closed(void *context, Channel *channel)
         Request *request = channel_data(channel);
 
         unfollow(keeper, channel);
-        if (request && request != keeper->current) {
+        if (request && request->aside) {
+                request->channel = NULL;
+                request_cancel(request);
+        } else if (request && request != keeper->current) {
                 forget_queued(keeper, request);
                 request_free(request);
         } else if (request) {

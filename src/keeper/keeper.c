@@ -12,6 +12,7 @@
 #include "keeper/request.h"
 #include "keeper/schedules.h"
 #include "keeper/watch.h"
+#include "operate/drill.h"
 #include "state/document.h"
 
 #define IDLE_NS (1 * NSEC_PER_SEC)      /* a keeper with nothing to do ends after this */
@@ -57,6 +58,7 @@ void keeper_free(Keeper *keeper)
         strmap_done(&keeper->units);
         project_state_done(&keeper->state);
         free(keeper->takeover_error);
+        strv_free(keeper->drilling);
         free(keeper->project);
         free(keeper);
 }
@@ -237,10 +239,16 @@ static int takeover_work(void *context, Error **err)
 {
         Takeover *takeover = context;
         EngineProgress progress = { .warning = log_repair, .cancel_fd = -1 };
-        Engine *engine = takeover->keeper->parts.engine;
+        const Keeper *keeper = takeover->keeper;
+        Engine *engine = keeper->parts.engine;
+        _cleanup_error_ Error *left = NULL;
         int r;
 
         r = engine->operations->recover ? engine->operations->recover(engine, takeover->keeper->project, &progress, err) : 0;
+        /* Before what is found is listed. What cannot be cleared away now is when its name is wanted. */
+        if (r >= 0 && keeper->parts.protect &&
+            drill_clear_left(keeper->parts.layout, engine, keeper->project, &left) < 0)
+                log_failure(LOG_LEVEL_WARNING, left, "clear away what was left of a copy");
         if (r >= 0)
                 r = engine->operations->container_list(engine, takeover->keeper->project, &takeover->list, err);
         for (size_t i = 0; r >= 0 && i < takeover->list.length; i++) {

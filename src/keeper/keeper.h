@@ -58,6 +58,7 @@ struct Keeper {
         struct Backups *backups;        /* NULL: parts.protect is not set */
         struct Schedules *schedules;    /* likewise */
         struct Offsite *offsite;        /* likewise */
+        char **drilling;                /* services whose drill is at work (drills.h) */
 };
 
 /* How long "boot" waits for dependencies before it starts what depends on them all the same. */

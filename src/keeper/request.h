@@ -11,6 +11,7 @@ struct Request {
         char *method;
         json_t *params;         /* an object */
         bool cancelled;
+        bool aside;             /* begun at once, beside the queue */
         int cancel_fd;          /* readable once cancelled, for engines */
         Strmap first_event_ns;  /* resource name → when its first event was */
         void (*finished)(void *context, json_t *result, const Error *error); /* instead of a channel; NULL */

@@ -7,10 +7,13 @@
 #include "keeper/alerts.h"
 #include "keeper/backup_tasks.h"
 #include "keeper/backups.h"
+#include "keeper/drills.h"
 #include "keeper/watch.h"
 #include "state/document.h"
 
 #define BACKUP "backup"
+#define DRILL "drill"
+#define DEFAULT_DRILL_EXPRESSION "0 4 * * sun"
 #define DEFAULT_EXPRESSION "0 2 * * *"
 #define DEFAULT_JITTER_NS (10 * 60 * NSEC_PER_SEC)
 /* The loop's timers do not see that the clock is set. */
@@ -68,10 +71,10 @@ static void save(const Schedules *schedules)
 
 static void arm(Schedules *schedules, int64_t longest_ns);
 
-static void ended(Schedules *schedules, const char *service, bool good, const char *message)
+static void ended(Schedules *schedules, const char *kind, const char *service, bool good, const char *message)
 {
         int64_t now_ns = loop_realtime_ns(schedules->keeper->parts.loop);
-        ScheduledJob *job = schedule_find(&schedules->schedule, BACKUP, service);
+        ScheduledJob *job = schedule_find(&schedules->schedule, kind, service);
 
         if (!job)
                 return;
@@ -83,7 +86,12 @@ static void ended(Schedules *schedules, const char *service, bool good, const ch
 
 static void backup_done(void *context, const char *service, const json_t *result, const Error *error)
 {
-        ended(context, service, result != NULL, result ? json_get_string(result, "id", NULL) : error->message);
+        ended(context, BACKUP, service, result != NULL, result ? json_get_string(result, "id", NULL) : error->message);
+}
+
+static void drill_done(void *context, const char *service, const json_t *report, const Error *error)
+{
+        ended(context, DRILL, service, !error, error ? error->message : json_get_string(report, "message", NULL));
 }
 
 /* Whether it runs now, one way or the other. */
@@ -91,7 +99,8 @@ static bool begin(Schedules *schedules, ScheduledJob *job)
 {
         int64_t now_ns = loop_realtime_ns(schedules->keeper->parts.loop);
         _cleanup_error_ Error *error = NULL;
-        int r = backups_begin(schedules->keeper, job->service, backup_done, schedules, &error);
+        int r = streq(job->kind, DRILL) ? drills_begin(schedules->keeper, job->service, drill_done, schedules, &error)
+                                        : backups_begin(schedules->keeper, job->service, backup_done, schedules, &error);
 
         if (r < 0)
                 return false; /* another backup is at work, or the server is just coming or going */
@@ -157,14 +166,36 @@ static void put(Schedules *schedules, const char *service)
                 log_failure(LOG_LEVEL_WARNING, error, "schedule");
 }
 
+/* By x-berth.backup.drill, where that is said. What fails once fails again: nothing is retried, it is told at once. */
+static void put_drill(Schedules *schedules, const char *service)
+{
+        Keeper *keeper = schedules->keeper;
+        const json_t *settings = backup_setting(keeper, service, "drill");
+        const char *expression = json_get_string(settings, "schedule", DEFAULT_DRILL_EXPRESSION);
+        const char *zone = json_string_value(backup_setting(keeper, service, "timezone"));
+        const char *jitter = json_string_value(backup_setting(keeper, service, "jitter"));
+        int64_t jitter_ns = DEFAULT_JITTER_NS;
+        _cleanup_error_ Error *error = NULL;
+
+        if (jitter)
+                parse_duration(jitter, &jitter_ns);
+        if (!json_is_object(settings) || streq(expression, "off"))
+                schedule_drop(&schedules->schedule, DRILL, service);
+        else if (schedule_put(&schedules->schedule, DRILL, service, expression, zone, jitter_ns,
+                              loop_realtime_ns(keeper->parts.loop), &error) < 0)
+                log_failure(LOG_LEVEL_WARNING, error, "schedule");
+        else
+                schedule_find(&schedules->schedule, DRILL, service)->no_retry = true;
+}
+
 /* Jobs of services that are not backed up any more go. A job that runs is left until it has ended. */
 static void drop_unwanted(Schedules *schedules)
 {
         for (size_t i = schedules->schedule.jobs.length; i-- > 0;) {
                 const ScheduledJob *job = schedules->schedule.jobs.items[i];
-                _cleanup_free_ char *service = xstrdup(job->service);
+                _cleanup_free_ char *service = xstrdup(job->service), *kind = xstrdup(job->kind);
                 if (!job->running && !backups_are_wanted(schedules->keeper, service))
-                        schedule_drop(&schedules->schedule, BACKUP, service);
+                        schedule_drop(&schedules->schedule, kind, service);
         }
 }
 
@@ -179,8 +210,10 @@ void schedules_update(Keeper *keeper)
         drop_unwanted(schedules);
         STRMAP_FOREACH(entry, &keeper->units) {
                 const Unit *unit = entry->value;
-                if (unit->postmaster_path && !unit->oneoff && backups_are_wanted(keeper, unit->service))
+                if (unit->postmaster_path && !unit->oneoff && backups_are_wanted(keeper, unit->service)) {
                         put(schedules, unit->service);
+                        put_drill(schedules, unit->service);
+                }
         }
         VECTOR_FOREACH(job, &schedules->schedule.jobs)
                 (*job)->paused = !service_runs(keeper, (*job)->service);

@@ -1,4 +1,4 @@
-/* What a project does by the clock: a base backup of each of its databases. When something is due is deploy/schedule.h's;
+/* What a project does by the clock: base backups and drills of its databases. When something is due is deploy/schedule.h's;
  * here are the timer, the file <data>/projects/<project>/schedule.json that survives the keeper, the starting of work and
  * the telling of failures. Loop's thread only; there where databases are backed up (KeeperParts.protect). */
 #ifndef BERTH_KEEPER_SCHEDULES_H

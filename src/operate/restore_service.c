@@ -371,10 +371,10 @@ int restore_service_discard(const ServiceRestore *restore, Error **err)
         _cleanup_(volume_info_freep) VolumeInfo *volume = NULL;
         int r = restore_container_clear(restore, err);
 
-        if (r < 0 ||
-            restore->engine->operations->volume_inspect(restore->engine, restore->into, false, &volume, NULL) < 0)
+        if (r < 0 || restore->engine->operations->volume_inspect(restore->engine, restore->into, false, &volume, NULL) < 0)
                 return MIN(r, 0);
-        return restore->engine->operations->volume_remove(restore->engine, restore->into, true, err);
+        r = await_writer(volume->path, err);
+        return r < 0 ? r : restore->engine->operations->volume_remove(restore->engine, restore->into, true, err);
 }
 
 /* ---- the exchange ---- */

@@ -4,12 +4,12 @@ import json
 from .program import wait_until
 
 
-def compose(major, more="", ports=""):
+def compose(major, more="", ports="", initdb="-A scram-sha-256 -k"):
     return f"""
 services:
   db:
     image: postgres:{major}
-    environment: {{POSTGRES_PASSWORD: "Xk29-fjw0-w9dk", POSTGRES_INITDB_ARGS: "-A scram-sha-256 -k"}}
+    environment: {{POSTGRES_PASSWORD: "Xk29-fjw0-w9dk", POSTGRES_INITDB_ARGS: "{initdb}"}}
     stop_grace_period: 2s
     volumes: ["data:/var/lib/postgresql/data"]
     {ports}
