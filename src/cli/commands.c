@@ -55,6 +55,7 @@ const Command *const commands[] = {
         &command_images,
         &command_volumes,
         &command_inspect,
+        &command_status,
         &command_schedule,
         &command_ls,
         &command_tune,

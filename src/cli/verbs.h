@@ -22,6 +22,7 @@ extern const Command command_backup;
 extern const Command command_backup, command_restore, command_clone;
 extern const Command command_release;
 extern const Command command_backup, command_restore, command_clone, command_drill;
+extern const Command command_release, command_status;
 extern const Command command_migrate, command_image, command_volume, command_network;
 extern const Command command_system, command_enable, command_disable, command_version, command_help, command_completion,
         command_complete;

@@ -43,6 +43,7 @@ int job_certificate(const Job *job, json_t **ret, Error **err);
 int job_init(const Job *job, json_t **ret, Error **err);
 int job_backup(const Job *job, json_t **ret, Error **err);
 int job_release(const Job *job, json_t **ret, Error **err);
+int job_status(const Job *job, json_t **ret, Error **err);
 int job_synchronous_off(const Job *job, json_t **ret, Error **err);
 int job_restore(const Job *job, json_t **ret, Error **err);
 int job_restore_plan(const Job *job, json_t **ret, Error **err);

@@ -24,6 +24,7 @@ const JobEntry job_table[] = {
         { "offsite-claim", "go on with a copy elsewhere that another installation wrote", job_offsite_claim },
         { "offsite-look", "list the projects and services of a copy elsewhere", job_offsite_look },
         { "offsite-unpack", "bring back a project's files from a copy elsewhere", job_offsite_unpack },
+        { "status", "look at how a database is protected", job_status },
         { "synchronous-off", "let commits wait for no receiver", job_synchronous_off },
         { "pull", "pull an image from a registry", job_pull },
 };

@@ -219,3 +219,47 @@ def test_backups_that_are_switched_off_leave_nothing(project, protected):
     assert not streams(protected, "out")
     assert [row["id"] for row in backups(deployment)] == [first["id"]]
     assert "backups are off" not in deployment("up", "-d").stderr
+
+
+# ---- what is told ----
+
+def status(deployment, *arguments):
+    return json.loads(deployment("status", "--format", "json", *arguments).stdout)[0]
+
+
+def test_status(project, protected):
+    deployment = project(compose("{synchronous: true, when_unavailable: {async_after: 1s}}"), name="told")
+    assert "no database that was brought up" in deployment.fails("status")
+    deployment("up", "-d", "--wait")
+    first = first_backup(protected, deployment, "told")
+    wait_until(lambda: is_synchronous(protected, deployment, "told"))
+    told = wait_until(lambda: (t := status(deployment)).get("would_be_lost") == {"bytes": 0, "seconds": 0.0} and t)
+    assert (told["state"], told["backups"], told["receiver"]["phase"], told["problems"]) == ("running", "on", "streaming", [])
+    assert told["last_backup"]["id"] == first["id"] and told["next_backup_ns"] > told["last_backup"]["finished_ns"]
+    assert told["restorable"]["from_ns"] == first["finished_ns"] <= told["restorable"]["until_ns"]
+    assert told["synchronous"] == {"asked": True, "on": True, "state": "on"}
+    assert told["slot"]["active"] and told["slot"]["left_bytes"] > 2**29
+    assert {row["name"]: row["before"] for row in told["settings"]} == {"max_slot_wal_keep_size": None,
+                                                                        "synchronous_standby_names": None}
+    # Nobody receives, and commits go on: so much would be lost.
+    description = pathlib.Path(first["repository"]) / "repository.json"
+    kept = description.read_text()
+    description.write_text('{"format": 99}')
+    kill(receiver(protected, "told")["pid"])
+    sql(deployment, "CREATE TABLE t AS SELECT 1")
+    wait_until(lambda: receiver(protected, "told").get("phase") == "failed")
+    description.write_text(kept)  # before anything is asked of it; the receiver tries again later
+    kill(protected.keeper_pid("told"))
+    kill(receiver(protected, "told")["pid"])
+    told = status(deployment)
+    assert told["would_be_lost"]["bytes"] > 0 and told["would_be_lost"]["seconds"] > 0
+    assert told["synchronous"]["asked"] and not told["synchronous"]["on"]
+    assert any("not received" in problem for problem in told["problems"])
+    assert any("not synchronous" in problem for problem in told["problems"])
+    red = deployment("--ansi", "always", "status").stdout
+    assert "\x1b[31mOFF\x1b[" in red and "would be lost" in red, red
+    # It does not run: what can be restored is known all the same.
+    deployment("stop")
+    told = status(deployment, "db")
+    assert told["state"] == "exited" and told["restorable"]["from_ns"] == first["finished_ns"] and "slot" not in told
+    assert "is no database" in deployment.fails("status", "web")
