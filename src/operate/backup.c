@@ -8,10 +8,12 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "operate/backup_files.h"
+#include "operate/backup_prior.h"
 
 #define DEFAULT_LEVEL 1
 #define APPLICATION "berth backup"
 #define GENTLE_NICE 10
+#define FIRST_WITH_INCREMENTAL 170000
 /* linux/ioprio.h: the last of the best-effort class */
 #define IOPRIO_WHO_PROCESS 1
 #define IOPRIO_GENTLE (2 << 13 | 7)
@@ -23,6 +25,7 @@ typedef struct Backup {
         ServerIdentity identity;
         Repository *repository;
         ChunkIndex index;
+        PriorBackup *prior;     /* an incremental backup refers to it; NULL: a full one */
         PackWriter *writer;
         ChunkPipeline *pipeline;
         BackupFiles files;
@@ -35,6 +38,7 @@ static void backup_done(Backup *backup)
         chunk_pipeline_free(backup->pipeline); /* its threads use all of the rest */
         pack_writer_free(backup->writer);
         backup_files_done(&backup->files);
+        prior_backup_free(backup->prior);
         chunk_index_done(&backup->index);
         backup_record_free(backup->record);
         fs_close(backup->lock_fd);
@@ -65,12 +69,65 @@ static int open_all(Backup *backup, Error **err)
                 r = chunk_index_load(&backup->index, backup->repository->storage, err);
         if (r < 0)
                 return r;
+        return r;
+}
+
+/* What the stream needs; made anew where an incremental backup turns into a full one. */
+static int open_pipeline(Backup *backup, Error **err)
+{
+        const BackupOptions *options = backup->options;
+        int r;
+
         backup->writer = pack_writer_create(backup->repository, &backup->index,
                                             options->level ? options->level : DEFAULT_LEVEL);
         r = chunk_pipeline_create(backup->writer, options->threads, backup->repository->chunk_bytes, &backup->pipeline,
                                   err);
-        backup_files_init(&backup->files, backup->pipeline, backup->repository->chunk_bytes, backup->progress);
+        backup_files_init(&backup->files, backup->pipeline, backup->writer, backup->prior, backup->repository->chunk_bytes,
+                          backup->progress);
         return r;
+}
+
+/* ---- incremental ---- */
+
+/* Where the newest backup cannot be built upon, the next one is full: no reason to fail, but one to tell. */
+static void find_prior(Backup *backup)
+{
+        _cleanup_error_ Error *failure = NULL;
+        int r;
+
+        if (backup->identity.version < FIRST_WITH_INCREMENTAL || backup->options->full)
+                return;
+        r = prior_backup_find(backup->repository, &backup->index, &backup->prior, &failure);
+        if (r == 0 && backup->prior)
+                r = base_backup_upload_manifest(backup->connection, strbuf_text(&backup->prior->manifest),
+                                                backup->prior->manifest.length, &failure);
+        if (r == 0)
+                return;
+        progress_warning(backup->progress, failure->message);
+        prior_backup_free(TAKE_PTR(backup->prior));
+}
+
+/* The server refuses before it sends anything: it does not keep summaries of its log, or not of all since the prior backup; or
+ * what the repository has of the prior backup is damaged. */
+static bool may_be_full(const Backup *backup, int r)
+{
+        return backup->prior && r != -ERROR_CANCELLED && r != -ERROR_NO_SPACE && r != -ERROR_DENIED &&
+               (!backup->files.begin.start_lsn || r == -ERROR_CORRUPT);
+}
+
+static int begin_again_as_full(Backup *backup, Error **err)
+{
+        int r;
+
+        chunk_pipeline_free(TAKE_PTR(backup->pipeline));
+        pack_writer_free(TAKE_PTR(backup->writer));
+        backup_files_done(&backup->files);
+        backup->files = (BackupFiles){ 0 };
+        prior_backup_free(TAKE_PTR(backup->prior));
+        chunk_index_done(&backup->index);
+        PQfinish(TAKE_PTR(backup->connection));
+        r = postgres_connect(&backup->options->target, CONNECT_REPLICATION, APPLICATION, &backup->connection, err);
+        return r < 0 ? r : chunk_index_load(&backup->index, backup->repository->storage, err);
 }
 
 static int receive(Backup *backup, Error **err)
@@ -80,7 +137,8 @@ static int receive(Backup *backup, Error **err)
         _cleanup_free_ char *label = xasprintf("berth %s", record->id);
         BaseBackupOptions base = { .label = label,
                                    .fast_checkpoint = !options->spread,
-                                   .max_rate_kib = options->max_rate_kib };
+                                   .max_rate_kib = options->max_rate_kib,
+                                  .incremental = backup->prior != NULL };
         BaseBackupSink sink = backup_files_sink(&backup->files);
         int r;
 
@@ -110,9 +168,36 @@ static int complete(Backup *backup, Error **err)
         record->finished_ns = clock_realtime_ns();
         record->start_lsn = backup->files.begin.start_lsn;
         record->files = backup->files.in_work.length;
-        record->size_bytes = totals.raw_bytes;
+        record->size_bytes = 0;
+        VECTOR_FOREACH(file, &backup->files.list.files)
+                record->size_bytes += (*file)->size_bytes;
         record->new_bytes = totals.new_stored_bytes;
         return backup_record_save(backup->repository, record, err);
+}
+
+static int run_once(Backup *backup, Error **err)
+{
+        int r = open_pipeline(backup, err);
+
+        free_and_replace(&backup->record->kind, xstrdup(backup->prior ? "incremental" : "full"));
+        if (r == 0)
+                r = receive(backup, err);
+        return r < 0 ? r : complete(backup, err);
+}
+
+static int run_whichever(Backup *backup, Error **err)
+{
+        _cleanup_error_ Error *failure = NULL;
+        int r;
+
+        find_prior(backup);
+        r = run_once(backup, &failure);
+        if (r == 0 || !may_be_full(backup, r))
+                return error_move(err, &failure, r);
+        progress_warning(backup->progress, failure->message);
+        progress_status(backup->progress, "taking a full backup instead of what has changed");
+        r = begin_again_as_full(backup, err);
+        return r < 0 ? r : run_once(backup, err);
 }
 
 int backup_run(const BackupOptions *options, const WorkProgress *progress, BackupRecord **ret, Error **err)
@@ -129,15 +214,12 @@ int backup_run(const BackupOptions *options, const WorkProgress *progress, Backu
         backup.record = xnew(BackupRecord);
         *backup.record = (BackupRecord){
                 .id = backup_id_new(backup.repository, now_ns),
-                .kind = xstrdup("full"),
                 .started_ns = now_ns,
                 .server_version = backup.identity.version,
                 .segment_bytes = backup.identity.segment_bytes,
                 .data_checksums = backup.identity.data_checksums,
         };
-        r = receive(&backup, err);
-        if (r == 0)
-                r = complete(&backup, err);
+        r = run_whichever(&backup, err);
         if (r == 0)
                 *ret = TAKE_PTR(backup.record);
         return r;

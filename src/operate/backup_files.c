@@ -5,14 +5,19 @@
 #include "postgres/crc32c.h"
 #include "postgres/backup_manifest.h"
 
-#define MANIFEST_NAME "backup_manifest"
+#define MANIFEST_NAME        "backup_manifest"
+#define LABEL_NAME           "backup_label"
+#define LABEL_OF_INCREMENTAL "INCREMENTAL FROM "
 #define TELL_NS (200 * NSEC_PER_MSEC)
 
 void backup_files_done(BackupFiles *files)
 {
-        VECTOR_FOREACH(item, &files->in_work)
+        VECTOR_FOREACH(item, &files->in_work) {
                 free(item->crcs);
+                free(item->sent_path);
+        }
         vector_done(&files->in_work);
+        changed_file_free(files->changed);
         file_list_done(&files->list);
         strbuf_done(&files->manifest);
         free(files->prefix);
@@ -25,7 +30,7 @@ static FileInWork *current(BackupFiles *files)
         return &files->in_work.items[files->in_work.length - 1];
 }
 
-static void begin_content(BackupFiles *files, ListedFile *file)
+void backup_files_begin_content(BackupFiles *files, ListedFile *file)
 {
         file->n_chunks = (size_t)((file->size_bytes + files->chunk_bytes - 1) / files->chunk_bytes);
         file->chunks = file->n_chunks ? xnew_array(ChunkId, file->n_chunks) : NULL;
@@ -34,7 +39,14 @@ static void begin_content(BackupFiles *files, ListedFile *file)
         files->filled = 0;
 }
 
-static void post_chunk(BackupFiles *files)
+char *backup_files_buffer(BackupFiles *files)
+{
+        if (!files->buffer)
+                files->buffer = chunk_pipeline_buffer(files->pipeline);
+        return files->buffer;
+}
+
+void backup_files_post(BackupFiles *files)
 {
         FileInWork *item = current(files);
 
@@ -48,29 +60,58 @@ static int on_content(void *context, const char *data, size_t size, Error **err)
 {
         BackupFiles *files = context;
 
+        if (files->changed)
+                return changed_file_content(files->changed, data, size, err);
         while (size > 0) {
                 size_t n = MIN(size, files->chunk_bytes - files->filled);
 
-                if (!files->buffer)
-                        files->buffer = chunk_pipeline_buffer(files->pipeline);
-                if (!files->buffer)
+                if (!backup_files_buffer(files))
                         return chunk_pipeline_finish(files->pipeline, err);
                 memcpy(files->buffer + files->filled, data, n);
                 files->filled += n;
                 data += n;
                 size -= n;
                 if (files->filled == files->chunk_bytes)
-                        post_chunk(files);
+                        backup_files_post(files);
         }
         return 0;
+}
+
+/* A server does not start from a label that speaks of another backup; what is in the repository needs none. */
+static void make_label_whole(BackupFiles *files)
+{
+        FileInWork *item = current(files);
+        size_t length = 0;
+
+        item->sent_path = xstrdup(item->file->path);
+        item->sent_bytes = files->filled;
+        item->sent_crc32c = crc32c(files->buffer, files->filled);
+        for (char *line = files->buffer, *end = line + files->filled, *next; line < end; line = next) {
+                char *feed = memchr(line, '\n', (size_t)(end - line));
+                next = feed ? feed + 1 : end;
+                if ((size_t)(next - line) >= strlen(LABEL_OF_INCREMENTAL) &&
+                    memcmp(line, LABEL_OF_INCREMENTAL, strlen(LABEL_OF_INCREMENTAL)) == 0)
+                        continue;
+                memmove(files->buffer + length, line, (size_t)(next - line));
+                length += (size_t)(next - line);
+        }
+        item->file->size_bytes = files->filled = length;
 }
 
 static int on_entry_end(void *context, Error **err)
 {
         BackupFiles *files = context;
 
+        if (files->changed) {
+                int r = changed_file_end(files->changed, err);
+
+                changed_file_free(TAKE_PTR(files->changed));
+                return r;
+        }
+        if (files->prior && files->filled && files->chunk == 0 && streq(current(files)->file->path, LABEL_NAME))
+                make_label_whole(files);
         if (files->filled)
-                post_chunk(files);
+                backup_files_post(files);
         return 0;
 }
 
@@ -93,8 +134,11 @@ static int on_entry(void *context, const TarEntry *entry, Error **err)
                 .target = entry->type == 'l' ? xstrdup(entry->target) : NULL,
         };
         vector_add(&files->list.files, file);
-        if (entry->type == 'f')
-                begin_content(files, file);
+        if (entry->type != 'f')
+                return 0;
+        if (files->prior && changed_path_is(file->path))
+                return changed_file_begin(files, file, &files->changed, err);
+        backup_files_begin_content(files, file);
         return 0;
 }
 
@@ -155,9 +199,12 @@ static void on_warning(void *context, const char *text)
         progress_warning(files->progress, text);
 }
 
-void backup_files_init(BackupFiles *files, ChunkPipeline *pipeline, uint32_t chunk_bytes, const WorkProgress *progress)
+void backup_files_init(BackupFiles *files, ChunkPipeline *pipeline, PackWriter *writer, const PriorBackup *prior,
+                       uint32_t chunk_bytes, const WorkProgress *progress)
 {
-        *files = (BackupFiles){ .pipeline = pipeline, .progress = progress, .chunk_bytes = chunk_bytes };
+        *files = (BackupFiles){
+                .pipeline = pipeline, .writer = writer, .prior = prior, .progress = progress, .chunk_bytes = chunk_bytes
+        };
         files->tar = (TarStream){ .context = files,
                                   .entry = on_entry,
                                   .content = on_content,
@@ -171,20 +218,29 @@ BaseBackupSink backup_files_sink(BackupFiles *files)
 
 /* ---- the end ---- */
 
-static int store_manifest(BackupFiles *files, Error **err)
+/* As the files are now; without the pipeline, which has ended. */
+static int store_manifest(BackupFiles *files, const Strbuf *manifest, Error **err)
 {
-        const TarEntry entry = { .type = 'f',
-                                 .mode = 0600,
-                                 .mtime = clock_realtime_ns() / NSEC_PER_SEC,
-                                 .size_bytes = files->manifest.length,
-                                 .path = MANIFEST_NAME };
-        int r;
+        _cleanup_(pack_scratch_freep) PackScratch *scratch = pack_scratch_create();
+        const char *text = strbuf_text(manifest);
+        ListedFile *file = xnew(ListedFile);
 
-        free_and_replace(&files->prefix, NULL);
-        r = on_entry(files, &entry, err);
-        if (r == 0)
-                r = on_content(files, strbuf_text(&files->manifest), files->manifest.length, err);
-        return r < 0 ? r : on_entry_end(files, err);
+        *file = (ListedFile){ .type = 'f',
+                              .mode = 0600,
+                              .mtime = clock_realtime_ns() / NSEC_PER_SEC,
+                              .size_bytes = manifest->length,
+                              .crc32c = crc32c(text, manifest->length),
+                              .path = xstrdup(MANIFEST_NAME) };
+        vector_add(&files->list.files, file);
+        backup_files_begin_content(files, file);
+        for (size_t i = 0; i < file->n_chunks; i++) {
+                size_t start = i * files->chunk_bytes, n = MIN(manifest->length - start, (size_t)files->chunk_bytes);
+                int r = pack_writer_add(files->writer, scratch, text + start, n, crc32c(text + start, n), &file->chunks[i], err);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 /* Servers send tablespaces first: what is in them comes behind the links that lead there. */
@@ -220,7 +276,7 @@ static void join_checksums(BackupFiles *files)
         }
 }
 
-/* Everything that the server says it sent has come, and nothing else but the log and the manifest. */
+/* Everything that the server says it sent has come, and nothing else but the log. */
 static int compare_with_manifest(const BackupFiles *files, Error **err)
 {
         _cleanup_strmap_ Strmap stated = STRMAP_INIT;
@@ -228,14 +284,18 @@ static int compare_with_manifest(const BackupFiles *files, Error **err)
         int r = backup_manifest_parse(strbuf_text(&files->manifest), files->manifest.length, &stated, err);
 
         VECTOR_FOREACH(item, &files->in_work) {
-                const ManifestFile *wanted = strmap_get(&stated, item->file->path);
+                bool altered = item->sent_path != NULL;
+                const char *path = altered ? item->sent_path : item->file->path;
+                uint64_t size = altered ? item->sent_bytes : item->file->size_bytes;
+                const ManifestFile *wanted = strmap_get(&stated, path);
 
                 if (r < 0)
                         break;
-                if (!wanted && !startswith(item->file->path, "pg_wal/") && !streq(item->file->path, MANIFEST_NAME))
-                        return error_set(err, ERROR_CORRUPT, "the server's manifest does not know \"%s\"", item->file->path);
-                if (wanted && (wanted->size_bytes != item->file->size_bytes || wanted->crc32c != item->file->crc32c))
-                        return error_set(err, ERROR_CORRUPT, "\"%s\" did not come as the server sent it", item->file->path);
+                if (!wanted && !startswith(path, "pg_wal/"))
+                        return error_set(err, ERROR_CORRUPT, "the server's manifest does not know \"%s\"", path);
+                if (wanted && (wanted->size_bytes != size ||
+                               wanted->crc32c != (altered ? item->sent_crc32c : item->file->crc32c)))
+                        return error_set(err, ERROR_CORRUPT, "\"%s\" did not come as the server sent it", path);
                 found += wanted != NULL;
         }
         if (r == 0 && found != stated.length)
@@ -244,17 +304,40 @@ static int compare_with_manifest(const BackupFiles *files, Error **err)
         return r;
 }
 
+static void add_altered(const BackupFiles *files, ManifestChanges *changes)
+{
+        VECTOR_FOREACH(item, &files->in_work)
+                if (item->sent_path)
+                        vector_add(&changes->files, (ManifestChange){ item->sent_path, item->file->path,
+                                                                      { item->file->size_bytes, item->file->crc32c } });
+}
+
+static int keep_manifest(BackupFiles *files, Error **err)
+{
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        ManifestChanges changes = { 0 };
+        int r;
+
+        if (!files->prior)
+                return store_manifest(files, &files->manifest, err);
+        add_altered(files, &changes);
+        r = backup_manifest_rewrite(strbuf_text(&files->manifest), files->manifest.length, &changes, &text, err);
+        vector_done(&changes.files);
+        return r < 0 ? r : store_manifest(files, &text, err);
+}
+
 int backup_files_finish(BackupFiles *files, Error **err)
 {
         int r = end_archive(files, err);
 
         if (r == 0)
-                r = store_manifest(files, err);
-        if (r == 0)
                 r = chunk_pipeline_finish(files->pipeline, err);
         if (r < 0)
                 return r;
-        order_list(&files->list);
         join_checksums(files);
-        return compare_with_manifest(files, err);
+        r = compare_with_manifest(files, err);
+        if (r == 0)
+                r = keep_manifest(files, err);
+        order_list(&files->list);
+        return r;
 }

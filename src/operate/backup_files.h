@@ -5,6 +5,8 @@
 
 #include "base/progress.h"
 #include "base/strmap.h"
+#include "operate/backup_changed.h"
+#include "operate/backup_prior.h"
 #include "operate/chunk_pipeline.h"
 #include "postgres/base_backup.h"
 #include "postgres/tar_stream.h"
@@ -13,10 +15,18 @@
 typedef struct FileInWork {
         ListedFile *file;       /* the list's */
         uint32_t *crcs;         /* of its chunks */
+        /* What the server's manifest says of it, where that is not the file itself: it came as blocks that changed, or lost
+         * lines on the way. */
+        char *sent_path;        /* NULL: it came as it is */
+        uint64_t sent_bytes;
+        uint32_t sent_crc32c;
 } FileInWork;
 
-typedef struct BackupFiles {
+struct BackupFiles {
         ChunkPipeline *pipeline;
+        PackWriter *writer;     /* the pipeline's */
+        const PriorBackup *prior; /* NULL: everything is sent */
+        ChangedFile *changed;   /* being received; NULL */
         const WorkProgress *progress;
         uint32_t chunk_bytes;
         BaseBackupBegin begin;
@@ -30,17 +40,23 @@ typedef struct BackupFiles {
         Strbuf manifest;
         uint64_t received_bytes;
         int64_t told_ns;
-} BackupFiles;
+};
 
-/* pipeline and progress are borrowed. */
-void backup_files_init(BackupFiles *files, ChunkPipeline *pipeline, uint32_t chunk_bytes, const WorkProgress *progress);
+/* All are borrowed. prior: what an incremental backup refers to, NULL for a full one. */
+void backup_files_init(BackupFiles *files, ChunkPipeline *pipeline, PackWriter *writer, const PriorBackup *prior,
+                       uint32_t chunk_bytes, const WorkProgress *progress);
 void backup_files_done(BackupFiles *files);
 #define _cleanup_backup_files_ _cleanup_(backup_files_done)
 
 /* files must not move while the sink is used. */
 BaseBackupSink backup_files_sink(BackupFiles *files);
-/* After the last of the stream: stores the manifest as a file, waits for the pipeline, and checks every file against the
- * manifest: ERROR_CORRUPT names the first that differs. */
+/* For backup_changed.c: begins the content of a file whose size is known now; the buffer of the chunk in work, taken where there
+ * is none (NULL: a thread has failed, see chunk_pipeline_finish); posts it, files->filled bytes long. */
+void backup_files_begin_content(BackupFiles *files, ListedFile *file);
+char *backup_files_buffer(BackupFiles *files);
+void backup_files_post(BackupFiles *files);
+/* After the last of the stream: waits for the pipeline, checks every file against the manifest (ERROR_CORRUPT names the first
+ * that differs), and stores the manifest as a file, saying what the files are now. */
 int backup_files_finish(BackupFiles *files, Error **err);
 
 #endif

@@ -79,3 +79,84 @@ int backup_manifest_parse(const char *text, size_t length, Strmap *ret, Error **
         }
         return r;
 }
+
+/* ---- another one ---- */
+
+static void format_crc(uint32_t crc, char text[9])
+{
+        snprintf(text, 9, "%02x%02x%02x%02x", crc & 0xff, crc >> 8 & 0xff, crc >> 16 & 0xff, crc >> 24);
+}
+
+/* Only names of relations and of the label change, which are plain. */
+static void change_file(json_t *item, const ManifestChange *change)
+{
+        char crc[9];
+
+        format_crc(change->file.crc32c, crc);
+        json_object_set_new(item, "Path", json_string(change->to));
+        json_object_set_new(item, "Size", json_integer((json_int_t)change->file.size_bytes));
+        json_object_set_new(item, "Checksum", json_string(crc));
+}
+
+static void change_files(json_t *files, const ManifestChanges *changes)
+{
+        _cleanup_strmap_ Strmap by_path = STRMAP_INIT;
+        json_t *item;
+        size_t i;
+
+        VECTOR_FOREACH(change, &changes->files)
+                strmap_set(&by_path, change->from, change);
+        json_array_foreach(files, i, item) {
+                const ManifestChange *change = strmap_get(&by_path, json_get_string(item, "Path", ""));
+
+                if (change)
+                        change_file(item, change);
+        }
+}
+
+static void add_value(Strbuf *text, const json_t *value)
+{
+        _cleanup_free_ char *line = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+
+        strbuf_adds(text, line);
+}
+
+static void add_array(Strbuf *text, const char *name, const json_t *array)
+{
+        const json_t *item;
+        size_t i;
+
+        strbuf_addf(text, "\"%s\": [", name);
+        json_array_foreach(array, i, item) {
+                strbuf_adds(text, i ? ",\n" : "\n");
+                add_value(text, item);
+        }
+        strbuf_adds(text, "],\n");
+}
+
+int backup_manifest_rewrite(const char *text, size_t length, const ManifestChanges *changes, Strbuf *ret, Error **err)
+{
+        _cleanup_json_ json_t *manifest = json_loadb(text, length, 0, NULL);
+        _cleanup_free_ char *digits = NULL;
+        const char *key;
+        json_t *value;
+
+        if (!json_is_array(json_object_get(manifest, "Files")))
+                return error_set(err, ERROR_CORRUPT, "the server's manifest cannot be read");
+        change_files(json_object_get(manifest, "Files"), changes);
+        strbuf_adds(ret, "{ ");
+        json_object_foreach(manifest, key, value) {
+                if (streq(key, "Manifest-Checksum"))
+                        continue;
+                if (json_is_array(value)) {
+                        add_array(ret, key, value);
+                } else {
+                        strbuf_addf(ret, "\"%s\": ", key);
+                        add_value(ret, value);
+                        strbuf_adds(ret, ",\n");
+                }
+        }
+        digits = sha256_hex(strbuf_text(ret), ret->length);
+        strbuf_addf(ret, "\"Manifest-Checksum\": \"%s\"}\n", digits);
+        return 0;
+}

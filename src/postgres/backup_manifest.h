@@ -4,7 +4,9 @@
 #define BERTH_POSTGRES_BACKUP_MANIFEST_H
 
 #include "base/error.h"
+#include "base/strbuf.h"
 #include "base/strmap.h"
+#include "base/vector.h"
 
 typedef struct ManifestFile {
         uint64_t size_bytes;
@@ -13,5 +15,17 @@ typedef struct ManifestFile {
 
 /* Fills an empty map of paths to ManifestFile, which it owns. The manifest's own checksum is checked, too. ERROR_CORRUPT. */
 int backup_manifest_parse(const char *text, size_t length, Strmap *ret, Error **err);
+
+typedef struct ManifestChange {
+        const char *from, *to;  /* paths */
+        ManifestFile file;      /* what it is now */
+} ManifestChange;
+
+typedef struct ManifestChanges {
+        VECTOR(ManifestChange) files;
+} ManifestChanges;
+
+/* The manifest that says of these files what they have become; pg_verifybackup and a later incremental backup read it. */
+int backup_manifest_rewrite(const char *text, size_t length, const ManifestChanges *changes, Strbuf *ret, Error **err);
 
 #endif

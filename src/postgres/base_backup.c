@@ -218,3 +218,29 @@ int base_backup_run(PGconn *connection, const BaseBackupOptions *options, const 
         }
         return r;
 }
+
+#define UPLOAD_BYTES ((size_t)64 << 10)
+
+/* UPLOAD_MANIFEST: COPY in, then a result. */
+int base_backup_upload_manifest(PGconn *connection, const char *text, size_t length, Error **err)
+{
+        _cleanup_result_ PGresult *begin = PQexec(connection, "UPLOAD_MANIFEST");
+        PGresult *rest;
+        int r = 0;
+
+        if (PQresultStatus(begin) != PGRES_COPY_IN)
+                return postgres_error(err, connection, begin, "upload a manifest");
+        for (size_t at = 0, n; r == 0 && at < length; at += n) {
+                n = MIN(length - at, UPLOAD_BYTES);
+                if (PQputCopyData(connection, text + at, (int)n) != 1)
+                        r = postgres_error(err, connection, NULL, "upload a manifest");
+        }
+        if (r == 0 && PQputCopyEnd(connection, NULL) != 1)
+                r = postgres_error(err, connection, NULL, "upload a manifest");
+        while ((rest = PQgetResult(connection))) {
+                if (r == 0 && PQresultStatus(rest) != PGRES_COMMAND_OK)
+                        r = postgres_error(err, connection, rest, "upload a manifest");
+                PQclear(rest);
+        }
+        return r;
+}

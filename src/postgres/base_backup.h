@@ -30,6 +30,9 @@ typedef struct BaseBackupSink {
         void (*warning)(void *context, const char *text); /* the server's: a page that failed its check, for example */
 } BaseBackupSink;
 
+/* From 17: what a following incremental backup refers to. ERROR_FAILED or whatever the server says where it does not want it. */
+int base_backup_upload_manifest(PGconn *connection, const char *text, size_t length, Error **err);
+
 /* Blocks until the server has said that the backup is complete; *ret_stop_lsn: consistent from there on. A page that
  * fails its checksum ends it with ERROR_CORRUPT. cancel_fd readable: ERROR_CANCELLED; -1: never. */
 int base_backup_run(PGconn *connection, const BaseBackupOptions *options, const BaseBackupSink *sink, int cancel_fd,
