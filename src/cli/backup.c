@@ -55,7 +55,7 @@ static void print_result(const json_t *result)
         _cleanup_free_ char *size = format_size((uint64_t)json_get_int(result, "size_bytes", 0));
         _cleanup_free_ char *added = format_size((uint64_t)json_get_int(result, "new_bytes", 0));
 
-        printf("%s  %s, %s new\n", json_get_string(result, "id", ""), size, added);
+        printf("%s  %s, %s, %s new\n", json_get_string(result, "id", ""), json_get_string(result, "kind", ""), size, added);
 }
 
 static int run_backup(Invocation *invocation, Error **err)
@@ -76,9 +76,9 @@ static int run_backup(Invocation *invocation, Error **err)
                 return r;
         work.name = info->service;
         r = work_run(invocation, &work,
-                     json_pack("{s:s, s:s, s:o, s:I, s:b}", "project", scope.name, "service", info->service, "target",
+                     json_pack("{s:s, s:s, s:o, s:I, s:b, s:b}", "project", scope.name, "service", info->service, "target",
                                database_target_to_json(info), "max_rate_kib", (json_int_t)rate_kib, "gentle",
-                               invocation_flag(invocation, "gentle")),
+                               invocation_flag(invocation, "gentle"), "full", invocation_flag(invocation, "full")),
                      &result, err);
         if (r < 0)
                 return r;
@@ -94,6 +94,7 @@ static int run_backup(Invocation *invocation, Error **err)
 static const Option options[] = {
         { "max-rate", 0, OPTION_TEXT, "SIZE", "Bytes a second that are taken from the server at most, for example 64m" },
         { "gentle", 0, OPTION_FLAG, NULL, "At low priority" },
+        { "full", 0, OPTION_FLAG, NULL, "Have the server send everything, also where it could send what has changed (from 17 on)" },
         { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json" },
         { NULL },
 };

@@ -64,7 +64,7 @@ static void add_texts(json_t *row)
 static int run_ls(Invocation *invocation, Error **err)
 {
         static const ListingColumn columns[] = {
-                { "BACKUP", "id" },       { "SERVICE", "service" }, { "SIZE", "Size" },
+                { "BACKUP", "id" },       { "SERVICE", "service" }, { "KIND", "kind" }, { "SIZE", "Size" },
                 { "NEW", "New" },         { "FROM", "From" },       { "RESTORABLE UNTIL", "Until" },
                 { "CLUSTER", "Cluster" }, { NULL },
         };

@@ -97,7 +97,7 @@ static void find_prior(Backup *backup)
 
         if (backup->identity.version < FIRST_WITH_INCREMENTAL || backup->options->full)
                 return;
-        r = prior_backup_find(backup->repository, &backup->index, &backup->prior, &failure);
+        r = prior_backup_find(backup->repository, &backup->index, backup->identity.timeline, &backup->prior, &failure);
         if (r == 0 && backup->prior)
                 r = base_backup_upload_manifest(backup->connection, strbuf_text(&backup->prior->manifest),
                                                 backup->prior->manifest.length, &failure);

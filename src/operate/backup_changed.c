@@ -17,11 +17,11 @@ struct ChangedFile {
         char *sent_path;
         uint64_t sent_bytes;
         uint32_t sent_crc32c;
-        Strbuf header;          /* as far as it came */
-        uint32_t *blocks;       /* numbers of those that come, ascending; NULL: the header is not complete */
+        Strbuf header;           /* as far as it came */
+        uint32_t *blocks;        /* numbers of those that come, ascending; NULL: the header is not complete */
         uint32_t n_blocks, next; /* next: the one that is coming */
-        size_t in_block;        /* bytes of it that came */
-        uint64_t kept_bytes;    /* of the prior file that count */
+        size_t in_block;         /* bytes of it that came */
+        uint64_t kept_bytes;     /* of the prior file that count */
 };
 
 static const char *name_of(const char *path)
@@ -44,7 +44,8 @@ int changed_file_begin(BackupFiles *files, ListedFile *file, ChangedFile **ret, 
         ChangedFile *changed;
 
         if (!prior)
-                return error_set(err, ERROR_CORRUPT, "the server sends what changed of \"%s\", which backup %s does not have", real,
+                return error_set(err, ERROR_CORRUPT,
+                                 "the server sends what changed of \"%s\", which backup %s does not have", real,
                                  files->prior->record->id);
         changed = xnew(ChangedFile);
         *changed = (ChangedFile){ .files = files, .file = file, .prior = prior, .sent_path = file->path };

@@ -196,7 +196,8 @@ static void on_warning(void *context, const char *text)
 {
         BackupFiles *files = context;
 
-        progress_warning(files->progress, text);
+        if (files->begin.start_lsn || !files->prior) /* else the server is about to refuse, and says why itself */
+                progress_warning(files->progress, text);
 }
 
 void backup_files_init(BackupFiles *files, ChunkPipeline *pipeline, PackWriter *writer, const PriorBackup *prior,

@@ -38,7 +38,8 @@ int prior_backup_read(const PriorBackup *prior, const ListedFile *file, size_t n
         if (place && place->raw_bytes != prior_chunk_size(prior, file->size_bytes, n))
                 return error_set(err, ERROR_CORRUPT, "\"%s\" has a chunk of the wrong size in backup %s", file->path,
                                  prior->record->id);
-        return pack_read_chunk(prior->repository->storage, &prior->index, &file->chunks[n], prior->scratch, buffer, err);
+        return pack_read_chunk(prior->repository->storage, &prior->index, &file->chunks[n], prior->scratch, buffer,
+                               err);
 }
 
 /* False where the repository has lost one of them. */
@@ -85,7 +86,9 @@ static int load(Repository *repository, const ChunkIndex *index, BackupRecord **
         _cleanup_(prior_backup_freep) PriorBackup *prior = xnew(PriorBackup);
         int r;
 
-        *prior = (PriorBackup){ .repository = repository, .record = TAKE_PTR(*record), .scratch = pack_scratch_create() };
+        *prior = (PriorBackup){ .repository = repository,
+                                .record = TAKE_PTR(*record),
+                                .scratch = pack_scratch_create() };
         r = file_list_read(repository, prior->record->id, prior->record->files_sha256, &prior->list, err);
         if (r < 0)
                 return r;
@@ -100,7 +103,8 @@ static int load(Repository *repository, const ChunkIndex *index, BackupRecord **
         return r;
 }
 
-int prior_backup_find(Repository *repository, const ChunkIndex *index, PriorBackup **ret, Error **err)
+int prior_backup_find(Repository *repository, const ChunkIndex *index, uint32_t timeline, PriorBackup **ret,
+                      Error **err)
 {
         _cleanup_backup_list_ BackupList list = { 0 };
         int r = backup_list_load(repository, &list, err);
@@ -108,8 +112,11 @@ int prior_backup_find(Repository *repository, const ChunkIndex *index, PriorBack
         *ret = NULL;
         if (r < 0 || !list.records.length || repository->chunk_bytes % BACKUP_BLOCK_BYTES != 0)
                 return r;
-        for (size_t i = list.records.length; r == 0 && !*ret && i-- > 0;)
-                if (!is_damaged(repository, list.records.items[i]->id))
-                        return load(repository, index, &list.records.items[i], ret, err);
-        return r;
+        for (size_t i = list.records.length; i-- > 0;) {
+                BackupRecord **record = &list.records.items[i];
+
+                if ((*record)->timeline == timeline && !is_damaged(repository, (*record)->id))
+                        return load(repository, index, record, ret, err);
+        }
+        return 0;
 }

@@ -1,5 +1,5 @@
-/* The backup that an incremental one refers to. It stays whole by itself, and so does the new one: what has not changed are the
- * same chunks. */
+/* The backup that an incremental one refers to. It stays whole by itself, and so does the new one: what has not changed
+ * are the same chunks. */
 #ifndef BERTH_OPERATE_BACKUP_PRIOR_H
 #define BERTH_OPERATE_BACKUP_PRIOR_H
 
@@ -14,18 +14,19 @@ typedef struct PriorBackup {
         Repository *repository; /* borrowed */
         BackupRecord *record;
         FileList list;
-        Strmap by_path;         /* ListedFile, the list's */
-        ChunkIndex index;       /* of its chunks alone: nobody else adds to it */
+        Strmap by_path;   /* ListedFile, the list's */
+        ChunkIndex index; /* of its chunks alone: nobody else adds to it */
         PackScratch *scratch;
-        Strbuf manifest;        /* backup_manifest */
+        Strbuf manifest; /* backup_manifest */
 } PriorBackup;
 
 void prior_backup_free(PriorBackup *prior);
 DEFINE_CLEANUP(PriorBackup, prior_backup_free);
 
-/* The newest backup all of whose chunks are in index, unless the last verification found it damaged. *ret NULL: there is none,
- * or nothing that an incremental backup could be built upon. */
-int prior_backup_find(Repository *repository, const ChunkIndex *index, PriorBackup **ret, Error **err);
+/* The newest backup of this timeline that the last verification did not find damaged. *ret NULL: there is none, or
+ * index has lost some of its chunks, or nothing can be built upon it. */
+int prior_backup_find(Repository *repository, const ChunkIndex *index, uint32_t timeline, PriorBackup **ret,
+                      Error **err);
 
 /* NULL where it has no such file. */
 const ListedFile *prior_backup_file(const PriorBackup *prior, const char *path);

@@ -11,6 +11,7 @@
 #define APPLICATION "berth receiver"
 /* What the slot may keep when nobody receives: a quarter of what is free, within these. */
 #define KEEP_PART 4
+#define FIRST_WITH_SUMMARIES 170000
 #define KEEP_MIN_MB 1024
 #define KEEP_MAX_MB (256 * 1024)
 
@@ -36,6 +37,20 @@ static int limit_slots(const ReceiverOptions *options, PGconn *sql, const char *
         if (r < 0 || !streq_ptr(present, "-1"))
                 return r;
         return cluster_setting_set(sql, repository_path, "max_slot_wal_keep_size", value, err);
+}
+
+/* From 17 on a server that keeps summaries of its log sends only what has changed since the last backup. */
+static int keep_summaries(PGconn *sql, const char *repository_path, Error **err)
+{
+        _cleanup_free_ char *present = NULL;
+        int r;
+
+        if (PQserverVersion(sql) < FIRST_WITH_SUMMARIES)
+                return 0;
+        r = postgres_query_text(sql, "SHOW summarize_wal", &present, err);
+        if (r < 0 || !streq_ptr(present, "off"))
+                return r;
+        return cluster_setting_set(sql, repository_path, "summarize_wal", "on", err);
 }
 
 /* *ret_start 0: there is no such slot; *ret_lost: the server has thrown away what it was to keep. */
@@ -66,6 +81,8 @@ static int ensure_slot(const ReceiverOptions *options, PGconn *connection, const
 
         if (r == 0)
                 r = limit_slots(options, sql, repository_path, err);
+        if (r == 0)
+                r = keep_summaries(sql, repository_path, err);
         if (r == 0)
                 r = cluster_settings_note_slot(repository_path, options->slot, err);
         if (r == 0)
