@@ -1,23 +1,26 @@
 #include "operate/verify_facts.h"
 
-#include <glob.h>
-#include <sys/stat.h>
-
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strv.h"
 #include "compose/node.h"
+#include "compose/xsecurity.h"
 #include "operate/data_folder.h"
 #include "operate/job_guards.h"
+#include "operate/login.h"
 #include "operate/migration.h"
 #include "operate/secret_check.h"
 #include "operate/sql.h"
+#include "operate/tls_serve.h"
 #include "state/document.h"
+#include "state/worker.h"
 
 #define POSTGRES_PORT 5432
 #define ANSWER_LIMIT_MS 20000
+#define RECEIVER_STATE_FORMAT 1
 
 void verify_gathering_done(VerifyGathering *gathering)
 {
@@ -112,25 +115,55 @@ static void gather_model(const VerifySubject *subject, VerifyGathering *gatherin
                 migration_find_folder(subject->project->working_dir, subject->settings, false, &folder, NULL) == 0;
 }
 
-/* A backup's record is written last, so its time is when the backup was whole. */
+static int ask_worker(const VerifySubject *subject, const char *job, json_t *params, json_t **ret, Error **err)
+{
+        _cleanup_json_ json_t *owned = params;
+        WorkerRun run = { .job = job, .params = owned, .input_fd = -1, .cancel_fd = -1 };
+
+        return worker_run(subject->layout, &run, ret, err);
+}
+
+/* Of this cluster, as the server names it; of the one that was written to last where it does not answer. */
 static void gather_backups(const VerifySubject *subject, const char *system, VerifyFacts *facts)
 {
-        _cleanup_free_ char *pattern =
-                layout_data(subject->layout, "backups/%s/%s/%s/backups/*/backup.json", subject->container->project,
-                            subject->container->service, system);
-        int64_t newest_s = 0;
-        glob_t found = { 0 };
+        int64_t now_ns = clock_realtime_ns(), newest_ns = 0;
+        _cleanup_json_ json_t *result = NULL;
+        const json_t *row;
+        size_t i;
 
-        if (glob(pattern, 0, NULL, &found) == 0)
-                for (size_t i = 0; i < found.gl_pathc; i++) {
-                        struct stat status;
-                        if (stat(found.gl_pathv[i], &status) < 0)
-                                continue;
-                        facts->backups++;
-                        newest_s = MAX(newest_s, (int64_t)status.st_mtime);
-                }
-        facts->backup_age_s = MAX(clock_realtime_ns() / NSEC_PER_SEC - newest_s, INT64_C(0));
-        globfree(&found);
+        if (facts->backups_off ||
+            ask_worker(subject, "backups", json_pack("{s:s, s:s}", "project", subject->container->project, "service",
+                                                     subject->container->service), &result, NULL) < 0)
+                return;
+        json_array_foreach(json_object_get(result, "backups"), i, row) {
+                const char *repository = path_basename(json_get_string(row, "repository", ""));
+
+                if (json_get_bool(row, "damaged", false) ||
+                    (system ? !streq(repository, system) : !json_get_bool(row, "present", false)))
+                        continue;
+                facts->backups++;
+                newest_ns = MAX(newest_ns, json_get_int(row, "finished_ns", 0));
+        }
+        facts->backup_age_s = MAX((now_ns - newest_ns) / NSEC_PER_SEC, INT64_C(0));
+}
+
+static void gather_streaming(const VerifySubject *subject, VerifyGathering *gathering)
+{
+        _cleanup_free_ char *path = layout_run(subject->layout, "projects/%s/receivers/%s.json", subject->container->project,
+                                               subject->container->service);
+        VerifyFacts *facts = &gathering->facts;
+        _cleanup_json_ json_t *state = NULL;
+        _cleanup_free_ char *process = NULL;
+        const char *phase, *message;
+
+        if (facts->backups_off || document_load(path, RECEIVER_STATE_FORMAT, &state, NULL) < 0)
+                return;
+        process = xasprintf("/proc/%d", (int)json_get_int(state, "pid", 0));
+        phase = json_get_string(state, "phase", "");
+        message = json_get_string(state, "message", NULL);
+        facts->streaming = fs_exists(process) && streq(phase, "streaming");
+        if (!facts->streaming && fs_exists(process))
+                facts->not_streaming = arena_printf(gathering->texts, "%s%s%s", phase, message ? ": " : "", message ? message : "");
 }
 
 /* ---- from the server ---- */
@@ -150,8 +183,8 @@ static const char settings_query[] =
         "('checksums', current_setting('data_checksums')), ('fsync', current_setting('fsync')), "
         "('full_page_writes', current_setting('full_page_writes')), "
         "('synchronous_commit', current_setting('synchronous_commit')), "
-        "('preload', current_setting('shared_preload_libraries')), "
         "('system', (SELECT system_identifier::text FROM pg_control_system())), "
+        "('preload', current_setting('shared_preload_libraries')), "
         "('connections', (SELECT count(*)::text FROM pg_stat_activity WHERE backend_type = 'client backend')), "
         "('max', (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int)::text), "
         "('tables', (SELECT count(*)::text FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema', "
@@ -176,7 +209,7 @@ static int64_t number(char *const *values, const char *key)
         return value;
 }
 
-static void take_settings(const VerifySubject *subject, char *const *values, VerifyGathering *gathering)
+static void take_settings(char *const *values, VerifyGathering *gathering)
 {
         VerifyFacts *facts = &gathering->facts;
         const char *tool = strv_env_get(values, "tool"), *preload = strv_env_get(values, "preload");
@@ -191,9 +224,8 @@ static void take_settings(const VerifySubject *subject, char *const *values, Ver
         facts->connections = number(values, "connections");
         facts->max_connections = number(values, "max");
         facts->tables = number(values, "tables");
+        gathering->system = arena_strdup(gathering->texts, strv_env_get(values, "system"));
         facts->tool = isempty(tool) ? NULL : arena_strdup(gathering->texts, tool + 1);
-        if (!isempty(strv_env_get(values, "system")))
-                gather_backups(subject, strv_env_get(values, "system"), facts);
 }
 
 static void note_state(void *context, const json_t *event)
@@ -236,6 +268,44 @@ static void gather_reach(const VerifySubject *subject, VerifyGathering *gatherin
                                                 : OUTCOME_NO;
 }
 
+static VerifyOutcome outcome_of(const json_t *result, const char *key)
+{
+        return !json_object_get(result, key) ? OUTCOME_NOT_TRIED : json_get_bool(result, key, false) ? OUTCOME_YES : OUTCOME_NO;
+}
+
+static void gather_certificate(const VerifySubject *subject, VerifyGathering *gathering)
+{
+        const ContainerInfo *info = subject->container;
+        const Service *service = subject->project ? project_find_service(subject->project, info->service) : NULL;
+        int64_t now_s = clock_realtime_ns() / NSEC_PER_SEC, port = POSTGRES_PORT;
+        _cleanup_free_ char *port_text = container_variable(info, "PGPORT", "5432");
+        json_t *params = json_pack("{s:i, s:I}", "pid", (int)info->pid, "now_s", (json_int_t)now_s);
+        VerifyFacts *facts = &gathering->facts;
+        _cleanup_tls_files_ TlsFiles files = { 0 };
+        _cleanup_json_ json_t *result = NULL;
+        _cleanup_error_ Error *error = NULL;
+        XSecurity wanted = { 0 };
+
+        parse_int64(port_text, 1, 65535, &port);
+        json_object_set_new(params, "port", json_integer(port));
+        if (service)
+                x_security_read(subject->project, service, &wanted);
+        if (service && tls_files_find(subject->project, service, &wanted.tls, info->spec, &files)) {
+                json_set_string(params, "certificate", files.certificate);
+                json_set_string(params, "authority", files.authority);
+                facts->certificate_file = arena_strdup(gathering->texts, files.certificate);
+        }
+        if (ask_worker(subject, "served-certificate", params, &result, &error) < 0) {
+                facts->certificate_error = arena_strdup(gathering->texts, error->message);
+                return;
+        }
+        facts->certificate_seen = json_get_bool(result, "tls", false);
+        facts->certificate_left_s = json_get_int(result, "not_after_s", 0) - now_s;
+        facts->certificate_due = json_get_bool(result, "due", false);
+        facts->certificate_is_file = outcome_of(result, "is_file");
+        facts->certificate_trusted = outcome_of(result, "trusted");
+}
+
 static void gather_server(const VerifySubject *subject, VerifyGathering *gathering)
 {
         _cleanup_free_ char *output = NULL, *written = NULL;
@@ -247,12 +317,14 @@ static void gather_server(const VerifySubject *subject, VerifyGathering *gatheri
                 return;
         }
         values = strv_split(output ? output : "", '\n');
-        take_settings(subject, values, gathering);
+        take_settings(values, gathering);
         gathering->facts.wrote_and_read =
                 ask(subject, NULL, NULL, "CREATE TEMP TABLE berth_verify (n int); INSERT INTO berth_verify VALUES (42); "
                                               "SELECT n FROM berth_verify", &written, NULL) == 0 &&
                 written && streq(written, "42\n");
         gather_reach(subject, gathering);
+        if (gathering->facts.ssl)
+                gather_certificate(subject, gathering);
         gather_migrations(subject, &gathering->facts);
 }
 
@@ -262,6 +334,8 @@ void verify_gather(const VerifySubject *subject, VerifyGathering *ret)
         gather_container(subject, &ret->facts);
         gather_storage(subject, &ret->facts);
         gather_model(subject, ret);
+        gather_streaming(subject, ret);
         if (ret->facts.running)
                 gather_server(subject, ret);
+        gather_backups(subject, ret->system, &ret->facts);
 }

@@ -19,6 +19,7 @@ typedef struct VerifySubject {
 typedef struct VerifyGathering {
         VerifyFacts facts;              /* strings are in texts, or borrowed from the subject */
         Arena *texts;
+        const char *system;             /* the cluster's identifier; NULL: not known */
 } VerifyGathering;
 
 void verify_gathering_done(VerifyGathering *gathering);

@@ -182,11 +182,54 @@ static void judge_backup(const VerifyFacts *facts, VerifyResult *result)
         if (facts->backups_off)
                 set(result, VERIFY_NOT_APPLICABLE, xstrdup("switched off in x-berth"), NULL);
         else if (facts->backups == 0)
-                set(result, VERIFY_FAIL, xstrdup("no base backup"), xstrdup("See docs/backup.md."));
+                set(result, VERIFY_FAIL, xstrdup("no base backup"), xstrdup("berth backup; docs/backup.md tells what is done by itself."));
         else
                 set(result, facts->backup_age_s <= OLDEST_BACKUP_S ? VERIFY_PASS : VERIFY_FAIL,
                     xasprintf("%" PRId64 ", the newest %" PRId64 " h old", facts->backups, facts->backup_age_s / 3600),
-                    facts->backup_age_s <= OLDEST_BACKUP_S ? NULL : xstrdup("See docs/backup.md."));
+                    facts->backup_age_s <= OLDEST_BACKUP_S ? NULL : xstrdup("berth schedule tells why; berth backup takes one now."));
+}
+
+static void judge_streaming(const VerifyFacts *facts, VerifyResult *result)
+{
+        static const char fix[] = "See the receiver's log: projects/PROJECT/logs/receiver-SERVICE.log in the data folder; berth backup ls.";
+
+        if (facts->backups_off)
+                set(result, VERIFY_NOT_APPLICABLE, xstrdup("switched off in x-berth"), NULL);
+        else if (!facts->running)
+                set(result, VERIFY_NOT_APPLICABLE, xstrdup("the server does not run"), NULL);
+        else if (!facts->streaming)
+                set(result, VERIFY_FAIL, xstrdup(facts->not_streaming ? facts->not_streaming : "nobody receives the log"), xstrdup(fix));
+        else
+                set(result, VERIFY_PASS, xstrdup("the log is received as it is written"), NULL);
+}
+
+static void judge_certificate(const VerifyFacts *facts, VerifyResult *result)
+{
+        int64_t days = facts->certificate_left_s / 86400;
+
+        if (!facts->answer)
+                set(result, VERIFY_NOT_APPLICABLE, xstrdup("the server does not answer"), NULL);
+        else if (!facts->ssl)
+                set(result, VERIFY_NOT_APPLICABLE, xstrdup("TLS is off"), NULL);
+        else if (!facts->certificate_seen)
+                set(result, VERIFY_FAIL, xstrdup(facts->certificate_error ? facts->certificate_error : "no handshake"),
+                    xstrdup("See what the server says: berth logs."));
+        else if (facts->certificate_left_s < 0)
+                set(result, VERIFY_FAIL, xasprintf("it expired %" PRId64 " days ago", -days), xstrdup("berth secure, then berth up -d"));
+        else if (facts->certificate_is_file == OUTCOME_NO)
+                set(result, VERIFY_FAIL, xasprintf("another one is served than %s holds", facts->certificate_file),
+                    xstrdup("berth up -d; where that does not help, berth restart."));
+        else if (facts->certificate_trusted == OUTCOME_NO)
+                set(result, VERIFY_FAIL, xstrdup("the project's authority (ca.crt) did not sign it: sslmode=verify-full fails with that"),
+                    xstrdup("Hand clients the authority that signed it: berth secure SERVICE --from CERT KEY CA; or berth secure --force."));
+        else if (facts->certificate_due)
+                set(result, VERIFY_FAIL, xasprintf("it ends in %" PRId64 " days and has not been renewed", days),
+                    xstrdup("berth secure; one of somebody else: berth secure SERVICE --from CERT KEY."));
+        else
+                set(result, VERIFY_PASS,
+                    xasprintf("it ends in %" PRId64 " days%s%s", days, facts->certificate_is_file == OUTCOME_YES ? "; it is that of " : "",
+                              facts->certificate_is_file == OUTCOME_YES ? facts->certificate_file : ""),
+                    NULL);
 }
 
 static void judge_password(const VerifyFacts *facts, VerifyResult *result)
@@ -282,11 +325,13 @@ static const struct {
         { "connections", "connections are below four fifths of the limit", CHECKLIST_BASICS, judge_connections },
         { "statements", "slow queries can be found", CHECKLIST_BASICS, judge_statements },
         { "backup", "there is a backup of yesterday or later", BOTH, judge_backup },
+        { "streaming", "the log is received as it is written", BOTH, judge_streaming },
         { "password", "the password is in a file", CHECKLIST_PRODUCTION, judge_password },
         { "secrets", "secrets are closed and strong", CHECKLIST_PRODUCTION, judge_secrets },
         { "image", "the image names its version", CHECKLIST_PRODUCTION, judge_image },
         { "published", "the port is not open to everybody", CHECKLIST_PRODUCTION, judge_reach },
         { "tls", "connections are encrypted", CHECKLIST_PRODUCTION, judge_tls },
+        { "certificate", "its certificate is good, and the one in the file", CHECKLIST_PRODUCTION, judge_certificate },
         { "order", "database, then jobs, then applications", CHECKLIST_PRODUCTION, judge_order },
         { "durable", "a commit is on the disk", CHECKLIST_PRODUCTION, judge_durable },
         { "checksums", "damaged pages are noticed", CHECKLIST_PRODUCTION, judge_checksums },

@@ -24,8 +24,10 @@ typedef struct VerifyFacts {
         size_t open_secrets;        /* findings of secret_check that are errors */
         const char *secret_finding; /* the first; NULL */
         const char *impatient;      /* a service that does not wait for health, or for a job's end; NULL */
-        int64_t backups;            /* base backups of this cluster */
-        int64_t backup_age_s;       /* of the newest */
+        int64_t backups;            /* good base backups of this cluster */
+        int64_t backup_age_s;       /* since the newest was whole */
+        bool streaming;             /* its log is being received */
+        const char *not_streaming;  /* why not; NULL: nobody says */
         bool backups_off;           /* x-berth says so */
 
         /* Asked of the server; where it did not answer, answer is NULL and error says why. */
@@ -38,6 +40,11 @@ typedef struct VerifyFacts {
         bool ssl, checksums, fsync, full_page_writes, synchronous_commit, statements;
         int64_t connections, max_connections; /* clients' ones, without reserved */
         int64_t tables;             /* of users */
+        bool certificate_seen;      /* what a client is handed */
+        int64_t certificate_left_s; /* below 0: it has expired */
+        bool certificate_due;       /* it should have been renewed */
+        VerifyOutcome certificate_is_file, certificate_trusted; /* the project's file's; signed by its authority */
+        const char *certificate_file, *certificate_error; /* NULL */
         const char *tool;           /* "golang-migrate", "Alembic", "knex"; NULL: none has run */
         bool has_folder;            /* of migrations, or one was expected */
         bool dirty;

@@ -39,6 +39,7 @@ int job_digests(const Job *job, json_t **ret, Error **err);
 int job_pull(const Job *job, json_t **ret, Error **err);
 int job_load(const Job *job, json_t **ret, Error **err);
 int job_import(const Job *job, json_t **ret, Error **err);
+int job_served_certificate(const Job *job, json_t **ret, Error **err);
 int job_certificate(const Job *job, json_t **ret, Error **err);
 int job_init(const Job *job, json_t **ret, Error **err);
 int job_backup(const Job *job, json_t **ret, Error **err);

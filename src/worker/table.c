@@ -18,6 +18,7 @@ const JobEntry job_table[] = {
         { "repository-prune", "remove what is not kept any longer", job_repository_prune },
         { "repository-verify", "look for damage and gaps in backups", job_repository_verify },
         { "restore", "lay a backup out in a folder", job_restore },
+        { "served-certificate", "look at the certificate that a server hands out", job_served_certificate },
         { "restore-plan", "choose a backup for a point in time", job_restore_plan },
         { "backup-key", "make a key for encrypted copies, or show it", job_backup_key },
         { "offsite", "bring the copy elsewhere of a service up to date", job_offsite },

@@ -1,5 +1,7 @@
 """berth verify: the checklists of the guides against databases that run."""
 import json
+import os
+import signal
 
 import pytest
 
@@ -67,10 +69,10 @@ def test_a_good_one(project):
     # Nothing has been migrated yet, and nobody made a certificate.
     assert names(results, "fail") == {"migrations", "tables", "tls"}, rows
     assert rows["migrations"]["found"] == "1 pending" and rows["tls"]["fix"] == "berth secure"
-    assert names(results, "not applicable") == {"survives-restart", "survives-removal", "backup"}
+    assert names(results, "not applicable") == {"survives-restart", "survives-removal", "backup", "streaming", "certificate"}
     deployment("migrate", "up")
     done, results, rows = verify(deployment, "--list", "basics", "--experiments", "--yes")
-    assert done.returncode == 0 and names(results, "not applicable") == {"backup"}, rows
+    assert done.returncode == 0 and names(results, "not applicable") == {"backup", "streaming"}, rows
     assert results["survives-restart"] == results["survives-removal"] == "pass"
     assert "password" not in results and rows["tables"]["found"] == "1 table"
     table = deployment("verify", "db", "--list", "basics").stdout
@@ -108,7 +110,7 @@ def test_oullin_and_autodeploy(case, images):
     course = case("autodeploy")
     course("up", "-d", "--wait")
     _, results, rows = verify(course, "--list", "basics")
-    assert names(results, "fail") <= {"backup"}, rows
+    assert names(results, "fail") <= {"backup", "streaming"}, rows
     _, results, _ = verify(course, "--list", "production")
     assert {"password", "secrets", "published", "tls"} <= names(results, "fail")
     course("down")
@@ -116,5 +118,43 @@ def test_oullin_and_autodeploy(case, images):
     guide.options = ("-f", "docker-compose.yml", "-f", "docker-compose.app.yml")
     guide("up", "-d", "--wait", check=False)
     _, results, rows = verify(guide, "--list", "production")
-    assert names(results, "fail") <= {"backup", "secrets", "image"}, rows
+    assert names(results, "fail") <= {"backup", "streaming", "secrets", "image", "certificate"}, rows
     assert results["tls"] == results["password"] == results["published"] == results["order"] == results["migrations"] == "pass"
+
+
+def test_certificate_and_backups(project, berth, free_port):
+    """What a client is handed, not what lies in a file; backups that are there, not ones that should be."""
+    berth.environment.pop("BERTH_BACKUP")
+    deployment = project(name="deep")
+    deployment("init", ".", "--postgres", MAJOR, "--port", free_port())
+    deployment("up", "-d", "--wait")
+
+    def row(check):
+        return verify(deployment)[2][check]
+
+    wait_until(lambda: row("streaming")["result"] == "pass" and row("backup")["result"] == "pass")
+    good = row("certificate")
+    assert good["result"] == "pass" and "it ends in 36" in good["found"] and f"{deployment.folder}/tls/server.crt" in good["found"], good
+    assert row("backup")["found"] == "1, the newest 0 h old"
+    # Another certificate lies in the file than the one that is served; then its end is near; then it is somebody else's.
+    other = project(name="other")
+    other("init", ".", "--postgres", MAJOR)
+    mine = {name: (deployment.folder / "tls" / name).read_bytes() for name in ("server.crt", "server.key", "ca.crt")}
+    (deployment.folder / "tls/server.crt").write_bytes((other.folder / "tls/server.crt").read_bytes())
+    assert "another one is served than" in row("certificate")["found"]
+    (deployment.folder / "tls/server.crt").write_bytes(mine["server.crt"])
+    (deployment.folder / "tls/ca.crt").write_bytes((other.folder / "tls/ca.crt").read_bytes())
+    assert "did not sign it" in row("certificate")["found"]
+    (deployment.folder / "tls/ca.crt").write_bytes(mine["ca.crt"])
+    # Its log is not received any more, its only backup is damaged.
+    receiver = json.loads((berth.run / "projects/deep/receivers/db.json").read_text())["pid"]
+    os.kill(receiver, signal.SIGSTOP)
+    os.kill(berth.keeper_pid("deep"), signal.SIGSTOP)
+    os.kill(receiver, signal.SIGKILL)
+    try:
+        wait_until(lambda: row("streaming")["result"] == "fail")
+    finally:
+        os.kill(berth.keeper_pid("deep"), signal.SIGCONT)
+    record, = berth.data.glob("backups/deep/db/*/backups/*/backup.json")
+    record.write_text("{")
+    assert row("backup")["result"] == "fail" and row("backup")["found"] == "no base backup"
