@@ -102,13 +102,12 @@ def test_a_dump_is_offered_at_a_terminal(project):
     assert len(list(deployment.folder.glob("asked-db-*"))) == 1 and not volumes(deployment)
 
 
-def test_a_restore_point_instead_of_a_dump(project, berth):
+def test_a_restore_point_instead_of_a_dump(project, protected):
     """Where the log is received and there is a base backup, a point in it is the way back, though the volume is gone."""
-    berth.environment.pop("BERTH_BACKUP")
     deployment = make(project, "point")
     deployment("up", "-d", "--wait")
     query(deployment, "CREATE TABLE kept AS SELECT 41 AS n")
-    state = berth.run / "projects/point/receivers/db.json"
+    state = protected.run / "projects/point/receivers/db.json"
     wait_until(lambda: state.exists() and json.loads(state.read_text()).get("phase") == "streaming" and deployment("backup", "ls", "--format", "json").stdout)
     query(deployment, "UPDATE kept SET n = 42")
     told = deployment("db:fresh", "--backup", "--yes").stderr

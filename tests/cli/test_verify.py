@@ -122,9 +122,8 @@ def test_oullin_and_autodeploy(case, images):
     assert results["tls"] == results["password"] == results["published"] == results["order"] == results["migrations"] == "pass"
 
 
-def test_certificate_and_backups(project, berth, free_port):
+def test_certificate_and_backups(project, protected, free_port):
     """What a client is handed, not what lies in a file; backups that are there, not ones that should be."""
-    berth.environment.pop("BERTH_BACKUP")
     deployment = project(name="deep")
     deployment("init", ".", "--postgres", MAJOR, "--port", free_port())
     deployment("up", "-d", "--wait")
@@ -147,14 +146,14 @@ def test_certificate_and_backups(project, berth, free_port):
     assert "did not sign it" in row("certificate")["found"]
     (deployment.folder / "tls/ca.crt").write_bytes(mine["ca.crt"])
     # Its log is not received any more, its only backup is damaged.
-    receiver = json.loads((berth.run / "projects/deep/receivers/db.json").read_text())["pid"]
+    receiver = json.loads((protected.run / "projects/deep/receivers/db.json").read_text())["pid"]
     os.kill(receiver, signal.SIGSTOP)
-    os.kill(berth.keeper_pid("deep"), signal.SIGSTOP)
+    os.kill(protected.keeper_pid("deep"), signal.SIGSTOP)
     os.kill(receiver, signal.SIGKILL)
     try:
         wait_until(lambda: row("streaming")["result"] == "fail")
     finally:
-        os.kill(berth.keeper_pid("deep"), signal.SIGCONT)
-    record, = berth.data.glob("backups/deep/db/*/backups/*/backup.json")
+        os.kill(protected.keeper_pid("deep"), signal.SIGCONT)
+    record, = protected.data.glob("backups/deep/db/*/backups/*/backup.json")
     record.write_text("{")
     assert row("backup")["result"] == "fail" and row("backup")["found"] == "no base backup"
