@@ -117,6 +117,73 @@ bool clock_parse_time(const char *text, int64_t *ret_realtime_ns)
         return true;
 }
 
+/* "10 minutes ago", "-10m". */
+static bool parse_ago(const char *text, int64_t now_ns, int64_t *ret_realtime_ns)
+{
+        static const struct {
+                const char *word, *letter;
+                int64_t seconds;
+        } units[] = { { "second", "s", 1 }, { "minute", "m", 60 }, { "hour", "h", 3600 }, { "day", "d", 86400 }, { "week", "w", 7 * 86400 } };
+        bool minus = *text == '-';
+        char *rest;
+        long count;
+
+        if (text[minus] < '0' || text[minus] > '9')
+                return false;
+        count = strtol(text + minus, &rest, 10);
+        if (count < 0 || count > 1000000)
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+                const char *end = minus ? startswith(rest, units[i].letter) : startswith(rest + strspn(rest, " "), units[i].word);
+
+                if (!minus && end)
+                        end = startswith(end + (*end == 's'), " ago");
+                if (!end || *end)
+                        continue;
+                *ret_realtime_ns = now_ns - count * units[i].seconds * NSEC_PER_SEC;
+                return true;
+        }
+        return false;
+}
+
+/* A time of a day that is counted from today's; clocks that are set in between are mktime's to know. */
+static bool parse_clock(const char *text, int64_t now_ns, int64_t *ret_realtime_ns)
+{
+        static const struct {
+                const char *word;
+                int days;
+        } words[] = { { "today ", 0 }, { "yesterday ", -1 }, { "tomorrow ", 1 }, { "", 0 } };
+        static const char *const formats[] = { "%H:%M:%S", "%H:%M" };
+        time_t now = (time_t)(now_ns / NSEC_PER_SEC);
+        const char *rest = NULL;
+        struct tm local, given;
+        size_t i = 0;
+
+        while (!startswith(text, words[i].word))
+                i++;
+        text += strlen(words[i].word);
+        for (size_t k = 0; k < ARRAY_SIZE(formats) && !(rest && !*rest); k++) {
+                given = (struct tm){ 0 };
+                rest = strptime(text, formats[k], &given);
+        }
+        if (!rest || *rest || *text < '0' || *text > '9')
+                return false;
+        localtime_r(&now, &local);
+        local.tm_mday += words[i].days;
+        local.tm_hour = given.tm_hour;
+        local.tm_min = given.tm_min;
+        local.tm_sec = given.tm_sec;
+        local.tm_isdst = -1;
+        *ret_realtime_ns = (int64_t)mktime(&local) * NSEC_PER_SEC;
+        return true;
+}
+
+bool clock_parse_moment(const char *text, int64_t now_ns, int64_t *ret_realtime_ns)
+{
+        return clock_parse_time(text, ret_realtime_ns) || parse_ago(text, now_ns, ret_realtime_ns) ||
+               parse_clock(text, now_ns, ret_realtime_ns);
+}
+
 char *clock_format_ago(int64_t duration_ns)
 {
         static const struct {

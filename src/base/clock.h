@@ -22,6 +22,9 @@ char *clock_format_rfc3339(int64_t realtime_ns);
 /* RFC 3339 or "2006-01-02[T15:04[:05]]" (local time where no zone is given), a blank for the T, and zones as PostgreSQL
  * ("+01") and strftime (" +0100") print them; false where it is none of these. */
 bool clock_parse_time(const char *text, int64_t *ret_realtime_ns);
+/* The same, and what people say, in local time: "14:29[:05]" (today's), "today 14:29", "yesterday 14:29", "tomorrow 14:29", "10
+ * minutes ago", "1 hour ago", "-10m" (s, m, h, d, w). */
+bool clock_parse_moment(const char *text, int64_t now_ns, int64_t *ret_realtime_ns);
 /* "Up 5 minutes" style: "3 seconds", "2 hours"; owned by the caller. */
 char *clock_format_ago(int64_t duration_ns);
 

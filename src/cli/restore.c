@@ -29,22 +29,27 @@ void restore_done(Restore *restore)
         *restore = (Restore){ 0 };
 }
 
+static void local_text(int64_t ns, char text[64])
+{
+        time_t seconds = (time_t)(ns / NSEC_PER_SEC);
+        struct tm local;
+
+        localtime_r(&seconds, &local);
+        strftime(text, 64, "%Y-%m-%d %H:%M:%S %z", &local);
+}
+
 /* A time is this terminal's: it is understood here, and goes to the keeper with its zone. */
 void restore_read_point(Restore *restore)
 {
         const char *wish = invocation_text(restore->invocation, "to", "latest");
-        struct tm local;
         char text[64];
         int64_t ns;
-        time_t seconds;
 
         restore->to = xstrdup(wish);
         restore->shown = xstrdup(wish);
-        if (!clock_parse_time(wish, &ns))
+        if (!clock_parse_moment(wish, clock_realtime_ns(), &ns))
                 return;
-        seconds = (time_t)(ns / NSEC_PER_SEC);
-        localtime_r(&seconds, &local);
-        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &local);
+        local_text(ns, text);
         free_and_replace(&restore->to, clock_format_rfc3339(ns));
         free_and_replace(&restore->shown, xstrdup(text));
 }
@@ -163,12 +168,26 @@ static void wait_for_receiver(const Restore *restore)
         }
 }
 
+int restore_request_copy(const Restore *restore, json_t *params, json_t **ret, Error **err)
+{
+        int r = client_request(restore->invocation, restore->scope.name, "restore", params, "Restoring", ret, err);
+        char from[64], until[64];
+
+        if (r != -ERROR_NOT_FOUND || !err || !*err || (*err)->hint)
+                return r;
+        local_text(json_get_int(restore->plan, "from_ns", 0), from);
+        local_text(json_get_int(restore->plan, "until_ns", 0), until);
+        return error_hint(err, r,
+                          "A time is written '2026-11-21 14:29', '14:29', 'yesterday 14:29' or '10 minutes ago'; from %s to %s can be "
+                          "restored.", from, until);
+}
+
 static int make_copy(Restore *restore, json_t **ret, Error **err)
 {
         json_t *params = restore_point_params(restore);
 
         json_set_string(params, "service", restore->service);
-        return client_request(restore->invocation, restore->scope.name, "restore", params, "Restoring", ret, err);
+        return restore_request_copy(restore, params, ret, err);
 }
 
 static int put_in_place(Restore *restore, const json_t *copy, Error **err)

@@ -31,6 +31,9 @@ int restore_need_container(Restore *restore, Error **err);
 /* {"repository", "to", "timeline", "backup"?}, as the worker and the keeper take them. A new reference. */
 json_t *restore_point_params(const Restore *restore);
 
+/* The keeper's "restore" with params (taken); a point that the log does not have is answered with what can be had. */
+int restore_request_copy(const Restore *restore, json_t *params, json_t **ret, Error **err);
+
 /* restore_copy.c: a second database beside the first. port is the option "port", or a free one. */
 int restore_beside(Restore *restore, const char *name, Error **err);
 /* restore_forget.c: removes what restores have set aside. */

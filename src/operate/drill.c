@@ -107,7 +107,7 @@ static void choose_moment(Running *running)
 
         if (running->drill->to) {
                 running->point = xstrdup(running->drill->to);
-                clock_parse_time(running->point, &running->moment_ns);
+                clock_parse_moment(running->point, clock_realtime_ns(), &running->moment_ns);
         } else if (range_ns < NSEC_PER_SEC || getrandom(&lot, sizeof(lot), 0) < 0) {
                 running->point = xstrdup("latest");
         } else {

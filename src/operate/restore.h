@@ -23,7 +23,7 @@ typedef struct RestoreTarget {
         uint32_t timeline;      /* 0: the newest that descends from the backup's */
 } RestoreTarget;
 
-/* "latest", "immediate", a time, an LSN, or a name. ERROR_USAGE for an empty one. name is borrowed from text. */
+/* "latest", "immediate", a time (clock_parse_moment), an LSN, or a name. ERROR_USAGE for an empty one. name is borrowed from text. */
 int restore_target_parse(const char *text, RestoreTarget *ret, Error **err);
 
 typedef struct RestorePlan {

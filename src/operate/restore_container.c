@@ -167,7 +167,8 @@ static int take_line(void *context, int stream, int64_t time_ns, const char *tex
 
         if (!fatal)
                 fatal = memmem(text, length, "PANIC:", 6);
-        if (fatal) {
+        /* What it says to our own attempts to connect is no reason. */
+        if (fatal && !memmem(text, length, "the database system is ", 23)) {
                 fatal += 6;
                 while (fatal < text + length && *fatal == ' ')
                         fatal++;
@@ -240,6 +241,9 @@ static int recover(Recovering *recovering, bool by_time, json_t **ret, Error **e
                         r = forget_target(recovering, err);
                 return r < 0 ? r : await_recovery(recovering, ret, err);
         }
+        if (r == -ERROR_FAILED && streq_ptr(recovering->last_words, NOT_REACHED))
+                return error_set(err, ERROR_NOT_FOUND, "the log does not come to \"%s\": there is no restore point of that name",
+                                 recovering->restore->to);
         error_move(err, &reason, r);
         if (recovering->last_words)
                 return error_hint(err, r, "The server's last words: %s", recovering->last_words);

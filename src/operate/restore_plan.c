@@ -27,7 +27,7 @@ int restore_target_parse(const char *text, RestoreTarget *ret, Error **err)
                 target.kind = RESTORE_IMMEDIATE;
         } else if (lsn_parse(text, &target.lsn)) {
                 target.kind = RESTORE_LSN;
-        } else if (clock_parse_time(text, &target.time_ns)) {
+        } else if (clock_parse_moment(text, clock_realtime_ns(), &target.time_ns)) {
                 target.kind = RESTORE_TIME;
         } else {
                 target.kind = RESTORE_NAME;

@@ -79,6 +79,17 @@ def test_a_time_is_the_callers(project, protected):
     assert "-05" in deployment.fails("restore", "db", "--to", "2001-02-03", "--yes", env=there)
 
 
+def test_a_point_that_the_log_does_not_have(project, protected):
+    deployment = make(project, protected, "unsaid")
+    received(protected, deployment)
+    said = deployment.fails("restore", "db", "--to", "before_lunch", "--yes")
+    assert 'no restore point of that name' in said and "can be restored" in said and "minutes ago" in said, said
+    assert "starting up" not in said and "last words" not in said
+    assert "no way to that point" in deployment.fails("restore", "db", "--to", "1000 days ago", "--yes")
+    assert "no way to that point" in deployment.fails("restore", "db", "--to", "tomorrow 14:29", "--yes")
+    assert volumes(deployment) == ["unsaid_data"] and sql(deployment, "SELECT count(*) FROM t") == "1"
+
+
 def test_forget_names_what_it_removes(project, protected):
     deployment = make(project, protected, "aside")
     assert "set data aside" in deployment.fails("restore", "db", "--forget", "--yes")

@@ -49,6 +49,37 @@ static void test_what_is_no_time(void **state)
         assert_int_equal(value, 7);
 }
 
+static void check_moment(const char *text, int64_t seconds)
+{
+        int64_t value = 0;
+
+        assert_true(clock_parse_moment(text, 1795262400 * NSEC_PER_SEC, &value));
+        assert_int_equal(value, seconds * NSEC_PER_SEC);
+}
+
+static void test_moments_as_people_say_them(void **state)
+{
+        static const char *const wrong[] = { "alpha", "yesterday", "tomorrow", "10 minutes", "-10x", "10m", "today", "25:00", "14:29x", "ago", "-", "1 ago" };
+        int64_t value;
+
+        setenv("TZ", "EST+5", 1); /* it is 07:00 */
+        tzset();
+        check_moment("06:30", 1795262400 - 1800);
+        check_moment("06:30:05", 1795262400 - 1795);
+        check_moment("today 06:00", 1795262400 - 3600);
+        check_moment("yesterday 07:00", 1795262400 - 86400);
+        check_moment("tomorrow 07:00", 1795262400 + 86400);
+        check_moment("10 minutes ago", 1795262400 - 600);
+        check_moment("1 hour ago", 1795262400 - 3600);
+        check_moment("-2d", 1795262400 - 2 * 86400);
+        check_moment("-10m", 1795262400 - 600);
+        check_moment("2026-11-21", 1795262400 - 7 * 3600);
+        for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+                assert_false(clock_parse_moment(wrong[i], 1795262400 * NSEC_PER_SEC, &value));
+        unsetenv("TZ");
+        tzset();
+}
+
 static void test_printing_and_reading_again(void **state)
 {
         int64_t now = INT64_C(1795262400987654321), again = 0;
@@ -91,6 +122,7 @@ int main(void)
                 cmocka_unit_test(test_rfc3339_in_all_its_forms),
                 cmocka_unit_test(test_without_a_zone_it_is_local_time),
                 cmocka_unit_test(test_what_is_no_time),
+                cmocka_unit_test(test_moments_as_people_say_them),
                 cmocka_unit_test(test_printing_and_reading_again),
                 cmocka_unit_test(test_ago),
                 cmocka_unit_test(test_the_clock_goes_forward),
