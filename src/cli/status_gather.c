@@ -111,6 +111,7 @@ static void add_receiver(Gathering *all)
 static void add_backups(Gathering *all)
 {
         const json_t *rows = json_object_get(all->answer, "backups"), *first = NULL, *last = NULL, *row;
+        const char *unreadable = json_get_string(all->answer, "unreadable", NULL);
         int64_t gap_ns = json_get_int(all->receiver, "gap_ns", 0);
         size_t i, n = 0;
 
@@ -121,9 +122,12 @@ static void add_backups(Gathering *all)
                 last = row;
                 n++;
         }
-        json_object_set_new(all->status, "n_backups", json_integer((json_int_t)n));
+        if (!unreadable)
+                json_object_set_new(all->status, "n_backups", json_integer((json_int_t)n));
+        if (unreadable)
+                add_problem(all, "the backups cannot be read: %s", unreadable);
         if (!last) {
-                if (all->wanted)
+                if (all->wanted && !unreadable)
                         add_problem(all, "there is no base backup yet: nothing can be restored");
                 return;
         }

@@ -52,7 +52,9 @@ static void print_protection(const json_t *status)
         else if (lost)
                 line_taken("would be lost", xasprintf("%s, %.1f s", size, json_number_value(json_object_get(lost, "seconds"))));
         else
-                line("would be lost", restorable ? "not known: the server does not answer" : "everything: there is no backup");
+                line("would be lost", restorable                               ? "not known: the server does not answer"
+                                      : json_get_int(status, "n_backups", -1) < 0 ? "not known: the backups cannot be read"
+                                                                                  : "everything: there is no backup");
         if (restorable) {
                 _cleanup_free_ char *from = local_time(json_get_int(restorable, "from_ns", 0));
                 _cleanup_free_ char *until = local_time(json_get_int(restorable, "until_ns", 0));

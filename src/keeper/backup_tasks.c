@@ -157,6 +157,13 @@ static bool has_backup(const char *repository, int64_t since_ns)
         return false;
 }
 
+int64_t receiver_gap_ns(const Keeper *keeper, const char *service)
+{
+        _cleanup_json_ json_t *state = load_state(keeper, service);
+
+        return json_get_int(state, "gap_ns", 0);
+}
+
 ReceiverLook receiver_look(const Keeper *keeper, const char *service)
 {
         _cleanup_json_ json_t *state = load_state(keeper, service);

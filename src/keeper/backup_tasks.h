@@ -36,6 +36,8 @@ typedef enum ReceiverLook {
         RECEIVER_IS_WELL,
 } ReceiverLook;
 
+/* When a part of the log was found lost, by the receiver that is at work; 0: none is. */
+int64_t receiver_gap_ns(const Keeper *keeper, const char *service);
 /* Reads what the receiver tells, and whether there is a backup; quick. */
 ReceiverLook receiver_look(const Keeper *keeper, const char *service);
 

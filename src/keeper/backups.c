@@ -8,10 +8,12 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "keeper/alerts.h"
 #include "keeper/backup_tasks.h"
 #include "keeper/offsite.h"
 #include "keeper/readiness.h"
 #include "keeper/release.h"
+#include "keeper/slot_watch.h"
 #include "keeper/watch.h"
 #include "operate/backup_settings.h"
 #include "state/document.h"
@@ -20,6 +22,7 @@
 #define STREAMING_LOOK_NS (300 * NSEC_PER_MSEC) /* until the receiver receives */
 #define SETTLED_LOOK_NS (30 * NSEC_PER_SEC)     /* for a gap in what it received */
 #define RETRY_NS (5 * NSEC_PER_SEC)             /* a receiver that ended soon after its start, a backup that failed */
+#define LOG_ALERT "log"                         /* what alerts call it */
 #define LIVED_NS (5 * NSEC_PER_SEC)             /* a receiver that lived so long is started again at once */
 
 struct Backups {
@@ -42,6 +45,9 @@ typedef struct Guard {
         json_t *asked;          /* what it was told to be */
         LoopTimer *async_timer; /* commits have waited long enough for a receiver that is away */
         bool starting, backing_up;
+        SlotWatch slot;
+        int64_t gap_ns;         /* the loss of log that was told; 0: none */
+        bool gap_is_open;       /* no base backup behind it yet */
         bool turned_out;        /* its receiver was told to end, since another one is wanted */
 } Guard;
 
@@ -260,7 +266,7 @@ static void backup_ended(void *context, int result, Error *error)
         if (guard) {
                 guard->backing_up = false;
                 if (!guard->starting)
-                        look_later(guard, guard->receiver_fd < 0 ? LOOK_NS : result < 0 ? RETRY_NS : SETTLED_LOOK_NS);
+                        look_later(guard, guard->receiver_fd < 0 ? LOOK_NS : result < 0 || guard->gap_is_open ? RETRY_NS : SETTLED_LOOK_NS);
         }
         if (result < 0)
                 log_failure(LOG_LEVEL_WARNING, error, "backup of %s", task->service);
@@ -300,6 +306,47 @@ int backups_begin(Keeper *keeper, const char *service, BackupDone done, void *co
         return 0;
 }
 
+/* ---- the slot, and log that is lost ---- */
+
+static void slot_seen(Keeper *keeper, const char *service, const char *id, const json_t *cluster)
+{
+        Guard *guard = find_guard(keeper->backups, service, id);
+
+        keeper->backups->busy--;
+        if (guard)
+                slot_watch_tell(&guard->slot, keeper, service, cluster);
+        keeper_check_idle(keeper);
+}
+
+static void look_at_slot(Guard *guard, bool receives)
+{
+        if (slot_watch_look(&guard->slot, guard->backups->keeper, guard->service, guard->id, receives, slot_seen))
+                guard->backups->busy++;
+}
+
+/* A new base backup is taken since a part of the log is gone: once for each loss. */
+static void tell_gap(Guard *guard)
+{
+        static const char text[] = "a part of the log is lost: no point behind it can be restored until the new base backup that begins "
+                                   "now is complete";
+        int64_t gap_ns = receiver_gap_ns(guard->backups->keeper, guard->service);
+
+        if (!gap_ns || gap_ns == guard->gap_ns)
+                return;
+        guard->gap_ns = gap_ns;
+        guard->gap_is_open = true;
+        log_warning("%s: %s", guard->service, text);
+        alerts_tell(guard->backups->keeper, guard->service, LOG_ALERT, false, text);
+}
+
+static void tell_gap_closed(Guard *guard)
+{
+        if (!guard->gap_is_open)
+                return;
+        guard->gap_is_open = false;
+        alerts_tell(guard->backups->keeper, guard->service, LOG_ALERT, true, "a base backup was taken behind the lost part");
+}
+
 /* ---- one database ---- */
 
 static void look(void *context)
@@ -311,6 +358,7 @@ static void look(void *context)
         if (!unit || guard->starting)
                 return;
         if (guard->receiver_fd < 0) {
+                look_at_slot(guard, false);
                 if (readiness_reached(unit->postmaster_path))
                         start_receiver(guard);
                 else
@@ -321,13 +369,17 @@ static void look(void *context)
                 return; /* its end looks again */
         switch (receiver_look(guard->backups->keeper, guard->service)) {
         case RECEIVER_WAITS:
+                look_at_slot(guard, false);
                 look_later(guard, STREAMING_LOOK_NS);
                 break;
         case RECEIVER_NEEDS_BACKUP:
+                tell_gap(guard);
                 begin_backup(guard, true, NULL, NULL);
                 break;
         case RECEIVER_IS_WELL:
-                look_later(guard, SETTLED_LOOK_NS);
+                look_at_slot(guard, true);
+                tell_gap_closed(guard);
+                look_later(guard, guard->slot.state == SLOT_IS_WELL ? SETTLED_LOOK_NS : RETRY_NS);
                 break;
         }
 }

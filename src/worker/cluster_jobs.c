@@ -1,6 +1,7 @@
 /* release {"project", "service", "target"} → {"changes", "repository"}: see operate/release.h
- * status {"project", "service", "target"?} → {"backups": rows of operate/catalog.h of the present cluster, "remembered":
- * settings.json, "cluster": see operate/cluster_status.h, or absent, "unreachable": why, or absent}
+ * status {"project", "service", "target"?, "cluster_only"?} → {"backups": rows of operate/catalog.h of the present cluster, "remembered":
+ * settings.json, "cluster": see operate/cluster_status.h, or absent, "unreachable": why, or absent,
+ * "unreadable": why backups cannot be listed, or absent}
  * synchronous-off {"project", "service", "target"}: commits of that database do not wait for its receiver any more */
 #include "base/mem.h"
 #include "operate/catalog.h"
@@ -92,7 +93,7 @@ static json_t *asked_settings(void)
 int job_status(const Job *job, json_t **ret, Error **err)
 {
         _cleanup_json_ json_t *rows = NULL, *cluster = NULL, *remembered = NULL, *names = asked_settings();
-        _cleanup_error_ Error *unreachable = NULL;
+        _cleanup_error_ Error *unreachable = NULL, *unreadable = NULL;
         const char *project, *service, *repository;
         _cleanup_place_ Place place = { 0 };
         int r = read_place(job, &place, err);
@@ -105,9 +106,10 @@ int job_status(const Job *job, json_t **ret, Error **err)
                 return r;
         if (json_object_get(job->params, "target"))
                 cluster_status(&place.options.target, place.slot, names, &cluster, &unreachable);
-        r = catalog_list(job->layout, project, service, &rows, err);
-        if (r < 0)
-                return r;
+        if (!json_get_bool(job->params, "cluster_only", false))
+                catalog_list(job->layout, project, service, &rows, &unreadable);
+        if (!rows)
+                rows = json_array();
         repository = keep_present(rows, system_identifier(cluster));
         remembered = system_identifier(cluster) ? load_remembered(job, project, service, system_identifier(cluster))
                      : repository               ? cluster_settings_load(repository)
@@ -115,6 +117,7 @@ int job_status(const Job *job, json_t **ret, Error **err)
         *ret = json_pack("{s:O, s:O}", "backups", rows, "remembered", remembered);
         if (cluster)
                 json_object_set(*ret, "cluster", cluster);
+        json_set_string(*ret, "unreadable", unreadable ? unreadable->message : NULL);
         json_set_string(*ret, "unreachable", unreachable ? unreachable->message : NULL);
         return 0;
 }

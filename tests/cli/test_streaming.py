@@ -263,3 +263,48 @@ def test_status(project, protected):
     told = status(deployment, "db")
     assert told["state"] == "exited" and told["restorable"]["from_ns"] == first["finished_ns"] and "slot" not in told
     assert "is no database" in deployment.fails("status", "web")
+
+
+def test_a_slot_near_its_limit_and_a_lost_one(project, protected):
+    """Nobody receives, and the server writes: told before the log is lost, when it is, and that a new base backup is taken."""
+    deployment = project(compose() + 'x-berth: {alerts: {command: ["TELL"]}}\n', name="slot")
+    told = deployment.folder / "told"
+    told.touch()
+    tell = deployment.write("tell", f'#!/bin/sh\necho "$BERTH_ALERT_WHAT $BERTH_ALERT_STATE" >>{told}\n', mode=0o755)
+    deployment.write("compose.yaml", (deployment.folder / "compose.yaml").read_text().replace("TELL", str(tell)))
+    deployment("up", "-d", "--wait")
+    first = first_backup(protected, deployment, "slot")
+    sql(deployment, "ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'")  # a user's own: it stays
+    sql(deployment, "SELECT pg_reload_conf()")
+    description = pathlib.Path(first["repository"]) / "repository.json"
+    kept = description.read_text()
+    description.write_text('{"format": 99}')
+    kill(receiver(protected, "slot")["pid"])
+    wait_until(lambda: receiver(protected, "slot").get("phase") == "failed")
+
+    def write():
+        sql(deployment, "SELECT pg_switch_wal() FROM pg_logical_emit_message(true, 'test', repeat('x', 100000))")
+        return status(deployment)
+
+    near = wait_until(lambda: [text for text in write()["problems"] if "near max_slot_wal_keep_size (64MB)" in text])
+    assert near
+    wait_until(lambda: "replication slot failed" in told.read_text())
+    assert "near max_slot_wal_keep_size" in protected.keeper_logs()
+
+    def lose():
+        sql(deployment, "CHECKPOINT")
+        return [text for text in write()["problems"] if "slot is lost" in text]
+
+    wait_until(lose)
+    wait_until(lambda: "the replication slot is lost" in protected.keeper_logs())
+    assert told.read_text().count("replication slot failed") == 2
+    sql(deployment, "CREATE TABLE t AS SELECT 42 AS i")
+    description.write_text(kept)
+    wait_until(lambda: len(backups(deployment)) == 2)
+    assert "a part of the log is lost" in protected.keeper_logs() and "log failed" in told.read_text()
+    wait_until(lambda: {"log resolved", "replication slot resolved"} <= set(told.read_text().splitlines()), timeout=120)
+    assert status(deployment)["problems"] == [] and status(deployment)["gap_ns"]
+    assert sql(deployment, "SHOW max_slot_wal_keep_size") == "64MB"
+    # What was lost is a gap, and is told as one; behind it all is well.
+    assert "does not lead to that point" in deployment.fails("restore", "db", "--backup", first["id"], "--to", "2999-01-01", "--yes")
+    assert backups(deployment)[0]["until_lsn"] != backups(deployment)[1]["until_lsn"]
