@@ -18,8 +18,9 @@ int template_offer(const Layout *layout, const Image *image, ContainerSpec *spec
  * long as initdb, once. What goes wrong costs nothing but time: initdb will do. */
 int template_prepare(const Layout *layout, Engine *engine, const Image *image, const ContainerSpec *spec, Error **err);
 
-/* Removes the templates of images that are gone, and those that made no cluster for thirty days; a folder that a container
- * has bound stays. Names of the removed folders are added to *ret_removed, bytes to *ret_freed. */
+/* Removes the templates of images that are gone, and those that made no cluster for thirty days. The folder of an image that a
+ * container has bound stays, with those of its templates that were used since. Names of what was removed, "IMAGE" or
+ * "IMAGE/KEY", are added to *ret_removed, bytes to *ret_freed. */
 int template_prune(const Layout *layout, Engine *engine, char ***ret_removed, uint64_t *ret_freed, Error **err);
 
 #endif

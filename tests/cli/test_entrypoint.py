@@ -4,7 +4,6 @@ import gzip
 import lzma
 import os
 import pathlib
-import random
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,7 @@ import time
 import pytest
 
 from support import program
-from support.entrypoint import KILLS, MAJORS, SOCKETS, Root, first_child, stop
+from support.entrypoint import MAJORS, SOCKETS, Root, first_child, kill_first_starts, stop
 
 pytestmark = [
     pytest.mark.skipif(not MAJORS, reason="no PostgreSQL is installed"),
@@ -427,17 +426,18 @@ def test_signals_reach_the_final_server(root):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(KILLS))
-def test_killed_first_start(root, seed):
+def test_killed_first_start(root):
     root.init_file("1.sql", "CREATE TABLE init_ran (n int); INSERT INTO init_ran VALUES (1);")
-    env = {"POSTGRES_DB": "app", **PASSWORD}
-    process = root.popen("postgres", env=env)
-    time.sleep(random.Random(seed).uniform(0.02, 2.0))
-    stop(process)
-    assert root.complete_or_absent()
-    with root.server(env=env) as server:
+
+    def check(server):
         assert server.value("SELECT sum(n) FROM init_ran", database="app") == "1"
-        assert not (root.data / ".berth-init").exists()
+
+    def renew():
+        shutil.rmtree(root.data)
+        root.data.mkdir()
+        root.chown(root.data_dir, 999, 0o700)
+
+    kill_first_starts(root, {"POSTGRES_DB": "app", **PASSWORD}, check, renew)
 
 
 def test_remains_of_a_killed_start_are_announced(root):

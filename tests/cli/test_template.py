@@ -1,15 +1,13 @@
 """Clusters copied from a template: each is whole, has an identity of its own and its own password."""
 import os
-import random
 import re
 import shutil
 import subprocess
-import time
 
 import pytest
 
 from support import program
-from support.entrypoint import KILLS, MAJORS, TEMPLATES, Root, make_template, stop
+from support.entrypoint import MAJORS, TEMPLATES, Root, kill_first_starts, make_template
 
 pytestmark = [
     pytest.mark.skipif(not MAJORS, reason="no PostgreSQL is installed"),
@@ -168,16 +166,11 @@ def test_damaged_template_is_not_used(templated, damage):
 
 @pytest.mark.soak
 def test_killed_copy_is_whole_or_absent(templated):
-    """The kernel's kill at any point of the copy: the next start finds nothing or all of it, and says what it removed."""
-    for seed in range(max(KILLS // 4, 5)):
-        fresh(templated)
-        process = templated.popen("postgres", env=ENV)
-        time.sleep(random.Random(seed).uniform(0.01, 0.4))
-        stop(process)
-        assert templated.complete_or_absent(), f"seed {seed}"
-        with templated.server(env=ENV) as server:
-            assert server.value("SELECT count(*) FROM pg_class WHERE relname = 'pg_class'", user="app", database="shop") == "1"
-        assert not (templated.data / ".berth-init").exists(), f"seed {seed}"
+    """The kernel's kill at any point of the copy: the next start finds nothing or all of it."""
+    def check(server):
+        assert server.value("SELECT count(*) FROM pg_class WHERE relname = 'pg_class'", user="app", database="shop") == "1"
+
+    kill_first_starts(templated, ENV, check, lambda: fresh(templated))
 
 
 def test_full_disk_leaves_nothing(templated):

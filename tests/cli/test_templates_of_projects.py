@@ -97,6 +97,24 @@ def test_templates_may_go_and_old_ones_do(project, berth):
     assert "Deleted template" not in berth("system", "prune").stdout
 
 
+def test_templates_that_nobody_uses_go_beside_one_that_is_used(project, berth):
+    deployment = make(project, "beside")
+    deployment("up", "-d", "--wait")
+    folder = next((berth.data / "templates").iterdir())
+    used = next(path for path in folder.iterdir() if not path.name.startswith("."))
+    stale, young, half = (folder / name for name in ("0" * 32, "1" * 32, f".{'2' * 32}.tmp"))
+    for path in (stale, young, half):
+        path.mkdir()
+    for path in (stale, half, used):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    # A first start is a use.
+    deployment("down", "-v", "--yes")
+    deployment("up", "-d", "--wait")
+    told = berth("system", "prune").stdout
+    assert f"Deleted template: {folder.name}/{stale.name}\n" in told and f"{folder.name}/{half.name}\n" in told
+    assert used.is_dir() and young.is_dir() and not stale.exists() and not half.exists()
+
+
 # ---- images with an entrypoint of their own ----
 
 STORED = """

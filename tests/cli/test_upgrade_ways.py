@@ -1,12 +1,13 @@
 """berth upgrade by pg_upgrade, to the other layout of 18, back by itself; backups across it; killed anywhere."""
-import json
 import os
+import pathlib
 import random
 import signal
 import time
 
 import pytest
 
+from support.backups import first_backup, listed, receiver, received
 from support.program import wait_until
 from support.upgrade import compose, everything, make, make_both, query, server_major, system_identifier, writing
 
@@ -123,3 +124,23 @@ def test_killed_anywhere_one_whole_server_is_there(project, images, berth, metho
     if major == 15:
         deployment(*forth)
     assert everything(deployment) == before, f"seed {SEED}"
+
+
+def test_backups_go_on_with_a_line_of_their_own(project, images, protected):
+    deployment = make_both(project, images)
+    first, identifier = first_backup(protected, deployment), system_identifier(deployment)
+    deployment("upgrade", "db", "--to", "17", "--yes")
+    new = system_identifier(deployment)
+    assert new != identifier
+    # A first base backup of the new one comes by itself; those of the old one stay listed.
+    wait_until(lambda: {pathlib.Path(row["repository"]).name for row in listed(deployment)} == {identifier, new}, 120)
+    rows = {pathlib.Path(row["repository"]).name: row for row in listed(deployment)}
+    assert rows[identifier]["id"] == first["id"]
+    received(protected, deployment)
+    assert deployment("backup", "verify", "db").returncode == 0
+    # And after the way back the old line goes on.
+    deployment("upgrade", "db", "--rollback", "--yes")
+    wait_until(lambda: receiver(protected, deployment.name).get("phase") == "streaming")
+    query(deployment, "INSERT INTO item (name) VALUES ('after')")
+    received(protected, deployment)
+    assert {pathlib.Path(row["repository"]).name for row in listed(deployment)} == {identifier, new}

@@ -198,8 +198,10 @@ int template_make(const Settings *settings, const char *folder, int *ret_status,
         ControlFile control;
         int r;
 
-        if (fs_is_directory(path))
+        if (fs_is_directory(path)) {
+                utimensat(AT_FDCWD, path, NULL, 0); /* used: who prunes looks */
                 return 0;
+        }
         r = fs_remove_tree(AT_FDCWD, building, err);
         if (r < 0)
                 return r;

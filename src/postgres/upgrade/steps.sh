@@ -51,7 +51,7 @@ SQL
 # What stays behind, a line each: worth knowing, no obstacle.
 step_remarks() {
     old -d template1 -At <<'SQL'
-SELECT 'the replication slot ' || slot_name || ' is not carried over' FROM pg_replication_slots;
+SELECT 'the replication slot ' || slot_name || ' is not carried over' FROM pg_replication_slots WHERE slot_name <> 'berth';
 SELECT 'the subscription ' || subname || ' arrives disabled' FROM pg_subscription;
 SQL
 }

@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
@@ -190,6 +191,32 @@ def stop(process):
         except (OSError, ProcessLookupError):
             process.kill()
         process.wait()
+
+
+def kill_first_starts(root, env, check, renew, rounds=KILLS):
+    """The kernel's kill at any point of a first start, again and again: each finds what the one before has left. What calls
+    itself a database is one, and five kills at most are followed by a start that gets through. renew() empties the volume."""
+    seed = int(os.environ.get("BERTH_SEED", "0")) or random.randrange(1 << 30)
+    chance, kills = random.Random(seed), 0
+    begun = time.monotonic()
+    with root.server(env=env) as server:
+        check(server)
+    whole = time.monotonic() - begun
+    renew()
+    for n in range(rounds):
+        where = f"seed {seed}, round {n}"
+        process = root.popen("postgres", env=env)
+        time.sleep(chance.uniform(0.005, whole))
+        stop(process)
+        kills += 1
+        assert root.complete_or_absent(), where
+        if kills < 5 and ((root.data / ".berth-init").exists() or not (root.data / "PG_VERSION").exists()) and n + 1 < rounds:
+            continue
+        with root.server(env=env) as server:
+            check(server)
+        assert not (root.data / ".berth-init").exists(), where
+        renew()
+        kills = 0
 
 
 TEMPLATES = "/run/templates"
