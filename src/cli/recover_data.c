@@ -151,12 +151,10 @@ int recover_claim(const Recover *recover, Error **err)
         int r = 0;
 
         json_array_foreach(recover->lines, i, line) {
-                const char *service = json_get_string(line, "service", "");
                 json_t *params = recover_params(recover);
                 _cleanup_json_ json_t *result = NULL;
 
                 json_set_string(params, "folder", json_get_string(line, "folder", ""));
-                json_set_string(params, "repository", json_get_string(restored(recover), service, ""));
                 r = work_ask(recover->invocation, "offsite-claim", params, &result, err);
                 if (r < 0)
                         break;

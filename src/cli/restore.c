@@ -9,6 +9,7 @@
 #include "base/strv.h"
 #include "cli/client.h"
 #include "cli/confirm.h"
+#include "cli/report.h"
 #include "cli/restore.h"
 #include "cli/verbs.h"
 #include "cli/work.h"
@@ -255,16 +256,30 @@ static int report(const Restore *restore, const json_t *result)
         return 0;
 }
 
+static int find_way(Restore *restore, Error **err)
+{
+        int r = find_repository(restore, err);
+
+        return r < 0 ? r : work_ask(restore->invocation, "restore-plan", restore_point_params(restore), &restore->plan, err);
+}
+
 int restore_open(Restore *restore, Error **err)
 {
         Invocation *invocation = restore->invocation;
+        _cleanup_error_ Error *failure = NULL, *elsewhere = NULL;
+        bool fetched = false;
         int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &restore->scope,
                              &restore->service, err);
 
         restore_read_point(restore);
-        if (r == 0)
-                r = find_repository(restore, err);
-        return r < 0 ? r : work_ask(invocation, "restore-plan", restore_point_params(restore), &restore->plan, err);
+        if (r < 0)
+                return r;
+        r = find_way(restore, &failure);
+        if (r != -ERROR_NOT_FOUND && r != -ERROR_CORRUPT)
+                return r < 0 ? error_move(err, &failure, r) : 0;
+        if (restore_fetch(restore, &fetched, &elsewhere) < 0)
+                report_warning(elsewhere->message);
+        return fetched ? find_way(restore, err) : error_move(err, &failure, r);
 }
 
 int restore_need_container(Restore *restore, Error **err)

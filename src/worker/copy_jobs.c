@@ -3,8 +3,8 @@
  * repository-copy {"repository", "copy", "key"?, "make_key"?, "keep"?, "prune"?, "take_over"?} → {"backups", "packs",
  * "segments", "bytes", "postponed"} repository-fetch {"copy", "folder", "key"?, "keep"?, "into":
  * "<data>/backups/<project>/<service>"} → the same and "repository" */
+#include <fcntl.h>
 #include <inttypes.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -104,32 +104,26 @@ int copy_work_open(const Job *job, const char *path, bool take_over, CopyWork *r
         r = open_or_begin(job, ret, err);
         if (r == 0)
                 r = check_encryption(ret, err);
-        return r < 0 ? r : copy_claim(ret->to.repository, path, take_over, err);
+        return r < 0 ? r : copy_claim(job, ret->to.repository, take_over, err);
 }
 
 /* ---- whose it is ---- */
 
-/* A number that this installation gave itself for its copies of a repository; it stays on this machine. *ret is the
- * caller's. */
-static int own_number(const char *repository, char **ret, Error **err)
+/* Who this is to copies: the same for the life of an installation, and another on every other machine. The caller's. */
+static char *own_number(const Layout *layout)
 {
-        _cleanup_free_ char *path = path_join(repository, "owner.json");
-        _cleanup_json_ json_t *document = NULL;
-        _cleanup_error_ Error *missing = NULL;
-        unsigned char bytes[16];
-        int r = document_load(path, OWNER_FORMAT, &document, &missing);
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT, machine = STRBUF_INIT;
+        _cleanup_free_ char *digits = NULL;
+        char host[256] = "";
 
-        if (r == 0 && json_get_string(document, "owner", NULL)) {
-                *ret = xstrdup(json_get_string(document, "owner", NULL));
-                return 0;
+        if (fs_read_file(AT_FDCWD, "/etc/machine-id", 256, &machine, NULL) < 0 || machine.length < 32) {
+                gethostname(host, sizeof(host) - 1);
+                strbuf_truncate(&machine, 0);
+                strbuf_adds(&machine, host);
         }
-        if (r < 0 && r != -ERROR_NOT_FOUND)
-                return error_move(err, &missing, r);
-        if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-                return error_set(err, ERROR_INTERNAL, "no random numbers");
-        *ret = hex_encode(bytes, sizeof(bytes));
-        document = json_pack("{s:s}", "owner", *ret);
-        return document_save(path, OWNER_FORMAT, document, err);
+        strbuf_addf(&text, "berth owner\n%s\n%s\n", strbuf_text(&machine), layout->data_dir);
+        digits = sha256_hex(strbuf_text(&text), text.length);
+        return xstrndup(digits, 32);
 }
 
 static int write_owner(Repository *to, const char *number, Error **err)
@@ -146,16 +140,13 @@ static int write_owner(Repository *to, const char *number, Error **err)
         return r;
 }
 
-int copy_claim(Repository *to, const char *path, bool take_over, Error **err)
+int copy_claim(const Job *job, Repository *to, bool take_over, Error **err)
 {
         _cleanup_json_ json_t *document = NULL;
         _cleanup_error_ Error *missing = NULL;
-        _cleanup_free_ char *number = NULL, *since = NULL;
-        int r = own_number(path, &number, err);
+        _cleanup_free_ char *number = own_number(job->layout), *since = NULL;
+        int r = storage_get_document(to->storage, "owner.json", OWNER_FORMAT, OWNER_LIMIT, &document, &missing);
 
-        if (r < 0)
-                return r;
-        r = storage_get_document(to->storage, "owner.json", OWNER_FORMAT, OWNER_LIMIT, &document, &missing);
         if (r < 0 && r != -ERROR_NOT_FOUND)
                 return error_move(err, &missing, r);
         if (r == 0 && streq(json_get_string(document, "owner", ""), number))

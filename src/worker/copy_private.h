@@ -35,7 +35,7 @@ int copy_work_run(const Job *job, CopyWork *work, bool log_only, Error **err);
 int copy_work_remember(const Job *job, const CopyWork *work, json_t *more, Error **err);
 json_t *copy_report_to_json(const CopyReport *report);
 
-/* Who writes the copy in to: an installation that has the repository in path. */
-int copy_claim(Repository *to, const char *path, bool take_over, Error **err);
+/* Makes sure that this installation writes the copy, or, where nobody does, makes it so. */
+int copy_claim(const Job *job, Repository *to, bool take_over, Error **err);
 
 #endif

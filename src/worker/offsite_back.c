@@ -1,7 +1,7 @@
 /* The way back from a copy elsewhere, and its key.
  *
  * offsite-look {"copy", "key"?, "project"?} → {"projects", "lines": [{"project", "service", "folder", "encrypted",
- * "changed_ns", "backups", "newest_ns", "bundle"?}], "manifest"?, "folder"?, "bundle"?} offsite-unpack {"copy", "key"?,
+ * "changed_ns", "backups", "newest_ns", "oldest_ns", "bundle"?}], "manifest"?, "folder"?, "bundle"?} offsite-unpack {"copy", "key"?,
  * "folder", "bundle", "into"} → {"kept"} offsite-claim {"copy", "key"?, "repository", "folder"} backup-key {"path",
  * "make"?} → {"path", "id", "name", "created_ns", "made"} */
 #include "base/fs.h"
@@ -56,9 +56,10 @@ static int look_at_line(const Job *job, const StorageList *list, char *const *pa
         if (r < 0)
                 return r;
         n = backups.records.length;
-        *ret = json_pack("{s:s, s:s, s:s, s:b, s:I, s:I}", "project", parts[0], "service", parts[1], "folder", folder,
+        *ret = json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I}", "project", parts[0], "service", parts[1], "folder", folder,
                          "encrypted", (int)opened.repository->encrypted, "backups", (json_int_t)n, "newest_ns",
-                         (json_int_t)(n ? backups.records.items[n - 1]->finished_ns : 0));
+                         (json_int_t)(n ? backups.records.items[n - 1]->finished_ns : 0), "oldest_ns",
+                         (json_int_t)(n ? backups.records.items[0]->finished_ns : 0));
         look_at_names(list, folder, *ret);
         return 0;
 }
@@ -198,12 +199,10 @@ int job_backup_key(const Job *job, json_t **ret, Error **err)
 int job_offsite_claim(const Job *job, json_t **ret, Error **err)
 {
         _cleanup_opened_ Opened to = { 0 };
-        const char *folder, *path;
+        const char *folder;
         int r = job_require(job, "folder", &folder, err);
 
         if (r == 0)
-                r = job_require(job, "repository", &path, err);
-        if (r == 0)
                 r = job_open_copy(job, folder, &to, err);
-        return r < 0 ? r : copy_claim(to.repository, path, true, err);
+        return r < 0 ? r : copy_claim(job, to.repository, true, err);
 }

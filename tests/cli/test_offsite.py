@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from support import database, offsite, worker
+from support import database, offsite, program, worker
+from support.backups import listed, place as position, sql
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
@@ -31,25 +32,10 @@ x-berth:
 """
 
 
-@pytest.fixture
-def protected(berth):
-    berth.environment.pop("BERTH_BACKUP")
-    return berth
-
-
 def make(project, name, place, **more):
     deployment = project(compose(place, **more), name=name)
     deployment.write("secrets/password", "Xk29-fjw0-w9dk", mode=0o600)
     return deployment
-
-
-def sql(deployment, text):
-    return deployment("psql", "db", "-XAtqc", text).stdout.strip()
-
-
-def position(text):
-    high, low = text.split("/")
-    return int(high, 16) << 32 | int(low, 16)
 
 
 def state(berth, name):
@@ -91,3 +77,112 @@ def test_a_copy_comes_by_itself_and_follows_the_log(project, protected, tmp_path
     end = position(sql(deployment, "SELECT pg_current_wal_flush_lsn()"))
     deployment("down")  # the end of the log is copied all the same
     wait_until(lambda: position(state(protected, "self")["copied_lsn"]) >= end)
+
+
+def test_a_restore_takes_from_the_copy_what_is_not_here_any_more(project, protected, s3):
+    place = f"url: 's3://backups/gone', endpoint: '{s3.endpoint}', credentials: '{s3.credentials}', key: shop.key"
+    deployment = make(project, "gone", place)
+    assert json.loads(deployment("backup", "key", "--format", "json").stdout)["made"] is True
+    assert json.loads(deployment("backup", "key", "--format", "json").stdout)["made"] is False
+    deployment("up", "-d", "--wait")
+    sql(deployment, "CREATE TABLE t AS SELECT 42 AS i")
+    copied(protected, deployment, "gone")
+    deployment("down", "-v", "--purge", "--yes")
+    shutil.rmtree(protected.data / "backups" / "gone")
+    told = deployment("restore", "db", "--yes")
+    assert "fetched from s3://backups/gone" in told.stderr
+    assert sql(deployment, "SELECT i FROM t") == "42"
+    # It goes on with the same copy.
+    sql(deployment, "INSERT INTO t VALUES (43)")
+    copied(protected, deployment, "gone")
+    # A point that neither has is refused, and a place that cannot be reached is told beside it.
+    assert "no way to that point" in deployment.fails("restore", "db", "--to", "2001-02-03", "--yes")
+    shutil.rmtree(protected.data / "backups" / "gone")
+    deployment.write("compose.yaml", compose(place.replace(str(s3.port), "1")))
+    refused = deployment.fails("restore", "db", "--yes")
+    assert "has no backup" in refused and "127.0.0.1:1" in refused
+
+
+class Switch:
+    """In front of the S3 server: fault is what the next requests meet."""
+
+    def __init__(self, s3):
+        self.fault = None
+        self.front = offsite.Faulty(s3, lambda method, path, before: self.fault(method, path) if callable(self.fault) else self.fault)
+        self.endpoint, self.stop = self.front.endpoint, self.front.stop
+
+
+@pytest.fixture
+def switch(s3):
+    made = Switch(s3)
+    yield made
+    made.stop()
+
+
+def listing(deployment):
+    return deployment("backup", "ls").stdout
+
+
+def test_while_the_place_fails_backups_go_on_here_and_catch_up(project, protected, s3, switch):
+    told = protected.root / "told"
+    alert = program.Project(protected, protected.root / "bin").write("tell", f'#!/bin/sh\necho "$BERTH_ALERT_WHAT $BERTH_ALERT_STATE" >>{told}\n', mode=0o755)
+    place = f"url: 's3://backups/outage', endpoint: '{switch.endpoint}', credentials: secrets/s3"
+    deployment = make(project, "outage", place, more=f"alerts: {{command: [{alert}]}}")
+    deployment.write("secrets/s3", s3.credentials.read_text(), mode=0o600)
+    deployment("up", "-d", "--wait")
+    sql(deployment, "CREATE TABLE t AS SELECT 1 AS i")
+    copied(protected, deployment, "outage")
+    before = state(protected, "outage")["copied_lsn"]
+
+    def fails_with(text):
+        wait_until(lambda: state(protected, "outage")["phase"] == "failed" and text in state(protected, "outage")["message"])
+
+    switch.fault = "refuse"  # cut before an answer
+    sql(deployment, "INSERT INTO t SELECT generate_series(2, 1000)")
+    fails_with("reach")
+    assert "FAILS" in listing(deployment) and state(protected, "outage")["copied_lsn"] == before
+    first = len(listed(deployment))
+    assert json.loads(deployment("backup", "db", "--format", "json").stdout)["id"] and len(listed(deployment)) == first + 1
+    switch.fault = 403  # told apart from a place that is away
+    wait_until(lambda: state(protected, "outage")["failures"] >= 4)
+    wait_until(lambda: told.exists() and "off-site copy failed" in told.read_text())
+    with pytest.raises(AssertionError, match="is refused|InternalError"):
+        deployment("backup", "copy")
+    switch.fault = None
+    deployment.write("secrets/s3", "aws_access_key_id = S3RVER\naws_secret_access_key = wrong\n", mode=0o600)
+    assert "The secret key is wrong" in deployment.fails("backup", "copy")
+    deployment.write("secrets/s3", s3.credentials.read_text(), mode=0o600)
+    copied(protected, deployment, "outage")
+    wait_until(lambda: "off-site copy resolved" in told.read_text())
+    assert told.read_text().count("failed") == 1
+    line, = (s3.files() / "outage" / "outage" / "db").iterdir()
+    found = worker.run(protected, "repository-verify", copy=s3.location("outage"), folder=f"outage/db/{line.name}").result
+    wait_until(lambda: deployment("backup", "copy").returncode == 0)
+    found = worker.run(protected, "repository-verify", copy=s3.location("outage"), folder=f"outage/db/{line.name}").result
+    assert found["faults"] == [] and found["backups"] == first + 1
+
+
+def test_a_vanished_bucket_a_wrong_key_and_what_was_begun_without_one(project, protected, tmp_path):
+    place = tmp_path / "mount"
+    place.mkdir()
+    deployment = make(project, "odd", f"url: {place}")
+    deployment("up", "-d", "--wait")
+    copied(protected, deployment, "odd")
+    deployment.write("compose.yaml", compose(f"url: {place}, key: other.key"))
+    deployment("backup", "key")
+    assert "is not encrypted" in deployment.fails("backup", "copy") and "another URL" in deployment.fails("backup", "copy")
+    shutil.rmtree(place)
+    wait_until(lambda: "is not there" in state(protected, "odd").get("message", ""))
+    place.mkdir()  # what a missing mount leaves
+    wait_until(lambda: "not at" in state(protected, "odd").get("message", ""))
+    assert not [path for path in place.rglob("*") if path.is_file()]
+    sealed = tmp_path / "sealed"
+    sealed.mkdir()
+    deployment.write("compose.yaml", compose(f"url: {sealed}, key: other.key"))
+    deployment("backup", "copy")
+    (deployment.folder / "other.key").unlink()
+    missing = deployment.fails("backup", "copy")
+    assert "is not there" in missing and "bring that file back" in missing
+    deployment("backup", "key")
+    wrong = deployment.fails("backup", "copy")
+    assert "is encrypted with the key" in wrong and "this is the key" in wrong

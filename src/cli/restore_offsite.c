@@ -1,0 +1,83 @@
+/* What this machine has not, or has no more, is had from the copy elsewhere that the project names. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "cli/report.h"
+#include "cli/restore.h"
+#include "cli/work.h"
+#include "state/document.h"
+
+static json_t *params_of(const OffsiteSettings *settings)
+{
+        json_t *params = json_pack("{s:O}", "copy", settings->copy);
+
+        json_set_string(params, "key", settings->key);
+        return params;
+}
+
+/* The service's cluster with the newest backup, or the one whose backups here lack something. Borrowed; NULL: none. */
+static const json_t *choose_line(const Restore *restore, const json_t *lines)
+{
+        const char *here = restore->repository ? strrchr(restore->repository, '/') : NULL;
+        const json_t *best = NULL;
+        json_t *line;
+        size_t i;
+
+        json_array_foreach(lines, i, line) {
+                const char *folder = json_get_string(line, "folder", "");
+
+                if (!streq(json_get_string(line, "service", ""), restore->service) || !json_get_int(line, "backups", 0))
+                        continue;
+                if (here && endswith(folder, here))
+                        return line;
+                if (json_get_int(line, "newest_ns", 0) > json_get_int(best, "newest_ns", 0))
+                        best = line;
+        }
+        return here ? NULL : best;
+}
+
+static int fetch(const Restore *restore, const OffsiteSettings *settings, const char *folder, Error **err)
+{
+        Work work = { "repository-fetch", "Fetching", "backups", restore->service, "fetching", "fetched" };
+        _cleanup_free_ char *into = layout_data(restore->invocation->layout, "backups/%s/%s", restore->scope.name, restore->service);
+        _cleanup_free_ char *text = NULL;
+        _cleanup_json_ json_t *report = NULL;
+        json_t *params = params_of(settings);
+        int r;
+
+        text = xasprintf("not on this machine: the backups of service \"%s\" are fetched from %s", restore->service,
+                         json_get_string(settings->copy, "url", ""));
+        report_warning(text);
+        json_set_string(params, "folder", folder);
+        json_set_string(params, "into", into);
+        r = work_run(restore->invocation, &work, params, &report, err);
+        return error_prefix(err, r, "copy elsewhere");
+}
+
+int restore_fetch(Restore *restore, bool *ret_fetched, Error **err)
+{
+        _cleanup_offsite_settings_ OffsiteSettings settings = { 0 };
+        _cleanup_json_ json_t *found = NULL;
+        const json_t *line;
+        int64_t wanted_ns;
+        json_t *params;
+        bool said;
+        int r = offsite_settings_of(restore->invocation, &restore->scope, restore->service, &settings, &said, err);
+
+        *ret_fetched = false;
+        if (r < 0 || !said)
+                return r;
+        params = params_of(&settings);
+        json_set_string(params, "project", restore->scope.name);
+        r = work_ask(restore->invocation, "offsite-look", params, &found, err);
+        if (r < 0)
+                return error_prefix(err, r, "copy elsewhere");
+        line = choose_line(restore, json_object_get(found, "lines"));
+        if (!line || (clock_parse_time(restore->to, &wanted_ns) && wanted_ns < json_get_int(line, "oldest_ns", 0)))
+                return 0; /* it does not lead there either */
+        r = fetch(restore, &settings, json_get_string(line, "folder", ""), err);
+        *ret_fetched = r >= 0;
+        return r;
+}
