@@ -48,7 +48,10 @@ char *path_from_option(const Invocation *invocation, const char *option);
  * brought up. *ret_said false: nothing. */
 int offsite_settings_of(const Invocation *invocation, const Scope *scope, const char *service, OffsiteSettings *ret,
                         bool *ret_said, Error **err);
-/* A line for each copy elsewhere: where it is, up to where, how far behind, and why it fails. */
+/* Warns of backups past their budget and of copies elsewhere that fail. */
+void backup_warn(const Invocation *invocation, const char *project);
+/* A line for each copy elsewhere: where it is, up to where, how far behind, and why it fails; and one for backups that are past their
+ * budget. */
 void offsite_print(const Invocation *invocation, const char *project, const char *service);
 
 #endif

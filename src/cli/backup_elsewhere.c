@@ -12,6 +12,8 @@
 #include "cli/work.h"
 #include "state/document.h"
 
+#define WAIT_MS 60000 /* for the run that is at work by itself */
+
 static void print_json(const json_t *value)
 {
         _cleanup_free_ char *text = json_dumps(value, JSON_COMPACT);
@@ -44,6 +46,7 @@ static int make_copy_params(const Invocation *invocation, const char *repository
         int r = backup_read_keep(invocation, params, err);
 
         json_set_string(params, "key", key);
+        json_object_set_new(params, "wait_ms", json_integer(WAIT_MS));
         if (r == 0)
                 *ret = TAKE_PTR(params);
         return r;
@@ -92,6 +95,7 @@ static int make_offsite_params(const Invocation *invocation, const Scope *scope,
                          settings.copy, "keep", settings.keep, "full", 1, "take_over",
                          (int)invocation_flag(invocation, "take-over"));
         json_set_string(*ret, "key", settings.key);
+        json_object_set_new(*ret, "wait_ms", json_integer(WAIT_MS));
         if (invocation_flag(invocation, "prune"))
                 json_object_set_new(*ret, "prune_after_s", json_integer(0));
         return 0;

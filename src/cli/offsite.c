@@ -4,7 +4,9 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "cli/backup.h"
+#include "cli/report.h"
 #include "state/document.h"
 
 #define STATE_FORMAT 1
@@ -84,16 +86,65 @@ static void print_one(const char *service, const json_t *state)
         printf("\n");
 }
 
+/* The services of a state file of the project: a new reference; NULL: there is none. */
+static json_t *load_services(const Invocation *invocation, const char *project, const char *file)
+{
+        _cleanup_free_ char *path = layout_data(invocation->layout, "projects/%s/%s", project, file);
+        _cleanup_json_ json_t *document = NULL;
+
+        return document_load(path, STATE_FORMAT, &document, NULL) < 0
+                       ? NULL
+                       : json_incref(json_object_get(document, "services"));
+}
+
+/* The caller's; NULL: it is within its budget. */
+static char *over_budget(const char *service, const json_t *state)
+{
+        _cleanup_free_ char *used = format_size((uint64_t)json_get_int(state, "used_bytes", 0));
+        _cleanup_free_ char *budget = format_size((uint64_t)json_get_int(state, "budget_bytes", 0));
+
+        if (!json_get_bool(state, "over", false))
+                return NULL;
+        return xasprintf("the backups of service %s take %s, past their budget of %s (%s): keep less, or raise "
+                         "x-berth.backup.budget",
+                         service, used, budget, json_get_string(state, "rule", ""));
+}
+
 void offsite_print(const Invocation *invocation, const char *project, const char *service)
 {
-        _cleanup_free_ char *path = layout_data(invocation->layout, "projects/%s/offsite.json", project);
-        _cleanup_json_ json_t *document = NULL;
+        _cleanup_json_ json_t *copies = load_services(invocation, project, "offsite.json");
+        _cleanup_json_ json_t *rooms = load_services(invocation, project, "budget.json");
         const char *name;
         json_t *state;
 
-        if (document_load(path, STATE_FORMAT, &document, NULL) < 0)
-                return;
-        json_object_foreach(json_object_get(document, "services"), name, state)
+        json_object_foreach(copies, name, state)
                 if (!service || streq(service, name))
                         print_one(name, state);
+        json_object_foreach(rooms, name, state) {
+                _cleanup_free_ char *text = over_budget(name, state);
+                if (text && (!service || streq(service, name)))
+                        printf("budget: %s\n", text);
+        }
+}
+
+void backup_warn(const Invocation *invocation, const char *project)
+{
+        _cleanup_json_ json_t *copies = load_services(invocation, project, "offsite.json");
+        _cleanup_json_ json_t *rooms = load_services(invocation, project, "budget.json");
+        const char *name;
+        json_t *state;
+
+        json_object_foreach(rooms, name, state) {
+                _cleanup_free_ char *text = over_budget(name, state);
+                if (text)
+                        report_warning(text);
+        }
+        json_object_foreach(copies, name, state) {
+                _cleanup_free_ char *text = NULL;
+                if (!streq(json_get_string(state, "phase", ""), "failed"))
+                        continue;
+                text = xasprintf("the copy of the backups of service %s at %s fails: %s", name,
+                                 json_get_string(state, "url", ""), json_get_string(state, "message", ""));
+                report_warning(text);
+        }
 }

@@ -41,7 +41,8 @@ static const json_t *choose_line(const Restore *restore, const json_t *lines)
 static int fetch(const Restore *restore, const OffsiteSettings *settings, const char *folder, Error **err)
 {
         Work work = { "repository-fetch", "Fetching", "backups", restore->service, "fetching", "fetched" };
-        _cleanup_free_ char *into = layout_data(restore->invocation->layout, "backups/%s/%s", restore->scope.name, restore->service);
+        _cleanup_free_ char *into =
+                layout_data(restore->invocation->layout, "backups/%s/%s", restore->scope.name, restore->service);
         _cleanup_free_ char *text = NULL;
         _cleanup_json_ json_t *report = NULL;
         json_t *params = params_of(settings);

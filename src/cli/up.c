@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/parse.h"
 #include "cli/attach.h"
+#include "cli/backup.h"
 #include "cli/client.h"
 #include "cli/output/listing.h"
 #include "cli/report.h"
@@ -180,6 +181,7 @@ static int bring_up(Invocation *invocation, const Scope *scope, char *const *sca
                 return r;
         if (invocation_flag(invocation, "dry-run"))
                 return show_plan(result, err);
+        backup_warn(invocation, scope->name);
         return detached ? 0 : attach(invocation, scope, since_ns, err);
 }
 

@@ -14,6 +14,7 @@
 #include "base/parse.h"
 #include "base/process.h"
 #include "base/strv.h"
+#include "keeper/budget.h"
 #include "operate/backup_settings.h"
 #include "operate/receiver_control.h"
 #include "operate/synchronous_off.h"
@@ -199,6 +200,7 @@ BackupTask *backup_task_create(Keeper *keeper, const char *service, const char *
         int64_t bytes = 0;
 
         *task = (BackupTask){ keeper, xstrdup(service), xstrdup(id), cancel_fd, first, MAX_RATE_KIB, NULL, NULL };
+        task->prune_first = budget_is_over(keeper, service);
         task->keep = backup_keep_of(keeper->state.model, service, "local");
         if (rate && parse_size(rate, &bytes)) /* what the server accepts */
                 task->max_rate_kib = MIN(MAX(bytes / 1024, (int64_t)32), (int64_t)1024 * 1024);
@@ -237,6 +239,7 @@ int backup_task_work(BackupTask *task, Error **err)
                            "target", database_target_to_json(info), "gentle", 1, "spread", !task->first, "max_rate_kib",
                            (json_int_t)task->max_rate_kib);
         json_object_set_new(params, "keep", json_incref(task->keep));
+        json_object_set_new(params, "prune_first", json_boolean(task->prune_first));
         run.params = params;
         return worker_run(parts->layout, &run, &task->result, err);
 }

@@ -48,6 +48,7 @@ typedef struct BackupTask {
         bool first;             /* at once: no spread checkpoint */
         int64_t max_rate_kib;
         json_t *keep;           /* what stays behind it */
+        bool prune_first;       /* past the budget: what is not kept goes before, not only behind it */
         json_t *result;
 } BackupTask;
 

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "keeper/alerts.h"
 #include "keeper/backup_tasks.h"
+#include "keeper/budget.h"
 #include "keeper/offsite.h"
 #include "keeper/readiness.h"
 #include "keeper/release.h"
@@ -273,7 +274,7 @@ static void backup_ended(void *context, int result, Error *error)
         else
                 log_info("backup %s of %s is complete", json_get_string(task->result, "id", ""), task->service);
         if (result >= 0)
-                offsite_backup_taken(backups->keeper, task->service);
+                offsite_backup_taken(backups->keeper, task->service), budget_look_now(backups->keeper);
         if (call->done)
                 call->done(call->context, task->service, task->result, result < 0 ? error : NULL);
         backup_task_free(task);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "keeper/backups.h"
+#include "keeper/budget.h"
 #include "keeper/execute.h"
 #include "keeper/offsite.h"
 #include "keeper/request.h"
@@ -30,6 +31,7 @@ int keeper_create(const KeeperParts *parts, const char *project, Keeper **ret, E
         project_state_init(&keeper->state, parts->layout, project);
         keeper->backups = parts->protect ? backups_create(keeper) : NULL;
         keeper->schedules = parts->protect ? schedules_create(keeper) : NULL;
+        keeper->budget = parts->protect ? budget_create(keeper) : NULL;
         keeper->offsite = parts->protect ? offsite_create(keeper) : NULL;
         r = project_state_load(&keeper->state, err);
         if (r < 0)
@@ -44,6 +46,7 @@ void keeper_free(Keeper *keeper)
                 return;
         channel_server_free(keeper->server);
         offsite_free(keeper->offsite);
+        budget_free(keeper->budget);
         schedules_free(keeper->schedules);
         backups_free(keeper->backups);
         loop_io_remove(keeper->watch_io);
@@ -98,6 +101,7 @@ void keeper_check_idle(Keeper *keeper)
         backups_update(keeper);
         schedules_update(keeper);
         offsite_update(keeper);
+        budget_update(keeper);
         keeper->idle_timer = loop_timer_remove(keeper->idle_timer);
         if (!has_work(keeper))
                 malloc_trim(0);

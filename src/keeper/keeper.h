@@ -59,6 +59,7 @@ struct Keeper {
         struct Schedules *schedules;    /* likewise */
         struct Offsite *offsite;        /* likewise */
         char **drilling;                /* services whose drill is at work (drills.h) */
+        struct Budget *budget;          /* likewise */
 };
 
 /* How long "boot" waits for dependencies before it starts what depends on them all the same. */

@@ -1,5 +1,5 @@
 /* backup {"project", "service", "target": {"pid", "data_dir", "user", "password"?, "database"?, "url"?},
- * "max_rate_kib"?, "gentle"?, "full"?, "keep"?, "spread"?, "level"?} → the record of docs/backup-format.md backups {"project",
+ * "max_rate_kib"?, "gentle"?, "full"?, "keep"?, "prune_first"?, "spread"?, "level"?} → the record of docs/backup-format.md backups {"project",
  * "service"?} → {"backups": rows of operate/catalog.h} backup-remove {"repository": path, "backup", "last_too"?}
  * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?, "lock"?: a file
  * that is locked as long as it writes} → {"backup", "timeline", "end_lsn", "kind", "server_version"}
@@ -23,7 +23,7 @@
 
 /* Expiry, where whoever asks for the backup says what is kept. What keeps it from that is told and does not make the
  * backup less. */
-static void prune_after_backup(const Job *job, const char *folder)
+static void prune_by_keep(const Job *job, const char *folder)
 {
         _cleanup_strv_ char **lines = repository_lines(folder);
         _cleanup_(repository_freep) Repository *repository = NULL;
@@ -67,11 +67,13 @@ int job_backup(const Job *job, json_t **ret, Error **err)
                 return r;
         folder = layout_data(job->layout, "backups/%s/%s", options.project, options.service);
         options.folder = folder;
+        if (json_object_get(job->params, "keep") && json_get_bool(job->params, "prune_first", false))
+                prune_by_keep(job, folder);
         r = backup_run(&options, &progress, &record, err);
         if (r < 0)
                 return r;
         if (json_object_get(job->params, "keep"))
-                prune_after_backup(job, folder);
+                prune_by_keep(job, folder);
         *ret = backup_record_to_json(record);
         return 0;
 }

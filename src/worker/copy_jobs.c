@@ -97,7 +97,7 @@ int copy_work_open(const Job *job, const char *path, bool take_over, CopyWork *r
         r = repository_open(path, &ret->from.repository, err);
         if (r < 0)
                 return r;
-        r = lock_file(lock, 0, &ret->lock_fd, err);
+        r = lock_file(lock, (int)json_get_int(job->params, "wait_ms", 0), &ret->lock_fd, err);
         if (r < 0)
                 return error_prefix(err, r, "another copy of service \"%s\" is at work", ret->from.repository->service);
         document_load(ret->copies_path, COPIES_FORMAT, &ret->copies, NULL); /* absent: there was no copy yet */

@@ -88,7 +88,7 @@ def test_a_restore_takes_from_the_copy_what_is_not_here_any_more(project, protec
     sql(deployment, "CREATE TABLE t AS SELECT 42 AS i")
     copied(protected, deployment, "gone")
     deployment("down", "-v", "--purge", "--yes")
-    shutil.rmtree(protected.data / "backups" / "gone")
+    remove(protected.data / "backups" / "gone")
     told = deployment("restore", "db", "--yes")
     assert "fetched from s3://backups/gone" in told.stderr
     assert sql(deployment, "SELECT i FROM t") == "42"
@@ -97,10 +97,16 @@ def test_a_restore_takes_from_the_copy_what_is_not_here_any_more(project, protec
     copied(protected, deployment, "gone")
     # A point that neither has is refused, and a place that cannot be reached is told beside it.
     assert "no way to that point" in deployment.fails("restore", "db", "--to", "2001-02-03", "--yes")
-    shutil.rmtree(protected.data / "backups" / "gone")
+    deployment("down", "-v", "--purge", "--yes")
+    remove(protected.data / "backups" / "gone")
     deployment.write("compose.yaml", compose(place.replace(str(s3.port), "1")))
     refused = deployment.fails("restore", "db", "--yes")
     assert "has no backup" in refused and "127.0.0.1:1" in refused
+
+
+def remove(folder):
+    """Somebody may still be writing there."""
+    wait_until(lambda: shutil.rmtree(folder, ignore_errors=True) or not folder.exists())
 
 
 class Switch:
@@ -171,7 +177,7 @@ def test_a_vanished_bucket_a_wrong_key_and_what_was_begun_without_one(project, p
     deployment.write("compose.yaml", compose(f"url: {place}, key: other.key"))
     deployment("backup", "key")
     assert "is not encrypted" in deployment.fails("backup", "copy") and "another URL" in deployment.fails("backup", "copy")
-    shutil.rmtree(place)
+    remove(place)
     wait_until(lambda: "is not there" in state(protected, "odd").get("message", ""))
     place.mkdir()  # what a missing mount leaves
     wait_until(lambda: "not at" in state(protected, "odd").get("message", ""))
@@ -186,3 +192,25 @@ def test_a_vanished_bucket_a_wrong_key_and_what_was_begun_without_one(project, p
     deployment("backup", "key")
     wrong = deployment.fails("backup", "copy")
     assert "is encrypted with the key" in wrong and "this is the key" in wrong
+
+
+def test_past_the_budget_is_told_and_nothing_stops(project, protected, tmp_path):
+    told = protected.root / "told"
+    alert = program.Project(protected, protected.root / "bin").write("tell", f'#!/bin/sh\necho "$BERTH_ALERT_WHAT $BERTH_ALERT_STATE" >>{told}\n', mode=0o755)
+    place = tmp_path / "mount"
+    place.mkdir()
+    deployment = make(project, "room", f"url: {place}", budget=", budget: 1m", more=f"alerts: {{command: [{alert}]}}")
+    deployment("up", "-d", "--wait")
+    path = protected.data / "projects" / "room" / "budget.json"
+    facts = wait_until(lambda: path.exists() and json.loads(path.read_text())["services"].get("db"))
+    assert facts["over"] and facts["budget_bytes"] == 1 << 20 and facts["rule"] == "1m" and facts["used_bytes"] > 1 << 20
+    wait_until(lambda: told.exists() and "backup budget failed" in told.read_text())
+    assert "past their budget" in listing(deployment)
+    assert "past their budget" in deployment("up", "-d").stderr
+    sql(deployment, "CREATE TABLE t AS SELECT 1 AS i")
+    copied(protected, deployment, "room")  # the log goes on
+    deployment.write("compose.yaml", compose(f"url: {place}", more=f"alerts: {{command: [{alert}]}}"))
+    deployment("up", "-d", "--wait")
+    wait_until(lambda: not json.loads(path.read_text())["services"]["db"]["over"])
+    wait_until(lambda: "backup budget resolved" in told.read_text())
+    assert "past their budget" not in listing(deployment)
