@@ -63,6 +63,7 @@ const Command *const commands[] = {
         &command_image,
         &command_backup,
         &command_dump,
+        &command_load,
         &command_restore,
         &command_recover,
         &command_clone,

@@ -171,12 +171,11 @@ const Command command_dump = {
                 "failure nothing "
                 "is left, and what was there before is still there. What follows -- goes to pg_dump.\n\n"
                 "Roles are the cluster's and not a database's: --roles adds them, with their passwords' verifiers. "
-                "\"berth psql\" "
-                "runs what is SQL, pg_restore in the container takes the other formats.",
+                "\"berth load\" brings a dump back; so do psql and pg_restore.",
         .examples = "berth dump\nberth dump db -d shop -t public.orders -o orders.dump\nberth dump -F directory -j 4 "
                     "-o shop.dir\n"
                     "berth dump --all -o backups/\nberth dump -F plain -o - -- --schema-only\n"
-                    "berth exec -T db pg_restore -U postgres -d shop --clean --if-exists --exit-on-error < shop.dump",
+                    "berth load shop.dump -d copy --create",
         .group = GROUP_DATA,
         .flags = COMMAND_NEEDS_ROOT,
         .options = options,

@@ -16,7 +16,7 @@ extern const Command command_secret, command_secure, command_role;
 extern const Command command_seed, guide_commands[GUIDE_VERBS];
 extern const Command command_migrate, command_upgrade, command_image, command_volume, command_network;
 extern const Command command_seed, command_verify, guide_commands[GUIDE_VERBS];
-extern const Command command_backup, command_dump;
+extern const Command command_backup, command_dump, command_load;
 extern const Command command_backup, command_restore, command_recover;
 extern const Command command_backup;
 extern const Command command_backup, command_restore, command_clone;

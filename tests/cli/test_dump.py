@@ -49,21 +49,6 @@ def left(folder):
     return sorted(name for name in os.listdir(folder) if name != "compose.yaml")
 
 
-def restore(deployment, path, database):
-    """By PostgreSQL's own program, stopping at the first error."""
-    ask(deployment, f"CREATE DATABASE {database}")
-    if path.is_dir():
-        deployment("cp", f"{path}/.", "db:/tmp/dump")
-        deployment("exec", "-T", "db", "pg_restore", "-U", "boss", "-e", "-j2", "-d", database, "/tmp/dump")
-    elif path.suffix == ".sql":
-        deployment("psql", "db", "-qv", "ON_ERROR_STOP=1", database, input=path.read_text())
-    else:
-        berth = deployment.berth
-        with path.open() as file:
-            process = berth.start("exec", "-T", "db", "pg_restore", "-U", "boss", "-e", "-d", database, cwd=deployment.folder, stdin=file)
-            assert process.communicate(timeout=120)[1] == "" and process.returncode == 0
-
-
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_dump_comes_back(shop, form):
     done = shop("dump", "-F", form, "--roles")
@@ -77,9 +62,41 @@ def test_a_dump_comes_back(shop, form):
     if form == "directory":
         assert (path / "toc.dat").exists() and len(list(path.glob("*.dat*"))) >= 3
     ask(shop, "DROP SCHEMA more CASCADE; DELETE FROM orders WHERE id > 7")
-    restore(shop, path, "again")
+    assert f"loaded {path} in " in shop("load", path, "db", "-d", "again", "--create", *(["-j2"] if form == "directory" else [])).stderr
     assert ask(shop, "SELECT count(*), (SELECT count(*) FROM more.items) FROM orders", "again") == "5000|100"
     assert ask(shop, "SELECT has_table_privilege('seller', 'orders', 'SELECT')", "again") == "t"
+
+
+def test_a_load_is_there_or_not(shop):
+    for form, name in (("custom", "all.dump"), ("plain", "all.sql")):
+        shop("dump", "-F", form, "-o", name)
+        # What stands in the way ends it, and nothing has changed; a database that was made for it goes again.
+        assert 'already exists' in shop.fails("load", name)
+        assert ask(shop, "SELECT count(*), (SELECT count(*) FROM more.items) FROM orders") == "5000|100"
+        ask(shop, "ALTER ROLE seller RENAME TO vendor")
+        told = shop.fails("load", name, "-d", "new", "--create")
+        assert 'role "seller" does not exist' in told and "Make the roles first" in told
+        assert ask(shop, "SELECT count(*) FROM pg_database WHERE datname = 'new'") == "0"
+        ask(shop, "ALTER ROLE vendor RENAME TO seller")
+    ask(shop, "DELETE FROM orders")
+    shop("load", "all.dump", "--clean")
+    assert ask(shop, "SELECT count(*), (SELECT reltuples FROM pg_class WHERE relname = 'orders') FROM orders") == "5000|5000"
+    # Cut off, damaged, something else.
+    whole = (shop.folder / "all.dump").read_bytes()
+    shop.write("cut.dump", whole[:len(whole) // 2])
+    text = (shop.folder / "all.sql").read_text()
+    shop.write("cut.sql", text[:len(text) // 2])
+    shop.write("between.sql", text[:text.index("\n\\.\n") + 4])
+    for name in ("cut.dump", "cut.sql", "between.sql"):
+        shop.fails("load", name, "-d", "new", "--create")
+        assert ask(shop, "SELECT count(*) FROM pg_database WHERE datname = 'new'") == "0", name
+    shop.write("empty.sql", "")
+    shop.write("picture.png", b"\x89PNG\r\n\x1a\n\0\0\0")
+    shop("dump", "--all", "-F", "plain", "-o", "every.sql")
+    for words, told in ((("empty.sql",), "is empty"), (("picture.png",), "neither SQL nor an archive"), (("nowhere",), "No such file"),
+                        (("every.sql",), "is of a whole cluster"), ((".",), "has no toc.dat"), (("all.sql", "--clean"), "SQL is run as it is"),
+                        (("all.dump", "-d", "nowhere"), 'database "nowhere" does not exist'), (("all.dump", "--create"), "--create needs -d")):
+        assert told in shop.fails("load", *words), words
 
 
 def test_a_part_and_all(shop):

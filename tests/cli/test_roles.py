@@ -10,7 +10,9 @@ from support.entrypoint import MAJORS
 
 pytestmark = pytest.mark.skipif(not MAJORS, reason="no PostgreSQL is installed")
 MAJOR = max(MAJORS, default=0)
-ROLES = {"owner": "Owner-81-pass-word", "app": "p@ss/w:rd%42 'it''s' \\n\"$x`", "readonly": "Пароль-с-кириллицей", "monitor": "e\u0301ﬁ-decomposed"}
+# Every printable character, what quoting trips over, more than a thousand characters that are no ASCII, and two lines.
+ROLES = {"owner": "".join(map(chr, range(32, 127))), "app": "p@ss/w:rd%42 'it''s' \\n\"$x`", "readonly": "Пароль-с-кириллицей" + "ы" * 1000,
+         "monitor": "e\u0301ﬁ-decomposed\nsecond line"}
 COMPOSE = f"""
 services:
   db:
@@ -53,7 +55,7 @@ def make(project, free_port, name, extra=""):
     deployment = project(COMPOSE.replace("PORT", str(free_port())).replace("EXTRA", extra), name=name)
     deployment.write("main", MAIN, 0o600)
     for role, password in ROLES.items():
-        deployment.write(role, password + "\n", 0o600)
+        deployment.write(role, (password + "\n").encode(), 0o600)
     return deployment
 
 
