@@ -76,9 +76,10 @@ static int run_backup(Invocation *invocation, Error **err)
                 return r;
         work.name = info->service;
         r = work_run(invocation, &work,
-                     json_pack("{s:s, s:s, s:o, s:I, s:b, s:b}", "project", scope.name, "service", info->service, "target",
+                     json_pack("{s:s, s:s, s:o, s:I, s:b, s:b, s:b}", "project", scope.name, "service", info->service, "target",
                                database_target_to_json(info), "max_rate_kib", (json_int_t)rate_kib, "gentle",
-                               invocation_flag(invocation, "gentle"), "full", invocation_flag(invocation, "full")),
+                               invocation_flag(invocation, "gentle"), "full", invocation_flag(invocation, "full"), "wait",
+                               !invocation_flag(invocation, "no-wait")),
                      &result, err);
         if (r < 0)
                 return r;
@@ -95,6 +96,7 @@ static const Option options[] = {
         { "max-rate", 0, OPTION_TEXT, "SIZE", "Bytes a second that are taken from the server at most, for example 64m" },
         { "gentle", 0, OPTION_FLAG, NULL, "At low priority" },
         { "full", 0, OPTION_FLAG, NULL, "Have the server send everything, also where it could send what has changed (from 17 on)" },
+        { "no-wait", 0, OPTION_FLAG, NULL, "Fail where another backup, restore or removal is at work" },
         { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json" },
         { NULL },
 };

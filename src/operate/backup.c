@@ -1,5 +1,6 @@
 #include "operate/backup.h"
 
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #define DEFAULT_LEVEL 1
 #define APPLICATION "berth backup"
 #define GENTLE_NICE 10
+#define WAIT_MS 200
 #define FIRST_WITH_INCREMENTAL 170000
 /* linux/ioprio.h: the last of the best-effort class */
 #define IOPRIO_WHO_PROCESS 1
@@ -53,6 +55,26 @@ static void be_gentle(void)
         syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_GENTLE);
 }
 
+static int lock(Backup *backup, Error **err)
+{
+        bool told = false;
+
+        for (;;) {
+                _cleanup_error_ Error *busy = NULL;
+                struct pollfd item = { .fd = backup->progress->cancel_fd, .events = POLLIN };
+                int r = repository_lock(backup->repository, &backup->lock_fd, &busy);
+
+                if (r != -ERROR_CONFLICT || !backup->options->wait)
+                        return error_move(err, &busy, r);
+                if (!told)
+                        progress_status(backup->progress, "waiting for the backup, restore or removal that is at work; the first "
+                                                          "backup of a database is taken by itself");
+                told = true;
+                if (poll(&item, 1, WAIT_MS) > 0)
+                        return error_set(err, ERROR_CANCELLED, "cancelled");
+        }
+}
+
 static int open_all(Backup *backup, Error **err)
 {
         const BackupOptions *options = backup->options;
@@ -64,7 +86,7 @@ static int open_all(Backup *backup, Error **err)
                 r = repository_create(options->folder, options->project, options->service,
                                       backup->identity.system_identifier, &backup->repository, err);
         if (r == 0)
-                r = repository_lock(backup->repository, &backup->lock_fd, err);
+                r = lock(backup, err);
         if (r == 0)
                 r = chunk_index_load(&backup->index, backup->repository->storage, err);
         if (r < 0)

@@ -13,6 +13,7 @@ typedef struct BackupOptions {
         const char *project, *service;
         int64_t max_rate_kib;   /* 0: none */
         bool gentle;            /* run at low priority */
+        bool wait;              /* for another backup, restore or removal that is at work */
         bool full;              /* never incremental: servers from 17 on otherwise send what has changed since the newest backup */
         bool spread;            /* wait for a checkpoint that takes its time, as the server's settings have it */
         unsigned threads;       /* 0: one for each processor, at most 4 */

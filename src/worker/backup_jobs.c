@@ -1,5 +1,5 @@
 /* backup {"project", "service", "target": {"pid", "data_dir", "user", "password"?, "database"?, "url"?},
- * "max_rate_kib"?, "gentle"?, "full"?, "keep"?, "prune_first"?, "spread"?, "level"?} → the record of docs/backup-format.md backups {"project",
+ * "max_rate_kib"?, "gentle"?, "full"?, "wait"?, "keep"?, "prune_first"?, "spread"?, "level"?} → the record of docs/backup-format.md backups {"project",
  * "service"?} → {"backups": rows of operate/catalog.h} backup-remove {"repository": path, "backup", "last_too"?}
  * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?, "lock"?: a file
  * that is locked as long as it writes} → {"backup", "timeline", "end_lsn", "kind", "server_version"}
@@ -55,6 +55,7 @@ int job_backup(const Job *job, json_t **ret, Error **err)
                 .target = job_target(job),
                 .max_rate_kib = json_get_int(job->params, "max_rate_kib", 0),
                 .gentle = json_get_bool(job->params, "gentle", false),
+                .wait = json_get_bool(job->params, "wait", false),
                 .full = json_get_bool(job->params, "full", false),
                 .spread = json_get_bool(job->params, "spread", false),
                 .level = (int)json_get_int(job->params, "level", 0),

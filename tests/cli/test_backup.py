@@ -189,7 +189,7 @@ def test_an_interrupted_backup_is_none(project, protected):
     children = pathlib.Path(f"/proc/{slow.pid}/task/{slow.pid}/children")
     worker = int(wait_until(lambda: children.read_text().split())[0])
     wait_until(lambda: sql(deployment, "SELECT count(*) FROM pg_stat_progress_basebackup") == "1")
-    assert "is at work" in deployment.fails("backup", "db"), "two writers"
+    assert "is at work" in deployment.fails("backup", "db", "--no-wait"), "two writers"
     os.kill(worker, signal.SIGKILL)
     said = slow.communicate(timeout=60)[1]
     assert slow.returncode == 1 and "error: " in said

@@ -12,6 +12,7 @@
 
 #define LINE_WIDTH  80
 #define STATE_WIDTH 12
+#define TELL_NS     (10 * NSEC_PER_SEC) /* a pipe hears of bytes as often */
 
 typedef struct Transfer { /* a layer of an image */
         char *what;
@@ -23,6 +24,7 @@ typedef struct Resource {
         char *state;                /* as in the protocol */
         char *text;                 /* NULL */
         int64_t began_ns, ended_ns; /* ended: 0 while in work */
+        int64_t bytes_ns, told_ns;  /* when the first bytes came; when a pipe was told of some */
         VECTOR(Transfer) transfers;
 } Resource;
 
@@ -138,11 +140,21 @@ static Color resource_color(const Resource *resource)
         return state_is_busy(resource->state) ? COLOR_BLUE : COLOR_GREEN;
 }
 
-/* "12.3MB/39.2MB 5.1MB/s", or NULL where nothing is transferred. */
+static char *time_left(double seconds)
+{
+        if (seconds < 120)
+                return xasprintf(", %ds left", (int)seconds + 1);
+        if (seconds < 7200)
+                return xasprintf(", %dm left", (int)(seconds / 60));
+        return seconds < 1e7 ? xasprintf(", %dh left", (int)(seconds / 3600)) : xstrdup("");
+}
+
+/* "12.3MB/39.2MB 5.1MB/s, 6s left", or NULL where nothing is transferred. */
 static char *transfer_text(const Resource *resource)
 {
         int64_t done = 0, total = 0, elapsed_ns;
-        _cleanup_free_ char *done_text = NULL, *total_text = NULL, *rate_text = NULL;
+        _cleanup_free_ char *done_text = NULL, *total_text = NULL, *rate_text = NULL, *left_text = NULL;
+        double rate;
 
         if (resource->transfers.length == 0 || !state_is_busy(resource->state))
                 return NULL;
@@ -150,11 +162,13 @@ static char *transfer_text(const Resource *resource)
                 done += resource->transfers.items[i].done;
                 total += resource->transfers.items[i].total;
         }
-        elapsed_ns = MAX(clock_monotonic_ns() - resource->began_ns, NSEC_PER_MSEC);
+        elapsed_ns = MAX(clock_monotonic_ns() - resource->bytes_ns, NSEC_PER_MSEC);
+        rate = (double)done * 1e9 / (double)elapsed_ns;
         done_text = format_size((uint64_t)done);
         total_text = total > 0 ? format_size((uint64_t)total) : xstrdup("?");
-        rate_text = format_size((uint64_t)((double)done * 1e9 / (double)elapsed_ns));
-        return xasprintf("%s/%s %s/s", done_text, total_text, rate_text);
+        rate_text = format_size((uint64_t)rate);
+        left_text = total > done && elapsed_ns > NSEC_PER_SEC ? time_left((double)(total - done) / rate) : xstrdup("");
+        return xasprintf("%s/%s %s/s%s", done_text, total_text, rate_text, left_text);
 }
 
 /* ---- drawing ---- */
@@ -291,6 +305,15 @@ static void on_bytes(Progress *progress, const json_t *event)
         }
         found->done = json_get_int(event, "done", 0);
         found->total = json_get_int(event, "total", 0);
+        if (!resource->bytes_ns)
+                resource->bytes_ns = resource->told_ns = clock_monotonic_ns();
+        if (progress->mode == PROGRESS_PLAIN && clock_monotonic_ns() - resource->told_ns > TELL_NS) {
+                _cleanup_free_ char *text = transfer_text(resource);
+
+                resource->told_ns = clock_monotonic_ns();
+                if (text)
+                        fprintf(stderr, " %s  %s\n", resource->label, text);
+        }
 }
 
 void progress_message(Progress *progress, const char *text)
