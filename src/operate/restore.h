@@ -30,6 +30,7 @@ typedef struct RestorePlan {
         BackupRecord *backup;
         WalRange range;         /* the log that is there from the backup's start on */
         RestoreTarget target;   /* timeline filled in */
+        Lsn resumes;            /* there is log behind a gap after range: where it goes on; 0: range is all there is */
 } RestorePlan;
 void restore_plan_done(RestorePlan *plan);
 #define _cleanup_restore_plan_ _cleanup_(restore_plan_done)
@@ -43,6 +44,12 @@ int64_t restore_until_ns(const BackupRecord *backup, const WalRange *range);
  * possible. */
 int restore_plan_make(Repository *repository, const char *backup_id, const RestoreTarget *target, RestorePlan *ret,
                       Error **err);
+
+/* Refuses what is asked for as "latest" where the log has a gap: what lies behind it would be missing without a word.
+ * ERROR_NOT_FOUND says until when all is there. */
+int restore_plan_check_gap(const RestorePlan *plan, const RestoreTarget *asked, Error **err);
+/* For an error that damage led to: adds the newest point before it, or the backup that may do instead. Returns r. */
+int restore_plan_offer(Repository *repository, const RestorePlan *plan, int r, Error **err);
 
 #define RESTORE_OWNER UINT32_MAX
 

@@ -50,6 +50,13 @@ static void cut(char *content, const WalSegment *segment, Lsn end, uint32_t segm
                        (size_t)(segment->start + segment_bytes - MAX(end, segment->start)));
 }
 
+/* Whether the time that is wanted lies before the last byte of the segments that are laid out. */
+static bool all_came_before(const RestorePlan *plan, size_t n_laid)
+{
+        return plan->target.kind == RESTORE_TIME && n_laid &&
+               plan->target.time_ns <= plan->range.segments.items[n_laid - 1].modified_ns;
+}
+
 static int put_segments(Repository *repository, const RestorePlan *plan, int dir_fd, const RestoreOptions *options,
                         const WorkProgress *progress, Error **err)
 {
@@ -59,11 +66,16 @@ static int put_segments(Repository *repository, const RestorePlan *plan, int dir
 
         VECTOR_FOREACH(segment, &plan->range.segments) {
                 _cleanup_free_ char *path = xasprintf("pg_wal/%s", segment->name);
+                _cleanup_error_ Error *damage = NULL;
                 int r;
 
                 if (!is_needed(plan, segment))
                         break;
-                r = wal_read_segment(repository, segment->name, segment_bytes, content, err);
+                r = wal_read_segment(repository, segment->name, segment_bytes, content, &damage);
+                if (r == -ERROR_CORRUPT && all_came_before(plan, n))
+                        break;
+                if (r < 0)
+                        return error_move(err, &damage, r);
                 if (r == 0)
                         cut(content, segment, plan->range.end, segment_bytes);
                 if (r == 0)

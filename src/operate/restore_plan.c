@@ -130,6 +130,17 @@ static bool is_behind_all(const RestoreTarget *target, const WalRange *range)
         return target->kind == RESTORE_TIME && range->end_ns && target->time_ns > range->end_ns + STAMP_NS;
 }
 
+/* Where the log goes on behind the first byte that is missing. */
+static Lsn resumption(const Choice *choice, const BackupRecord *backup, const WalRange *range)
+{
+        Lsn end = MAX(range->end, backup->stop_lsn);
+
+        VECTOR_FOREACH(segment, &choice->log.segments)
+                if (segment->timeline == range->timelines.items[range->timelines.length - 1] && segment->start > end)
+                        return segment->start;
+        return 0;
+}
+
 /* Takes the backup where it serves. */
 static int try_backup(Choice *choice, BackupRecord **backup, RestorePlan *ret, Error **err)
 {
@@ -143,6 +154,7 @@ static int try_backup(Choice *choice, BackupRecord **backup, RestorePlan *ret, E
                 return 0;
         *ret = (RestorePlan){ .backup = TAKE_PTR(*backup), .range = range, .target = *choice->target };
         ret->target.timeline = ret->range.timelines.items[ret->range.timelines.length - 1];
+        ret->resumes = resumption(choice, ret->backup, &ret->range);
         if (is_behind_all(&ret->target, &ret->range))
                 ret->target.kind = RESTORE_LATEST;
         range = (WalRange){ 0 };
@@ -218,4 +230,69 @@ int restore_plan_make(Repository *repository, const char *backup_id, const Resto
                         return r < 0 ? error_move(err, &reason, r) : r;
                 nanosleep(&pause, NULL);
         }
+}
+
+int restore_plan_check_gap(const RestorePlan *plan, const RestoreTarget *asked, Error **err)
+{
+        _cleanup_free_ char *until = NULL;
+        char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
+        int r;
+
+        if (!plan->resumes || asked->kind != RESTORE_LATEST)
+                return 0;
+        until = local_time(restore_until_ns(plan->backup, &plan->range));
+        r = error_set(err, ERROR_NOT_FOUND, "the log behind backup %s has a gap from %s to %s", plan->backup->id,
+                      lsn_format(MAX(plan->range.end, plan->backup->stop_lsn), from), lsn_format(plan->resumes, to));
+        return error_hint(err, r, "All before the gap can be restored: --to '%s'. A new backup, \"berth backup\", leads past it.",
+                          until);
+}
+
+/* The newest backup before this one. */
+static char *earlier_backup(Repository *repository, const RestorePlan *plan)
+{
+        _cleanup_backup_list_ BackupList list = { 0 };
+
+        if (backup_list_load(repository, &list, NULL) < 0)
+                return NULL;
+        for (size_t i = list.records.length; i-- > 1;)
+                if (streq(list.records.items[i]->id, plan->backup->id))
+                        return xstrdup(list.records.items[i - 1]->id);
+        return NULL;
+}
+
+/* The time of the last byte before the first segment that cannot be read; 0: all can. */
+static int64_t readable_until_ns(Repository *repository, const RestorePlan *plan)
+{
+        _cleanup_free_ char *content = xmalloc(plan->backup->segment_bytes);
+        int64_t until_ns = plan->backup->finished_ns;
+
+        VECTOR_FOREACH(segment, &plan->range.segments) {
+                if (wal_read_segment(repository, segment->name, plan->backup->segment_bytes, content, NULL) < 0)
+                        return until_ns;
+                until_ns = MAX(until_ns, segment->modified_ns);
+        }
+        return 0;
+}
+
+int restore_plan_offer(Repository *repository, const RestorePlan *plan, int r, Error **err)
+{
+        _cleanup_free_ char *earlier = NULL, *until = NULL;
+        int64_t until_ns;
+
+        if (r != -ERROR_CORRUPT && r != -ERROR_NOT_FOUND)
+                return r;
+        until_ns = readable_until_ns(repository, plan);
+        if (until_ns && until_ns <= plan->backup->finished_ns)
+                return error_hint(err, r, "The backup itself can be restored: --backup %s --to immediate. \"berth backup verify\" names "
+                                          "all that is damaged.", plan->backup->id);
+        if (until_ns) {
+                until = local_time(until_ns);
+                return error_hint(err, r, "Points until then can be restored: --to '%s'. \"berth backup verify\" names all that is damaged.",
+                                  until);
+        }
+        earlier = earlier_backup(repository, plan);
+        if (!earlier)
+                return error_hint(err, r, "No backup is older. \"berth backup verify\" names all that is damaged.");
+        return error_hint(err, r, "The backup before it may lead to the same point: --backup %s. \"berth backup verify\" names all "
+                                  "that is damaged.", earlier);
 }

@@ -86,6 +86,17 @@ static int read_description(const json_t *document, const char *file, Repository
         return 0;
 }
 
+/* The folder's name and what lies in it belong together: the log and the chunks of one cluster are nothing to another. */
+static int check_folder(const char *path, const Repository *repository, Error **err)
+{
+        _cleanup_free_ char *number = xasprintf("%" PRIu64, repository->system_identifier);
+        const char *name = path_basename(path);
+
+        if (streq(name, number) || strspn(name, "0123456789") != strlen(name))
+                return 0;
+        return error_set(err, ERROR_CORRUPT, "\"%s\" is the repository of another cluster, %s", path, number);
+}
+
 int repository_open(const char *path, Repository **ret, Error **err)
 {
         _cleanup_free_ char *file = path_join(path, DESCRIPTION);
@@ -95,6 +106,8 @@ int repository_open(const char *path, Repository **ret, Error **err)
 
         if (r == 0)
                 r = read_description(document, file, repository, err);
+        if (r == 0)
+                r = check_folder(path, repository, err);
         if (r == 0)
                 r = storage_folder_create(path, &repository->storage, err);
         if (r < 0)
@@ -187,6 +200,15 @@ static int64_t last_change(const char *folder, const char *name)
         return last;
 }
 
+/* One that is just being made has neither yet; where only the description is gone, that is damage, which shall be seen. */
+static bool is_line(const char *folder, const char *name)
+{
+        _cleanup_free_ char *description = xasprintf("%s/%s/" DESCRIPTION, folder, name);
+        _cleanup_free_ char *backups = xasprintf("%s/%s/backups", folder, name);
+
+        return strspn(name, "0123456789") == strlen(name) && (fs_exists(description) || fs_exists(backups));
+}
+
 char **repository_lines(const char *folder)
 {
         _cleanup_strv_ char **names = NULL;
@@ -195,7 +217,7 @@ char **repository_lines(const char *folder)
         if (fs_list_directory(AT_FDCWD, folder, &names, NULL) < 0)
                 return NULL;
         STRV_FOREACH(name, names)
-                if (strspn(*name, "0123456789") == strlen(*name))
+                if (is_line(folder, *name))
                         strv_add(&lines, *name);
         for (size_t i = 1; i < strv_length(lines); i++)
                 for (size_t k = i; k > 0 && last_change(folder, lines[k - 1]) > last_change(folder, lines[k]); k--) {

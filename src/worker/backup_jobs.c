@@ -92,7 +92,8 @@ static int open_plan(const Job *job, Repository **ret_repository, RestorePlan *r
         if (r < 0)
                 return r;
         target.timeline = (uint32_t)json_get_int(job->params, "timeline", 0);
-        return restore_plan_make(*ret_repository, json_get_string(job->params, "backup", NULL), &target, ret, err);
+        r = restore_plan_make(*ret_repository, json_get_string(job->params, "backup", NULL), &target, ret, err);
+        return r < 0 ? r : restore_plan_check_gap(ret, &target, err);
 }
 
 /* Whoever clears away what a restore has left waits for this. -1: none is wanted. */
@@ -127,6 +128,8 @@ int job_restore(const Job *job, json_t **ret, Error **err)
                 return r;
         options.inside = json_get_string(job->params, "inside", options.directory);
         r = restore_lay_out(repository, &plan, &options, &progress, err);
+        if (r < 0)
+                r = restore_plan_offer(repository, &plan, r, err);
         if (r == 0)
                 *ret = json_pack("{s:s, s:i, s:s, s:s, s:i}", "backup", plan.backup->id, "timeline",
                                  (int)plan.target.timeline, "end_lsn",
