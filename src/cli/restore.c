@@ -169,9 +169,9 @@ static void wait_for_receiver(const Restore *restore)
         }
 }
 
-int restore_request_copy(const Restore *restore, json_t *params, json_t **ret, Error **err)
+int restore_request(const Restore *restore, const char *method, json_t *params, json_t **ret, Error **err)
 {
-        int r = client_request(restore->invocation, restore->scope.name, "restore", params, "Restoring", ret, err);
+        int r = client_request(restore->invocation, restore->scope.name, method, params, "Restoring", ret, err);
         char from[64], until[64];
 
         if (r != -ERROR_NOT_FOUND || !err || !*err || (*err)->hint)
@@ -188,7 +188,7 @@ static int make_copy(Restore *restore, json_t **ret, Error **err)
         json_t *params = restore_point_params(restore);
 
         json_set_string(params, "service", restore->service);
-        return restore_request_copy(restore, params, ret, err);
+        return restore_request(restore, "restore", params, ret, err);
 }
 
 static int put_in_place(Restore *restore, const json_t *copy, Error **err)
@@ -308,13 +308,20 @@ static int restore_in_place(Restore *restore, Error **err)
         return r < 0 ? r : report(restore, result);
 }
 
+static bool is_part(const Invocation *invocation)
+{
+        return invocation_given(invocation, "database") || invocation_given(invocation, "table");
+}
+
 /* What goes with what. */
 static int check_options(const Invocation *invocation, Error **err)
 {
-        bool as = invocation_given(invocation, "as"), forget = invocation_flag(invocation, "forget");
+        bool as = invocation_given(invocation, "as"), forget = invocation_flag(invocation, "forget"), part = is_part(invocation);
 
-        if (as + forget > 1)
-                return error_set(err, ERROR_USAGE, "--as and --forget are different things");
+        if (as + forget + part > 1)
+                return error_set(err, ERROR_USAGE, "--as, --forget and --database or --table are different things");
+        if (!part && (invocation_given(invocation, "into") || invocation_flag(invocation, "clean")))
+                return error_set(err, ERROR_USAGE, "--into and --clean are for --database and --table");
         if (invocation_given(invocation, "port") && !as)
                 return error_set(err, ERROR_USAGE, "--port is for --as");
         return 0;
@@ -330,6 +337,8 @@ static int run_restore(Invocation *invocation, Error **err)
                 return r;
         if (invocation_flag(invocation, "forget"))
                 return restore_forget(&restore, err);
+        if (is_part(invocation))
+                return restore_part(&restore, err);
         return name ? restore_beside(&restore, name, err) : restore_in_place(&restore, err);
 }
 
@@ -342,6 +351,10 @@ static const Option options[] = {
           "Beside the running one: a second database, as the service NAME of the project" },
         { "port", 0, OPTION_NUMBER, "PORT",
           "For --as: publish it on this port of 127.0.0.1 (default: a free one, where the service publishes one)" },
+        { "database", 0, OPTION_TEXT, "NAME", "Only this database, into the running server (several: with commas)", .flags = OPTION_REPEATABLE },
+        { "table", 0, OPTION_TEXT, "SCHEMA.TABLE", "Only this table, into the running server (several: with commas); --database says where it was", .flags = OPTION_REPEATABLE },
+        { "into", 0, OPTION_TEXT, "DATABASE", "For --database and --table: bring it to this database" },
+        { "clean", 0, OPTION_FLAG, NULL, "For --database and --table: replace what exists" },
         { "forget", 0, OPTION_FLAG, NULL, "Remove the data that earlier restores of the service have set aside" },
         { "no-start", 0, OPTION_FLAG, NULL, "Leave the service stopped" },
         { "yes", 'y', OPTION_FLAG, NULL, "Do not ask" },
@@ -360,7 +373,10 @@ const Command command_restore = {
                 "its "
                 "own (or a folder, for a bind mount). The service goes on serving until the copy is ready, except for "
                 "\"latest\", which is its last word: it is stopped first.\n\n"
-                "With --as the service is left alone: the copy gets a volume and a container of its own, and is a "
+                "With --database or --table a part is taken out of a throwaway copy by its pg_dump and brought into the running server in one "
+                   "transaction; its rows are counted on both sides. What exists is only replaced with --clean: a database once the new "
+                   "one is whole.\n\n"
+                   "With --as the service is left alone: the copy gets a volume and a container of its own, and is a "
                 "service of "
                 "the project from then on (see \"berth clone\").\n\n"
                 "It may run, be stopped, or be gone with its volume. A time without a zone is in the zone of this "

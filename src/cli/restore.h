@@ -31,14 +31,16 @@ int restore_need_container(Restore *restore, Error **err);
 /* {"repository", "to", "timeline", "backup"?}, as the worker and the keeper take them. A new reference. */
 json_t *restore_point_params(const Restore *restore);
 
-/* The keeper's "restore" with params (taken); a point that the log does not have is answered with what can be had. */
-int restore_request_copy(const Restore *restore, json_t *params, json_t **ret, Error **err);
+/* The keeper's "restore" or "restore_part" with params (taken); a point that the log does not have is answered with what can be had. */
+int restore_request(const Restore *restore, const char *method, json_t *params, json_t **ret, Error **err);
 
 /* restore_offsite.c: fetches the service's backups from the copy elsewhere that the project names. *ret_fetched false: there is
  * none, or it has nothing of this. */
 int restore_fetch(Restore *restore, bool *ret_fetched, Error **err);
 /* restore_copy.c: a second database beside the first. port is the option "port", or a free one. */
 int restore_beside(Restore *restore, const char *name, Error **err);
+/* restore_part.c: databases or tables, into the running database. */
+int restore_part(Restore *restore, Error **err);
 /* restore_forget.c: removes what restores have set aside. */
 int restore_forget(Restore *restore, Error **err);
 

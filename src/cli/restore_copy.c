@@ -121,7 +121,7 @@ static int fill(const Restore *restore, CopyRecord *record, Error **err)
         json_set_string(params, "service", restore->service);
         json_set_string(params, "into", record->volume);
         json_set_string(params, "key", record->key);
-        r = restore_request_copy(restore, params, &result, err);
+        r = restore_request(restore, "restore", params, &result, err);
         if (r < 0)
                 return r;
         record->target = xstrdup(json_get_string(result, "target", ""));

@@ -30,7 +30,7 @@ static const struct {
         { "status", request_status },  { "boot", method_boot },     { "halt", method_halt },
         { "refresh", method_refresh }, { "release", method_release },
         { "drill", method_drill },
-        { "restore", method_restore }, { "restore_exchange", method_restore_exchange },
+        { "restore", method_restore }, { "restore_part", method_restore_part }, { "restore_exchange", method_restore_exchange },
         { "pull", method_pull },       { "pause", method_pause },   { "unpause", method_unpause },
 };
 

@@ -67,6 +67,7 @@ void method_pause(Request *request);
 void method_unpause(Request *request);
 void method_start_oneoff(Request *request);
 void method_restore(Request *request);   /* restore.c */
+void method_restore_part(Request *request);
 void method_restore_exchange(Request *request);
 
 #endif

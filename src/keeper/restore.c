@@ -1,9 +1,11 @@
-/* restore and restore_exchange: the copy is made beside a service that may go on running; the client stops it, has the
+/* restore, restore_part and restore_exchange: the copy is made beside a service that may go on running; the client stops it, has the
  * copy exchanged with the data, and starts it again. */
 #include "base/mem.h"
+#include "base/strv.h"
 #include "keeper/request.h"
 #include "keeper/watch.h"
-#include "operate/restore_service.h"
+#include "operate/drill.h"
+#include "operate/part.h"
 #include "state/document.h"
 
 typedef struct RestoreTask {
@@ -11,6 +13,8 @@ typedef struct RestoreTask {
         ServiceRestore restore; /* strings of the request's parameters */
         RequestProgress progress;
         const char *copy; /* exchange */
+        char **databases, **tables; /* part */
+        char *volume;
         json_t *result;
 } RestoreTask;
 
@@ -22,6 +26,17 @@ static int prepare_work(void *context, Error **err)
 
         return r < 0 ? r
                      : restore_service_prepare(&task->restore, &places, &task->progress.progress, &task->result, err);
+}
+
+static int part_work(void *context, Error **err)
+{
+        RestoreTask *task = context;
+        const json_t *params = task->request->params;
+        Part part = { .restore = task->restore, .databases = task->databases, .tables = task->tables,
+                      .into = json_get_string(params, "into_database", NULL), .clean = json_get_bool(params, "clean", false) };
+
+        part.restore.into = task->volume;
+        return part_restore(&part, &task->progress.progress, &task->result, err);
 }
 
 static int exchange_work(void *context, Error **err)
@@ -40,6 +55,9 @@ static void task_done(void *context, int result, Error *error)
         request_resource(request, "database", task->restore.service, task->restore.service, NULL,
                          result < 0 ? "failed" : "created", NULL);
         request_progress_done(&task->progress);
+        strv_free(task->databases);
+        strv_free(task->tables);
+        free(task->volume);
         free(task);
         if (result < 0)
                 request_fail(request, error);
@@ -66,6 +84,9 @@ static int begin(Request *request, const char *needed, const char **ret_needed, 
                 return r;
         task = xnew(RestoreTask);
         task->request = request;
+        task->databases = json_get_strv(request->params, "databases");
+        task->tables = json_get_strv(request->params, "tables");
+        task->volume = throwaway_volume(keeper->project, service, PART_SUFFIX);
         task->copy = json_get_string(request->params, "copy", NULL);
         task->restore = (ServiceRestore){ .layout = keeper->parts.layout,
                                           .engine = keeper->parts.engine,
@@ -95,6 +116,11 @@ static void begin_or_fail(Request *request, const char *needed, PoolWork work)
 void method_restore(Request *request)
 {
         begin_or_fail(request, "repository", prepare_work);
+}
+
+void method_restore_part(Request *request)
+{
+        begin_or_fail(request, "repository", part_work);
 }
 
 void method_restore_exchange(Request *request)

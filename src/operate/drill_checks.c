@@ -83,7 +83,7 @@ static const char rows_script[] =
         "DECLARE n bigint; BEGIN EXECUTE format('SELECT count(*) FROM %s', $1) INTO n; RETURN n; END $$;\n"
         "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;\n"
         "SELECT count(*), coalesce(sum(pg_temp.rows_of(c.oid)), 0) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace\n"
-        " WHERE relkind IN ('r', 'm') AND nspname <> 'information_schema' AND nspname !~ '^pg_';\n";
+        " WHERE relkind IN ('r', 'm') AND relispopulated AND nspname <> 'information_schema' AND nspname !~ '^pg_';\n";
 
 static void count_rows(Checks *checks)
 {

@@ -1,0 +1,84 @@
+/* restore --database and --table: a part of a backup, brought into the running database. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/strv.h"
+#include "cli/client.h"
+#include "cli/confirm.h"
+#include "cli/restore.h"
+#include "state/document.h"
+
+/* "a,b", several times as well. */
+static json_t *names_of(const Invocation *invocation, const char *option)
+{
+        _cleanup_strv_ char **values = invocation_list(invocation, option);
+        json_t *names = json_array();
+
+        STRV_FOREACH(value, values) {
+                _cleanup_strv_ char **words = strv_split(*value, ',');
+                STRV_FOREACH(word, words)
+                        if (**word)
+                                json_array_append_new(names, json_string(*word));
+        }
+        return names;
+}
+
+static int ask(const Restore *restore, Error **err)
+{
+        const Invocation *invocation = restore->invocation;
+        _cleanup_strv_ char **names = invocation_list(invocation, invocation_given(invocation, "table") ? "table" : "database");
+        _cleanup_free_ char *list = strv_join(names, ", "), *what = NULL;
+
+        if (!invocation_flag(invocation, "clean"))
+                return 0;
+        what = xasprintf("replace %s in the running database of service %s by how it was at %s", list, restore->service,
+                         restore->shown);
+        return confirm(what, NULL, invocation_flag(invocation, "yes"), "--yes", err);
+}
+
+static json_t *make_params(const Restore *restore)
+{
+        const Invocation *invocation = restore->invocation;
+        json_t *params = restore_point_params(restore);
+
+        json_set_string(params, "service", restore->service);
+        if (invocation_given(invocation, "database"))
+                json_object_set_new(params, "databases", names_of(invocation, "database"));
+        if (invocation_given(invocation, "table"))
+                json_object_set_new(params, "tables", names_of(invocation, "table"));
+        json_set_string(params, "into_database", invocation_text(invocation, "into", NULL));
+        json_object_set_new(params, "clean", json_boolean(invocation_flag(invocation, "clean")));
+        return params;
+}
+
+static int report(const Restore *restore, const json_t *result)
+{
+        const json_t *part;
+        size_t i;
+
+        if (invocation_json(restore->invocation)) {
+                _cleanup_free_ char *text = json_dumps(result, JSON_COMPACT);
+                printf("%s\n", text);
+                return 0;
+        }
+        json_array_foreach(json_object_get(result, "parts"), i, part) {
+                int64_t tables = json_get_int(part, "tables", 0), rows = json_get_int(part, "rows", 0);
+
+                printf("%s: %lld row%s in %lld table%s, as at %s\n", json_get_string(part, "name", ""), (long long)rows,
+                       rows == 1 ? "" : "s", (long long)tables, tables == 1 ? "" : "s", restore->shown);
+        }
+        return 0;
+}
+
+int restore_part(Restore *restore, Error **err)
+{
+        _cleanup_json_ json_t *result = NULL;
+        int r = restore_open(restore, err);
+
+        if (r == 0)
+                r = ask(restore, err);
+        if (r < 0)
+                return r;
+        r = restore_request(restore, "restore_part", make_params(restore), &result, err);
+        return r < 0 ? r : report(restore, result);
+}

@@ -1,0 +1,31 @@
+/* Parts of part.c. */
+#ifndef BERTH_OPERATE_PART_PRIVATE_H
+#define BERTH_OPERATE_PART_PRIVATE_H
+
+#include "operate/part.h"
+
+typedef struct PartServers {
+        const Part *part;
+        Engine *engine;
+        const ContainerInfo *running, *copy;
+        const EngineProgress *progress;
+} PartServers;
+
+typedef struct PartStream {
+        const char *from, *to;  /* databases of the copy and of the running server */
+        char *const *tables;    /* patterns of pg_dump; NULL: all */
+        bool clean;
+        const char *check;      /* SQL that ends the transaction badly where something is missing; NULL */
+} PartStream;
+
+/* pg_dump of the copy into psql of the running server: one transaction, committed once pg_dump has ended well. */
+int part_stream(const PartServers *servers, const PartStream *stream, Error **err);
+/* One whole database: made under another name, filled, counted, and then given its name. Adds to results. */
+int part_restore_database(const PartServers *servers, const char *name, const char *target, json_t *results, Error **err);
+int part_restore_tables(const PartServers *servers, json_t *results, Error **err);
+
+/* Names that a query gives, a line each; the caller's. */
+int part_ask(Engine *engine, const ContainerInfo *container, const char *database, const char *script, char **ret, Error **err);
+bool part_database_exists(Engine *engine, const ContainerInfo *container, const char *name, int *ret_error, Error **err);
+
+#endif
