@@ -2,6 +2,7 @@
 #include "keeper/drills.h"
 #include "keeper/protocol.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -203,13 +204,24 @@ static void on_message(void *context, Channel *channel, json_t *message)
         }
 }
 
+/* The installed program is another file than the one that runs: an update may keep its version. */
+static bool is_replaced(const Layout *layout)
+{
+        _cleanup_free_ char *program = layout_libexec(layout, "berth-keeper");
+        struct stat installed, running;
+
+        return stat(program, &installed) == 0 && stat("/proc/self/exe", &running) == 0 &&
+               (installed.st_ino != running.st_ino || installed.st_dev != running.st_dev);
+}
+
 static void on_opened(void *context, Channel *channel)
 {
         Keeper *keeper = context;
+        const Layout *layout = keeper->parts.layout;
         _cleanup_json_ json_t *greeting =
-                json_pack("{s:i, s:i, s:s, s:i, s:s, s:s}", "berth", 1, "protocol", PROTOCOL_VERSION, "version",
-                          BERTH_VERSION, "pid", (int)getpid(), "project", keeper->project, "data",
-                          keeper->parts.layout->data_dir);
+                json_pack("{s:i, s:i, s:s, s:b, s:i, s:s, s:s}", "berth", 1, "protocol", PROTOCOL_VERSION, "version",
+                          BERTH_VERSION, "replaced", is_replaced(layout), "pid", (int)getpid(), "project",
+                          keeper->project, "data", layout->data_dir);
 
         channel_send(channel, greeting);
 }

@@ -1,8 +1,8 @@
 /* The control socket: <run>/projects/<project>/keeper.sock, a unix stream socket, root's, 0600, peers checked by
  * SO_PEERCRED. One JSON object per line, UTF-8, at most PROTOCOL_LINE_LIMIT bytes.
  *
- *   keeper  {"berth": 1, "protocol": 1, "version": "0.1.0", "pid": 123, "project": "demo",
- *            "data": "/var/lib/berth"}                                                               greeting
+ *   keeper  {"berth": 1, "protocol": 1, "version": "0.1.0", "replaced": false, "pid": 123, "project": "demo",
+ *            "data": "/var/lib/berth"}           greeting; replaced: another file is installed than the one that runs
  *   client  {"method": "up", "params": {…}}                                                          one request
  *   keeper  {"event": "…", …} …                                                                      any number
  *   keeper  {"result": {…}}  or  {"error": {"kind", "message", "hint", …}}                           the end
@@ -47,7 +47,7 @@
  *   events      {"since"?} follows the project's events until the client goes
  *   shutdown    the keeper ends; containers go on
  *   reexec      the keeper runs the installed berth-keeper in its own place and takes over from disk (the answer is the end
- *               of the connection); sent by keeper_connect when the greeting names another version
+ *               of the connection); sent by keeper_connect when the greeting names another version or a program that was replaced
  *
  * Events:
  *   {"event": "resource", "kind": "network|volume|image|container", "name": str, "service"?: str, "id"?: str,

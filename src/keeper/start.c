@@ -93,7 +93,7 @@ static int check_greeting(const Layout *layout, ChannelClient *client, const cha
                 return error_hint(err, r, "Each data folder needs a run folder of its own: set BERTH_RUN_DIR too.");
         }
         if (json_get_int(greeting, "protocol", 0) == PROTOCOL_VERSION &&
-            streq(json_get_string(greeting, "version", ""), BERTH_VERSION))
+            streq(json_get_string(greeting, "version", ""), BERTH_VERSION) && !json_get_bool(greeting, "replaced", false))
                 return 1;
         request = json_pack("{s:s}", "method", "reexec");
         r = channel_client_send(client, request, err);

@@ -1,6 +1,7 @@
 """The keeper's own life: its start and end, its replacement, what conmon and a boot do for it, and what it refuses."""
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import subprocess
 import pytest
 
 from support import kernel, program
-from support.program import wait_until
+from support.program import BUILD, wait_until
 
 SLEEPS = '["sh", "-c", "while :; do sleep 1; done"]'
 
@@ -114,6 +115,26 @@ def test_it_replaces_itself_under_running_containers(one, berth):
     assert wait_until(again)[0]["state"] == "running"
     assert keeper(berth, "demo") == pid  # the same process, with the installed program in it
     assert one.ps()["demo-box-1"]["ID"] == before["ID"]
+
+
+def test_an_update_of_the_same_version_takes_its_place(images, project, berth):
+    """Another file under the same name: the next command has it run, and the containers notice nothing."""
+    images("busybox")
+    libexec = berth.root / "libexec"
+    libexec.mkdir()
+    for program in BUILD.iterdir():
+        if program.name.startswith("berth-") and program.is_file():
+            shutil.copy(program, libexec)
+    berth.environment["BERTH_LIBEXEC_DIR"] = str(libexec)
+    one = project("services: {box: {image: busybox, command: [sleep, '1000000'], stop_signal: SIGKILL}}")
+    one("up", "-d")
+    pid, before = keeper(berth, "demo"), one.ps()["demo-box-1"]["ID"]
+    old = os.stat(f"/proc/{pid}/exe").st_ino
+    shutil.copy(libexec / "berth-keeper", libexec / "new")
+    os.rename(libexec / "new", libexec / "berth-keeper")
+    one("up", "-d")
+    assert keeper(berth, "demo") == pid and os.stat(f"/proc/{pid}/exe").st_ino != old
+    assert one.ps()["demo-box-1"]["ID"] == before
 
 
 def test_conmon_revives_it(one, berth):
