@@ -147,6 +147,7 @@ static void note_success(Offsite *offsite, Place *place, json_t *result)
         note_bundle(place, state, result);
         json_set_string(state, "phase", json_get_int(result, "copied_ns", 0) ? "copied" : "waiting");
         json_set_string(state, "message", "");
+        json_object_del(state, "cause");
         set_int(state, "finished_ns", now_ns(offsite));
         if (json_get_int(state, "failures", 0))
                 log_info(WHAT " of %s works again", place->service);
@@ -382,6 +383,10 @@ static void read_settings(Offsite *offsite, const char *service)
         place = get_place(offsite, service);
         if (r < 0) {
                 place->gone = true;
+                if (streq(json_get_string(state_of(offsite, service), "cause", ""), error->message))
+                        return; /* said already */
+                json_set_string(state_of(offsite, service), "cause", error->message);
+                set_int(state_of(offsite, service), "failures", TOLD_AFTER - 1); /* it will not get better by itself */
                 note_failure(offsite, place, error);
                 save(offsite);
                 return;

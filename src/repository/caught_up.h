@@ -7,6 +7,9 @@
 #include "postgres/wal_name.h"
 #include "repository/repository.h"
 
+#define CAUGHT_UP_KEY    "caught-up.json"
+#define CAUGHT_UP_FORMAT 1
+
 typedef struct CaughtUp {
         uint32_t timeline;
         Lsn lsn;                /* all that was written at at_ns lies before it, and is here */

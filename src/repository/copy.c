@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "repository/caught_up.h"
 #include "repository/chunk.h"
 #include "repository/file_list.h"
 
@@ -34,27 +35,35 @@ static void copying_done(Copying *copying)
 
 /* ---- objects ---- */
 
-static int send_content(Copying *copying, const char *key, StorageWriter *writer, Error **err)
+/* Up to a piece from offset into the buffer. */
+static int read_piece(Copying *copying, const char *key, uint64_t offset, size_t *ret_size, Error **err)
 {
-        Storage *from = copying->from->storage, *to = copying->to->storage;
+        Storage *from = copying->from->storage;
+
+        if (progress_cancelled(copying->progress))
+                return error_set(err, ERROR_CANCELLED, "the copy was cancelled");
+        return from->operations->read(from, key, offset, copying->buffer, PIECE_BYTES, ret_size, err);
+}
+
+static int send_content(Copying *copying, const char *key, size_t first, StorageWriter *writer, Error **err)
+{
         uint64_t offset = 0;
-        size_t got;
+        size_t got = first;
 
-        do {
-                int r;
+        for (;;) {
+                int r = got ? copying->to->storage->operations->write_add(writer, copying->buffer, got, err) : 0;
 
-                if (progress_cancelled(copying->progress))
-                        return error_set(err, ERROR_CANCELLED, "the copy was cancelled");
-                r = from->operations->read(from, key, offset, copying->buffer, PIECE_BYTES, &got, err);
-                if (r == 0 && got)
-                        r = to->operations->write_add(writer, copying->buffer, got, err);
                 if (r < 0)
                         return r;
                 offset += got;
                 copying->report->bytes += got;
                 progress_bytes(copying->progress, "copy", copying->report->bytes, 0);
-        } while (got == PIECE_BYTES);
-        return 0;
+                if (got < PIECE_BYTES)
+                        return 0;
+                r = read_piece(copying, key, offset, &got, err);
+                if (r < 0)
+                        return r;
+        }
 }
 
 /* ERROR_NOT_FOUND: it went away meanwhile. */
@@ -62,14 +71,14 @@ static int send_object(Copying *copying, const char *key, Error **err)
 {
         Storage *to = copying->to->storage;
         StorageWriter *writer;
-        int r;
+        size_t first = 0;
+        int r = read_piece(copying, key, 0, &first, err);
 
-        if (!storage_has(copying->from->storage, key))
-                return error_set(err, ERROR_NOT_FOUND, "\"%s\" is not there", key);
-        r = to->operations->write_begin(to, key, &writer, err);
+        if (r == 0)
+                r = to->operations->write_begin(to, key, &writer, err);
         if (r < 0)
                 return r;
-        r = send_content(copying, key, writer, err);
+        r = send_content(copying, key, first, writer, err);
         if (r < 0) {
                 to->operations->write_abort(writer);
                 return r;
@@ -141,11 +150,30 @@ static void note_end(Copying *copying, const WalList *here, int64_t looked_ns)
         copying->report->copied_lsn = last->start + (last->partial ? last->stored_bytes : copying->segment_bytes);
 }
 
+/* The moment was noted before the log was looked at, so that it speaks of what is there now. The newer one stays. */
+static int send_moment(Copying *copying, const CaughtUp *moment, Error **err)
+{
+        CaughtUp there;
+        json_t *document;
+        char lsn[LSN_TEXT_SIZE];
+        int r;
+
+        if (caught_up_read(copying->to, &there) && there.at_ns >= moment->at_ns)
+                return 0;
+        document = json_pack("{s:I, s:s, s:I}", "timeline", (json_int_t)moment->timeline, "lsn", lsn_format(moment->lsn, lsn), "at_ns",
+                             (json_int_t)moment->at_ns);
+        r = storage_put_document(copying->to->storage, CAUGHT_UP_KEY, CAUGHT_UP_FORMAT, document, err);
+        json_decref(document);
+        return r;
+}
+
 static int send_log(Copying *copying, Error **err)
 {
         _cleanup_wal_list_ WalList here = { 0 }, there = { 0 };
         int64_t looked_ns = clock_realtime_ns();
         uint64_t histories = 0;
+        CaughtUp moment;
+        bool known = caught_up_read(copying->from, &moment);
         int r = wal_list_load(copying->from, copying->segment_bytes, &here, err);
 
         if (r == 0)
@@ -157,6 +185,8 @@ static int send_log(Copying *copying, Error **err)
         }
         for (size_t i = 0; r == 0 && i < here.segments.length; i++)
                 r = send_segment(copying, &here.segments.items[i], &there, err);
+        if (r == 0 && known)
+                r = send_moment(copying, &moment, err);
         copying->log_ns = clock_monotonic_ns();
         if (r == 0)
                 note_end(copying, &here, looked_ns);
@@ -233,6 +263,13 @@ static int send_record(Copying *copying, const BackupRecord *record, Error **err
         return r < 0 ? r : send_object(copying, description, err);
 }
 
+static void warn_postponed(const Copying *copying, const BackupRecord *record, const Error *failure)
+{
+        _cleanup_free_ char *text = xasprintf("backup %s: %s", record->id, failure ? failure->message : "it has changed while it was copied");
+
+        progress_warning(copying->progress, text);
+}
+
 static int send_backup(Copying *copying, const BackupRecord *record, Error **err)
 {
         _cleanup_file_list_ FileList files = { 0 };
@@ -251,7 +288,7 @@ static int send_backup(Copying *copying, const BackupRecord *record, Error **err
         if (r < 0 && r != -ERROR_NOT_FOUND && r != -ERROR_CORRUPT)
                 return error_move(err, &failure, r);
         copying->report->postponed++;
-        progress_warning(copying->progress, failure ? failure->message : "a backup has changed while it was copied");
+        warn_postponed(copying, record, failure);
         return 0;
 }
 

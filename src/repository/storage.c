@@ -57,10 +57,10 @@ int storage_get(Storage *storage, const char *key, size_t limit_bytes, Strbuf *r
 
 bool storage_has(Storage *storage, const char *key)
 {
+        char bytes[2]; /* a range of one byte at the start is misread by some servers */
         size_t got;
-        char byte;
 
-        return storage->operations->read(storage, key, 0, &byte, 1, &got, NULL) == 0;
+        return storage->operations->read(storage, key, 0, bytes, sizeof(bytes), &got, NULL) == 0;
 }
 
 int storage_put_document(Storage *storage, const char *key, int format, json_t *document, Error **err)

@@ -207,6 +207,15 @@ int job_repository_copy(const Job *job, json_t **ret, Error **err)
         return r;
 }
 
+/* Going there a backup waits for the next run; coming back it is one that cannot be had. */
+static int not_whole(const Opened *from, const CopyReport *report, Error **err)
+{
+        int r = error_set(err, ERROR_CORRUPT, "the copy of the backups of service \"%s\" lacks parts of %llu backups", from->repository->service,
+                          (unsigned long long)report->postponed);
+
+        return error_hint(err, r, "The warnings say which; what is whole was fetched, and can be restored with --backup.");
+}
+
 int job_repository_fetch(const Job *job, json_t **ret, Error **err)
 {
         CopyOptions options = { .now_ns = clock_realtime_ns() };
@@ -230,6 +239,8 @@ int job_repository_fetch(const Job *job, json_t **ret, Error **err)
                 r = repository_lock(into.repository, &lock_fd, err);
         if (r == 0)
                 r = repository_copy(from.repository, into.repository, &options, &progress, &report, err);
+        if (r == 0 && report.postponed)
+                r = not_whole(&from, &report, err);
         if (r < 0)
                 return r;
         *ret = copy_report_to_json(&report);

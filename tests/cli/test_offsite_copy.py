@@ -2,7 +2,9 @@
 import json
 import re
 import shutil
+import socket
 import subprocess
+import time
 
 import pytest
 
@@ -82,6 +84,53 @@ def test_unreachable_for_a_while(berth, repository, s3):
     finally:
         front.stop()
     assert worker.run(berth, "repository-verify", copy=place | {"endpoint": s3.endpoint}, folder=FOLDER).result["faults"] == []
+
+
+def test_slow_and_cut_in_the_middle(berth, repository, s3):
+    """An answer that ends too early is asked for again; nothing half is taken for whole."""
+    def fail(method, path, before):
+        time.sleep(0.02)
+        return "cut" if method == "GET" and ".pack" in path and not before else "refuse" if method == "PUT" and not before else None
+
+    front = offsite.Faulty(s3, fail)
+    try:
+        there_and_back(berth, repository, s3.location("slow", endpoint=front.endpoint))
+    finally:
+        front.stop()
+
+
+def test_a_place_that_never_answers_is_given_up(berth, repository, s3):
+    """A connection that is taken and then silent, as behind a firewall that swallows."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = s3.location("silent", endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}", stall_s=1)
+        error = worker.fails(berth, "repository-copy", repository=repository.path, copy=place, **LONG)
+    assert error["kind"] == "unavailable" and "reach http://127.0.0.1:" in error["message"], error
+    assert worker.run(berth, "repository-verify", repository=repository.path).result["faults"] == []
+
+
+def test_two_never_write_one_copy(berth, repository, tmp_path, s3):
+    held = []
+
+    def fail(method, path, before):
+        if method == "PUT" and ".pack" in path and not held:
+            held.append(worker.fails(berth, "repository-copy", repository=repository.path, copy=s3.location("twice"), **LONG))
+
+    front = offsite.Faulty(s3, fail)
+    try:
+        assert repository.copy(s3.location("twice", endpoint=front.endpoint))["backups"] == 1
+    finally:
+        front.stop()
+    assert held[0]["kind"] == "conflict" and "is at work" in held[0]["message"]
+    # Another installation that has the same repository: refused until it takes the copy over, and then the first is.
+    class Other:
+        environment = {**berth.environment, "BERTH_DATA_DIR": str(tmp_path / "data")}
+
+    asked = dict(repository=repository.path, copy=s3.location("twice"), **LONG)
+    refused = worker.fails(Other, "repository-copy", **asked)
+    assert refused["kind"] == "exists" and "--take-over" in refused["hint"], refused
+    worker.run(Other, "repository-copy", take_over=True, **asked)
+    worker.run(Other, "repository-copy", **asked)
+    assert worker.fails(berth, "repository-copy", **asked)["kind"] == "exists"
 
 
 def test_wrong_key_and_damage(berth, repository, tmp_path):

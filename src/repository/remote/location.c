@@ -110,6 +110,7 @@ int location_parse(const json_t *object, Location *ret, Error **err)
                 .known_hosts_file = xstrdup(json_get_string(object, "known_hosts", NULL)),
                 .ca_file = xstrdup(json_get_string(object, "ca", NULL)),
                 .list_page = (unsigned)json_get_int(object, "list_page", 0),
+                .stall_s = (unsigned)json_get_int(object, "stall_s", 0),
                 .retry_ms = (unsigned)json_get_int(object, "retry_ms", 0),
         };
         int r = parse_url(object, &location, err);

@@ -20,6 +20,7 @@ typedef struct Location {
         char *identity_file, *known_hosts_file; /* of SFTP: NULL: what ssh takes by itself */
         char *ca_file;          /* of S3: NULL: the system's authorities */
         unsigned list_page;     /* names asked for at once; 0: 1000 */
+        unsigned stall_s;       /* of S3: a connection that says nothing for so long is given up; 0: 60 */
         unsigned retry_ms;      /* the first pause before a request is tried again; it doubles. 0: 200 */
 } Location;
 
@@ -27,7 +28,7 @@ void location_done(Location *location);
 #define _cleanup_location_ _cleanup_(location_done)
 
 /* {"url": "s3://bucket/prefix" | "sftp://user@host:port/path" | "file:///path" | "/path", "endpoint"?, "region"?,
- * "credentials"?, "identity"?, "known_hosts"?, "ca"?, "retry_ms"?, "list_page"?}: credentials to ca are paths of files.
+ * "credentials"?, "identity"?, "known_hosts"?, "ca"?, "stall_s"?, "retry_ms"?, "list_page"?}: credentials to ca are paths of files.
  * ERROR_INVALID says what is wrong. */
 int location_parse(const json_t *object, Location *ret, Error **err);
 

@@ -27,6 +27,7 @@ struct S3Client {
         char *base;             /* endpoint and bucket */
         char *bucket, *endpoint, *signature, *ca_file;
         char *access_key, *secret_key, *token; /* NULL: none */
+        long stall_s;
         unsigned retry_ms;
         pthread_mutex_t lock;
         VECTOR(CURL *) idle;
@@ -130,6 +131,7 @@ int s3_client_create(const Location *location, S3Client **ret, Error **err)
                 .endpoint = xstrdup(location->endpoint),
                 .signature = xasprintf("aws:amz:%s:s3", location->region),
                 .ca_file = xstrdup(location->ca_file),
+                .stall_s = location->stall_s ? location->stall_s : STALL_TIMEOUT_S,
                 .retry_ms = location->retry_ms ? location->retry_ms : RETRY_MS,
         };
         pthread_mutex_init(&client->lock, NULL);
@@ -243,7 +245,7 @@ static void set_options(const S3Client *client, Try *attempt, const char *url, s
         /* "Expect:" among the headers would switch it off, but libcurl 7.88 signs that header and does not send it. */
         curl_easy_setopt(handle, CURLOPT_EXPECT_100_TIMEOUT_MS, 200L);
         curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, STALL_TIMEOUT_S);
+        curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, client->stall_s);
         curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, on_body);
         curl_easy_setopt(handle, CURLOPT_WRITEDATA, attempt);

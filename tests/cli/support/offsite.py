@@ -113,7 +113,8 @@ def _signature_is_right(handler, body, secret):
 
 class Faulty:
     """Stands in front of an S3 server and checks signatures. fail: a function of method, path and how often that was asked for before; it returns
-    None (let it through), a status, "drop" (carry it out, and hang up instead of answering) or "refuse" (hang up at once)."""
+    None (let it through), a status, "drop" (carry it out, and hang up instead of answering), "cut" (hang up in the middle of the answer) or "refuse"
+    (hang up at once)."""
 
     def __init__(self, behind, fail):
         self.count = {}
@@ -159,6 +160,10 @@ class Faulty:
                         self.send_header(name, value)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
+                if fault == "cut":
+                    self.wfile.write(content[:len(content) // 2])
+                    self.close_connection = True
+                    return
                 self.wfile.write(content)
 
             do_GET = do_PUT = do_POST = do_DELETE = handle_any
