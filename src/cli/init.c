@@ -1,6 +1,8 @@
 /* init and tune: a deployment to start from, and a server's settings sized to the machine. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -15,6 +17,7 @@
 
 #define NEWEST_MAJOR 18
 #define OLDEST_MAJOR 13
+#define CONFIGURATION_LIMIT ((size_t)1024 * 1024)
 
 /* The highest major whose server is installed here; without one, the newest. */
 static int default_major(void)
@@ -141,6 +144,34 @@ static int apply_overrides(const Invocation *invocation, TuneFacts *facts, Error
         return 0;
 }
 
+/* Replaced as a whole, with its owner and mode: a container that has it mounted sees the new one from its next start on. */
+static int update_file(const Invocation *invocation, const char *path, const TuneResult *result, Error **err)
+{
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_strv_ char **changes = NULL;
+        _cleanup_free_ char *changed = NULL;
+        struct stat status;
+        int r = fs_read_file(AT_FDCWD, path, CONFIGURATION_LIMIT, &text, err);
+
+        if (r < 0)
+                return error_hint(err, r, "--write takes a postgresql.conf that is there; --format conf prints one.");
+        changed = tune_update(strbuf_text(&text), result, &changes);
+        STRV_FOREACH(change, changes)
+                printf("%s\n", *change);
+        if (!changes)
+                printf("%s is up to date\n", path);
+        if (!changes || invocation_flag(invocation, "dry-run"))
+                return 0;
+        if (stat(path, &status) < 0)
+                return error_set_errno(err, errno, "stat \"%s\"", path);
+        r = fs_write_file(AT_FDCWD, path, changed, strlen(changed), status.st_mode & 07777, err);
+        if (r >= 0 && chown(path, status.st_uid, status.st_gid) < 0)
+                r = error_set_errno(err, errno, "chown \"%s\"", path);
+        if (r >= 0)
+                fprintf(stderr, "%s is written; a restart of the server brings all of it into effect.\n", path);
+        return r;
+}
+
 static int run_tune(Invocation *invocation, Error **err)
 {
         _cleanup_tune_result_ TuneResult result = { 0 };
@@ -155,6 +186,8 @@ static int run_tune(Invocation *invocation, Error **err)
         if (r < 0)
                 return r;
         tune(&facts, &result);
+        if (invocation_given(invocation, "write"))
+                return update_file(invocation, invocation_text(invocation, "write", ""), &result, err);
         if (streq(invocation_text(invocation, "format", "table"), "conf")) {
                 _cleanup_free_ char *text = tune_to_configuration(&result);
                 fputs(text, stdout);
@@ -170,6 +203,8 @@ static const Option tune_options[] = {
         { "cpus", 0, OPTION_NUMBER, "N", "Processors (default: the machine's)" },
         { "connections", 0, OPTION_NUMBER, "N", "Most connections (default: 100)" },
         { "disk", 0, OPTION_CHOICE, "KIND", "Kind of disk (default: what the machine says)", "ssd|hdd" },
+        { "write", 0, OPTION_TEXT, "FILE", "Bring this postgresql.conf up to it, and say what changed" },
+        { "dry-run", 0, OPTION_FLAG, NULL, "With --write: say what would change" },
         { "format", 0, OPTION_CHOICE, "FORMAT", "Output format; conf is a fragment of postgresql.conf", "table|json|conf" },
         { NULL },
 };
@@ -177,7 +212,9 @@ static const Option tune_options[] = {
 const Command command_tune = {
         .name = "tune",
         .summary = "Print settings of PostgreSQL sized to this machine, with their reasons",
-        .examples = "berth tune\nberth tune --memory 4g --connections 200 --format conf",
+        .details = "With --write a postgresql.conf, such as the one that `berth init` wrote, gets them: lines that set something else are "
+                   "replaced, missing ones are added, all others stay.",
+        .examples = "berth tune\nberth tune --memory 4g --connections 200 --format conf\nberth tune --write config/postgresql.conf",
         .group = GROUP_LOOK,
         .flags = COMMAND_JSON,
         .options = tune_options,

@@ -37,5 +37,9 @@ int tune_facts_of_machine(const char *path, int major, TuneFacts *ret, Error **e
 void tune(const TuneFacts *facts, TuneResult *ret);
 /* A fragment of postgresql.conf: "name = value  # reason", owned by the caller. */
 char *tune_to_configuration(const TuneResult *result);
+/* The text of a postgresql.conf with these values: lines that set another one are replaced, what is missing comes at the end,
+ * all else stays as it is. *ret_changes (a strv): "name: before -> now (reason)" each; NULL: there was nothing to change.
+ * Owned by the caller. */
+char *tune_update(const char *text, const TuneResult *result, char ***ret_changes);
 
 #endif

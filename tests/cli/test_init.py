@@ -73,6 +73,26 @@ def served(port):
             return hashlib.sha256(secure.getpeercert(True)).hexdigest()
 
 
+def test_settings_follow_the_machine(project):
+    """tune --write brings init's file up to a machine that has changed; the server takes it at its next start."""
+    deployment = project(name="sized")
+    deployment("init", ".", "--postgres", max(MAJORS), "--port", "5498")
+    path = deployment.folder / "config/postgresql.conf"
+    path.write_text(path.read_text() + "statement_timeout = '77s'   # mine\n")
+    path.chmod(0o644)
+    before, words = path.read_text(), ["tune", "--write", "config/postgresql.conf", "--postgres", max(MAJORS), "--memory", "2g", "--connections", "33"]
+    told = deployment(*words, "--dry-run").stdout
+    assert "max_connections: 100 -> 33 (each costs a process" in told and path.read_text() == before
+    told = deployment(*words).stdout
+    assert "max_connections: 100 -> 33" in told and "statement_timeout" not in told
+    text = path.read_text()
+    assert "\nstatement_timeout = '77s'   # mine\n" in text and "max_connections = 33" in text and path.stat().st_mode & 0o777 == 0o644
+    assert "max_connections" not in deployment(*words).stdout
+    deployment("up", "-d", "--wait")
+    assert deployment("psql", "db", "-XAtc", "SHOW max_connections").stdout == "33\n"
+    assert "--format conf prints one" in deployment.fails("tune", "--write", "nowhere.conf")
+
+
 def test_a_new_certificate_is_served_without_a_restart(project, berth):
     deployment = project(name="renewed")
     deployment("init", ".", "--postgres", max(MAJORS), "--port", "5498")

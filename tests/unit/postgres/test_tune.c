@@ -4,6 +4,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/strv.h"
 #include "postgres/tune.h"
 
 #define GIB ((uint64_t)1 << 30)
@@ -59,12 +60,35 @@ static void test_facts_of_this_machine(void **state)
         assert_true(facts.memory_bytes > 0 && facts.processors > 0 && facts.disk_free_bytes > 0);
 }
 
+static void test_a_file_is_brought_up_to_it(void **state)
+{
+        TuneSetting settings[] = { { "work_mem", (char *)"8MB", (char *)"per sort" },
+                                   { "shared_preload_libraries", (char *)"'pg_stat_statements'", (char *)"calls" },
+                                   { "random_page_cost", (char *)"1.1", (char *)"no seeks" } };
+        const TuneResult result = { settings, 3 };
+        _cleanup_strv_ char **changes = NULL, **none = NULL;
+        _cleanup_free_ char *again = NULL, *text = tune_update("# work_mem = 1MB\nlisten_addresses = '*'\n Work_Mem 4MB  # mine\n"
+                                                               "shared_preload_libraries = 'it''s # x' # why\nport = 5432", &result, &changes);
+
+        assert_non_null(strstr(text, "# work_mem = 1MB\nlisten_addresses = '*'\nwork_mem = 8MB"));
+        assert_null(strstr(text, "4MB"));
+        assert_null(strstr(text, "why"));
+        assert_non_null(strstr(text, "port = 5432\nrandom_page_cost = 1.1"));
+        assert_int_equal(strv_length(changes), 3);
+        assert_string_equal(changes[0], "work_mem: 4MB -> 8MB (per sort)");
+        assert_string_equal(changes[2], "random_page_cost: 1.1 (no seeks)");
+        again = tune_update(text, &result, &none);
+        assert_string_equal(again, text);
+        assert_null(none);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_an_ordinary_server),
                 cmocka_unit_test(test_a_tiny_machine_with_a_rotating_disk),
                 cmocka_unit_test(test_facts_of_this_machine),
+                cmocka_unit_test(test_a_file_is_brought_up_to_it),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
