@@ -3,10 +3,13 @@ import json
 import os
 import pathlib
 import signal
+import socket
+import subprocess
 
 import pytest
 
 from support import database
+from support.backups import first_backup, listed, receiver, sql
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(database.major() is None, reason="no PostgreSQL is installed")
@@ -26,36 +29,16 @@ volumes: {{data: {{}}}}
 """
 
 
-def sql(deployment, text):
-    return deployment("psql", "db", "-XAtqc", text).stdout.strip()
-
-
-def backups(deployment):
-    return [json.loads(line) for line in deployment("backup", "ls", "--format", "json").stdout.splitlines()]
-
-
-def receiver(berth, name):
-    try:
-        return json.loads((berth.run / "projects" / name / "receivers" / "db.json").read_text())
-    except FileNotFoundError:
-        return {}
-
-
 def streams(berth, name):
     state = receiver(berth, name)
     return state.get("phase") == "streaming" and os.path.exists(f"/proc/{state['pid']}") and state
-
-
-def first_backup(berth, deployment, name):
-    wait_until(lambda: streams(berth, name))
-    return wait_until(lambda: backups(deployment))[0]
 
 
 def test_a_moment_of_rest_can_be_restored(project, protected):
     """Nothing was written at that time, nor since: the log ends before it."""
     deployment = project(compose(), name="rest")
     deployment("up", "-d", "--wait")
-    first_backup(protected, deployment, "rest")
+    first_backup(protected, deployment)
     sql(deployment, "CREATE TABLE t AS SELECT clock_timestamp() AS at")
     sql(deployment, "SELECT pg_sleep(0.3)")  # the point shall lie behind the last byte, not in it
     when = sql(deployment, "SELECT clock_timestamp()")
@@ -66,8 +49,8 @@ def test_a_moment_of_rest_can_be_restored(project, protected):
     wait_until(lambda: receiver(protected, "rest").get("timeline") == 2)
     moved = wait_until(lambda: receiver(protected, "rest").get("caught_up_ns"))
     wait_until(lambda: receiver(protected, "rest")["caught_up_ns"] > moved)  # it rests, and still leads further
-    until = backups(deployment)[-1]["until_ns"]
-    wait_until(lambda: backups(deployment)[-1]["until_ns"] > until)
+    until = listed(deployment)[-1]["until_ns"]
+    wait_until(lambda: listed(deployment)[-1]["until_ns"] > until)
     assert "no way to that point" in deployment.fails("restore", "db", "--to", "2999-01-01", "--yes")
     kept = deployment("volume", "ls", "--format", "{{.Name}}").stdout.split()
     deployment("volume", "rm", "--yes", "--purge", *[name for name in kept if ".before-" in name])
@@ -135,17 +118,56 @@ def test_commits_wait_for_the_receiver(project, protected):
     deployment("up", "-d", "--wait")
     wait_until(lambda: is_synchronous(protected, deployment, "wait"))
     before = deployment.ps()["wait-db-1"]["ID"]
-    first_backup(protected, deployment, "wait")
+    first_backup(protected, deployment)
     deployment("restore", "db", "--yes")  # from a backup that may hold the setting
     assert sql(deployment, "SELECT i FROM t") == "1"
     wait_until(lambda: is_synchronous(protected, deployment, "wait"))
     assert deployment.ps()["wait-db-1"]["ID"] == before
 
 
+def test_another_keeper_takes_the_receiver_over(project, protected):
+    """Until it has, commits wait for nobody."""
+    deployment = project(compose("{synchronous: true}"), name="hand")
+    deployment("up", "-d", "--wait")
+    wait_until(lambda: is_synchronous(protected, deployment, "hand"))
+    pid = receiver(protected, "hand")["pid"]
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(protected.run / "projects" / "hand" / "keeper.sock"))
+        line.sendall(b'{"method": "reexec"}\n')
+        while line.recv(4096):
+            pass
+    wait_until(lambda: "in place of this keeper" in protected.keeper_logs())
+    wait_until(lambda: is_synchronous(protected, deployment, "hand"))
+    assert receiver(protected, "hand")["pid"] == pid
+    sql(deployment, "CREATE TABLE t AS SELECT 1")
+
+
+def test_a_full_disk_keeps_nobody_from_stopping(project, protected):
+    """The receiver cannot write and lets go of the server: commits wait, and a shutdown does not."""
+    deployment = project(compose("{synchronous: true}"), name="full")
+    deployment("up", "-d", "--wait")
+    first = first_backup(protected, deployment)
+    wait_until(lambda: is_synchronous(protected, deployment, "full"))
+    place = pathlib.Path(first["repository"]) / "wal" / "00000001"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=True)
+    try:
+        sql(deployment, "SELECT pg_switch_wal()")
+        insert = deployment.start("psql", "db", "-XAtqc", "SELECT pg_logical_emit_message(true, 'test', repeat('x', 9000000)) IS NULL")
+        wait_until(lambda: receiver(protected, "full").get("phase") == "failed")
+        wait_until(lambda: waits(deployment))
+        assert any("not received" in problem and "No space" in problem for problem in status(deployment)["problems"])
+        deployment("stop")
+        insert.communicate(timeout=60)
+        assert "synchronous_standby_names" not in written(protected, "full")
+        wait_until(lambda: not streams(protected, "full") and receiver(protected, "full")["phase"] == "ended")
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
 def test_commits_go_on_after_a_time(project, protected):
     deployment = project(compose("{synchronous: true, when_unavailable: {async_after: 1s}}"), name="late")
     deployment("up", "-d", "--wait")
-    first = first_backup(protected, deployment, "late")
+    first = first_backup(protected, deployment)
     wait_until(lambda: is_synchronous(protected, deployment, "late"))
     sql(deployment, "CREATE TABLE t(i int)")
     # A receiver that cannot be: its repository is of another time.
@@ -181,7 +203,7 @@ def test_a_setting_of_somebody_else_stays(project, protected):
 def test_release(project, protected):
     deployment = project(compose("{synchronous: true}"), name="free")
     deployment("up", "-d", "--wait")
-    first_backup(protected, deployment, "free")
+    first_backup(protected, deployment)
     wait_until(lambda: is_synchronous(protected, deployment, "free"))
     said = deployment("release", "db").stdout
     for what in ("synchronous_standby_names is reset", "max_slot_wal_keep_size is reset", "replication slot berth_"):
@@ -209,7 +231,7 @@ def test_release(project, protected):
 def test_backups_that_are_switched_off_leave_nothing(project, protected):
     deployment = project(compose(), name="out")
     deployment("up", "-d", "--wait")
-    first = first_backup(protected, deployment, "out")
+    first = first_backup(protected, deployment)
     assert sql(deployment, "SHOW max_slot_wal_keep_size") != "-1"
     deployment.write("compose.yaml", compose("off"))
     said = deployment("up", "-d", "--wait").stderr
@@ -217,7 +239,7 @@ def test_backups_that_are_switched_off_leave_nothing(project, protected):
     assert sql(deployment, "SELECT count(*) FROM pg_replication_slots") == "0"
     assert sql(deployment, "SHOW max_slot_wal_keep_size") == "-1"
     assert not streams(protected, "out")
-    assert [row["id"] for row in backups(deployment)] == [first["id"]]
+    assert [row["id"] for row in listed(deployment)] == [first["id"]]
     assert "backups are off" not in deployment("up", "-d").stderr
 
 
@@ -231,7 +253,7 @@ def test_status(project, protected):
     deployment = project(compose("{synchronous: true, when_unavailable: {async_after: 1s}}"), name="told")
     assert "no database that was brought up" in deployment.fails("status")
     deployment("up", "-d", "--wait")
-    first = first_backup(protected, deployment, "told")
+    first = first_backup(protected, deployment)
     wait_until(lambda: is_synchronous(protected, deployment, "told"))
     told = wait_until(lambda: (t := status(deployment)).get("would_be_lost") == {"bytes": 0, "seconds": 0.0} and t)
     assert (told["state"], told["backups"], told["receiver"]["phase"], told["problems"]) == ("running", "on", "streaming", [])
@@ -273,7 +295,7 @@ def test_a_slot_near_its_limit_and_a_lost_one(project, protected):
     tell = deployment.write("tell", f'#!/bin/sh\necho "$BERTH_ALERT_WHAT $BERTH_ALERT_STATE" >>{told}\n', mode=0o755)
     deployment.write("compose.yaml", (deployment.folder / "compose.yaml").read_text().replace("TELL", str(tell)))
     deployment("up", "-d", "--wait")
-    first = first_backup(protected, deployment, "slot")
+    first = first_backup(protected, deployment)
     sql(deployment, "ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'")  # a user's own: it stays
     sql(deployment, "SELECT pg_reload_conf()")
     description = pathlib.Path(first["repository"]) / "repository.json"
@@ -300,11 +322,11 @@ def test_a_slot_near_its_limit_and_a_lost_one(project, protected):
     assert told.read_text().count("replication slot failed") == 2
     sql(deployment, "CREATE TABLE t AS SELECT 42 AS i")
     description.write_text(kept)
-    wait_until(lambda: len(backups(deployment)) == 2)
+    wait_until(lambda: len(listed(deployment)) == 2)
     assert "a part of the log is lost" in protected.keeper_logs() and "log failed" in told.read_text()
     wait_until(lambda: {"log resolved", "replication slot resolved"} <= set(told.read_text().splitlines()), timeout=120)
     assert status(deployment)["problems"] == [] and status(deployment)["gap_ns"]
     assert sql(deployment, "SHOW max_slot_wal_keep_size") == "64MB"
     # What was lost is a gap, and is told as one; behind it all is well.
     assert "does not lead to that point" in deployment.fails("restore", "db", "--backup", first["id"], "--to", "2999-01-01", "--yes")
-    assert backups(deployment)[0]["until_lsn"] != backups(deployment)[1]["until_lsn"]
+    assert listed(deployment)[0]["until_lsn"] != listed(deployment)[1]["until_lsn"]
