@@ -16,6 +16,7 @@
 #include "postgres/tune.h"
 
 #define POSTGRES_UID 999
+#define COMPOSE_NAME "compose.yaml"
 #define CERTIFICATE_DAYS 365
 #define AUTHORITY_DAYS 3650
 
@@ -196,14 +197,48 @@ static int check_empty(const char *directory, Error **err)
         return error_hint(err, r, "Name a new folder, or an empty one.");
 }
 
-/* Moves the finished folder into place; an empty one that was there gives way. */
+static int move_entry(const char *from, const char *to, const char *name, Error **err)
+{
+        _cleanup_free_ char *source = path_join(from, name), *target = path_join(to, name);
+
+        return rename(source, target) < 0 ? error_set_errno(err, errno, "move \"%s\" to \"%s\"", source, target) : 0;
+}
+
+/* Into a folder that is there, which stays the same one: somebody's shell may stand in it. The compose file comes last; after a
+ * failure nothing is in it. */
+static int fill_folder(const Init *init, Error **err)
+{
+        const char *directory = init->options->directory;
+        _cleanup_strv_ char **names = NULL;
+        int r = fs_list_directory(AT_FDCWD, init->staging, &names, err);
+        size_t moved = 0;
+
+        if (r < 0)
+                return r;
+        strv_remove(names, COMPOSE_NAME);
+        strv_add(&names, COMPOSE_NAME);
+        for (; r == 0 && names[moved]; moved += r == 0)
+                r = move_entry(init->staging, directory, names[moved], err);
+        if (r == 0)
+                r = fs_sync_directory(AT_FDCWD, directory, err);
+        while (r < 0 && moved > 0)
+                move_entry(directory, init->staging, names[--moved], NULL);
+        if (r == 0)
+                rmdir(init->staging);
+        return r;
+}
+
+/* Moves the finished folder into place. */
 static int put_in_place(const Init *init, Error **err)
 {
         _cleanup_free_ char *parent = path_dirname(init->staging);
+        int r = 0;
 
-        if (rename(init->staging, init->options->directory) < 0)
-                return error_set_errno(err, errno, "move into \"%s\"", init->options->directory);
-        return fs_sync_directory(AT_FDCWD, parent, err);
+        if (fs_is_directory(init->options->directory))
+                r = fill_folder(init, err);
+        else if (rename(init->staging, init->options->directory) < 0)
+                r = error_set_errno(err, errno, "move into \"%s\"", init->options->directory);
+        return r < 0 ? r : fs_sync_directory(AT_FDCWD, parent, err);
 }
 
 int init_deployment(const InitOptions *options, InitResult *ret, Error **err)

@@ -28,7 +28,9 @@ def test_applications_have_roles_of_their_own(project, berth):
 def test_the_whole_story(project):
     """init, up, migrations: application, reader, monitor and owner do what they are for, and nobody else does anything."""
     deployment = project(name="story")
+    folder = deployment.folder.stat().st_ino
     deployment("init", ".", "--postgres", max(MAJORS), "--port", "5498", "--database", "shop")
+    assert deployment.folder.stat().st_ino == folder  # a shell that stands in it goes on
     told = deployment("up", "-d", "--wait").stderr
     assert "Migration db/1_init  Applied" in told and "Role db/readonly  Applied" in told and "warning" not in told
 
