@@ -222,12 +222,28 @@ static int make_folder(RestorePlaces *ret, Error **err)
         return r < 0 ? r : fs_make_directories(ret->staged, 0700, err);
 }
 
+/* Folders between the root and the data (images from 18 on have "18/docker"): as the present ones are, or for everybody to pass. */
+static int prepare_between(const RestorePlaces *places, Error **err)
+{
+        for (size_t end = strcspn(places->rest, "/"); places->rest[end]; end += 1 + strcspn(places->rest + end + 1, "/")) {
+                _cleanup_free_ char *part = xstrndup(places->rest, end), *made = path_join(places->staged, part),
+                                    *like = path_join(places->present, part);
+                struct stat status;
+                bool known = stat(like, &status) == 0;
+
+                if ((mkdir(made, 0755) < 0 && errno != EEXIST) || chmod(made, known ? status.st_mode & 07777 : 0755) < 0 ||
+                    (known && chown(made, status.st_uid, status.st_gid) < 0))
+                        return error_set_errno(err, errno, "make \"%s\"", made);
+        }
+        return 0;
+}
+
 /* As the present root is, so that whoever owns that finds the copy as it was. */
 static int prepare_root(const RestorePlaces *places, Error **err)
 {
         _cleanup_free_ char *mark = path_join(places->staged, UNFINISHED), *data = NULL;
         struct stat status;
-        int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        int r, fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
         if (fd < 0)
                 return error_set_errno(err, errno, "create \"%s\"", mark);
@@ -235,6 +251,9 @@ static int prepare_root(const RestorePlaces *places, Error **err)
         if (stat(places->present, &status) < 0 || chown(places->staged, status.st_uid, status.st_gid) < 0 ||
             chmod(places->staged, status.st_mode & 07777) < 0)
                 return error_set_errno(err, errno, "prepare \"%s\"", places->staged);
+        r = prepare_between(places, err);
+        if (r < 0)
+                return r;
         data = path_join(places->staged, *places->rest ? places->rest : ".");
         return fs_make_directories(data, 0700, err);
 }
