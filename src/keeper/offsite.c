@@ -269,10 +269,9 @@ static void begin(Offsite *offsite, Place *place)
         *call = (CopyCall){ offsite,
                             offsite->keeper->parts.layout,
                             xstrdup(place->service),
-                            json_incref(place->params),
+                            TAKE_PTR(place->params), /* a thread has it now */
                             NULL,
                             offsite->cancel_fd };
-        place->params = NULL; /* a thread has it now */
         place->last_due = false;
         free_and_replace(&offsite->at_work, xstrdup(place->service));
         set_int(state, "started_ns", now_ns(offsite));
