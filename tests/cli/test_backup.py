@@ -209,23 +209,30 @@ def test_off_leaves_nothing(project, protected):
     assert "has no backup" in deployment.fails("restore", "db", "--yes")
 
 
-@pytest.mark.parametrize("number", [13, 17])
+@pytest.mark.parametrize("number", [13, 17, *(pytest.param(number, marks=pytest.mark.slow) for number in (14, 15, 16, 18))])
 def test_other_majors(project, protected, images, number):
-    """Both forms of the protocol, tablespaces, unlogged tables, on the distribution's images."""
+    """Both forms of the protocol, tablespaces, unlogged tables, a point in time, on images of every major."""
     images(f"postgres:{number}")
-    deployment = project(compose(image=f"postgres:{number}", images="registry", initdb="-k"), name=f"m{number}")
+    text = compose(image=f"postgres:{number}", images="registry", initdb="-k")
+    deployment = project(text.replace("/var/lib/postgresql/data", "/var/lib/postgresql") if number >= 18 else text, name=f"m{number}")
     deployment("up", "-d", "--wait")
-    deployment.exec("db", "sh", "-c", "mkdir -p /var/lib/postgresql/space && chown postgres: /var/lib/postgresql/space")
-    sql(deployment, "CREATE TABLESPACE space LOCATION '/var/lib/postgresql/space'")
+    deployment.exec("db", "sh", "-c", "mkdir -p /srv/space && chown postgres: /srv/space")
+    sql(deployment, "CREATE TABLESPACE space LOCATION '/srv/space'")
     sql(deployment, "CREATE TABLE far TABLESPACE space AS SELECT generate_series(1, 1000) AS i")
     sql(deployment, "CREATE UNLOGGED TABLE loose AS SELECT 1 AS i")
     first_backup(protected, deployment, f"m{number}")
     deployment("backup", "db")  # the first one may have begun before the tablespace was there
     sql(deployment, "INSERT INTO far VALUES (5000)")
+    when = sql(deployment, "SELECT clock_timestamp()")
+    sql(deployment, "DELETE FROM far")
     received(protected, deployment, f"m{number}")
-    deployment("restore", "db", "--yes")
+    deployment("restore", "db", "--to", when, "--yes")
     assert sql(deployment, "SELECT count(*), max(i) FROM far") == "1001|5000"
     assert sql(deployment, "SELECT count(*) FROM loose") == "0"
+    if number >= 14 and sql(deployment, "SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'") == "1":
+        sql(deployment, "CREATE EXTENSION amcheck")
+        assert sql(deployment, "SELECT count(*) FROM pg_class c, verify_heapam(c.oid) WHERE relkind = 'r' AND relpersistence = 'p'") == "0"
     deployment("backup", "db")
+    assert json.loads(deployment("backup", "verify", "--format", "json").stdout)["faults"] == []
     kept = deployment("volume", "ls", "--format", "{{.Name}}").stdout.split()
     deployment("volume", "rm", "--yes", *[name for name in kept if ".before-" in name], check=False)
