@@ -54,7 +54,8 @@ static int gather(const Invocation *invocation, const Scope *scope, const char *
         STRV_FOREACH(service, services) {
                 json_t *row = NULL;
 
-                if (wanted && !streq(*service, wanted))
+                /* A copy is there to be thrown away: it is shown where it is named. */
+                if (wanted ? !streq(*service, wanted) : scope_is_copy(scope, *service))
                         continue;
                 r = status_gather(invocation, scope, *service, find_container(&list, *service), &row, err);
                 if (r < 0)

@@ -159,14 +159,15 @@ static int verify_service(Verification *verification, const char *service, bool 
         return 0;
 }
 
-/* The databases that were named, or all. */
+/* The databases that were named, or all but copies (`clone`). */
 static int find_databases(const Scope *scope, char ***ret, Error **err)
 {
         _cleanup_container_list_ ContainerList list = { 0 };
         int r = scope_containers(scope, false, &list, err);
 
         for (size_t i = 0; r == 0 && i < list.length; i++)
-                if (container_is_database(list.items[i]) && !strv_contains(*ret, list.items[i]->service))
+                if (container_is_database(list.items[i]) && (scope->services || !scope_is_copy(scope, list.items[i]->service)) &&
+                    !strv_contains(*ret, list.items[i]->service))
                         strv_add(ret, list.items[i]->service);
         return r < 0 || *ret ? r
                              : error_set(err, ERROR_NOT_FOUND, "project \"%s\" has no database that was brought up",

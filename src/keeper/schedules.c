@@ -91,6 +91,8 @@ static void backup_done(void *context, const char *service, const json_t *result
 
 static void drill_done(void *context, const char *service, const json_t *report, const Error *error)
 {
+        if (error && error->kind == ERROR_CANCELLED) /* the keeper ends: the next one finds it running, and begins again */
+                return;
         ended(context, DRILL, service, !error, error ? error->message : json_get_string(report, "message", NULL));
 }
 

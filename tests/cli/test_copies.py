@@ -48,6 +48,9 @@ def test_a_copy_is_a_service_of_its_own(project, protected, free_port):
     assert set(clones(deployment)) == {"before", "staging"}
     assert "already" in deployment.fails("clone", "db", "staging") and "already" in deployment.fails("clone", "db", "db")
     assert "no name" in deployment.fails("clone", "db", "../x")
+    # It is no second database to be asked about, or to be protected, unless it is named.
+    assert deployment("psql", "--", "-XAtqc", "SELECT count(*) FROM t").stdout.strip() == "2"
+    assert not any(line.startswith("before") for line in deployment("status").stdout.splitlines())
     # As others: down and up again with its data, rm for good.
     sql(deployment, "INSERT INTO t VALUES (3)", "before")
     deployment("down")
