@@ -79,6 +79,8 @@ int dump_show(const Invocation *invocation, const DumpOptions *options, const ch
                 text = summary(&shown, ret->size_bytes);
         show_state(&shown, r < 0 ? "failed" : "dumped", text);
         progress_finish(progress, r == 0);
+        interrupts_take(); /* what ended it is not for what comes next, which may be a question */
+        interrupts_close();
         return error_prefix(err, r, "dump of service \"%s\"", options->container->service);
 }
 
