@@ -138,14 +138,15 @@ def test_while_the_place_fails_backups_go_on_here_and_catch_up(project, protecte
     deployment("up", "-d", "--wait")
     sql(deployment, "CREATE TABLE t AS SELECT 1 AS i")
     copied(protected, deployment, "outage")
-    before = state(protected, "outage")["copied_lsn"]
 
     def fails_with(text):
         wait_until(lambda: state(protected, "outage")["phase"] == "failed" and text in state(protected, "outage")["message"])
 
     switch.fault = "refuse"  # cut before an answer
-    sql(deployment, "INSERT INTO t SELECT generate_series(2, 1000)")
     fails_with("reach")
+    before, count = state(protected, "outage")["copied_lsn"], state(protected, "outage")["failures"]
+    sql(deployment, "INSERT INTO t SELECT generate_series(2, 1000)")
+    wait_until(lambda: state(protected, "outage")["failures"] > count)
     assert "FAILS" in listing(deployment) and state(protected, "outage")["copied_lsn"] == before
     first = len(listed(deployment))
     assert json.loads(deployment("backup", "db", "--format", "json").stdout)["id"] and len(listed(deployment)) == first + 1

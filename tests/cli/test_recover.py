@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from support import database, program, worker
+from support import database, offsite, program, worker
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
@@ -101,7 +101,12 @@ def test_a_whole_project_on_an_empty_machine(machines, project, s3, free_port):
     wrong = other.fails(*words, "--yes", folder)
     assert identity in wrong and "no key was given" in wrong and not folder.exists()
     assert "not without a yes" in other.fails(*words, "--key", key, folder)
-    told = other(*words, "--key", key, "--yes", folder)
+    # Cut on the way: nothing is called recovered, and the same command goes on.
+    front = offsite.Faulty(s3, lambda method, path, before: "refuse" if ".pack" in path else None)
+    cut = other.fails("recover", "s3://backups/whole", "--endpoint", front.endpoint, *words[4:], "--key", key, "--yes", folder)
+    front.stop()
+    assert "reach http" in cut and "goes on from here" in cut and (folder / ".berth-recover.json").exists()
+    told = other(*words, "--key", key, folder)
     assert str(folder) in told.stdout
     back = program.Project(other, folder)
     wait_until(lambda: ask(port, folder) == "hello")
