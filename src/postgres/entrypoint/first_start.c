@@ -86,6 +86,18 @@ static int fill_cluster(const Settings *settings, const char *name, char *const 
         return r;
 }
 
+/* With nothing to run inside it, a cluster needs no temporary server. */
+static int complete_cluster(const Settings *settings, const char *name, char *const *server_args, char *const *files,
+                            bool copied, int *ret_status, Error **err)
+{
+        _cleanup_error_ Error *error = NULL;
+        int r = copied ? 0 : server_create_database(settings, ret_status, &error);
+
+        if (r == -ERROR_UNSUPPORTED)
+                return fill_cluster(settings, name, server_args, files, ret_status, err);
+        return r < 0 ? error_move(err, &error, r) : scripts_run(settings, name, files, NULL, ret_status, err);
+}
+
 static int make_cluster(const Settings *settings, const char *name, char *const *server_args, char *const *files,
                         Stage *stage, int *ret_status, Error **err)
 {
@@ -95,11 +107,9 @@ static int make_cluster(const Settings *settings, const char *name, char *const 
         r = build_cluster(settings, stage, &copied, ret_status, err);
         if (r == 0)
                 r = initdb_add_host_rule(settings, server_args, ret_status, err);
-        /* With nothing to run inside it, a complete cluster needs no temporary server. */
-        if (r == 0 && copied && scripts_do_nothing(files)) {
-                int status;
-                r = scripts_run(settings, name, files, NULL, &status, err);
-        } else if (r == 0)
+        if (r == 0 && scripts_do_nothing(files))
+                r = complete_cluster(settings, name, server_args, files, copied, ret_status, err);
+        else if (r == 0)
                 r = fill_cluster(settings, name, server_args, files, ret_status, err);
         if (r == 0)
                 r = stage_finish(stage, err);

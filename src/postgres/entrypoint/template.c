@@ -145,10 +145,12 @@ int template_copy(const char *template_dir, const Settings *settings, const char
 static int fill(const Settings *settings, int *ret_status, Error **err)
 {
         _cleanup_server_ TemporaryServer server = { .process = { .pidfd = -1 } };
+        _cleanup_error_ Error *error = NULL;
         int r;
 
-        if (streq(settings->database, "postgres"))
-                return 0;
+        r = server_create_database(settings, ret_status, &error);
+        if (r != -ERROR_UNSUPPORTED)
+                return r < 0 ? error_move(err, &error, r) : 0;
         r = server_start(settings, NULL, &server, ret_status, err);
         if (r == 0)
                 r = scripts_create_database(settings, server.environment, ret_status, err);
