@@ -134,9 +134,15 @@ static void check_git(const Check *check, const char *path, char *subject)
                     xasprintf("Add it to .gitignore: echo /%s >> %s/.gitignore.", name, folder));
 }
 
-static void check_mode(const Check *check, const FileSource *source, const struct stat *status)
+/* A certificate travels as a secret and is none: it may be read. */
+static bool is_public(const char *value)
 {
-        if ((status->st_mode & 077) == 0)
+        return value && startswith(value, "-----BEGIN CERTIFICATE-----") && !strstr(value, "PRIVATE KEY-----");
+}
+
+static void check_mode(const Check *check, const FileSource *source, const struct stat *status, bool public)
+{
+        if ((status->st_mode & (public ? 022 : 077)) == 0)
                 return;
         add(check, "secret-open", false, subject_of(source), xstrdup(source->file),
             xasprintf("others on this machine may %s it (mode %04o)", status->st_mode & 022 ? "change" : "read",
@@ -163,6 +169,7 @@ static void check_file(const Check *check, const FileSource *source)
         _cleanup_(free_secretp) char *value = NULL;
         _cleanup_error_ Error *error = NULL;
         struct stat status;
+        int r;
 
         if (stat(source->file, &status) < 0) {
                 add(check, "secret-missing", true, subject_of(source), xstrdup(source->file),
@@ -170,9 +177,11 @@ static void check_file(const Check *check, const FileSource *source)
                     xasprintf("Write it: (umask 077; openssl rand -base64 24 > %s).", source->file));
                 return;
         }
-        check_mode(check, source, &status);
-        check_git(check, source->file, subject_of(source));
-        if (secret_file_read(source->file, &value, &error) < 0)
+        r = secret_file_read(source->file, &value, &error);
+        check_mode(check, source, &status, is_public(value));
+        if (!is_public(value))
+                check_git(check, source->file, subject_of(source));
+        if (r < 0)
                 add(check, S_ISREG(status.st_mode) && status.st_size <= 1 ? "secret-empty" : "secret-unreadable", true,
                     subject_of(source), xstrdup(source->file), xstrdup(error->message),
                     xstrdup(error->kind == ERROR_DENIED ? "Ask as root." : GENERATE));

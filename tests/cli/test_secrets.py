@@ -72,6 +72,12 @@ def test_check_is_content_with_good_secrets_and_silence(project):
     assert set(findings(deployment)) == {("secret password", "secret-open")}
     deployment.write("compose.yaml", compose + "x-berth: {silence: [secret-open]}\n")
     assert findings(deployment) == {}
+    # A certificate is none, though it travels as one.
+    deployment.write("compose.yaml", compose)
+    deployment.write("password", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", 0o644)
+    assert findings(deployment) == {}
+    (deployment.folder / "password").chmod(0o666)
+    assert set(findings(deployment)) == {("secret password", "secret-open")}
 
 
 def test_check_asks_git(project):
