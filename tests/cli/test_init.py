@@ -57,6 +57,7 @@ def test_the_whole_story(project):
     assert "Role" not in deployment("up", "-d", "--wait").stderr
     drift = {row["Name"]: row.get("Drift") for row in json.loads(deployment("role", "ls", "--format", "json").stdout)}
     assert [drift[role] for role in ("owner", "app", "readonly", "monitor")] == [[]] * 4
+    assert deployment("secret", "check").stdout == "no findings\n"
 
 
 def served(port):
