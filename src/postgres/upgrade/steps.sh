@@ -78,9 +78,11 @@ lock_tables() {
     cat <<'SQL'
 SET idle_in_transaction_session_timeout = 0;
 BEGIN;
+\if :first
+LOCK TABLE pg_catalog.pg_authid, pg_catalog.pg_auth_members, pg_catalog.pg_database, pg_catalog.pg_db_role_setting IN SHARE MODE;
+\endif
 LOCK TABLE pg_catalog.pg_class, pg_catalog.pg_proc, pg_catalog.pg_type, pg_catalog.pg_namespace, pg_catalog.pg_extension,
-    pg_catalog.pg_largeobject_metadata, pg_catalog.pg_authid, pg_catalog.pg_auth_members, pg_catalog.pg_database,
-    pg_catalog.pg_db_role_setting IN SHARE MODE;
+    pg_catalog.pg_largeobject_metadata IN SHARE MODE;
 DO $$
 DECLARE
     item record;
@@ -96,13 +98,20 @@ END $$;
 SQL
 }
 
+# What all databases share is locked once, by the first session: a second one would wait behind whoever waits for the first.
+# The sessions have no hand on our output: whoever reads it sees our end, also while they still hold.
 hold_all() {
     exec 3<&0
     n=0
+    first=true
     step_databases >$hold/names
     while IFS= read -r name; do
         n=$((n + 1))
-        { cat $hold/lock.sql; exec cat <&3; } | old -d "$(named "$name")" >$hold/out.$n 2>&1 &
+        (
+            exec >$hold/out.$n 2>&1
+            { cat $hold/lock.sql; exec cat <&3; } | old -v first=$first -d "$(named "$name")"
+        ) &
+        first=false
     done <$hold/names
     while :; do
         held=$(cat $hold/out.* | grep -c '^held$' || true)
