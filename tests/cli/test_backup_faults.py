@@ -44,6 +44,7 @@ def forget_copies(deployment):
             deployment("volume", "rm", "--yes", "--purge", name, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.soak
 def test_a_worker_killed_at_random_points(project, protected):
     """What counts as a backup is whole, at any moment; in the end everything that was committed is there."""
@@ -139,6 +140,7 @@ def test_no_room_in_the_repository(project, protected):
         deployment("down", "-v", "--yes", "--purge")
 
 
+@pytest.mark.slow
 def test_heavy_changes_meanwhile(project, protected):
     """Tables and databases come and go while backups are taken: each restores to what was committed."""
     deployment = start(project, protected, "busy")

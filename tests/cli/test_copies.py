@@ -136,6 +136,7 @@ def test_a_recovery_that_hangs_is_told_with_its_place(project, protected):
     assert not clones(deployment) and sql(deployment, "SELECT count(*) FROM t") == "2"
 
 
+@pytest.mark.slow
 @pytest.mark.soak
 def test_a_restore_that_is_cut_off_is_begun_again(project, protected):
     """kill -9 of the keeper while it restores, at a point that moves with each round; in place and beside."""

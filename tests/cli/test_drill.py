@@ -140,6 +140,7 @@ def test_what_a_killed_keeper_left_is_cleared_away(project, protected):
     wait_until(lambda: nothing_is_left(deployment, "killed"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [13, 18])
 def test_other_majors(project, protected, images, number):
     """13 has no pg_amcheck: amcheck's functions look at its indexes. 18 keeps its data below the volume's root."""

@@ -25,6 +25,7 @@ def test_applications_have_roles_of_their_own(project, berth):
     assert "permission denied" in as_app("CREATE TABLE t ()").stderr
 
 
+@pytest.mark.slow
 def test_the_whole_story(project):
     """init, up, migrations: application, reader, monitor and owner do what they are for, and nobody else does anything."""
     deployment = project(name="story")

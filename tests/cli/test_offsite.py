@@ -129,6 +129,7 @@ def listing(deployment):
     return deployment("backup", "ls").stdout
 
 
+@pytest.mark.slow
 def test_while_the_place_fails_backups_go_on_here_and_catch_up(project, protected, s3, switch):
     told = protected.root / "told"
     alert = program.Project(protected, protected.root / "bin").write("tell", f'#!/bin/sh\necho "$BERTH_ALERT_WHAT $BERTH_ALERT_STATE" >>{told}\n', mode=0o755)

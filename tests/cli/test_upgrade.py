@@ -4,6 +4,7 @@ import pytest
 from support.upgrade import compose, everything, make, query, server_major, writing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old, new", [(13, 15), (15, 17)])
 def test_all_arrives_and_the_way_back_is_open(project, images, berth, old, new):
     deployment = make(project, images, old, new)

@@ -34,6 +34,7 @@ def test_pg_upgrade_where_the_image_has_both_majors(project, images, berth):
     deployment("upgrade", "db", "--forget", "--yes")
 
 
+@pytest.mark.slow
 def test_pg_upgrade_says_why_it_cannot(project, images, berth):
     deployment = make_both(project, images)
     query(deployment, "CREATE UNLOGGED TABLE scratch AS SELECT 1 AS n")
@@ -53,6 +54,7 @@ def test_pg_upgrade_says_why_it_cannot(project, images, berth):
     assert query(deployment, "SELECT count(*) FROM item") == "501"
 
 
+@pytest.mark.slow
 def test_images_of_one_major_each(project, images, berth):
     deployment = make(project, images, 15, 17)
     said = deployment.fails("upgrade", "db", "--to", "17", "--method", "pg_upgrade", "--yes")
@@ -69,6 +71,7 @@ def test_images_of_one_major_each(project, images, berth):
     assert (deployment.folder / "compose.yaml").read_text() == text
 
 
+@pytest.mark.slow
 def test_to_18_and_its_layout(project, images, berth):
     deployment = make(project, images, 17, 18)
     before, text = everything(deployment), compose(18, volume="data:/var/lib/postgresql")
@@ -87,6 +90,7 @@ def test_to_18_and_its_layout(project, images, berth):
     assert server_major(deployment) == 17
 
 
+@pytest.mark.slow
 @pytest.mark.soak
 @pytest.mark.parametrize("method", ["dump", "pg_upgrade"])
 def test_killed_anywhere_one_whole_server_is_there(project, images, berth, method):
@@ -126,6 +130,7 @@ def test_killed_anywhere_one_whole_server_is_there(project, images, berth, metho
     assert everything(deployment) == before, f"seed {SEED}"
 
 
+@pytest.mark.slow
 def test_backups_go_on_with_a_line_of_their_own(project, images, protected):
     deployment = make_both(project, images)
     first, identifier = first_backup(protected, deployment), system_identifier(deployment)
