@@ -55,13 +55,14 @@ static void test_a_rewritten_manifest_is_one(void **state)
 static void test_damage_is_told(void **state)
 {
         _cleanup_free_ char *text = sealed(lines);
+        size_t size = strlen(text);
 
-        for (size_t at = 0; text[at]; at += 17) {
+        for (size_t at = 0; at < size; at += 17) {
                 _cleanup_strmap_ Strmap files = STRMAP_INIT;
                 char kept = text[at];
 
                 text[at] = kept == 'x' ? 'y' : 'x';
-                assert_int_equal(backup_manifest_parse(text, strlen(text), &files, NULL), -ERROR_CORRUPT);
+                assert_int_equal(backup_manifest_parse(text, size, &files, NULL), -ERROR_CORRUPT);
                 text[at] = kept;
         }
 }
