@@ -214,7 +214,7 @@ static int note_image(const Layout *layout, const Work *work, const char *id, co
                 return r;
         for (size_t i = work->image->layers.length; i > 0; i--)
                 strv_take(&layers, store_layer_path(layout, work->diff_ids[i - 1]));
-        libc = layers_find_libc(layers);
+        libc = layers_find_collations(layers);
         entry = member_object(member_object(index, "images"), id);
         json_set_string(entry, "manifest", manifest);
         json_set_string(entry, "libc", libc);

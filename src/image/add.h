@@ -34,5 +34,7 @@ int store_add_image(const Layout *layout, const Staging *staging, const NewImage
 
 /* "glibc 2.36", "musl 1.2.4" by the files in layers (topmost first); NULL: unknown. Owned by the caller. */
 char *layers_find_libc(char *const *layers);
+/* The same with the ICU that is in them: "glibc 2.36, ICU 72". */
+char *layers_find_collations(char *const *layers);
 
 #endif

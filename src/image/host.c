@@ -14,6 +14,7 @@
 #include "base/strv.h"
 #include "base/tree.h"
 #include "image/config.h"
+#include "image/icu.h"
 #include "image/index.h"
 #include "state/document.h"
 
@@ -131,11 +132,26 @@ static json_t *all_binds(const HostRecipe *recipe)
         return binds;
 }
 
+/* "glibc 2.36, ICU 72": this machine's. */
+static char *host_collations(void)
+{
+        for (const char *const *folder = icu_folders; *folder; folder++) {
+                _cleanup_free_ char *path = xasprintf("/%s", *folder), *icu = NULL;
+                _cleanup_strv_ char **names = NULL;
+
+                if (fs_list_directory(AT_FDCWD, path, &names, NULL) == 0)
+                        icu = icu_version_among(names);
+                if (icu)
+                        return xasprintf("glibc %s, ICU %s", host_libc_version(), icu);
+        }
+        return xasprintf("glibc %s", host_libc_version());
+}
+
 static int write_description(const char *folder, const HostRecipe *recipe, Error **err)
 {
         _cleanup_free_ char *path = path_join(folder, "image.json");
         _cleanup_free_ char *platform = xasprintf("linux/%s", architecture());
-        _cleanup_free_ char *libc = xasprintf("glibc %s", host_libc_version());
+        _cleanup_free_ char *libc = host_collations();
         _cleanup_json_ json_t *document =
                 json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:O, s:o}", "name", recipe->name, "source_line",
                           recipe->source_line, "platform", platform, "libc", libc, "created_ns",

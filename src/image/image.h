@@ -41,7 +41,7 @@ typedef struct Image {
         ImageSource source;
         char *source_line;      /* "postgres:15 from this machine's packages (15.18-0+deb12u1)" */
         char *platform;         /* "linux/amd64" */
-        char *libc;             /* "glibc 2.36", "musl 1.2.4" or NULL where unknown */
+        char *libc;             /* "glibc 2.36, ICU 72", "musl 1.2.4" or NULL where unknown */
         int64_t created_ns;
         uint64_t size_bytes;    /* of its unpacked layers */
         char **layers;          /* absolute folders for overlayfs' lowerdir, topmost first */

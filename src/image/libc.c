@@ -1,4 +1,4 @@
-/* Which C library an image has: the collations of a database depend on it. */
+/* Which C library and which ICU an image has: the collations of a database depend on them. */
 #include <fcntl.h>
 #include <string.h>
 
@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "image/add.h"
+#include "image/icu.h"
 #include "image/unpack.h"
 
 #define LIBRARY_LIMIT ((size_t)16 * 1024 * 1024)
@@ -96,4 +97,37 @@ char *layers_find_libc(char *const *layers)
                         return libc;
         }
         return NULL;
+}
+
+/* ---- ICU ---- */
+
+static char *find_icu(int layer_fd)
+{
+        for (const char *const *folder = icu_folders; *folder; folder++) {
+                _cleanup_close_ int fd = open_in_root(layer_fd, *folder, O_RDONLY | O_DIRECTORY);
+                _cleanup_strv_ char **names = NULL;
+                char *version = NULL;
+
+                if (fd >= 0 && fs_list_directory(fd, ".", &names, NULL) == 0)
+                        version = icu_version_among(names);
+                if (version)
+                        return version;
+        }
+        return NULL;
+}
+
+char *layers_find_collations(char *const *layers)
+{
+        char *libc = layers_find_libc(layers);
+
+        STRV_FOREACH(layer, layers) {
+                _cleanup_close_ int fd = open(*layer, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                _cleanup_free_ char *icu = libc && fd >= 0 ? find_icu(fd) : NULL;
+
+                if (icu) {
+                        free_and_replace(&libc, xasprintf("%s, ICU %s", libc, icu));
+                        break;
+                }
+        }
+        return libc;
 }

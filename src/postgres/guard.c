@@ -78,29 +78,51 @@ static size_t kind_length(const char *libc)
         return strcspn(libc, " ,");
 }
 
+#define REINDEX_HINT "Run REINDEX DATABASE and ALTER DATABASE … REFRESH COLLATION VERSION once, and check unique indexes."
+
+/* Who sorts by ICU minds ICU's version, whatever the libc. Not known of data that an earlier Berth wrote. */
+static void check_icu(const Report *report, const char *before, const char *now)
+{
+        const char *then = strstr(before, "ICU "), *here = strstr(now, "ICU ");
+
+        if (!then || (here && strtol(then + 4, NULL, 10) == strtol(here + 4, NULL, 10)))
+                return;
+        add(report, "collation-version", false,
+            here ? xasprintf("the data was written under ICU %ld, and the image has ICU %ld: what is sorted by ICU may sort differently",
+                             strtol(then + 4, NULL, 10), strtol(here + 4, NULL, 10))
+                 : xasprintf("the data was written under ICU %ld, and the image has none: what is sorted by ICU cannot be read",
+                             strtol(then + 4, NULL, 10)),
+            xstrdup(REINDEX_HINT));
+}
+
 static void check_collation(const Report *report)
 {
         const GuardFacts *facts = report->facts;
         const char *now = facts->image_libc, *before = NULL;
+        int length;
 
         if (!facts->initialised || !now || !facts->written_by)
                 return;
         before = strstr(facts->written_by, "glibc ");
         if (!before)
                 before = strstr(facts->written_by, "musl ");
-        if (!before || (strncmp(before, now, strlen(now)) == 0 && strchr(", ", before[strlen(now)])))
+        if (!before)
                 return;
+        length = (int)strcspn(now, ",");
+        if (strncmp(before, now, (size_t)length) == 0 && strchr(", ", before[length])) {
+                check_icu(report, before, now);
+                return;
+        }
         if (kind_length(before) == kind_length(now) && strncmp(before, now, kind_length(now)) == 0) {
                 add(report, "collation-version", false,
-                    xasprintf("the data was written under %.*s, and the image has %s: text may sort differently",
-                              (int)strcspn(before, ","), before, now),
-                    xstrdup("Run REINDEX DATABASE and ALTER DATABASE … REFRESH COLLATION VERSION once, and check "
-                            "unique indexes."));
+                    xasprintf("the data was written under %.*s, and the image has %.*s: text may sort differently",
+                              (int)strcspn(before, ","), before, length, now),
+                    xstrdup(REINDEX_HINT));
                 return;
         }
         add(report, "libc", true,
-            xasprintf("the data was written under %.*s, and the image has %s: indexes on text would be corrupt",
-                      (int)strcspn(before, ","), before, now),
+            xasprintf("the data was written under %.*s, and the image has %.*s: indexes on text would be corrupt",
+                      (int)strcspn(before, ","), before, length, now),
             xstrdup("Use an image of the same kind (Alpine or Debian), or dump and restore into a new volume."));
 }
 

@@ -10,7 +10,7 @@ typedef struct GuardFacts {
         const char *service;        /* for messages */
         const char *pgdata;         /* inside the container */
         int image_major;            /* 0: unknown */
-        const char *image_libc;     /* "glibc 2.36", "musl 1.2.4"; NULL: unknown */
+        const char *image_libc;     /* "glibc 2.36, ICU 72", "musl 1.2.4"; NULL: unknown */
 
         /* The data folder on the host. */
         bool initialised;           /* PG_VERSION is there and not empty, and no first start is unfinished */

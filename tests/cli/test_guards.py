@@ -1,5 +1,6 @@
 """Guards of databases: what would put data at risk is refused before anything starts."""
 import json
+import os
 import re
 
 import pytest
@@ -174,6 +175,7 @@ ALL_GUARDS = [
     ("major-version", True, {}, lambda berth, folder, name: make_data(folder, MAJOR - 1)),
     ("libc", True, {}, written_by("musl 1.2.4")),
     ("collation-version", False, {}, written_by("glibc 2.2")),
+    ("collation-version", False, {}, written_by(f"glibc {os.confstr('CS_GNU_LIBC_VERSION').split()[1]}, ICU 2")),
     ("half-initialised", True, {}, lambda berth, folder, name: make_data(folder, control=None)),
     ("unfinished-first-start", False, {}, lambda berth, folder, name: (make_data(folder), (folder / ".berth-init").mkdir())),
     ("user-drift", False, {}, remembered(user="somebody")),

@@ -272,7 +272,9 @@ def test_import_with_changes(berth, image_store):
 def test_libc_is_told(berth, layout, image_store):
     musl = oci.Tree().file("lib/ld-musl-x86_64.so.1", "x").file("lib/apk/db/installed", "C:x\nP:busybox\nV:1\n\nC:y\nP:musl\nV:1.2.4-r2\n")
     glibc = oci.Tree().file("usr/lib/x86_64-linux-gnu/libc.so.6", b"\0\1GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36.\n")
-    for tree, wanted in ((musl, "musl 1.2.4"), (glibc, "glibc 2.36")):
+    icu = oci.Tree().file("usr/lib/x86_64-linux-gnu/libc.so.6", b"GNU C Library stable release version 2.36.\n")
+    icu.file("usr/lib/x86_64-linux-gnu/libicuuc.so.72", "x").file("usr/lib/x86_64-linux-gnu/libicuuc.so.72.1", "x")
+    for tree, wanted in ((musl, "musl 1.2.4"), (glibc, "glibc 2.36"), (icu, "glibc 2.36, ICU 72")):
         folder = layout("localhost/libc:1", [tree.bytes(), top_layer()])
         loaded = worker.run(berth, "load", source=str(folder)).result["images"][0]["id"]
         assert image_store.index["images"][loaded]["libc"] == wanted
