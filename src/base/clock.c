@@ -35,6 +35,17 @@ static int64_t system_realtime(_unused_ void *context)
 
 const Clock system_clock = { system_monotonic, system_realtime, NULL };
 
+char *clock_format_local(int64_t realtime_ns)
+{
+        time_t seconds = (time_t)(realtime_ns / NSEC_PER_SEC);
+        char text[64];
+        struct tm local;
+
+        localtime_r(&seconds, &local);
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &local);
+        return xstrdup(text);
+}
+
 char *clock_format_rfc3339(int64_t realtime_ns)
 {
         time_t seconds = (time_t)(realtime_ns / NSEC_PER_SEC);

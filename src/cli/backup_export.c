@@ -94,10 +94,7 @@ static int run_export(Invocation *invocation, Error **err)
 static const Option options[] = {
         { "output", 'o', OPTION_TEXT, "PATH",
           "A folder, a file that ends in .tar, or - for an archive on standard output" },
-        { "to", 0, OPTION_TEXT, "POINT",
-          "A time, an LSN, the name of a restore point, \"latest\" (default) or \"immediate\"" },
-        { "backup", 0, OPTION_TEXT, "BACKUP", "Start from this one (default: the newest that leads there)" },
-        { "timeline", 0, OPTION_NUMBER, "N", "Along this timeline (default: the newest)" },
+        RESTORE_POINT_OPTIONS,
         { NULL },
 };
 

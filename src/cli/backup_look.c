@@ -1,6 +1,5 @@
 /* backup ls, show, rm. */
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -14,15 +13,7 @@
 
 char *backup_local_time(int64_t ns)
 {
-        time_t seconds = (time_t)(ns / NSEC_PER_SEC);
-        char text[64];
-        struct tm local;
-
-        if (ns <= 0)
-                return xstrdup("");
-        localtime_r(&seconds, &local);
-        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &local);
-        return xstrdup(text);
+        return ns > 0 ? clock_format_local(ns) : xstrdup("");
 }
 
 static int load_rows(Invocation *invocation, const char *name, char **ret_project, json_t **ret, Error **err)

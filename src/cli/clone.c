@@ -160,10 +160,7 @@ static int run_clone(Invocation *invocation, Error **err)
 }
 
 static const Option options[] = {
-        { "to", 0, OPTION_TEXT, "POINT",
-          "A time, an LSN, the name of a restore point, \"latest\" (default) or \"immediate\"" },
-        { "backup", 0, OPTION_TEXT, "BACKUP", "Start from this one (default: the newest that leads there)" },
-        { "timeline", 0, OPTION_NUMBER, "N", "Along this timeline (default: the newest)" },
+        RESTORE_POINT_OPTIONS,
         { "port", 0, OPTION_NUMBER, "PORT",
           "Publish it on this port of 127.0.0.1 (default: a free one, where the service publishes one)" },
         { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json" },

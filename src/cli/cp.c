@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/process.h"
 #include "cli/scope.h"
+#include "cli/tar.h"
 #include "cli/verbs.h"
 
 typedef struct Side {        /* one of the two arguments */
@@ -61,25 +62,6 @@ static int open_place(int root, const char *path, bool into, int *ret_folder, ch
         return 0;
 }
 
-static int run_tool(char *const *argv, int folder, int stdin_fd, int stdout_fd, Error **err)
-{
-        ProcessSpec spec = PROCESS_SPEC_INIT;
-        Process process;
-        int status, r;
-
-        spec.argv = argv;
-        spec.stdin_fd = stdin_fd;
-        spec.stdout_fd = stdout_fd;
-        spec.stderr_fd = STDERR_FILENO;
-        spec.keep_fds = (int[]){ folder, -1 }; /* becomes 3 */
-        r = process_spawn(&spec, &process, err);
-        if (r >= 0)
-                r = process_wait(&process, -1, &status, err);
-        if (r < 0)
-                return r;
-        return status == 0 ? 0 : error_set(err, ERROR_FAILED, "%s ended with status %d", argv[0], status);
-}
-
 static int copy_stream(const char *name, int folder, bool out, Error **err)
 {
         char *pack[] = { (char *)"tar",
@@ -96,7 +78,7 @@ static int copy_stream(const char *name, int folder, bool out, Error **err)
                 return error_set(err, ERROR_USAGE, "an archive is not for a terminal");
         if (!out && !streq(name, "."))
                 return error_set(err, ERROR_INVALID, "an archive is unpacked into a folder, and \"%s\" is none", name);
-        return out ? run_tool(pack, folder, -1, STDOUT_FILENO, err) : run_tool(unpack, folder, STDIN_FILENO, -1, err);
+        return out ? tool_run(pack, folder, -1, STDOUT_FILENO, err) : tool_run(unpack, folder, STDIN_FILENO, -1, err);
 }
 
 static int copy(const Invocation *invocation, int root, Side from, Side to, Error **err)
@@ -125,7 +107,7 @@ static int copy(const Invocation *invocation, int root, Side from, Side to, Erro
         inside = xasprintf("/proc/self/fd/3/%s", name);
         argv[6] = out ? inside : (char *)from.path;
         argv[7] = out ? (char *)to.path : inside;
-        return run_tool(argv, folder, -1, STDERR_FILENO, err);
+        return tool_run(argv, folder, -1, STDERR_FILENO, err);
 }
 
 static int run_cp(Invocation *invocation, Error **err)

@@ -1,6 +1,5 @@
 /* drill: is the newest backup good? It is restored to a throwaway copy, looked at, and thrown away. */
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -9,19 +8,11 @@
 #include "cli/verbs.h"
 #include "state/document.h"
 
-/* In the zone of whoever reads it. */
 static char *point_of(const json_t *report)
 {
         int64_t target_ns = json_get_int(report, "target_ns", 0);
-        time_t seconds = (time_t)(target_ns / NSEC_PER_SEC);
-        struct tm local;
-        char text[64];
 
-        if (!target_ns)
-                return xstrdup(json_get_string(report, "point", ""));
-        localtime_r(&seconds, &local);
-        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &local);
-        return xstrdup(text);
+        return target_ns ? clock_format_local(target_ns) : xstrdup(json_get_string(report, "point", ""));
 }
 
 static void print_report(const json_t *report)

@@ -30,29 +30,18 @@ void restore_done(Restore *restore)
         *restore = (Restore){ 0 };
 }
 
-static void local_text(int64_t ns, char text[64])
-{
-        time_t seconds = (time_t)(ns / NSEC_PER_SEC);
-        struct tm local;
-
-        localtime_r(&seconds, &local);
-        strftime(text, 64, "%Y-%m-%d %H:%M:%S %z", &local);
-}
-
 /* A time is this terminal's: it is understood here, and goes to the keeper with its zone. */
 void restore_read_point(Restore *restore)
 {
         const char *wish = invocation_text(restore->invocation, "to", "latest");
-        char text[64];
         int64_t ns;
 
         restore->to = xstrdup(wish);
         restore->shown = xstrdup(wish);
         if (!clock_parse_moment(wish, clock_realtime_ns(), &ns))
                 return;
-        local_text(ns, text);
         free_and_replace(&restore->to, clock_format_rfc3339(ns));
-        free_and_replace(&restore->shown, xstrdup(text));
+        free_and_replace(&restore->shown, clock_format_local(ns));
 }
 
 /* ---- what is there ---- */
@@ -172,12 +161,12 @@ static void wait_for_receiver(const Restore *restore)
 int restore_request(const Restore *restore, const char *method, json_t *params, json_t **ret, Error **err)
 {
         int r = client_request(restore->invocation, restore->scope.name, method, params, "Restoring", ret, err);
-        char from[64], until[64];
+        _cleanup_free_ char *from = NULL, *until = NULL;
 
         if (r != -ERROR_NOT_FOUND || !err || !*err || (*err)->hint)
                 return r;
-        local_text(json_get_int(restore->plan, "from_ns", 0), from);
-        local_text(json_get_int(restore->plan, "until_ns", 0), until);
+        from = clock_format_local(json_get_int(restore->plan, "from_ns", 0));
+        until = clock_format_local(json_get_int(restore->plan, "until_ns", 0));
         return error_hint(err, r,
                           "A time is written '2026-11-21 14:29', '14:29', 'yesterday 14:29' or '10 minutes ago'; from %s to %s can be "
                           "restored.", from, until);
@@ -343,10 +332,7 @@ static int run_restore(Invocation *invocation, Error **err)
 }
 
 static const Option options[] = {
-        { "to", 0, OPTION_TEXT, "POINT",
-          "A time, an LSN, the name of a restore point, \"latest\" (default) or \"immediate\"" },
-        { "backup", 0, OPTION_TEXT, "BACKUP", "Start from this one (default: the newest that leads there)" },
-        { "timeline", 0, OPTION_NUMBER, "N", "Along this timeline (default: the newest)" },
+        RESTORE_POINT_OPTIONS,
         { "as", 0, OPTION_TEXT, "NAME",
           "Beside the running one: a second database, as the service NAME of the project" },
         { "port", 0, OPTION_NUMBER, "PORT",

@@ -6,6 +6,13 @@
 
 #include "cli/backup.h"
 
+/* Which point is wished for; restore_open reads them. */
+#define RESTORE_POINT_OPTIONS                                                                                       \
+        { "to", 0, OPTION_TEXT, "POINT",                                                                            \
+          "A time, an LSN, the name of a restore point, \"latest\" (default) or \"immediate\"" },                  \
+        { "backup", 0, OPTION_TEXT, "BACKUP", "Start from this one (default: the newest that leads there)" },       \
+        { "timeline", 0, OPTION_NUMBER, "N", "Along this timeline (default: the newest)" }
+
 /* A wish and what is there for it. */
 typedef struct Restore {
         Invocation *invocation; /* options to, backup, timeline */

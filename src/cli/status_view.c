@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/parse.h"
-#include "base/timezone.h"
 #include "cli/output/color.h"
 #include "cli/status.h"
 #include "state/document.h"
@@ -21,16 +20,9 @@ static void line_taken(const char *name, char *text)
         free(text);
 }
 
-/* In this machine's zone. */
 static char *local_time(int64_t ns)
 {
-        _cleanup_timezone_ Timezone *timezone = NULL;
-        LocalTime local;
-
-        if (ns <= 0 || timezone_load(NULL, &timezone, NULL) < 0)
-                return xstrdup("never");
-        timezone_local(timezone, ns / NSEC_PER_SEC, &local);
-        return xasprintf("%04d-%02d-%02d %02d:%02d:%02d", local.year, local.month, local.day, local.hour, local.minute, local.second);
+        return ns > 0 ? clock_format_local(ns) : xstrdup("never");
 }
 
 static char *ago(int64_t ns)

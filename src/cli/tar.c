@@ -10,23 +10,23 @@
 #include "base/process.h"
 #include "base/strv.h"
 
-int tar_run(char *const *argv, int stdin_fd, int stdout_fd, Error **err)
+int tool_run(char *const *argv, int folder_fd, int stdin_fd, int stdout_fd, Error **err)
 {
         ProcessSpec spec = PROCESS_SPEC_INIT;
         Process process;
-        int status, r;
+        int keep[] = { folder_fd, -1 }, status = 0, r;
 
         spec.argv = argv;
         spec.stdin_fd = stdin_fd;
         spec.stdout_fd = stdout_fd;
         spec.stderr_fd = STDERR_FILENO;
+        spec.keep_fds = keep;
         r = process_spawn(&spec, &process, err);
+        if (r >= 0)
+                r = process_wait(&process, -1, &status, err);
         if (r < 0)
                 return r;
-        r = process_wait(&process, -1, &status, err);
-        if (r < 0)
-                return r;
-        return status == 0 ? 0 : error_set(err, ERROR_FAILED, "tar ended with status %d", status);
+        return status == 0 ? 0 : error_set(err, ERROR_FAILED, "%s ended with status %d", argv[0], status);
 }
 
 /* Into a temporary neighbour that takes the name once it is whole and synced. */
@@ -38,7 +38,7 @@ static int write_file(char *const *argv, const char *path, Error **err)
 
         if (fd < 0)
                 return error_set_errno(err, errno, "open \"%s\"", temporary);
-        r = tar_run(argv, -1, fd, err);
+        r = tool_run(argv, -1, -1, fd, err);
         if (r >= 0 && fsync(fd) < 0)
                 r = error_set_errno(err, errno, "sync \"%s\"", temporary);
         if (r >= 0 && rename(temporary, path) < 0)
@@ -63,5 +63,5 @@ int tar_write_folder(const char *folder, const char *path, Error **err)
         if (isatty(STDOUT_FILENO))
                 return error_hint(err, error_set(err, ERROR_USAGE, "an archive is not for a terminal"),
                                   "Write > FILE, or --output FILE.");
-        return tar_run(argv, -1, STDOUT_FILENO, err);
+        return tool_run(argv, -1, -1, STDOUT_FILENO, err);
 }

@@ -60,6 +60,6 @@ int volume_archive_read(const VolumeInfo *info, const char *path, Error **err)
                          NULL };
         int r;
 
-        r = tar_run(argv, STDIN_FILENO, -1, err);
+        r = tool_run(argv, -1, STDIN_FILENO, -1, err);
         return error_prefix(err, r < 0 ? r : tree_sync(info->path, err), "import into volume \"%s\"", info->name);
 }

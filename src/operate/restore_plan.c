@@ -44,18 +44,6 @@ void restore_plan_done(RestorePlan *plan)
         wal_range_done(&plan->range);
 }
 
-/* "2026-11-21 15:30:12 +0100": as people here write it. */
-static char *local_time(int64_t ns)
-{
-        time_t seconds = (time_t)(ns / NSEC_PER_SEC);
-        char text[64];
-        struct tm local;
-
-        localtime_r(&seconds, &local);
-        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &local);
-        return xstrdup(text);
-}
-
 typedef enum Reach { REACHED, TOO_EARLY, TOO_LATE } Reach;
 
 int64_t restore_until_ns(const BackupRecord *backup, const WalRange *range)
@@ -119,9 +107,9 @@ static void note_range(Choice *choice, const BackupRecord *backup, const WalRang
         int64_t end_ns = restore_until_ns(backup, range);
 
         free_and_replace(&choice->earliest,
-                         in_lsn ? xstrdup(lsn_format(backup->stop_lsn, start)) : local_time(backup->finished_ns));
+                         in_lsn ? xstrdup(lsn_format(backup->stop_lsn, start)) : clock_format_local(backup->finished_ns));
         if (!choice->latest) /* the newest backup is asked first */
-                choice->latest = in_lsn ? xstrdup(lsn_format(MAX(range->end, backup->stop_lsn), end)) : local_time(end_ns);
+                choice->latest = in_lsn ? xstrdup(lsn_format(MAX(range->end, backup->stop_lsn), end)) : clock_format_local(end_ns);
 }
 
 /* No commit lies between the last byte and the target: a server that was asked for that time would look for one. */
@@ -240,7 +228,7 @@ int restore_plan_check_gap(const RestorePlan *plan, const RestoreTarget *asked, 
 
         if (!plan->resumes || asked->kind != RESTORE_LATEST)
                 return 0;
-        until = local_time(restore_until_ns(plan->backup, &plan->range));
+        until = clock_format_local(restore_until_ns(plan->backup, &plan->range));
         r = error_set(err, ERROR_NOT_FOUND, "the log behind backup %s has a gap from %s to %s", plan->backup->id,
                       lsn_format(MAX(plan->range.end, plan->backup->stop_lsn), from), lsn_format(plan->resumes, to));
         return error_hint(err, r, "All before the gap can be restored: --to '%s'. A new backup, \"berth backup\", leads past it.",
@@ -286,7 +274,7 @@ int restore_plan_offer(Repository *repository, const RestorePlan *plan, int r, E
                 return error_hint(err, r, "The backup itself can be restored: --backup %s --to immediate. \"berth backup verify\" names "
                                           "all that is damaged.", plan->backup->id);
         if (until_ns) {
-                until = local_time(until_ns);
+                until = clock_format_local(until_ns);
                 return error_hint(err, r, "Points until then can be restored: --to '%s'. \"berth backup verify\" names all that is damaged.",
                                   until);
         }
