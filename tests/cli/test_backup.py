@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from support import database, program, worker
+from support.backups import first_backup, listed, received, receiver, sql
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
@@ -29,35 +30,6 @@ volumes: {{data: {{}}}}
 """
 
 
-def sql(deployment, text):
-    return deployment("psql", "db", "-XAtqc", text).stdout.strip()
-
-
-def backups(deployment):
-    return [json.loads(line) for line in deployment("backup", "ls", "--format", "json").stdout.splitlines()]
-
-
-def receiver(berth, name):
-    path = berth.run / "projects" / name / "receivers" / "db.json"
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def place(text):
-    high, low = text.split("/")
-    return int(high, 16) << 32 | int(low, 16)
-
-
-def received(berth, deployment, name):
-    """Waits until all that is committed now has been received and synced."""
-    target = place(sql(deployment, "SELECT pg_current_wal_flush_lsn()"))
-    wait_until(lambda: place(receiver(berth, name).get("flushed", "0/0")) >= target)
-
-
-def first_backup(berth, deployment, name):
-    wait_until(lambda: receiver(berth, name).get("phase") == "streaming")
-    return wait_until(lambda: backups(deployment))[0]
-
-
 def restore_by_hand(repository, target):
     script = re.search(r"```sh\n(.*?)```", RECIPE.read_text(), re.S).group(1)
     target.mkdir()
@@ -69,7 +41,7 @@ def restore_by_hand(repository, target):
 def test_first_backup_comes_by_itself_and_can_be_read_by_hand(project, protected):
     deployment = project(compose(), name="self")
     deployment("up", "-d", "--wait")
-    first = first_backup(protected, deployment, "self")
+    first = first_backup(protected, deployment)
     assert first["data_checksums"] is True and first["kind"] == "full"
     again = json.loads(deployment("backup", "db", "--format", "json").stdout)
     assert again["new_bytes"] < first["new_bytes"] / 5, "what did not change was stored again"
@@ -82,9 +54,9 @@ def test_first_backup_comes_by_itself_and_can_be_read_by_hand(project, protected
 def test_exported_it_is_an_ordinary_data_folder(project, protected):
     deployment = project(compose(), name="goes")
     deployment("up", "-d", "--wait")
-    first = first_backup(protected, deployment, "goes")
+    first = first_backup(protected, deployment)
     sql(deployment, "CREATE TABLE t AS SELECT 7 AS i")
-    received(protected, deployment, "goes")
+    received(protected, deployment)
     folder = deployment.folder / "away"
     assert first["id"] in deployment("backup", "export", "db", "-o", folder).stdout
     subprocess.run([database.program("pg_verifybackup"), "--no-parse-wal", folder], check=True, capture_output=True)
@@ -103,19 +75,19 @@ def test_a_backup_removes_what_is_not_kept(project, protected):
     """As the keeper asks for one by the clock."""
     deployment = project(compose(), name="kept")
     deployment("up", "-d", "--wait")
-    first = first_backup(protected, deployment, "kept")
+    first = first_backup(protected, deployment)
     container = json.loads(deployment("inspect", "kept-db-1").stdout)[0]
     job = worker.run(protected, "backup", project="kept", service="db", keep={"last": 1},
                      target={"pid": container["State"]["Pid"], "password": "Xk29-fjw0-w9dk"})
     assert not [event for event in job.events if "warning" in event], job.events
-    assert [row["id"] for row in backups(deployment)] == [job.result["id"]] and job.result["id"] != first["id"]
+    assert [row["id"] for row in listed(deployment)] == [job.result["id"]] and job.result["id"] != first["id"]
     assert json.loads(deployment("backup", "verify", "--format", "json").stdout)["faults"] == []
 
 
 def test_points_in_time(project, protected):
     deployment = project(compose(), name="pitr")
     deployment("up", "-d", "--wait")
-    first_backup(protected, deployment, "pitr")
+    first_backup(protected, deployment)
     sql(deployment, "CREATE TABLE t(i int)")
     sql(deployment, "INSERT INTO t VALUES (1)")
     sql(deployment, "SELECT pg_create_restore_point('alpha')")
@@ -123,7 +95,7 @@ def test_points_in_time(project, protected):
     when = sql(deployment, "SELECT clock_timestamp()")
     lsn = sql(deployment, "SELECT pg_current_wal_insert_lsn()")
     sql(deployment, "INSERT INTO t VALUES (3)")
-    received(protected, deployment, "pitr")
+    received(protected, deployment)
     early = deployment.fails("restore", "db", "--to", "2001-02-03", "--yes")
     assert "no way to that point" in early and "can be restored" in early
     assert "not without a yes" in deployment.fails("restore", "db", "--to", lsn)
@@ -133,7 +105,7 @@ def test_points_in_time(project, protected):
     sql(deployment, "INSERT INTO t VALUES (4)")
     wait_until(lambda: receiver(protected, "pitr").get("phase") == "streaming" and
                os.path.exists(f"/proc/{receiver(protected, 'pitr')['pid']}"))
-    received(protected, deployment, "pitr")
+    received(protected, deployment)
     deployment("restore", "db", "--yes")
     assert sql(deployment, rows) == "1,2,3,4|f"
     # Each restore begins a timeline of its own; the first one is still there to go back to.
@@ -141,7 +113,7 @@ def test_points_in_time(project, protected):
     assert sql(deployment, rows) == "1,2|f"
     wait_until(lambda: receiver(protected, "pitr").get("timeline") == 3)
     sql(deployment, "INSERT INTO t VALUES (33)")
-    received(protected, deployment, "pitr")
+    received(protected, deployment)
     deployment("restore", "db", "--to", "alpha", "--timeline", "1", "--yes")
     assert sql(deployment, rows) == "1|f"
     deployment("restore", "db", "--to", "latest", "--timeline", "3", "--yes")
@@ -159,8 +131,8 @@ def test_restore_when_all_is_gone(project, protected):
     deployment = project(compose(), name="gone")
     deployment("up", "-d", "--wait")
     sql(deployment, "CREATE TABLE t AS SELECT 42 AS i")
-    first_backup(protected, deployment, "gone")
-    received(protected, deployment, "gone")
+    first_backup(protected, deployment)
+    received(protected, deployment)
     deployment("down", "-v", "--purge", "--yes")
     deployment("restore", "db", "--yes")
     assert sql(deployment, "SELECT i FROM t") == "42"
@@ -169,7 +141,7 @@ def test_restore_when_all_is_gone(project, protected):
 def test_damage_is_found_and_nothing_is_changed(project, protected):
     deployment = project(compose(), name="torn")
     deployment("up", "-d", "--wait")
-    first = first_backup(protected, deployment, "torn")
+    first = first_backup(protected, deployment)
     sql(deployment, "CREATE TABLE t AS SELECT 7 AS i")
     pack = max(pathlib.Path(first["repository"]).glob("packs/*.pack"), key=lambda p: p.stat().st_size)
     content = bytearray(pack.read_bytes())
@@ -184,7 +156,7 @@ def test_damage_is_found_and_nothing_is_changed(project, protected):
 def test_an_interrupted_backup_is_none(project, protected):
     deployment = project(compose(), name="cut")
     deployment("up", "-d", "--wait")
-    first = first_backup(protected, deployment, "cut")
+    first = first_backup(protected, deployment)
     slow = deployment.start("backup", "db", "--max-rate", "32k")
     children = pathlib.Path(f"/proc/{slow.pid}/task/{slow.pid}/children")
     worker = int(wait_until(lambda: children.read_text().split())[0])
@@ -193,9 +165,9 @@ def test_an_interrupted_backup_is_none(project, protected):
     os.kill(worker, signal.SIGKILL)
     said = slow.communicate(timeout=60)[1]
     assert slow.returncode == 1 and "error: " in said
-    assert [row["id"] for row in backups(deployment)] == [first["id"]]
+    assert [row["id"] for row in listed(deployment)] == [first["id"]]
     deployment("backup", "db")
-    assert len(backups(deployment)) == 2
+    assert len(listed(deployment)) == 2
 
 
 def test_off_leaves_nothing(project, protected):
@@ -220,12 +192,12 @@ def test_other_majors(project, protected, images, number):
     sql(deployment, "CREATE TABLESPACE space LOCATION '/srv/space'")
     sql(deployment, "CREATE TABLE far TABLESPACE space AS SELECT generate_series(1, 1000) AS i")
     sql(deployment, "CREATE UNLOGGED TABLE loose AS SELECT 1 AS i")
-    first_backup(protected, deployment, f"m{number}")
+    first_backup(protected, deployment)
     deployment("backup", "db")  # the first one may have begun before the tablespace was there
     sql(deployment, "INSERT INTO far VALUES (5000)")
     when = sql(deployment, "SELECT clock_timestamp()")
     sql(deployment, "DELETE FROM far")
-    received(protected, deployment, f"m{number}")
+    received(protected, deployment)
     deployment("restore", "db", "--to", when, "--yes")
     assert sql(deployment, "SELECT count(*), max(i) FROM far") == "1001|5000"
     assert sql(deployment, "SELECT count(*) FROM loose") == "0"
