@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from support import backups, database, worker
+from support import backups, database, disk, worker
 from support.backups import sql
 from support.program import wait_until
 
@@ -99,37 +99,21 @@ def test_work_of_a_killed_backup_is_reused(project, protected):
     assert faults(deployment) == []
 
 
-@contextlib.contextmanager
-def small_disk(folder, size):
-    folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill(folder, leave=0):
-    status = os.statvfs(folder)
-    with open(folder / ".filler", "wb") as file, contextlib.suppress(OSError):
-        os.posix_fallocate(file.fileno(), 0, max(status.f_bavail * status.f_frsize - leave, 1))
-    return folder / ".filler"
-
-
 def test_no_room_in_the_repository(project, protected):
     """A backup that finds no room says so and is none; the log waits in the server, and goes on without a gap when there is room."""
-    with small_disk(protected.data / "backups", "120m") as disk:
+    with disk.small(protected.data / "backups", "120m") as backups_disk:
         deployment = start(project, protected, "full")
         sql(deployment, "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 50000) AS i")
-        filler = fill(disk, leave=300 << 10)
+        backups.filed(protected, deployment)  # a segment that is still to be compressed would make room
+        disk.fill(backups_disk, leave=300 << 10)
         said = deployment.fails("backup", "db")
         assert "No space left" in said or "no room" in said or "full" in said, said
         assert [row["id"] for row in backups.listed(deployment)] == [deployment.first["id"]]
-        fill(disk)
+        filler = disk.fill(backups_disk)  # also what the failed backup has left
         for number in range(3):
-            sql(deployment, f"INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 50000) AS i; SELECT pg_switch_wal()")
-        wait_until(lambda: "pace" in json.dumps(backups.receiver(protected, "full")) or
-                   "pace" in "".join(path.read_text() for path in protected.data.glob("projects/full/logs/receiver-db*")))
+            sql(deployment, "INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 50000) AS i; SELECT pg_switch_wal()")
+        wait_until(lambda: (state := backups.receiver(protected, "full"))["phase"] == "failed" and "No space left" in state["message"])
+        assert disk.free(backups_disk) < 1 << 20
         filler.unlink()
         backups.received(protected, deployment)
         deployment("backup", "db")

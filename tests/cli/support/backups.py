@@ -1,5 +1,6 @@
 """What tests of backups and copies share: a database that is protected, and what its receiver and repository tell."""
 import json
+import pathlib
 
 from .program import wait_until
 
@@ -42,6 +43,22 @@ def received(berth, deployment):
     """Waits until all that is committed now has been received and synced."""
     target = place(sql(deployment, "SELECT pg_current_wal_flush_lsn()"))
     wait_until(lambda: place(receiver(berth, deployment.name).get("flushed", "0/0")) >= target)
+
+
+def filed(berth, deployment):
+    """Waits until all has been received, and every segment that is complete has been compressed."""
+    received(berth, deployment)
+    folder = pathlib.Path(receiver(berth, deployment.name)["repository"]) / "wal"
+    segment = 16 << 20
+
+    def nothing_is_left():
+        try:
+            partial = [path.stat().st_size for path in folder.glob("*/*.partial")]
+        except FileNotFoundError:
+            return False  # it was filed this moment
+        return len(partial) <= 1 and all(size < segment for size in partial)
+
+    wait_until(nothing_is_left)
 
 
 def first_backup(berth, deployment):
