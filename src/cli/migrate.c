@@ -97,6 +97,7 @@ static int run_migrate(Invocation *invocation, Error **err)
         bool creates = streq(invocation->arguments[0], "create");
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         _cleanup_free_ char *folder = NULL;
+        _cleanup_(free_secretp) char *password = NULL;
         _cleanup_scope_ Scope scope = { 0 };
         const char *role = NULL;
         MigrationCommand command;
@@ -112,14 +113,17 @@ static int run_migrate(Invocation *invocation, Error **err)
         r = migration_find_folder(scope.project ? scope.project->working_dir : NULL, &settings, creates, &folder, err);
         if (r < 0)
                 return r;
-        if (scope.project && info)
+        if (scope.project && info) {
                 role = migration_role(scope.project, project_find_service(scope.project, info->service));
+                password = migration_role_password(scope.project, project_find_service(scope.project, info->service));
+        }
         command = (MigrationCommand){ .layout = invocation->layout,
                                       .container = info,
                                       .settings = &settings,
                                       .folder = folder,
                                       .json = invocation_json(invocation),
                                       .role = role,
+                                      .role_password = password,
                                       .arguments = invocation->arguments,
                                       .stdin_fd = STDIN_FILENO,
                                       .stdout_fd = STDOUT_FILENO,

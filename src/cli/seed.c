@@ -13,11 +13,13 @@ static int run_folder(const Invocation *invocation, const Scope *scope, const Co
                       const XBerth *settings, char *folder, Error **err)
 {
         char *arguments[] = { (char[]){ "seed" }, folder, NULL };
+        const Service *service = project_find_service(scope->project, info->service);
+        _cleanup_(free_secretp) char *password = migration_role_password(scope->project, service);
         MigrationCommand command = { .layout = invocation->layout,
                                      .container = info,
                                      .settings = settings,
-                                     .role = migration_role(scope->project,
-                                                            project_find_service(scope->project, info->service)),
+                                     .role = migration_role(scope->project, service),
+                                     .role_password = password,
                                      .arguments = arguments,
                                      .stdin_fd = -1,
                                      .stdout_fd = STDOUT_FILENO,

@@ -42,17 +42,23 @@ Plan *plan_create(void)
         return plan;
 }
 
+static void erase_password(const json_t *object)
+{
+        char *password = (char *)json_get_string(object, "password", NULL);
+
+        if (password)
+                erase_memory(password, strlen(password));
+}
+
 /* It holds passwords. */
 static void erase_task(json_t *task)
 {
         const json_t *role;
         size_t i;
 
-        json_array_foreach(json_object_get(task, "roles"), i, role) {
-                char *password = (char *)json_get_string(role, "password", NULL);
-                if (password)
-                        erase_memory(password, strlen(password));
-        }
+        erase_password(task);
+        json_array_foreach(json_object_get(task, "roles"), i, role)
+                erase_password(role);
         json_decref(task);
 }
 

@@ -31,7 +31,7 @@ typedef enum PlanVerb {
 typedef struct PlanMigration {
         char *folder;
         char *table;            /* NULL: the default */
-        char *role;             /* that it runs as; NULL: the container's user */
+        char *role;             /* that it runs as; NULL: the container's user. Its password is the action's task's */
         int64_t lock_timeout_ns; /* -1: the default */
 } PlanMigration;
 
@@ -47,7 +47,8 @@ typedef struct PlanAction {
         VolumeSpec *volume;     /* VOLUME_CREATE */
         char *new_name;         /* RENAME */
         PlanMigration migration; /* MIGRATE; strings in the plan's arena */
-        json_t *task;           /* SECURE: {"access", "roles"}, filled in by who carries the plan out; owned, erased */
+        json_t *task;           /* SECURE: {"access", "roles"}; MIGRATE: {"password"}; filled in by who carries the plan
+                                 * out; owned, erased */
         bool recreate;          /* part of replacing a container by a new one */
         bool oneoff;
         bool remove_volumes;    /* REMOVE: anonymous volumes too */

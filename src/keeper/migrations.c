@@ -20,13 +20,16 @@ static XBerth settings_of(const PlanMigration *migration)
         return (XBerth){ .migrations_table = migration->table, .migrations_lock_timeout_ns = migration->lock_timeout_ns };
 }
 
-static int run(const Layout *layout, const ContainerInfo *info, const PlanMigration *migration, const char *verb,
+static int run(const Layout *layout, const ContainerInfo *info, const PlanAction *action, const char *verb,
                MigrationEvent event, void *context, int cancel_fd, Error **err)
 {
+        const PlanMigration *migration = &action->migration;
         char *arguments[] = { (char *)verb, NULL };
         XBerth settings = settings_of(migration);
         MigrationCommand command = { .layout = layout, .container = info, .settings = &settings,
-                                     .folder = migration->folder, .role = migration->role, .arguments = arguments };
+                                     .folder = migration->folder, .role = migration->role,
+                                     .role_password = json_get_string(action->task, "password", NULL),
+                                     .arguments = arguments };
 
         return migration_run(&command, event, context, cancel_fd, err);
 }
@@ -75,7 +78,7 @@ static char *describe(const Preparation *preparation, const PlanAction *action, 
         _cleanup_strv_ char **pending = NULL;
         _cleanup_free_ char *names = NULL;
 
-        if (info && run(preparation->parts.layout, info, &action->migration, "status", add_pending, &pending, -1, &error) < 0)
+        if (info && run(preparation->parts.layout, info, action, "status", add_pending, &pending, -1, &error) < 0)
                 return xasprintf("what is pending cannot be told: %s", error->message);
         if (!info)
                 add_files(source, &pending);
@@ -83,6 +86,14 @@ static char *describe(const Preparation *preparation, const PlanAction *action, 
         if (!pending)
                 return xasprintf("no migration is pending");
         return info ? xasprintf("pending: %s", names) : xasprintf("what it lacks of: %s (it does not run now)", names);
+}
+
+static void keep_password(PlanAction *action, const Project *project, const Service *service)
+{
+        _cleanup_(free_secretp) char *password = migration_role_password(project, service);
+
+        if (password)
+                action->task = json_pack("{s:s}", "password", password);
 }
 
 static int find_migration(Preparation *preparation, PlanAction *action, Error **err)
@@ -105,7 +116,9 @@ static int find_migration(Preparation *preparation, PlanAction *action, Error **
                                              .table = arena_strdup(arena, settings.migrations_table),
                                              .role = arena_strdup(arena, migration_role(project, service)),
                                              .lock_timeout_ns = settings.migrations_lock_timeout_ns };
-        if (json_get_bool(preparation->params, "dry_run", false)) {
+        if (!json_get_bool(preparation->params, "dry_run", false))
+                keep_password(action, project, service);
+        else {
                 reason = describe(preparation, action, &source);
                 action->reason = arena_strdup(arena, reason);
         }
@@ -172,6 +185,6 @@ int migrate_container(Step *step, Error **err)
         if (r >= 0)
                 r = database_wait_until_ready(step, info, err);
         if (r >= 0)
-                r = run(step->layout, info, &step->action->migration, "up", tell, step, step->progress.progress.cancel_fd, err);
+                r = run(step->layout, info, step->action, "up", tell, step, step->progress.progress.cancel_fd, err);
         return error_prefix(err, r, "service \"%s\"", step->action->service);
 }

@@ -13,10 +13,12 @@
 #include "base/strv.h"
 #include "compose/xsecurity.h"
 #include "operate/login.h"
+#include "operate/secret_source.h"
 #include "state/document.h"
 
-/* keep_fds puts it there. */
+/* keep_fds puts them there. */
 #define PASSWORD_FD "3"
+#define ROLE_PASSWORD_FD "4"
 
 char *migration_program(const Layout *layout)
 {
@@ -68,23 +70,40 @@ char *migration_find_seeds(const char *project_folder, const XBerth *settings)
         return settings->seed_path ? path_clean(root, settings->seed_path) : find_usual(root, "seeds");
 }
 
-const char *migration_role(const Project *project, const Service *service)
+/* Its strings live as long as the project; name NULL: there is none. */
+static XRole find_owner(const Project *project, const Service *service)
 {
         const char *user = service ? key_values_get(&service->environment, "POSTGRES_USER") : NULL,
                    *database = service ? key_values_get(&service->environment, "POSTGRES_DB") : NULL;
         XSecurity wanted;
 
         if (!service)
-                return NULL;
+                return (XRole){ 0 };
         if (isempty(database))
                 database = isempty(user) ? "postgres" : user;
         x_security_read(project, service, &wanted);
         for (size_t i = 0; i < wanted.n_roles; i++) {
                 const XRole *role = &wanted.roles[i];
                 if (role->kind == X_ROLE_OWNER && (!role->databases || strv_contains(role->databases, database)))
-                        return role->name;
+                        return *role;
         }
-        return NULL;
+        return (XRole){ 0 };
+}
+
+const char *migration_role(const Project *project, const Service *service)
+{
+        return find_owner(project, service).name;
+}
+
+char *migration_role_password(const Project *project, const Service *service)
+{
+        XRole owner = find_owner(project, service);
+        const FileSource *secret = owner.secret ? project_find_secret(project, owner.secret) : NULL;
+        char *password = NULL;
+
+        if (secret)
+                secret_source_read(secret, &password, NULL);
+        return password;
 }
 
 /* Everything but letters, digits and -._~ as %XX. */
@@ -147,6 +166,10 @@ static char **arguments_of(const MigrationCommand *command, const DatabaseLogin 
         if (command->role && writes(command->arguments)) {
                 strv_add(&argv, "-role");
                 strv_add(&argv, command->role);
+                if (command->role_password) {
+                        strv_add(&argv, "-role-password-fd");
+                        strv_add(&argv, ROLE_PASSWORD_FD);
+                }
         }
         if (command->json) {
                 strv_add(&argv, "-format");
@@ -165,21 +188,25 @@ static char **arguments_of(const MigrationCommand *command, const DatabaseLogin 
 int migration_spawn(const MigrationCommand *command, Process *ret, Error **err)
 {
         _cleanup_free_ char *namespace = xasprintf("/proc/%d/ns/net", (int)command->container->pid);
-        _cleanup_close_ int netns_fd = open(namespace, O_RDONLY | O_CLOEXEC), password_fd = -1;
+        _cleanup_close_ int netns_fd = open(namespace, O_RDONLY | O_CLOEXEC), password_fd = -1, role_fd = -1;
+        const char *role_password = command->role_password ?: "";
         _cleanup_database_login_ DatabaseLogin login = { 0 };
         _cleanup_strv_ char **argv = NULL;
         ProcessSpec spec = PROCESS_SPEC_INIT;
-        int keep[2] = { -1, -1 }, r;
+        int keep[3] = { -1, -1, -1 };
 
         if (netns_fd < 0)
                 return error_set(err, ERROR_UNSUPPORTED, "the network of container %s cannot be entered from here",
                                  command->container->name);
         database_login_of(command->container, &login);
         password_fd = fs_memory_file("password", login.password, strlen(login.password), err);
-        r = password_fd < 0 ? password_fd : 0;
-        if (r < 0)
-                return r;
+        if (password_fd < 0)
+                return password_fd;
+        role_fd = fs_memory_file("role", role_password, strlen(role_password), err);
+        if (role_fd < 0)
+                return role_fd;
         keep[0] = password_fd;
+        keep[1] = role_fd;
         argv = arguments_of(command, &login);
         spec.argv = argv;
         spec.stdin_fd = command->stdin_fd;

@@ -17,6 +17,7 @@ typedef struct MigrationCommand {
         const XBerth *settings;
         const char *folder;     /* of the migrations; NULL: the command needs none (seed) */
         const char *role;       /* that what writes runs as (migration_role); NULL: the container's user */
+        const char *role_password; /* NULL: not known */
         bool json;              /* talk to a program: see postgres/migrate/output.h */
         char *const *arguments; /* "up", "down", "1", … */
         int stdin_fd, stdout_fd, stderr_fd;
@@ -30,6 +31,8 @@ char *migration_find_seeds(const char *project_folder, const XBerth *settings);
 /* The first owner among x-berth's roles that has its rights in the service's POSTGRES_DB: what migrations and seeds
  * make belongs to it. NULL where there is none; lives as long as the project. */
 const char *migration_role(const Project *project, const Service *service);
+/* That role's password; NULL where there is none or its secret cannot be read. The caller's (free_secret). */
+char *migration_role_password(const Project *project, const Service *service);
 /* The program's path; the caller's. */
 char *migration_program(const Layout *layout);
 /* Runs it to its end as a program's partner: json and the descriptors are set here. event (NULL: none) is called with

@@ -328,3 +328,72 @@ def test_verbose(three):
     stamp = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d "
     assert re.search(stamp + "Read and execute 1/u one\n", out)
     assert re.search(stamp + r"Finished 1/u one \(read .*, ran .*\)\n", out) and re.search(stamp + "Finished after ", out)
+
+
+# ---- as another role ----
+
+
+@pytest.fixture
+def owner(database):
+    """A role that owns the database and is a member of another one; and a role that it is no member of."""
+    name = database.name
+    database.value(f"CREATE ROLE {name}_owner LOGIN; CREATE ROLE {name}_group; CREATE ROLE {name}_other; "
+                   f"GRANT {name}_group TO {name}_owner; ALTER DATABASE {name} OWNER TO {name}_owner; "
+                   f"GRANT CREATE ON SCHEMA public TO {name}_owner, {name}_group")
+    yield f"{name}_owner"
+    database.value(f"DROP OWNED BY {name}_owner, {name}_group CASCADE; ALTER DATABASE {name} OWNER TO postgres; DROP ROLE {name}_owner; "
+                   f"DROP ROLE {name}_group; DROP ROLE {name}_other")
+
+
+def up_as(database, role, text):
+    for path in database.folder.iterdir():
+        path.unlink()
+    database.file("1_a.up.sql", text)
+    done = subprocess.run(database.command("up"), capture_output=True, text=True, timeout=60) if role is None else subprocess.run(
+        [*database.command()[:1], "-role", role, *database.command("up")[1:]], capture_output=True, text=True, timeout=60)
+    database.value("DROP TABLE IF EXISTS schema_migrations; DROP TABLE IF EXISTS taken")
+    return done.stderr
+
+
+ESCAPES = ["RESET ROLE; {0}", "SET ROLE NONE; {0}", "SET SESSION ROLE TO DEFAULT; {0}", "RESET SESSION AUTHORIZATION; {0}",
+           "SET SESSION AUTHORIZATION postgres; {0}", "set local /* x */ session authorization default; {0}", "SET role = postgres; {0}",
+           "SELECT set_config('role', 'none', false); {0}", "DO $$ BEGIN EXECUTE 'RESET ROLE'; END $$; {0}"]
+# Only a superuser may do it.
+TAKE = "CREATE TABLE taken AS SELECT rolpassword FROM pg_authid"
+
+
+@pytest.mark.parametrize("text", ESCAPES)
+def test_a_migration_has_the_rights_of_its_role_alone(database, owner, text):
+    said = up_as(database, owner, text.format(TAKE))
+    assert "permission denied" in said, said
+    # What leaves nothing does no harm: the session is the role's own.
+    assert database.value("SELECT count(*) FROM pg_tables WHERE tablename = 'taken'") == "0"
+
+
+def test_a_dump_that_changes_roles_runs_as_its_owner(database, owner):
+    name = database.name
+    text = f"SET ROLE {name}_group; CREATE TABLE one (); RESET ROLE; CREATE TABLE two (); SET SESSION AUTHORIZATION '{owner}'; " \
+           "CREATE TABLE three (); RESET SESSION AUTHORIZATION; CREATE TABLE four ();"
+    assert "1/u a" in up_as(database, owner, text)
+    assert database.value("SELECT string_agg(tableowner || ' ' || tablename, ',' ORDER BY tablename) FROM pg_tables WHERE schemaname = "
+                          "'public'") == f"{owner} four,{name}_group one,{owner} three,{owner} two"
+
+
+@pytest.mark.parametrize("text", ESCAPES)
+def test_a_role_that_cannot_log_in_is_not_left(database, owner, text):
+    """SET ROLE is what remains, in a superuser's session: what would leave the role is refused before anything runs, or told."""
+    database.value(f"ALTER ROLE {owner} NOLOGIN")
+    said = up_as(database, owner, "CREATE TABLE before (); " + text.format("CREATE TABLE after ()"))
+    assert f'would leave role "{owner}" in line 1' in said and "is not permitted to log in" in said, said
+    if "set_config" not in text and "EXECUTE" not in text:
+        assert database.value("SELECT count(*) FROM pg_tables WHERE tablename IN ('before', 'after')") == "0"
+
+
+def test_a_role_that_cannot_log_in_may_become_what_it_is_a_member_of(database, owner):
+    name = database.name
+    database.value(f"ALTER ROLE {owner} NOLOGIN")
+    assert "1/u a" in up_as(database, owner, f"SET LOCAL ROLE '{name}_group'; CREATE TABLE one (); SET ROLE TO {owner}; CREATE TABLE two ();")
+    assert database.value("SELECT string_agg(tableowner || ' ' || tablename, ',' ORDER BY tablename) FROM pg_tables WHERE schemaname = "
+                          "'public'") == f"{name}_group one,{owner} two"
+    assert f"SET ROLE {name}_other" in up_as(database, owner, f"SET ROLE {name}_other;")
+    assert "does not exist" in up_as(database, owner, "SET ROLE nobody_here;")

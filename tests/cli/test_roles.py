@@ -195,7 +195,9 @@ MIGRATIONS = """
 def test_migrations_run_as_the_owner(project, free_port):
     """Roles that are declared after the superuser has migrated: told of, handed over, and from then on all is the owner's."""
     deployment = make(project, free_port, "owned", MIGRATIONS)
-    declared = (deployment.folder / "compose.yaml").read_text()
+    # Over loopback, too, passwords are asked for.
+    declared = (deployment.folder / "compose.yaml").read_text().replace("POSTGRES_DB: shop", 'POSTGRES_DB: shop, POSTGRES_INITDB_ARGS: "-A '
+                                                                      'scram-sha-256"', 1)
     roles = declared[declared.index("      roles:"):declared.index("      migrations:")]
     deployment.write("compose.yaml", declared.replace(roles, "").replace("    x-berth:\n\n", "    x-berth:\n"))
     deployment.write("sql/1_first.up.sql", "CREATE TABLE first (id serial PRIMARY KEY, note text); CREATE TYPE mood AS ENUM ('a'); CREATE "
@@ -210,7 +212,8 @@ def test_migrations_run_as_the_owner(project, free_port):
 
     assert owners() == "postgres"
     deployment.write("compose.yaml", declared)
-    deployment.write("sql/2_second.up.sql", "CREATE TABLE second (id serial PRIMARY KEY);")
+    deployment.write("sql/2_second.up.sql", "RESET ROLE; SET SESSION AUTHORIZATION DEFAULT; CREATE TABLE second (id serial PRIMARY "
+                     "KEY);")
     told = deployment("up", "-d", "--wait").stderr
     assert "old_app cannot connect to it any more" in told and "Migration db/2_second  Applied" in told
     assert "2 of the tables and views belong to postgres and not to shop_owner" in told and '"berth role grant shop_owner owner"' in told
@@ -232,9 +235,13 @@ def test_migrations_run_as_the_owner(project, free_port):
     assert "Migration db/3_third  Applied" in told and "belong to postgres" not in told
     assert run(deployment, "back", "shop_app", ROLES["app"], "INSERT INTO first (note) VALUES ('x') RETURNING id").startswith("1")
     # Seeds are the owner's as well; looking changes nothing.
-    deployment.write("seeds/1.sql", "CREATE TABLE IF NOT EXISTS seeded ();")
+    deployment.write("seeds/1.sql", "RESET ROLE; CREATE TABLE IF NOT EXISTS seeded ();")
     deployment("seed")
     assert owners() == "shop_owner" and "applied" in deployment("migrate", "status").stdout
+    deployment.write("sql/4_fourth.up.sql", "SELECT set_config('role', 'none', false); CREATE TABLE fourth AS SELECT * FROM pg_authid;")
+    assert "permission denied for table pg_authid" in deployment.fails("migrate", "up")
+    deployment("migrate", "force", "3")
+    (deployment.folder / "sql/4_fourth.up.sql").unlink()
     # Drift is told, and up mends none of it: it was made by hand.
     deployment("psql", "db", "-qc", "REVOKE SELECT ON first FROM shop_readonly; GRANT CONNECT ON DATABASE shop TO PUBLIC; DROP OWNED BY shop_app; "
                "DROP ROLE shop_app", "shop")

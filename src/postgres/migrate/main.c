@@ -22,7 +22,7 @@
 typedef struct Options {
         Output output;
         const char *source, *path, *database, *format, *role;
-        int64_t prefetch, lock_timeout_s, password_fd;
+        int64_t prefetch, lock_timeout_s, password_fd, role_password_fd;
         bool version, help, history;
         int64_t started_ns;
 } Options;
@@ -71,7 +71,7 @@ static void print_usage(void)
               "  -lock-timeout N  Wait up to N seconds for the database lock (default 15)\n"
               "  -verbose         Say more, with times\n"
               "  -format F        text, or json: an object a line on standard output (not golang-migrate's)\n"
-              "  -role ROLE       Become this role after the login (not golang-migrate's)\n"
+              "  -role ROLE       Go on as this role after the login (not golang-migrate's)\n"
               "  -history         Note in berth.migrations what is applied (not golang-migrate's)\n"
               "  -version         Print the version\n"
               "  -help            Print this text\n"
@@ -101,35 +101,38 @@ typedef struct Migrater {
         DatabaseUrl url;
 } Migrater;
 
-static int read_password(const Options *options, DatabaseUrl *url, Error **err)
+static int read_password(int64_t fd, Strbuf *ret, Error **err)
+{
+        return fd < 0 ? 0 : error_prefix(err, fs_read_fd((int)fd, PASSWORD_LIMIT, ret, err), "read the password");
+}
+
+static int assume_role(const Options *options, Migrater *migrater, Error **err)
 {
         _cleanup_strbuf_ Strbuf password = STRBUF_INIT;
-        int r;
+        MigrateLog log = output_log(&options->output);
+        int r = read_password(options->role_password_fd, &password, err);
 
-        if (options->password_fd < 0)
-                return 0;
-        r = fs_read_fd((int)options->password_fd, PASSWORD_LIMIT, &password, err);
         if (r == 0)
-                database_url_set_password(url, strbuf_text(&password));
+                r = migrate_role_assume(&migrater->state, &migrater->url, options->role, strbuf_text(&password), &log, err);
         strbuf_erase(&password);
-        return error_prefix(err, r, "read the password");
+        return r;
 }
 
 static int open_database(const Options *options, Migrater *ret, Error **err)
 {
+        _cleanup_strbuf_ Strbuf password = STRBUF_INIT;
         int r = database_url_parse(options->database, &ret->url, err);
 
         if (r == 0)
-                r = read_password(options, &ret->url, err);
+                r = read_password(options->password_fd, &password, err);
+        if (r == 0 && password.length)
+                database_url_set_password(&ret->url, strbuf_text(&password));
+        strbuf_erase(&password);
         if (r < 0)
                 return r;
         ret->state.stop = &stop_signals;
         r = migrate_state_open(&ret->url, &ret->state, err);
-        if (r == 0 && *options->role) {
-                MigrateLog log = output_log(&options->output);
-                r = migrate_role_assume(&ret->state, options->role, &log, err);
-        }
-        return r;
+        return r < 0 || !*options->role ? r : assume_role(options, ret, err);
 }
 
 static int migrater_open(const Options *options, Migrater *ret, Error **err)
@@ -413,7 +416,8 @@ static const struct {
 int main(int argc, char **argv)
 {
         Options options = { .source = "", .path = "", .database = "", .format = "text", .role = "", .prefetch = 10,
-                            .password_fd = -1, .lock_timeout_s = DEFAULT_LOCK_TIMEOUT_S, .started_ns = clock_monotonic_ns() };
+                            .password_fd = -1, .role_password_fd = -1,
+                            .lock_timeout_s = DEFAULT_LOCK_TIMEOUT_S, .started_ns = clock_monotonic_ns() };
         const Flag flags[] = {
                 { "help", FLAG_BOOL, &options.help, "" },         { "version", FLAG_BOOL, &options.version, "" },
                 { "verbose", FLAG_BOOL, &options.output.verbose, "" },   { "prefetch", FLAG_UINT, &options.prefetch, "" },
@@ -421,6 +425,7 @@ int main(int argc, char **argv)
                 { "database", FLAG_STRING, &options.database, "" }, { "source", FLAG_STRING, &options.source, "" },
                 { "format", FLAG_STRING, &options.format, "" },   { "history", FLAG_BOOL, &options.history, "" },
                 { "password-fd", FLAG_INT, &options.password_fd, "" }, { "role", FLAG_STRING, &options.role, "" },
+                { "role-password-fd", FLAG_INT, &options.role_password_fd, "" },
         };
         char **args = argv + 1;
 

@@ -4,6 +4,7 @@
 
 #include "base/fs.h"
 #include "base/parse.h"
+#include "postgres/migrate/role.h"
 #include "postgres/migrate/statements.h"
 
 #define EXCERPT_LIMIT 160
@@ -136,7 +137,11 @@ int script_run(MigrateState *state, const Script *script, const char *sql, Error
 
         if (is_blank(sql))
                 return 0;
-        r = script->multi_statement ? run_each(state, script, sql, err)
-                                    : run_text(state, script, sql, sql, 0, 0, err);
-        return r < 0 ? r : refuse_open_transaction(state, script, err);
+        r = migrate_role_check(state, script->path, sql, err);
+        if (r == 0)
+                r = script->multi_statement ? run_each(state, script, sql, err)
+                                            : run_text(state, script, sql, sql, 0, 0, err);
+        if (r == 0)
+                r = refuse_open_transaction(state, script, err);
+        return r < 0 ? r : migrate_role_return(state, script->path, err);
 }

@@ -22,6 +22,8 @@ void migrate_state_done(MigrateState *state)
         free(state->table);
         free(state->quoted);
         free(state->synchronous_commit);
+        free(state->borrowed_role);
+        free(state->login_refusal);
         *state = (MigrateState){ 0 };
 }
 
@@ -296,10 +298,9 @@ static int find_names(const DatabaseUrl *url, MigrateState *state, Error **err)
         return 0;
 }
 
-static int open_connection(const DatabaseUrl *url, MigrateState *state, Error **err)
+static int log_in(const DatabaseUrl *url, MigrateState *state, Error **err)
 {
         _cleanup_strv_ char **keywords = NULL, **values = NULL;
-        int r;
 
         connection_parameters(url, &keywords, &values);
         state->connection = PQconnectdbParams((const char *const *)keywords, (const char *const *)values, 0);
@@ -308,11 +309,45 @@ static int open_connection(const DatabaseUrl *url, MigrateState *state, Error **
         if (PQstatus(state->connection) != CONNECTION_OK)
                 return connection_error(state->connection, url, err);
         PQsetNoticeReceiver(state->connection, ignore_notice, NULL);
-        r = find_names(url, state, err);
+        return 0;
+}
+
+static int set_timeout(const DatabaseUrl *url, MigrateState *state, Error **err)
+{
+        return url->statement_timeout_ms
+                       ? execute(state, err, "SET statement_timeout = %" PRId64, url->statement_timeout_ms)
+                       : 0;
+}
+
+static int open_connection(const DatabaseUrl *url, MigrateState *state, Error **err)
+{
+        int r = log_in(url, state, err);
+
+        if (r == 0)
+                r = find_names(url, state, err);
         if (r == 0)
                 r = find_table(state, err);
-        if (r == 0 && url->statement_timeout_ms)
-                r = execute(state, err, "SET statement_timeout = %" PRId64, url->statement_timeout_ms);
+        return r < 0 ? r : set_timeout(url, state, err);
+}
+
+int migrate_state_log_in_again(MigrateState *state, const DatabaseUrl *url, Error **err)
+{
+        _cleanup_migrate_state_ MigrateState other = { .stop = state->stop };
+        PGresult *result = NULL;
+        int r = log_in(url, &other, err);
+
+        if (r == 0)
+                r = set_timeout(url, &other, err);
+        if (r == 0)
+                r = migrate_state_execute(&other, "SHOW synchronous_commit", NULL, &result, err);
+        if (r == 0) {
+                free_and_replace(&state->synchronous_commit, xstrdup(PQgetvalue(result, 0, 0)));
+                PGconn *earlier = state->connection;
+
+                state->connection = other.connection;
+                other.connection = earlier;
+        }
+        PQclear(result);
         return r;
 }
 

@@ -16,6 +16,8 @@ typedef struct MigrateState {
         uint32_t lock_number;
         bool table_exists;
         bool locked;
+        char *borrowed_role;      /* the session is a superuser's that became this role by SET ROLE; NULL: it is its own */
+        char *login_refusal;      /* why the role could not log in itself; NULL with borrowed_role NULL */
         /* Not 0: a signal asked to stop. A lock is not waited for any longer; a statement is finished, unless a second
          * signal came. NULL: never. Borrowed. */
         const volatile sig_atomic_t *stop;
@@ -29,6 +31,8 @@ uint32_t migrate_lock_number(const char *schema, const char *table, const char *
 
 /* Connects and finds the schema and the table; makes nothing yet. Messages start with "failed to open database". */
 int migrate_state_open(const DatabaseUrl *url, MigrateState *ret, Error **err);
+/* From here on by a connection of url's user; schema and table stay as they were found. On failure the old one stays. */
+int migrate_state_log_in_again(MigrateState *state, const DatabaseUrl *url, Error **err);
 /* Polls for the lock up to timeout_ms ("timeout: can't acquire database lock"). */
 int migrate_state_lock(MigrateState *state, int timeout_ms, Error **err);
 /* Under the lock: makes the table where it is absent. */

@@ -3,7 +3,9 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "base/mem.h"
 #include "base/strbuf.h"
+#include "base/strv.h"
 
 typedef struct Scanner {
         const char *text;
@@ -213,6 +215,20 @@ const Statement *statements_find(const Statements *statements, size_t offset)
         for (size_t i = 0; i < statements->length && statements->items[i].start <= offset; i++)
                 found = &statements->items[i];
         return found ? found : statements->length ? &statements->items[0] : NULL;
+}
+
+char **statements_first_words(const char *text, const Statement *statement, size_t limit)
+{
+        Scanner scanner = { .text = text, .position = statement->start };
+        char **words = NULL;
+
+        while (scanner.position < statement->end && strv_length(words) < limit) {
+                size_t start = scanner.position;
+
+                if (skip_token(&scanner))
+                        strv_take(&words, xstrndup(text + start, scanner.position - start));
+        }
+        return words;
 }
 
 char *statements_excerpt(const char *text, const Statement *statement, size_t limit)

@@ -21,6 +21,8 @@ void statements_locate(const char *text, size_t offset, int *ret_line, int *ret_
 size_t statements_offset_of_position(const char *text, size_t position);
 /* The statement around a byte, or NULL. */
 const Statement *statements_find(const Statements *statements, size_t offset);
+/* The statement's first words and signs, limit at the most; names and strings with their quotes. A strv of the caller's. */
+char **statements_first_words(const char *text, const Statement *statement, size_t limit);
 /* The statement's text on one line, cut at limit bytes with "…"; owned by the caller. */
 char *statements_excerpt(const char *text, const Statement *statement, size_t limit);
 

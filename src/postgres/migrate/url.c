@@ -82,6 +82,11 @@ static void set(DatabaseUrl *url, const char *keyword, const char *value)
         strv_add(&url->values, value);
 }
 
+void database_url_set_user(DatabaseUrl *url, const char *user)
+{
+        set(url, "user", user);
+}
+
 void database_url_set_password(DatabaseUrl *url, const char *password)
 {
         set(url, "password", password);

@@ -23,7 +23,8 @@ int url_scheme(const char *url, char **ret, Error **err);
  * encoded, the message says which. */
 int database_url_parse(const char *text, DatabaseUrl *ret, Error **err);
 
-/* One that came by another way than the URL. */
+/* What came by another way than the URL. An empty password is none. */
+void database_url_set_user(DatabaseUrl *url, const char *user);
 void database_url_set_password(DatabaseUrl *url, const char *password);
 
 #endif
