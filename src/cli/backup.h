@@ -23,6 +23,8 @@ void backup_print_timelines(const json_t *rows);
 
 /* The repositories of the argument's service that have backups, the newest last; a strv. Both are the caller's. */
 int backup_repositories(Invocation *invocation, char ***ret, char **ret_service, Error **err);
+/* Of a service that backup_scope has found. */
+int backup_repositories_of(Invocation *invocation, const Scope *scope, const char *service, char ***ret, Error **err);
 /* --keep as the worker takes it, into params: "7d", or counts like "daily=7,weekly=4". */
 int backup_read_keep(const Invocation *invocation, json_t *params, Error **err);
 #define BACKUP_KEEP_OPTION                                                                                    \

@@ -1,4 +1,4 @@
-/* backup verify, prune: looking after what is there. */
+/* backup prune: what is not kept any longer. */
 #include <stdio.h>
 
 #include "base/fs.h"
@@ -10,17 +10,13 @@
 #include "cli/work.h"
 #include "state/document.h"
 
-int backup_repositories(Invocation *invocation, char ***ret, char **ret_service, Error **err)
+int backup_repositories_of(Invocation *invocation, const Scope *scope, const char *service, char ***ret, Error **err)
 {
-        _cleanup_scope_ Scope scope = { 0 };
         _cleanup_json_ json_t *result = NULL;
         const json_t *row;
         size_t i;
-        int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &scope, ret_service, err);
+        int r = work_ask(invocation, "backups", json_pack("{s:s, s:s}", "project", scope->name, "service", service), &result, err);
 
-        if (r == 0)
-                r = work_ask(invocation, "backups", json_pack("{s:s, s:s}", "project", scope.name, "service", *ret_service),
-                             &result, err);
         if (r < 0)
                 return r;
         json_array_foreach(json_object_get(result, "backups"), i, row) {
@@ -28,7 +24,15 @@ int backup_repositories(Invocation *invocation, char ***ret, char **ret_service,
                 if (*path && !strv_contains(*ret, path))
                         strv_add(ret, path);
         }
-        return *ret ? 0 : error_set(err, ERROR_NOT_FOUND, "there are no backups of service \"%s\"", *ret_service);
+        return *ret ? 0 : error_set(err, ERROR_NOT_FOUND, "there are no backups of service \"%s\"", service);
+}
+
+int backup_repositories(Invocation *invocation, char ***ret, char **ret_service, Error **err)
+{
+        _cleanup_scope_ Scope scope = { 0 };
+        int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &scope, ret_service, err);
+
+        return r < 0 ? r : backup_repositories_of(invocation, &scope, *ret_service, ret, err);
 }
 
 static void print_json(const json_t *value)
@@ -36,46 +40,6 @@ static void print_json(const json_t *value)
         _cleanup_free_ char *text = json_dumps(value, JSON_COMPACT);
 
         printf("%s\n", text);
-}
-
-/* ---- verify ---- */
-
-static size_t print_faults(const json_t *report)
-{
-        const json_t *faults = json_object_get(report, "faults"), *fault;
-        size_t i;
-
-        json_array_foreach(faults, i, fault)
-                printf("%s: %s\n", json_get_string(fault, "object", ""), json_get_string(fault, "message", ""));
-        return json_array_size(faults);
-}
-
-static int run_verify(Invocation *invocation, Error **err)
-{
-        _cleanup_free_ char *service = NULL;
-        _cleanup_strv_ char **paths = NULL;
-        size_t faults = 0;
-        int r = backup_repositories(invocation, &paths, &service, err);
-
-        if (r < 0)
-                return r;
-        STRV_FOREACH(path, paths) {
-                Work work = { "repository-verify", "Verifying", "backups", service, "verifying", "verified" };
-                _cleanup_json_ json_t *report = NULL;
-
-                r = work_run(invocation, &work, json_pack("{s:s}", "repository", *path), &report, err);
-                if (r < 0)
-                        return r;
-                if (invocation_json(invocation))
-                        print_json(report);
-                else
-                        print_faults(report);
-                faults += json_array_size(json_object_get(report, "faults"));
-        }
-        if (!faults)
-                return 0;
-        r = error_set(err, ERROR_CORRUPT, "the backups of service \"%s\" have %zu faults", service, faults);
-        return error_hint(err, r, "Take a new backup with \"berth backup\"; what is not damaged can be restored.");
 }
 
 /* ---- prune ---- */
@@ -156,11 +120,10 @@ static int run_prune(Invocation *invocation, Error **err)
         return 0;
 }
 
-/* ---- the commands ---- */
+/* ---- the command ---- */
 
 #define FORMAT_OPTION { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json" }
 
-static const Option verify_options[] = { FORMAT_OPTION, { NULL } };
 static const Option prune_options[] = {
         BACKUP_KEEP_OPTION,
         { "dry-run", 0, OPTION_FLAG, NULL, "Say what would go" },
@@ -169,18 +132,6 @@ static const Option prune_options[] = {
         { NULL },
 };
 
-const Command command_backup_verify = {
-        .name = "backup verify",
-        .summary = "Look for damage and gaps in backups",
-        .arguments = "[SERVICE]",
-        .details = "Reads everything and compares it with its checksums; names what is damaged, missing or torn, which backups "
-                   "that hurts, and segments that the log lacks.",
-        .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
-        .options = verify_options,
-        .max_arguments = 1,
-        .function = run_verify,
-        .complete = COMPLETE_SERVICES,
-};
 const Command command_backup_prune = {
         .name = "backup prune",
         .summary = "Remove backups and log that are not kept any longer, and give their room back",

@@ -6,8 +6,8 @@
 #include "repository/caught_up.h"
 #include "repository/chunk.h"
 #include "repository/file_list.h"
+#include "repository/transfer.h"
 
-#define PIECE_BYTES  ((size_t)1 << 20)
 #define LOG_EVERY_NS (10 * NSEC_PER_SEC)
 
 typedef struct Copying {
@@ -20,7 +20,8 @@ typedef struct Copying {
         uint32_t segment_bytes;
         ChunkIndex here, there;
         int64_t log_ns;         /* when the log was looked at last; monotonic */
-        char *buffer;
+        Transfer transfer;
+        uint64_t bytes_before;  /* of the report */
 } Copying;
 
 static void copying_done(Copying *copying)
@@ -30,60 +31,17 @@ static void copying_done(Copying *copying)
         backup_list_done(&copying->copied);
         chunk_index_done(&copying->here);
         chunk_index_done(&copying->there);
-        free(copying->buffer);
 }
 
 /* ---- objects ---- */
 
-/* Up to a piece from offset into the buffer. */
-static int read_piece(Copying *copying, const char *key, uint64_t offset, size_t *ret_size, Error **err)
-{
-        Storage *from = copying->from->storage;
-
-        if (progress_cancelled(copying->progress))
-                return error_set(err, ERROR_CANCELLED, "the copy was cancelled");
-        return from->operations->read(from, key, offset, copying->buffer, PIECE_BYTES, ret_size, err);
-}
-
-static int send_content(Copying *copying, const char *key, size_t first, StorageWriter *writer, Error **err)
-{
-        uint64_t offset = 0;
-        size_t got = first;
-
-        for (;;) {
-                int r = got ? copying->to->storage->operations->write_add(writer, copying->buffer, got, err) : 0;
-
-                if (r < 0)
-                        return r;
-                offset += got;
-                copying->report->bytes += got;
-                progress_bytes(copying->progress, "copy", copying->report->bytes, 0);
-                if (got < PIECE_BYTES)
-                        return 0;
-                r = read_piece(copying, key, offset, &got, err);
-                if (r < 0)
-                        return r;
-        }
-}
-
 /* ERROR_NOT_FOUND: it went away meanwhile. */
 static int send_object(Copying *copying, const char *key, Error **err)
 {
-        Storage *to = copying->to->storage;
-        StorageWriter *writer;
-        size_t first = 0;
-        int r = read_piece(copying, key, 0, &first, err);
+        int r = transfer_object(&copying->transfer, copying->from->storage, copying->to->storage, key, err);
 
-        if (r == 0)
-                r = to->operations->write_begin(to, key, &writer, err);
-        if (r < 0)
-                return r;
-        r = send_content(copying, key, first, writer, err);
-        if (r < 0) {
-                to->operations->write_abort(writer);
-                return r;
-        }
-        return to->operations->write_commit(writer, err);
+        copying->report->bytes = copying->bytes_before + copying->transfer.bytes;
+        return r;
 }
 
 /* The same, where what went away is not missed. */
@@ -359,7 +317,8 @@ int repository_copy(Repository *from, Repository *to, const CopyOptions *options
                     CopyReport *report, Error **err)
 {
         _cleanup_(copying_done) Copying copying = { .from = from, .to = to, .options = options, .progress = progress,
-                                                    .report = report, .buffer = xmalloc(PIECE_BYTES) };
+                                                    .report = report, .bytes_before = report->bytes,
+                                                    .transfer = { .progress = progress, .max_rate = options->max_rate } };
         int r;
 
         if (from->system_identifier != to->system_identifier || from->chunk_bytes != to->chunk_bytes)

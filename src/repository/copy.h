@@ -14,6 +14,7 @@ typedef struct CopyOptions {
         RetentionPolicy policy; /* of the copy: what it would give up is not sent */
         int64_t now_ns;
         int64_t log_every_ns;   /* while packs go; 0: ten seconds */
+        uint64_t max_rate;      /* bytes a second; 0: as fast as it goes */
         bool log_only;          /* no backup is new: what is there is not even looked through */
 } CopyOptions;
 

@@ -24,8 +24,17 @@ void verify_report_done(VerifyReport *report)
         report->damaged = strv_free(report->damaged);
 }
 
-static void verification_done(Verification *verification)
+void verification_init(Verification *verification, Repository *repository, unsigned threads, const WorkProgress *progress,
+                       VerifyReport *report)
 {
+        *verification = (Verification){ .repository = repository, .progress = progress, .report = report };
+        verification->threads = threads ? threads : (unsigned)parallel_processors();
+        pthread_mutex_init(&verification->lock, NULL);
+}
+
+void verification_done(Verification *verification)
+{
+        strv_free(verification->missing);
         chunk_index_done(&verification->good);
         error_free(verification->failure);
         pthread_mutex_destroy(&verification->lock);
@@ -176,32 +185,40 @@ static int measure(Verification *verification, Error **err)
         return 0;
 }
 
-int verify_run(Repository *repository, unsigned threads, const WorkProgress *progress, VerifyReport *ret, Error **err)
+int verify_look(Verification *verification, BackupList *list, Error **err)
 {
-        _cleanup_(verification_done) Verification verification = { .repository = repository, .progress = progress };
-        _cleanup_backup_list_ BackupList list = { 0 };
-        _cleanup_verify_report_ VerifyReport report = { 0 };
-        int r;
+        VerifyReport *report = verification->report;
+        int r = backup_list_load(verification->repository, list, err); /* before the packs: a backup that ends meanwhile has some more */
 
-        pthread_mutex_init(&verification.lock, NULL);
-        verification.threads = threads ? threads : (unsigned)parallel_processors();
-        verification.report = &report;
-        r = backup_list_load(repository, &list, err); /* before the packs: a backup that ends meanwhile has some more */
         if (r == 0)
-                r = measure(&verification, err);
+                r = measure(verification, err);
         if (r == 0)
-                r = verify_packs(&verification, err);
+                r = verify_packs(verification, err);
         if (r == 0)
-                r = check_backups(&verification, &list, err);
+                r = check_backups(verification, list, err);
         if (r == 0)
-                r = verify_log(&verification, &list, err);
-        if (verification.failure)
-                r = error_move(err, &verification.failure, -(int)verification.failure->kind);
+                r = verify_log(verification, list, err);
+        if (verification->failure)
+                r = error_move(err, &verification->failure, -(int)verification->failure->kind);
         if (r < 0)
                 return error_prefix(err, r, "verify");
-        if (report.faults.length)
-                qsort(report.faults.items, report.faults.length, sizeof(VerifyFault), compare_faults);
-        report.finished_ns = clock_realtime_ns();
+        if (report->faults.length)
+                qsort(report->faults.items, report->faults.length, sizeof(VerifyFault), compare_faults);
+        report->finished_ns = clock_realtime_ns();
+        return 0;
+}
+
+int verify_run(Repository *repository, unsigned threads, const WorkProgress *progress, VerifyReport *ret, Error **err)
+{
+        _cleanup_verify_report_ VerifyReport report = { 0 };
+        _cleanup_verification_ Verification verification;
+        _cleanup_backup_list_ BackupList list = { 0 };
+        int r;
+
+        verification_init(&verification, repository, threads, progress, &report);
+        r = verify_look(&verification, &list, err);
+        if (r < 0)
+                return r;
         *ret = report;
         report = (VerifyReport){ 0 };
         return 0;

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/parallel.h"
+#include "base/strv.h"
 #include "repository/verify_private.h"
 
 /* The header that a segment begins with (xlog_internal.h, XLogLongPageHeaderData), of either byte order's machine: a
@@ -16,7 +17,8 @@ typedef struct SegmentHeader {
         uint32_t segment_bytes, page_bytes;
 } SegmentHeader;
 
-#define LONG_HEADER 0x0002
+#define LONG_HEADER    0x0002
+#define MISSING_LISTED 10000
 
 typedef struct LogCheck {
         Verification *verification;
@@ -25,7 +27,7 @@ typedef struct LogCheck {
 } LogCheck;
 
 /* NULL, or what is wrong. A segment that was begun on an ancestor keeps the ancestor's number in its first page. */
-static const char *judge_header(const LogCheck *check, const WalSegment *segment, const void *content)
+static const char *judge_header(const Repository *repository, const WalSegment *segment, const void *content)
 {
         SegmentHeader header;
 
@@ -34,9 +36,18 @@ static const char *judge_header(const LogCheck *check, const WalSegment *segment
                 return NULL; /* hardly begun */
         if (header.magic >> 8 != 0xD1 || !(header.info & LONG_HEADER))
                 return "it is no segment of a log";
-        if (header.system_identifier != check->verification->repository->system_identifier)
+        if (header.system_identifier != repository->system_identifier)
                 return "it is of another cluster";
         return header.address == segment->start && header.timeline <= segment->timeline ? NULL : "it is another segment";
+}
+
+int verify_segment(Repository *repository, const WalSegment *segment, uint32_t segment_bytes, Error **err)
+{
+        _cleanup_free_ void *content = xmalloc(segment_bytes);
+        int r = wal_read_segment(repository, segment->name, segment_bytes, content, err);
+        const char *reason = r < 0 ? NULL : judge_header(repository, segment, content);
+
+        return reason ? error_set(err, ERROR_CORRUPT, "%s", reason) : r;
 }
 
 static void check_segment(void *context, size_t i)
@@ -45,20 +56,14 @@ static void check_segment(void *context, size_t i)
         Verification *verification = check->verification;
         const WalSegment *segment = &check->list->segments.items[i];
         _cleanup_free_ char *key = wal_segment_key(segment);
-        _cleanup_free_ void *content = xmalloc(check->segment_bytes);
         _cleanup_error_ Error *failure = NULL;
-        const char *reason;
 
         if (verify_stopped(verification))
                 return;
-        if (wal_read_segment(verification->repository, segment->name, check->segment_bytes, content, &failure) < 0) {
+        if (verify_segment(verification->repository, segment, check->segment_bytes, &failure) < 0)
                 verify_judge(verification, key, &failure);
-                return;
-        }
-        reason = judge_header(check, segment, content);
-        if (reason)
-                verify_fault(verification, key, "%s", reason);
-        verify_count_bytes(verification, segment->stored_bytes);
+        else
+                verify_count_bytes(verification, segment->stored_bytes);
 }
 
 /* ---- gaps ---- */
@@ -74,6 +79,18 @@ static bool came_meanwhile(const LogCheck *check, uint32_t timeline, Lsn start)
         return storage_has(check->verification->repository->storage, key);
 }
 
+/* A name that is far off makes a gap that no repair can fill: not all of it is listed. */
+static void note_missing(const LogCheck *check, uint32_t timeline, Lsn from, Lsn to)
+{
+        WalSegment segment = { .timeline = timeline };
+
+        for (size_t n = 0; from < to && n < MISSING_LISTED; from += check->segment_bytes, n++) {
+                segment.start = from;
+                wal_segment_name(timeline, from, check->segment_bytes, segment.name);
+                strv_take(&check->verification->missing, wal_segment_key(&segment));
+        }
+}
+
 static void report_gap(const LogCheck *check, uint32_t timeline, Lsn from, Lsn to)
 {
         char first[WAL_NAME_SIZE], last[WAL_NAME_SIZE], start[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
@@ -81,6 +98,7 @@ static void report_gap(const LogCheck *check, uint32_t timeline, Lsn from, Lsn t
 
         if (came_meanwhile(check, timeline, from))
                 return;
+        note_missing(check, timeline, from, to);
         wal_segment_name(timeline, from, check->segment_bytes, first);
         wal_segment_name(timeline, to - check->segment_bytes, check->segment_bytes, last);
         object = xasprintf("wal/%08X", timeline);

@@ -18,6 +18,7 @@ typedef struct Line {
 typedef struct PackCheck {
         Verification *verification;
         char *key;              /* of the pack */
+        uint32_t number;        /* in the index of good chunks */
         VECTOR(Line) lines;
         _Alignas(16) unsigned char *window, *content;
         uint64_t window_offset;
@@ -117,8 +118,11 @@ static int check_chunk(PackCheck *check, const Line *line, Error **err)
         }
         pthread_mutex_lock(&verification->lock);
         verification->report->chunks++;
-        if (!reason)
-                chunk_index_put(&verification->good, &line->id, &line->place);
+        if (!reason) {
+                ChunkPlace place = line->place;
+                place.pack = check->number;
+                chunk_index_put(&verification->good, &line->id, &place);
+        }
         pthread_mutex_unlock(&verification->lock);
         return 0;
 }
@@ -183,15 +187,19 @@ static void step(void *context, size_t i)
         PackList *packs = context;
         Verification *verification = packs->verification;
         const char *index_key = packs->indexes.items[i]->key;
+        _cleanup_free_ char *id = xstrndup(index_key + strlen("packs/"), strlen(index_key) - strlen("packs/.index"));
         _cleanup_error_ Error *failure = NULL;
         _cleanup_(pack_check_done) PackCheck check = {
                 .verification = verification,
-                .key = xasprintf("%.*s.pack", (int)(strlen(index_key) - strlen(".index")), index_key),
+                .key = xasprintf("packs/%s.pack", id),
                 .window = xmalloc(WINDOW_BYTES),
                 .content = xmalloc(verification->repository->chunk_bytes),
                 .scratch = pack_scratch_create(),
         };
 
+        pthread_mutex_lock(&verification->lock);
+        check.number = chunk_index_add_pack(&verification->good, id);
+        pthread_mutex_unlock(&verification->lock);
         if (!verify_stopped(verification) && check_pack(&check, packs, index_key, &failure) < 0 && failure)
                 verify_judge(verification, check.key, &failure);
         pthread_mutex_lock(&verification->lock);

@@ -16,6 +16,7 @@ const JobEntry job_table[] = {
         { "repository-copy", "bring backups and log to a copy elsewhere", job_repository_copy },
         { "repository-fetch", "bring backups and log back from a copy elsewhere", job_repository_fetch },
         { "repository-prune", "remove what is not kept any longer", job_repository_prune },
+        { "repository-repair", "mend backups from their copy elsewhere, or the copy", job_repository_repair },
         { "repository-verify", "look for damage and gaps in backups", job_repository_verify },
         { "restore", "lay a backup out in a folder", job_restore },
         { "served-certificate", "look at the certificate that a server hands out", job_served_certificate },

@@ -1,0 +1,52 @@
+/* Mending a repository of this machine from its copy elsewhere, or the copy from it.
+ *
+ * repository-repair {"repository", "copy", "key"?, "elsewhere"?, "wait_ms"?} → verify.json of docs/backup-format.md as it is
+ * afterwards, and "mended", "failed", "kept"? (a path), "fetched_bytes" */
+#include "base/fs.h"
+#include "base/mem.h"
+#include "repository/repair.h"
+#include "state/document.h"
+#include "worker/copy_private.h"
+
+static json_t *to_json(const Repository *repository, const RepairReport *report, const VerifyReport *after)
+{
+        json_t *result = verify_report_to_json(after);
+        _cleanup_free_ char *kept = report->kept ? path_join(repository->path, report->kept) : NULL;
+
+        json_object_set_new(result, "mended", json_from_strv(report->mended));
+        json_object_set_new(result, "failed", json_from_strv(report->failed));
+        json_set_string(result, "kept", kept);
+        json_object_set_new(result, "fetched_bytes", json_integer((json_int_t)report->bytes));
+        return result;
+}
+
+int job_repository_repair(const Job *job, json_t **ret, Error **err)
+{
+        _cleanup_copy_work_ CopyWork work = { .lock_fd = -1 };
+        _cleanup_verify_report_ VerifyReport after = { 0 };
+        _cleanup_repair_report_ RepairReport report = { 0 };
+        WorkProgress progress = job_progress(job);
+        _cleanup_close_ int lock_fd = -1;
+        Repository *here, *there;
+        const char *path;
+        int r = job_require(job, "repository", &path, err);
+
+        if (r == 0)
+                r = copy_work_open(job, path, false, &work, err);
+        if (r == 0)
+                r = repository_lock(work.from.repository, &lock_fd, err);
+        if (r < 0)
+                return r;
+        here = work.from.repository;
+        there = work.to.repository;
+        if (json_get_bool(job->params, "elsewhere", false)) {
+                here = work.to.repository;
+                there = work.from.repository;
+        }
+        r = repository_repair(here, there, 0, &progress, &report, &after, err);
+        if (r == 0)
+                r = verify_report_save(here, &after, err);
+        if (r == 0)
+                *ret = to_json(here, &report, &after);
+        return r;
+}
