@@ -76,6 +76,7 @@ json_t *restore_point_params(const Restore *restore)
                                    (json_int_t)invocation_number(restore->invocation, "timeline", 0));
 
         json_set_string(params, "backup", invocation_text(restore->invocation, "backup", NULL));
+        json_object_set_new(params, "elsewhere", restore_elsewhere(restore));
         return params;
 }
 

@@ -35,12 +35,14 @@ void restore_read_point(Restore *restore);
 int restore_open(Restore *restore, Error **err);
 /* Looks at the service's container, and makes it from the compose file where there is none. */
 int restore_need_container(Restore *restore, Error **err);
-/* {"repository", "to", "timeline", "backup"?}, as the worker and the keeper take them. A new reference. */
+/* {"repository", "to", "timeline", "backup"?, "elsewhere"?}, as the worker and the keeper take them. A new reference. */
 json_t *restore_point_params(const Restore *restore);
 
 /* The keeper's "restore" or "restore_part" with params (taken); a point that the log does not have is answered with what can be had. */
 int restore_request(const Restore *restore, const char *method, json_t *params, json_t **ret, Error **err);
 
+/* restore_offsite.c: {"copy", "key"?} of the copy elsewhere that the project names, a new reference; NULL: there is none. */
+json_t *restore_elsewhere(const Restore *restore);
 /* restore_offsite.c: fetches the service's backups from the copy elsewhere that the project names. *ret_fetched false: there is
  * none, or it has nothing of this. */
 int restore_fetch(Restore *restore, bool *ret_fetched, Error **err);

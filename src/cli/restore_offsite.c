@@ -57,6 +57,16 @@ static int fetch(const Restore *restore, const OffsiteSettings *settings, const 
         return error_prefix(err, r, "copy elsewhere");
 }
 
+json_t *restore_elsewhere(const Restore *restore)
+{
+        _cleanup_offsite_settings_ OffsiteSettings settings = { 0 };
+        bool said = false;
+
+        if (offsite_settings_of(restore->invocation, &restore->scope, restore->service, &settings, &said, NULL) < 0 || !said)
+                return NULL;
+        return params_of(&settings);
+}
+
 int restore_fetch(Restore *restore, bool *ret_fetched, Error **err)
 {
         _cleanup_offsite_settings_ OffsiteSettings settings = { 0 };

@@ -6,13 +6,14 @@
 #include "keeper/alerts.h"
 #include "keeper/backup_tasks.h"
 #include "keeper/backups.h"
+#include "keeper/offsite.h"
 #include "operate/drill.h"
 #include "state/document.h"
 
 typedef struct DrillTask {
         Keeper *keeper;
         char *service, *to;
-        json_t *checks;
+        json_t *checks, *elsewhere;
         bool no_amcheck;
         EngineProgress progress;        /* without a request */
         Request *request;               /* NULL: by the clock */
@@ -28,7 +29,7 @@ static int drill_work(void *context, Error **err)
         const KeeperParts *parts = &task->keeper->parts;
         const Drill drill = { .layout = parts->layout, .engine = parts->engine, .project = task->keeper->project,
                               .service = task->service, .to = task->to, .checks = task->checks,
-                              .no_amcheck = task->no_amcheck };
+                              .no_amcheck = task->no_amcheck, .elsewhere = task->elsewhere };
 
         return drill_run(&drill, task->request ? &task->request_progress.progress : &task->progress, &task->report, err);
 }
@@ -36,6 +37,7 @@ static int drill_work(void *context, Error **err)
 static void task_free(DrillTask *task)
 {
         json_decref(task->checks);
+        json_decref(task->elsewhere);
         json_decref(task->report);
         free(task->service);
         free(task->to);
@@ -63,6 +65,19 @@ static void answer(DrillTask *task, int result, Error *error)
                 request_finish(request, json_incref(task->report));
 }
 
+/* Damage is worth a word, though the copy had what was needed: the disk may be failing. */
+static void tell_damage(const DrillTask *task)
+{
+        size_t mended = json_array_size(json_object_get(task->report, "mended"));
+        _cleanup_free_ char *text = NULL;
+
+        if (!mended)
+                return;
+        text = xasprintf("%zu damaged objects of the backups were mended from their copy; look at the disk", mended);
+        log_warning("drill of %s: %s", task->service, text);
+        alerts_tell(task->keeper, task->service, "damaged backup", false, text);
+}
+
 static void drill_ended(void *context, int result, Error *error)
 {
         DrillTask *task = context;
@@ -70,6 +85,7 @@ static void drill_ended(void *context, int result, Error *error)
 
         strv_remove(keeper->drilling, task->service);
         log_report(task, result, error);
+        tell_damage(task);
         if (task->done)
                 task->done(task->context, task->service, task->report, result < 0 ? error : NULL);
         if (task->request && result < 0 && result != -ERROR_CANCELLED)
@@ -93,6 +109,7 @@ static DrillTask *task_create(Keeper *keeper, const char *service, Error **err)
         task->keeper = keeper;
         task->service = xstrdup(service);
         task->checks = json_deep_copy(json_object_get(settings, "checks"));
+        task->elsewhere = offsite_location(keeper, service);
         task->no_amcheck = !json_get_bool(settings, "amcheck", true);
         strv_add(&keeper->drilling, service);
         return task;

@@ -471,6 +471,20 @@ void offsite_backup_taken(Keeper *keeper, const char *service)
         look(keeper->offsite);
 }
 
+json_t *offsite_location(const Keeper *keeper, const char *service)
+{
+        _cleanup_offsite_settings_ OffsiteSettings settings = { 0 };
+        json_t *location;
+        bool said = false;
+
+        if (!keeper->state.model || offsite_settings_read(keeper->state.model, keeper->state.working_dir, service, &settings, &said,
+                                                          NULL) < 0 || !said)
+                return NULL;
+        location = json_pack("{s:O}", "copy", settings.copy);
+        json_set_string(location, "key", settings.key);
+        return location;
+}
+
 bool offsite_is_wanted(const Keeper *keeper)
 {
         if (!keeper->offsite)

@@ -17,6 +17,8 @@ void offsite_free(Offsite *offsite);
 void offsite_update(Keeper *keeper);
 /* A backup of the service is complete: it is copied soon. */
 void offsite_backup_taken(Keeper *keeper, const char *service);
+/* How to reach the service's copy: {"copy", "key"?}, a new reference; NULL: the project asks for none. */
+json_t *offsite_location(const Keeper *keeper, const char *service);
 /* A database has been stopped, and the end of its log is still to be copied: the keeper stays for it. */
 bool offsite_is_wanted(const Keeper *keeper);
 

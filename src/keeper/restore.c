@@ -96,6 +96,7 @@ static int begin(Request *request, const char *needed, const char **ret_needed, 
                                           .to = json_get_string(request->params, "to", NULL),
                                           .backup = json_get_string(request->params, "backup", NULL),
                                           .timeline = json_get_int(request->params, "timeline", 0),
+                                          .elsewhere = json_object_get(request->params, "elsewhere"),
                                           .into = json_get_string(request->params, "into", NULL),
                                           .key = json_get_string(request->params, "key", NULL) };
         request_progress_init(&task->progress, request, "database", service, service);

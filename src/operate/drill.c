@@ -15,6 +15,8 @@
 #include "operate/restore_service.h"
 #include "state/document.h"
 
+#define MEND_WAIT_MS 60000 /* for the copy that is at work by itself */
+
 typedef struct Running {
         const Drill *drill;
         const EngineProgress *progress;
@@ -23,6 +25,7 @@ typedef struct Running {
         int64_t from_ns, until_ns; /* moments that the newest backup leads to */
         int64_t moment_ns;      /* that is restored to; 0: by another kind of point */
         int64_t size_bytes;
+        bool rescued;           /* something was damaged here and taken from the copy elsewhere */
         json_t *report, *checks;
 } Running;
 
@@ -66,8 +69,8 @@ static int find_backup(Running *running, Error **err)
         if (!newest)
                 return error_hint(err, error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no backup", running->drill->service),
                                   "\"berth backup\" takes one of a running database.");
-        running->backup = xstrdup(json_get_string(newest, "id", ""));
-        running->repository = xstrdup(json_get_string(newest, "repository", ""));
+        free_and_replace(&running->backup, xstrdup(json_get_string(newest, "id", "")));
+        free_and_replace(&running->repository, xstrdup(json_get_string(newest, "repository", "")));
         running->size_bytes = json_get_int(newest, "size_bytes", 0);
         json_set_string(running->report, "backup", running->backup);
         if (json_get_bool(newest, "damaged", false))
@@ -166,12 +169,14 @@ static int restore_and_check(Running *running, Error **err)
         running->restore.repository = running->repository;
         running->restore.to = running->point;
         running->restore.backup = running->backup;
+        running->restore.elsewhere = running->drill->elsewhere;
         r = restore_service_begin(&running->restore, &places, err);
         if (r >= 0)
                 r = restore_service_open(&running->restore, &places, running->progress, &result, &container, err);
         if (r < 0)
                 return r;
         drill_add_check(running->checks, "files", true, "every file matches its checksum");
+        running->rescued = json_array_size(json_object_get(result, "rescued")) > 0;
         json_object_set_new(running->report, "rto_ms", json_integer(json_get_int(result, "ready_ms", 0)));
         json_set_string(running->report, "recovered_lsn", json_get_string(result, "recovered_lsn", NULL));
         return check_copy(running, container, err);
@@ -194,6 +199,45 @@ static int carry_out(Running *running, Error **err)
         if (r2 < 0 && r >= 0)
                 r = error_move(err, &left, r2);
         return r;
+}
+
+/* ---- damage ---- */
+
+static int mend(const Running *running, Error **err)
+{
+        json_t *params = json_deep_copy(running->drill->elsewhere);
+        _cleanup_json_ json_t *result = NULL;
+        int r;
+
+        json_set_string(params, "repository", running->repository);
+        json_object_set_new(params, "wait_ms", json_integer(MEND_WAIT_MS));
+        r = run_job(running, "repository-repair", params, &result, err);
+        if (r < 0)
+                return error_prefix(err, r, "mend the backups from their copy");
+        json_object_set(running->report, "mended", json_object_get(result, "mended"));
+        if (!json_array_size(json_object_get(result, "faults")))
+                return 0;
+        return error_hint(err, error_set(err, ERROR_CORRUPT, "the backups have damage that their copy cannot mend"),
+                          "\"berth backup verify\" names it; take a new backup with \"berth backup\".");
+}
+
+/* What is damaged and what of it the copy has back is found out here, at the latest: the next restore shall need no luck. */
+static int carry_out_and_mend(Running *running, Error **err)
+{
+        _cleanup_error_ Error *damage = NULL;
+        int r = carry_out(running, &damage);
+        bool again = r == -ERROR_CORRUPT || r == -ERROR_NOT_FOUND;
+
+        if (!running->drill->elsewhere || !running->repository || (!again && !(r >= 0 && running->rescued)))
+                return r < 0 ? error_move(err, &damage, r) : r;
+        r = mend(running, err);
+        if (r < 0 || !again)
+                return r;
+        if (!json_array_size(json_object_get(running->report, "mended")))
+                return error_move(err, &damage, -(int)damage->kind);
+        free_and_replace(&running->point, NULL);
+        json_array_clear(running->checks);
+        return carry_out(running, err);
 }
 
 /* ---- what is remembered ---- */
@@ -219,15 +263,16 @@ static int save(const Running *running, Error **err)
 
 static char *describe(const Running *running)
 {
+        size_t mended = json_array_size(json_object_get(running->report, "mended")), i;
+        _cleanup_free_ char *more = mended ? xasprintf("; %zu damaged objects were mended from the copy elsewhere", mended) : xstrdup("");
         const json_t *check;
         int64_t rows = 0;
-        size_t i;
 
         json_array_foreach(running->checks, i, check)
                 rows += json_get_int(check, "rows", 0);
-        return xasprintf("backup %s restored to %s: ready after %.1f s, %lld rows read, %zu checks passed", running->backup,
+        return xasprintf("backup %s restored to %s: ready after %.1f s, %lld rows read, %zu checks passed%s", running->backup,
                          running->point, (double)json_get_int(running->report, "rto_ms", 0) / 1000, (long long)rows,
-                         json_array_size(running->checks));
+                         json_array_size(running->checks), more);
 }
 
 int drill_run(const Drill *drill, const EngineProgress *progress, json_t **ret, Error **err)
@@ -243,7 +288,7 @@ int drill_run(const Drill *drill, const EngineProgress *progress, json_t **ret, 
         json_object_set_new(running.report, "checks", running.checks);
         json_set_string(running.report, "service", drill->service);
         json_object_set_new(running.report, "began_ns", json_integer(clock_realtime_ns()));
-        r = carry_out(&running, &reason);
+        r = carry_out_and_mend(&running, &reason);
         message = r < 0 ? xstrdup(reason->message) : describe(&running);
         json_set_string(running.report, "outcome", r < 0 ? "failed" : "succeeded");
         json_set_string(running.report, "message", message);

@@ -38,6 +38,20 @@ static mode_t mode_of_folder(const FileList *list)
         return file && file->mode & 0040 ? 0750 : 0700;
 }
 
+static int read_list(Repository *repository, const BackupRecord *backup, Rescue *rescue, FileList *ret, Error **err)
+{
+        _cleanup_free_ char *object = xasprintf("backups/%s/files.zst", backup->id);
+        _cleanup_error_ Error *failure = NULL;
+        int r = file_list_read(repository, backup->id, backup->files_sha256, ret, &failure);
+        Repository *copy = r < 0 ? rescue_begin(rescue, failure) : NULL;
+
+        if (copy) {
+                r = file_list_read(copy, backup->id, backup->files_sha256, ret, NULL) < 0 ? r : 0;
+                rescue_end(rescue, r == 0 ? object : NULL);
+        }
+        return r < 0 ? error_move(err, &failure, r) : 0;
+}
+
 int restore_lay_out(Repository *repository, const RestorePlan *plan, const RestoreOptions *wanted,
                     const WorkProgress *progress, Error **err)
 {
@@ -48,7 +62,7 @@ int restore_lay_out(Repository *repository, const RestorePlan *plan, const Resto
         int r = check_empty(options->directory, err);
 
         if (r == 0)
-                r = file_list_read(repository, plan->backup->id, plan->backup->files_sha256, &list, err);
+                r = read_list(repository, plan->backup, options->rescue, &list, err);
         if (r < 0)
                 return r;
         version = find_file(&list, "PG_VERSION");

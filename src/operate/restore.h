@@ -5,6 +5,7 @@
 
 #include "base/progress.h"
 #include "repository/backup_record.h"
+#include "repository/rescue.h"
 #include "repository/wal_archive.h"
 
 typedef enum RestoreTargetKind {
@@ -61,6 +62,7 @@ typedef struct RestoreOptions {
         const char *inside;     /* where the server will see it: tablespaces lie in it and are linked by that path */
         unsigned uid, gid;      /* of every file; RESTORE_OWNER: as the server's were */
         unsigned threads;       /* 0: one for each processor, at most 4 */
+        Rescue *rescue;         /* for what is damaged; NULL: damage is an error. Borrowed */
 } RestoreOptions;
 
 /* Files, the log that is needed, and the recovery settings; synced on return. ERROR_CORRUPT where anything does not match

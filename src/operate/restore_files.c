@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/strv.h"
 #include "operate/restore_private.h"
 #include "repository/pack.h"
 
@@ -119,6 +120,22 @@ static size_t size_of_chunk(const Laying *laying, const ListedFile *file, size_t
         return (size_t)MIN(file->size_bytes - (uint64_t)number * chunk_bytes, (uint64_t)chunk_bytes);
 }
 
+/* From the copy elsewhere where it is damaged here. */
+static int read_chunk(Laying *laying, const ChunkId *id, size_t size, PackScratch *scratch, char *buffer, Error **err)
+{
+        const ChunkPlace *found = chunk_index_find(&laying->index, id);
+        _cleanup_error_ Error *failure = NULL;
+        int r;
+
+        if (found && found->raw_bytes != size)
+                r = error_set(&failure, ERROR_CORRUPT, "packs/%s.pack has a chunk of the wrong size", laying->index.packs[found->pack]);
+        else
+                r = pack_read_chunk(laying->repository->storage, &laying->index, id, scratch, buffer, &failure);
+        if (r == 0 || rescue_chunk(laying->options->rescue, failure, id, buffer, size))
+                return 0;
+        return error_move(err, &failure, r);
+}
+
 static int write_run(Laying *laying, const Run *run, PackScratch *scratch, char *buffer, uint64_t *ret_bytes, Error **err)
 {
         _cleanup_free_ char *place = place_of(run->file);
@@ -128,13 +145,9 @@ static int write_run(Laying *laying, const Run *run, PackScratch *scratch, char 
         if (fd < 0)
                 return error_set_errno(err, errno, "open \"%s\"", place);
         for (size_t i = run->first; i < run->first + run->n; i++) {
-                const ChunkPlace *found = chunk_index_find(&laying->index, &run->file->chunks[i]);
                 size_t size = size_of_chunk(laying, run->file, i);
-                int r;
+                int r = read_chunk(laying, &run->file->chunks[i], size, scratch, buffer, err);
 
-                if (found && found->raw_bytes != size)
-                        return error_set(err, ERROR_CORRUPT, "\"%s\" has a chunk of the wrong size", run->file->path);
-                r = pack_read_chunk(laying->repository->storage, &laying->index, &run->file->chunks[i], scratch, buffer, err);
                 if (r < 0)
                         return error_prefix(err, r, "\"%s\"", run->file->path);
                 if (pwrite(fd, buffer, size, position) != (ssize_t)size)
@@ -198,11 +211,21 @@ static int write_all(Laying *laying, Error **err)
         return error_move(err, &laying->error, laying->result);
 }
 
+/* Where there is a copy to read from, a damaged index is one more thing to take from there. */
+static int load_index(Laying *laying, Error **err)
+{
+        Storage *storage = laying->repository->storage;
+        _cleanup_strv_ char **damaged = NULL;
+
+        return laying->options->rescue ? chunk_index_load_sound(&laying->index, storage, &damaged, err)
+                                       : chunk_index_load(&laying->index, storage, err);
+}
+
 int restore_files(Repository *repository, const FileList *list, int dir_fd, const RestoreOptions *options,
                   const WorkProgress *progress, Error **err)
 {
         Laying laying = { .repository = repository, .list = list, .options = options, .progress = progress, .dir_fd = dir_fd };
-        int r = chunk_index_load(&laying.index, repository->storage, err);
+        int r = load_index(&laying, err);
 
         pthread_mutex_init(&laying.lock, NULL);
         VECTOR_FOREACH(file, &list->files) {

@@ -57,6 +57,22 @@ static bool all_came_before(const RestorePlan *plan, size_t n_laid)
                plan->target.time_ns <= plan->range.segments.items[n_laid - 1].modified_ns;
 }
 
+static int read_segment(Repository *repository, const WalSegment *segment, uint32_t segment_bytes, Rescue *rescue, void *content,
+                        Error **err)
+{
+        _cleanup_free_ char *object = wal_segment_key(segment);
+        _cleanup_error_ Error *failure = NULL;
+        int r = wal_read_segment(repository, segment->name, segment_bytes, content, &failure);
+        Repository *copy = r < 0 && !segment->partial ? rescue_begin(rescue, failure) : NULL;
+
+        if (copy) {
+                /* One that is not whole there would be filled up with zeroes. */
+                r = storage_has(copy->storage, object) && wal_read_segment(copy, segment->name, segment_bytes, content, NULL) == 0 ? 0 : r;
+                rescue_end(rescue, r == 0 ? object : NULL);
+        }
+        return r < 0 ? error_move(err, &failure, r) : 0;
+}
+
 static int put_segments(Repository *repository, const RestorePlan *plan, int dir_fd, const RestoreOptions *options,
                         const WorkProgress *progress, Error **err)
 {
@@ -71,7 +87,7 @@ static int put_segments(Repository *repository, const RestorePlan *plan, int dir
 
                 if (!is_needed(plan, segment))
                         break;
-                r = wal_read_segment(repository, segment->name, segment_bytes, content, &damage);
+                r = read_segment(repository, segment, segment_bytes, options->rescue, content, &damage);
                 if (r == -ERROR_CORRUPT && all_came_before(plan, n))
                         break;
                 if (r < 0)

@@ -67,6 +67,8 @@ static int lay_out(const ServiceRestore *restore, const RestorePlaces *places, c
         json_set_string(params, "to", restore->to);
         json_set_string(params, "backup", restore->backup);
         json_set_string(params, "lock", mark);
+        if (restore->elsewhere)
+                json_object_set_new(params, "elsewhere", json_deep_copy(restore->elsewhere));
         return restore_run_job(restore, "restore", params, progress, ret, err);
 }
 

@@ -16,6 +16,7 @@ typedef struct ServiceRestore {
         const char *repository;  /* path */
         const char *to, *backup; /* as the worker's job "restore" takes them; NULL */
         int64_t timeline;        /* 0: the newest */
+        const json_t *elsewhere; /* {"copy", "key"?}: damaged objects are taken from that copy; NULL */
         const char *into;        /* a volume that is made for the copy, which stays apart from the service; NULL */
         const char *key;         /* by which the project knows that volume; NULL: it is thrown away again */
 } ServiceRestore;

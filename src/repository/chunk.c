@@ -193,30 +193,51 @@ static uint64_t size_of_pack(const StorageList *list, const char *name)
         return 0;
 }
 
-int chunk_index_load(ChunkIndex *index, Storage *storage, Error **err)
+static int load_pack(ChunkIndex *index, Storage *storage, const StorageList *list, const char *key, Error **err)
+{
+        _cleanup_free_ char *name = xstrndup(key + strlen("packs/"), strlen(key) - strlen("packs/" INDEX_SUFFIX));
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        Loading loading = { .index = index, .pack_bytes = size_of_pack(list, name) };
+        int r = storage_get(storage, key, CHUNK_INDEX_LIMIT, &text, err);
+
+        if (r < 0)
+                return r;
+        strv_add(&index->packs, name);
+        loading.pack = (uint32_t)strv_length(index->packs) - 1;
+        r = chunk_lines_parse(strbuf_text(&text), text.length, load_line, &loading, err);
+        return error_prefix(err, r, "\"%s\"", key);
+}
+
+/* ret_damaged NULL: a damaged one is an error. */
+static int load_packs(ChunkIndex *index, Storage *storage, char ***ret_damaged, Error **err)
 {
         _cleanup_storage_list_ StorageList list = { 0 };
         int r = storage->operations->list(storage, "packs", &list, err);
 
-        if (r < 0)
-                return r;
         VECTOR_FOREACH(entry, &list.entries) {
-                _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
-                _cleanup_free_ char *name = NULL;
-                Loading loading = { .index = index };
+                _cleanup_error_ Error *failure = NULL;
 
-                if (!endswith(entry->key, INDEX_SUFFIX))
-                        continue;
-                r = storage_get(storage, entry->key, CHUNK_INDEX_LIMIT, &text, err);
                 if (r < 0)
                         return r;
-                name = xstrndup(entry->key + strlen("packs/"), strlen(entry->key) - strlen("packs/" INDEX_SUFFIX));
-                strv_add(&index->packs, name);
-                loading.pack = (uint32_t)strv_length(index->packs) - 1;
-                loading.pack_bytes = size_of_pack(&list, name);
-                r = chunk_lines_parse(strbuf_text(&text), text.length, load_line, &loading, err);
-                if (r < 0)
-                        return error_prefix(err, r, "\"%s\"", entry->key);
+                if (!endswith(entry->key, INDEX_SUFFIX))
+                        continue;
+                r = load_pack(index, storage, &list, entry->key, &failure);
+                if (ret_damaged && (r == -ERROR_CORRUPT || r == -ERROR_NOT_FOUND)) {
+                        strv_add(ret_damaged, entry->key);
+                        r = 0;
+                } else if (r < 0) {
+                        return error_move(err, &failure, r);
+                }
         }
-        return 0;
+        return r;
+}
+
+int chunk_index_load(ChunkIndex *index, Storage *storage, Error **err)
+{
+        return load_packs(index, storage, NULL, err);
+}
+
+int chunk_index_load_sound(ChunkIndex *index, Storage *storage, char ***ret_damaged, Error **err)
+{
+        return load_packs(index, storage, ret_damaged, err);
 }

@@ -34,6 +34,8 @@ void chunk_index_done(ChunkIndex *index);
 
 /* Reads packs' indexes. A damaged one is ERROR_CORRUPT and names the file. */
 int chunk_index_load(ChunkIndex *index, Storage *storage, Error **err);
+/* The same, where a damaged index is passed over and its key added to *ret_damaged, a strv. */
+int chunk_index_load_sound(ChunkIndex *index, Storage *storage, char ***ret_damaged, Error **err);
 /* NULL where it is not there. Valid until the next chunk_index_put. */
 const ChunkPlace *chunk_index_find(const ChunkIndex *index, const ChunkId *id);
 /* Adds or replaces. */

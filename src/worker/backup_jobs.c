@@ -2,7 +2,8 @@
  * "max_rate_kib"?, "gentle"?, "full"?, "wait"?, "keep"?, "prune_first"?, "spread"?, "level"?} → the record of docs/backup-format.md backups {"project",
  * "service"?} → {"backups": rows of operate/catalog.h} backup-remove {"repository": path, "backup", "last_too"?}
  * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?, "lock"?: a file
- * that is locked as long as it writes} → {"backup", "timeline", "end_lsn", "kind", "server_version"}
+ * that is locked as long as it writes, "elsewhere"?: {"copy", "key"?}, what is damaged is taken from there} → {"backup", "timeline",
+ * "end_lsn", "kind", "server_version", "rescued": objects}
  * restore-plan: the same without "directory": only looks → {"backup", "timeline", "from_ns", "until_ns"}
  * recover {"target", "slot"?, "stall_ms"} → {"recovered_lsn"} */
 #include <errno.h>
@@ -19,7 +20,7 @@
 #include "operate/restore.h"
 #include "repository/prune.h"
 #include "state/document.h"
-#include "worker/job.h"
+#include "worker/copy_private.h"
 
 /* Expiry, where whoever asks for the backup says what is kept. What keeps it from that is told and does not make the
  * backup less. */
@@ -107,8 +108,34 @@ static int lock_place(const Job *job, int *ret_fd, Error **err)
         return 0;
 }
 
+/* The copy of the repository that is restored. */
+typedef struct Elsewhere {
+        Job job;                /* its parameters are how to get there */
+        char *folder;
+        Opened opened;
+} Elsewhere;
+
+static void elsewhere_done(Elsewhere *elsewhere)
+{
+        opened_done(&elsewhere->opened);
+        free(elsewhere->folder);
+}
+
+static int open_elsewhere(void *context, Repository **ret, Error **err)
+{
+        Elsewhere *elsewhere = context;
+        int r = job_open_copy(&elsewhere->job, elsewhere->folder, &elsewhere->opened, err);
+
+        *ret = elsewhere->opened.repository;
+        return r;
+}
+
 int job_restore(const Job *job, json_t **ret, Error **err)
 {
+        _cleanup_(elsewhere_done) Elsewhere elsewhere = {
+                .job = { .layout = job->layout, .params = json_object_get(job->params, "elsewhere"), .cancel_fd = job->cancel_fd },
+        };
+        _cleanup_(rescue_freep) Rescue *rescue = NULL;
         _cleanup_(repository_freep) Repository *repository = NULL;
         _cleanup_restore_plan_ RestorePlan plan = { 0 };
         WorkProgress progress = job_progress(job);
@@ -127,15 +154,19 @@ int job_restore(const Job *job, json_t **ret, Error **err)
         if (r < 0)
                 return r;
         options.inside = json_get_string(job->params, "inside", options.directory);
+        if (json_object_get(job->params, "elsewhere")) {
+                elsewhere.folder = copy_folder(repository);
+                options.rescue = rescue = rescue_create(open_elsewhere, &elsewhere, &progress);
+        }
         r = restore_lay_out(repository, &plan, &options, &progress, err);
         if (r < 0)
                 r = restore_plan_offer(repository, &plan, r, err);
         if (r == 0)
-                *ret = json_pack("{s:s, s:i, s:s, s:s, s:i}", "backup", plan.backup->id, "timeline",
+                *ret = json_pack("{s:s, s:i, s:s, s:s, s:i, s:o}", "backup", plan.backup->id, "timeline",
                                  (int)plan.target.timeline, "end_lsn",
                                  lsn_format(MAX(plan.range.end, plan.backup->stop_lsn), end), "kind",
                                  plan.target.kind == RESTORE_TIME ? "time" : "other", "server_version",
-                                 plan.backup->server_version);
+                                 plan.backup->server_version, "rescued", json_from_strv(rescue_objects(rescue)));
         return r;
 }
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from support import backups, database, worker
+from support import backups, database, program, worker
 from support.backups import sql
 from support.program import BUILD, wait_until
 
@@ -219,3 +219,31 @@ def test_verify_mends_a_running_database_s_backups(project, protected, mount):
     # Without a copy it says so.
     deployment.write("compose.yaml", backups.compose(database.major()))
     assert "x-berth.backup.offsite" in deployment.fails("backup", "verify", "--repair")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
+def test_restore_and_drill_take_what_is_damaged_from_the_copy(project, protected, mount):
+    told = protected.root / "told"
+    alert = program.Project(protected, protected.root / "bin").write("tell", f'#!/bin/sh\necho "$BERTH_ALERT_WHAT" >>{told}\n', mode=0o755)
+    deployment = project(offsite_compose(mount) + f"x-berth: {{alerts: {{command: [{alert}]}}}}\n", name="worn")
+    repository = worn(deployment, protected)
+    damaged = (max(repository.glob("packs/*.pack"), key=lambda path: path.stat().st_size), sorted(repository.glob("wal/*/*.zst"))[-1],
+               one(repository, "backups/*/files.zst"))
+    for path in damaged:
+        flip(path)
+    done = deployment("restore", "db", "--yes")
+    for path in damaged:
+        assert f"{path.relative_to(repository)} is damaged here, and was taken from the copy" in done.stderr, done.stderr
+    assert sql(deployment, "SELECT i FROM last") == "42" and sql(deployment, "SELECT count(*) FROM t2") == "5000"
+    assert deployment("backup", "verify", check=False).returncode, "a restore mends nothing"
+    sql(deployment, "INSERT INTO last VALUES (43)")
+    copied(protected, deployment)
+    report = json.loads(deployment("drill", "db", "--format", "json").stdout)
+    assert {str(path.relative_to(repository)) for path in damaged} <= set(report["mended"]), report
+    wait_until(lambda: told.exists() and "damaged backup" in told.read_text())
+    deployment("backup", "verify")
+    # What neither has is refused, as ever.
+    for path in (damaged[1], mount / "worn" / "db" / repository.name / damaged[1].relative_to(repository)):
+        flip(path)
+    assert "is damaged" in deployment.fails("restore", "db", "--yes")
