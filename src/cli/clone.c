@@ -155,8 +155,11 @@ const Command command_clone_rm = {
 static int run_clone(Invocation *invocation, Error **err)
 {
         _cleanup_restore_ Restore restore = { .invocation = invocation };
+        bool of_backups = invocation_given(invocation, "to") || invocation_given(invocation, "backup") ||
+                          invocation_given(invocation, "timeline");
+        const char *name = invocation->arguments[1];
 
-        return restore_beside(&restore, invocation->arguments[1], err);
+        return of_backups ? restore_beside(&restore, name, err) : restore_reflinked(&restore, name, err);
 }
 
 static const Option options[] = {
@@ -171,15 +174,18 @@ static const Command *const children[] = { &command_clone_ls, &command_clone_rm,
 
 const Command command_clone = {
         .name = "clone",
-        .summary = "Make a second database beside a first one, from its backups",
+        .summary = "Make a second database beside a first one",
         .arguments = "SERVICE NAME",
-        .details = "The copy is restored from the newest backup and the log that was received, and is the service NAME "
-                   "of the project "
+        .details = "The copy is the service NAME of the project "
                    "from then on, with a volume and a container of its own, on the same networks, with the same "
                    "passwords: ps, psql, "
                    "logs, stop and up know it. The first database is not touched and goes on. The copy is not backed "
                    "up itself, and "
                    "nothing that it logs reaches an archive.\n\n"
+                   "Where the data of a running database lies on a file system that shares blocks between files (btrfs, XFS), it is copied "
+                   "by reflink, as it is now: that takes a checkpoint and a moment, whatever its size, and room only for what "
+                   "changes later. Elsewhere, and with --to, --backup or --timeline, the copy is restored from the newest backup and the "
+                   "log that was received. Which way was taken is said.\n\n"
                    "\"berth down\" removes its container and leaves its data, \"berth down -v\" removes both.",
         .examples = "berth clone db staging\nberth clone db yesterday --to '2026-11-20 18:00' --port 5433\nberth clone "
                     "ls\nberth clone rm staging",

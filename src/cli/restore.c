@@ -25,6 +25,7 @@ void restore_done(Restore *restore)
         free(restore->repository);
         free(restore->to);
         free(restore->shown);
+        free(restore->not_reflinked);
         json_decref(restore->plan);
         container_info_free(restore->container);
         *restore = (Restore){ 0 };
@@ -253,15 +254,23 @@ static int find_way(Restore *restore, Error **err)
         return r < 0 ? r : work_ask(restore->invocation, "restore-plan", restore_point_params(restore), &restore->plan, err);
 }
 
-int restore_open(Restore *restore, Error **err)
+int restore_open_service(Restore *restore, Error **err)
 {
         Invocation *invocation = restore->invocation;
+
+        if (restore->service)
+                return 0;
+        restore_read_point(restore);
+        return backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &restore->scope, &restore->service,
+                            err);
+}
+
+int restore_open(Restore *restore, Error **err)
+{
         _cleanup_error_ Error *failure = NULL, *elsewhere = NULL;
         bool fetched = false;
-        int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &restore->scope,
-                             &restore->service, err);
+        int r = restore_open_service(restore, err);
 
-        restore_read_point(restore);
         if (r < 0)
                 return r;
         r = find_way(restore, &failure);

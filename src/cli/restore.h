@@ -24,6 +24,8 @@ typedef struct Restore {
         json_t *plan;
         ContainerInfo *container; /* the service's */
         bool runs;                /* it did when this began */
+        bool reflink;             /* the copy shares blocks with the running database: neither repository nor plan */
+        char *not_reflinked;      /* why it does not, where that was tried; NULL */
 } Restore;
 
 void restore_done(Restore *restore);
@@ -31,6 +33,8 @@ void restore_done(Restore *restore);
 
 /* By the option "to"; restore_open does so. */
 void restore_read_point(Restore *restore);
+/* Only finds the service; restore_open does so. */
+int restore_open_service(Restore *restore, Error **err);
 /* Finds service, repository and a way to the point; the first argument names the service. */
 int restore_open(Restore *restore, Error **err);
 /* Looks at the service's container, and makes it from the compose file where there is none. */
@@ -48,6 +52,8 @@ json_t *restore_elsewhere(const Restore *restore);
 int restore_fetch(Restore *restore, bool *ret_fetched, Error **err);
 /* restore_copy.c: a second database beside the first. port is the option "port", or a free one. */
 int restore_beside(Restore *restore, const char *name, Error **err);
+/* The same of the running database as it is now, by sharing its blocks; from its backups where that cannot be, which is said. */
+int restore_reflinked(Restore *restore, const char *name, Error **err);
 /* restore_part.c: databases or tables, into the running database. */
 int restore_part(Restore *restore, Error **err);
 /* restore_forget.c: removes what restores have set aside. */

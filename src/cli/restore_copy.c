@@ -112,9 +112,16 @@ static int describe_copy(const Restore *restore, const char *name, CopyRecord *r
         return choose_port(restore, json_object_get(params, "model"), ret, err);
 }
 
+/* Of the moment when the last file had been shared. */
+static void note_moment(CopyRecord *record, const json_t *result)
+{
+        record->made_ns = json_get_int(result, "made_ns", record->made_ns);
+        free_and_replace(&record->point, clock_format_local(record->made_ns));
+}
+
 static int fill(const Restore *restore, CopyRecord *record, Error **err)
 {
-        json_t *params = restore_point_params(restore);
+        json_t *params = restore->reflink ? json_pack("{s:b}", "reflink", 1) : restore_point_params(restore);
         _cleanup_json_ json_t *result = NULL;
         int r;
 
@@ -126,6 +133,8 @@ static int fill(const Restore *restore, CopyRecord *record, Error **err)
                 return r;
         record->target = xstrdup(json_get_string(result, "target", ""));
         free_and_replace(&record->backup, xstrdup(json_get_string(result, "backup", "")));
+        if (restore->reflink)
+                note_moment(record, result);
         record->ready = true;
         return copy_record_save(restore->invocation->layout, record, err);
 }
@@ -147,32 +156,38 @@ static int report(const Restore *restore, const CopyRecord *record)
 {
         if (invocation_json(restore->invocation)) {
                 _cleanup_json_ json_t *row =
-                        json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", record->name, "service", record->service,
-                                  "backup", record->backup, "point", record->point, "volume", record->volume);
+                        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "name", record->name, "service", record->service,
+                                  "backup", record->backup, "point", record->point, "volume", record->volume, "way",
+                                  restore->reflink ? "reflink" : "repository");
                 _cleanup_free_ char *text = NULL;
 
+                json_set_string(row, "not_reflinked", restore->not_reflinked);
                 if (record->port)
                         json_object_set_new(row, "port", json_integer(record->port));
                 text = json_dumps(row, JSON_COMPACT);
                 printf("%s\n", text);
                 return 0;
         }
-        printf("%s is a copy of %s, to %s, from backup %s\n", record->name, record->service, record->point,
-               record->backup);
+        if (restore->reflink)
+                printf("%s is a copy of %s as it was at %s, by reflink: they share the blocks that neither changes\n",
+                       record->name, record->service, record->point);
+        else
+                printf("%s is a copy of %s, to %s, from backup %s\n", record->name, record->service, record->point,
+                       record->backup);
+        if (restore->not_reflinked)
+                printf("Not by reflink: %s.\n", restore->not_reflinked);
         if (record->port)
                 printf("It is published on 127.0.0.1:%lld. ", (long long)record->port);
         printf("\"berth psql %s\" opens it, \"berth clone rm %s\" removes it.\n", record->name, record->name);
         return 0;
 }
 
-int restore_beside(Restore *restore, const char *name, Error **err)
+static int make(Restore *restore, const char *name, Error **err)
 {
         _cleanup_copy_record_ CopyRecord record = { 0 };
         _cleanup_error_ Error *reason = NULL;
-        int r = restore_open(restore, err);
+        int r = check_name(restore, name, err);
 
-        if (r == 0)
-                r = check_name(restore, name, err);
         if (r == 0)
                 r = restore_need_container(restore, err);
         if (r == 0)
@@ -188,4 +203,35 @@ int restore_beside(Restore *restore, const char *name, Error **err)
                 return report(restore, &record);
         copy_remove(restore->invocation, &restore->scope, &record, NULL);
         return error_move(err, &reason, r);
+}
+
+int restore_beside(Restore *restore, const char *name, Error **err)
+{
+        int r = restore_open(restore, err);
+
+        return r < 0 ? r : make(restore, name, err);
+}
+
+int restore_reflinked(Restore *restore, const char *name, Error **err)
+{
+        _cleanup_error_ Error *reason = NULL;
+        int r = restore_open_service(restore, err);
+
+        if (r == 0)
+                r = check_name(restore, name, err);
+        if (r == 0)
+                r = restore_need_container(restore, err);
+        if (r < 0)
+                return r;
+        restore->reflink = true;
+        r = restore->runs ? make(restore, name, &reason)
+                          : error_set(&reason, ERROR_UNSUPPORTED, "%s is not running", restore->service);
+        if (r >= 0 || r == -ERROR_CANCELLED || r == -ERROR_EXISTS || r == -ERROR_USAGE)
+                return error_move(err, &reason, r);
+        restore->reflink = false;
+        restore->not_reflinked = xstrdup(reason->message);
+        r = restore_beside(restore, name, err);
+        if (r < 0 && r != -ERROR_CANCELLED)
+                error_hint(err, r, "Nor by reflink: %s.", restore->not_reflinked);
+        return r;
 }

@@ -98,7 +98,8 @@ static int begin(Request *request, const char *needed, const char **ret_needed, 
                                           .timeline = json_get_int(request->params, "timeline", 0),
                                           .elsewhere = json_object_get(request->params, "elsewhere"),
                                           .into = json_get_string(request->params, "into", NULL),
-                                          .key = json_get_string(request->params, "key", NULL) };
+                                          .key = json_get_string(request->params, "key", NULL),
+                                          .reflink = json_get_bool(request->params, "reflink", false) };
         request_progress_init(&task->progress, request, "database", service, service);
         request_resource(request, "database", service, service, NULL, "creating", NULL);
         thread_pool_post(keeper->parts.pool, work, task_done, task);
@@ -116,7 +117,7 @@ static void begin_or_fail(Request *request, const char *needed, PoolWork work)
 
 void method_restore(Request *request)
 {
-        begin_or_fail(request, "repository", prepare_work);
+        begin_or_fail(request, json_get_bool(request->params, "reflink", false) ? "into" : "repository", prepare_work);
 }
 
 void method_restore_part(Request *request)

@@ -166,7 +166,7 @@ static void add_target(Strbuf *text, const RestoreTarget *target)
 
 /* ALTER SYSTEM's file is read last, and whatever configuration file the command names. What an earlier restore left there is
  * overruled by what comes later. */
-static int put_settings(const RestorePlan *plan, int dir_fd, const RestoreOptions *options, Error **err)
+int restore_put_settings(const RestoreTarget *target, int dir_fd, const RestoreOptions *options, Error **err)
 {
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT, present = STRBUF_INIT;
         char timeline[16];
@@ -175,14 +175,14 @@ static int put_settings(const RestorePlan *plan, int dir_fd, const RestoreOption
         /* The receiver may have been the standby that commits waited for: it is not there for the copy. */
         if (r == 0)
                 auto_conf_drop_synchronous(strbuf_text(&present), &text);
-        snprintf(timeline, sizeof(timeline), "%u", plan->target.timeline);
+        snprintf(timeline, sizeof(timeline), "%u", target->timeline);
         for (size_t i = 0; restore_settings[i]; i++)
                 if (i >= FIRST_TARGET)
                         add_quoted(&text, restore_settings[i], "");
         add_quoted(&text, "restore_command", "false"); /* all of the log is in pg_wal */
         add_quoted(&text, "recovery_target_timeline", timeline);
         add_quoted(&text, "recovery_target_action", "promote");
-        add_target(&text, &plan->target);
+        add_target(&text, target);
         r = put_file(dir_fd, SETTINGS, strbuf_text(&text), text.length, options, err);
         return r < 0 ? r : put_file(dir_fd, SIGNAL, "", 0, options, err);
 }
@@ -194,5 +194,5 @@ int restore_log(Repository *repository, const RestorePlan *plan, int dir_fd, con
 
         if (r == 0)
                 r = put_histories(repository, plan, dir_fd, options, err);
-        return r < 0 ? r : put_settings(plan, dir_fd, options, err);
+        return r < 0 ? r : restore_put_settings(&plan->target, dir_fd, options, err);
 }

@@ -15,4 +15,7 @@ int restore_files(Repository *repository, const FileList *list, int dir_fd, cons
 int restore_log(Repository *repository, const RestorePlan *plan, int dir_fd, const RestoreOptions *options,
                 const WorkProgress *progress, Error **err);
 
+/* What tells the server in a data folder to recover to target, along its timeline, without fetching anything. */
+int restore_put_settings(const RestoreTarget *target, int dir_fd, const RestoreOptions *options, Error **err);
+
 #endif

@@ -8,9 +8,11 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "operate/data_folder.h"
 #include "operate/restore_container.h"
 #include "operate/restore_mark.h"
 #include "operate/restore_places.h"
+#include "operate/target.h"
 #include "state/document.h"
 #include "state/worker.h"
 
@@ -56,14 +58,53 @@ static int remove_mark(const char *root, Error **err)
         return fs_remove_tree(AT_FDCWD, mark, err);
 }
 
+/* What the container has mounted, and where that is on this machine; a part of a volume is not opened through a path that the
+ * container may change. */
+static json_t *list_mounts(const ServiceRestore *restore, const ContainerSpec *spec)
+{
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < spec->n_mounts; i++) {
+                const SpecMount *mount = &spec->mounts[i], *found;
+                json_t *row = json_pack("{s:s}", "target", mount->target);
+                bool is_new = false;
+                _cleanup_free_ char *source =
+                        mount->subpath ? NULL : data_folder_on_host(restore->engine, spec, mount->target, &found, &is_new);
+
+                json_set_string(row, "source", source);
+                json_array_append_new(list, row);
+        }
+        return list;
+}
+
+static int share_blocks(const ServiceRestore *restore, const RestorePlaces *places, const char *data, const char *mark,
+                        const EngineProgress *progress, json_t **ret, Error **err)
+{
+        _cleanup_(container_info_freep) ContainerInfo *info = NULL;
+        int r = restore->engine->operations->container_inspect(restore->engine, places->container, &info, err);
+
+        if (r < 0)
+                return r;
+        if (info->state != CONTAINER_RUNNING || info->pid <= 0)
+                return error_set(err, ERROR_UNSUPPORTED, "service \"%s\" is not running", restore->service);
+        return restore_run_job(restore, "reflink",
+                               json_pack("{s:o, s:o, s:s, s:s, s:s}", "target", database_target_to_json(info), "mounts",
+                                         list_mounts(restore, info->spec), "inside", places->inside, "directory", data, "lock",
+                                         mark),
+                               progress, ret, err);
+}
+
 static int lay_out(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
                    json_t **ret, Error **err)
 {
         _cleanup_free_ char *data = *places->rest ? path_join(places->staged, places->rest) : xstrdup(places->staged);
         _cleanup_free_ char *mark = path_join(places->staged, RESTORE_MARK);
-        json_t *params = json_pack("{s:s, s:s, s:s, s:I}", "repository", restore->repository, "directory", data,
-                                   "inside", places->inside, "timeline", (json_int_t)restore->timeline);
+        json_t *params;
 
+        if (restore->reflink)
+                return share_blocks(restore, places, data, mark, progress, ret, err);
+        params = json_pack("{s:s, s:s, s:s, s:I}", "repository", restore->repository, "directory", data, "inside",
+                           places->inside, "timeline", (json_int_t)restore->timeline);
         json_set_string(params, "to", restore->to);
         json_set_string(params, "backup", restore->backup);
         json_set_string(params, "lock", mark);
@@ -93,7 +134,7 @@ int restore_service_prepare(const ServiceRestore *restore, const RestorePlaces *
                 r = remove_mark(places->staged, err);
         if (r < 0) {
                 throw_away(restore, places);
-                return error_prefix(err, r, "restore \"%s\"", restore->service);
+                return error_prefix(err, r, restore->reflink ? "share blocks with \"%s\"" : "restore \"%s\"", restore->service);
         }
         json_set_string(result, "copy", places->volume ? places->volume : places->staged);
         json_set_string(result, "target", places->target);

@@ -19,6 +19,8 @@ typedef struct ServiceRestore {
         const json_t *elsewhere; /* {"copy", "key"?}: damaged objects are taken from that copy; NULL */
         const char *into;        /* a volume that is made for the copy, which stays apart from the service; NULL */
         const char *key;         /* by which the project knows that volume; NULL: it is thrown away again */
+        bool reflink;            /* of the running database as it is now, by sharing blocks (operate/reflink.h): repository, to,
+                                  * backup and timeline are not looked at */
 } ServiceRestore;
 
 /* Where the data lies and where its copy is made; both on one file system. */

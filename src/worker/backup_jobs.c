@@ -6,10 +6,6 @@
  * "end_lsn", "kind", "server_version", "rescued": objects}
  * restore-plan: the same without "directory": only looks → {"backup", "timeline", "from_ns", "until_ns"}
  * recover {"target", "slot"?, "stall_ms"} → {"recovered_lsn"} */
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/file.h>
-
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -97,17 +93,6 @@ static int open_plan(const Job *job, Repository **ret_repository, RestorePlan *r
         return r < 0 ? r : restore_plan_check_gap(ret, &target, err);
 }
 
-/* Whoever clears away what a restore has left waits for this. -1: none is wanted. */
-static int lock_place(const Job *job, int *ret_fd, Error **err)
-{
-        const char *path = json_get_string(job->params, "lock", NULL);
-
-        *ret_fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-        if (path && (*ret_fd < 0 || flock(*ret_fd, LOCK_EX | LOCK_NB) < 0))
-                return error_set_errno(err, errno, "lock \"%s\"", path);
-        return 0;
-}
-
 /* The copy of the repository that is restored. */
 typedef struct Elsewhere {
         Job job;                /* its parameters are how to get there */
@@ -148,7 +133,7 @@ int job_restore(const Job *job, json_t **ret, Error **err)
         int r = job_require(job, "directory", &options.directory, err);
 
         if (r == 0)
-                r = lock_place(job, &lock_fd, err);
+                r = job_lock_place(job, &lock_fd, err);
         if (r == 0)
                 r = open_plan(job, &repository, &plan, err);
         if (r < 0)

@@ -1,6 +1,9 @@
 #include "worker/job.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -65,4 +68,14 @@ PostgresTarget job_target(const Job *job)
                 .database = json_get_string(target, "database", NULL),
                 .url = json_get_string(target, "url", NULL),
         };
+}
+
+int job_lock_place(const Job *job, int *ret_fd, Error **err)
+{
+        const char *path = json_get_string(job->params, "lock", NULL);
+
+        *ret_fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+        if (path && (*ret_fd < 0 || flock(*ret_fd, LOCK_EX | LOCK_NB) < 0))
+                return error_set_errno(err, errno, "lock \"%s\"", path);
+        return 0;
 }

@@ -33,6 +33,8 @@ int job_require(const Job *job, const char *key, const char **ret, Error **err);
 
 /* The database of "target", as database_target_to_json wrote it; its texts are the parameters'. */
 PostgresTarget job_target(const Job *job);
+/* Locks the file "lock" of a place that is being filled: whoever clears away what was cut off waits for this. -1: none is wanted. */
+int job_lock_place(const Job *job, int *ret_fd, Error **err);
 
 int job_alert(const Job *job, json_t **ret, Error **err);
 int job_digests(const Job *job, json_t **ret, Error **err);
@@ -47,6 +49,7 @@ int job_release(const Job *job, json_t **ret, Error **err);
 int job_status(const Job *job, json_t **ret, Error **err);
 int job_synchronous_off(const Job *job, json_t **ret, Error **err);
 int job_restore(const Job *job, json_t **ret, Error **err);
+int job_reflink(const Job *job, json_t **ret, Error **err);
 int job_restore_plan(const Job *job, json_t **ret, Error **err);
 int job_recover(const Job *job, json_t **ret, Error **err);
 int job_backups(const Job *job, json_t **ret, Error **err);

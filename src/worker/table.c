@@ -12,6 +12,7 @@ const JobEntry job_table[] = {
         { "init", "write a production deployment", job_init },
         { "load", "load images from an archive, a folder or Docker", job_load },
         { "recover", "wait until a restored server has recovered", job_recover },
+        { "reflink", "copy a running cluster by sharing its blocks", job_reflink },
         { "release", "take settings and slot out of a cluster", job_release },
         { "repository-copy", "bring backups and log to a copy elsewhere", job_repository_copy },
         { "repository-fetch", "bring backups and log back from a copy elsewhere", job_repository_fetch },
