@@ -35,6 +35,17 @@ static void print_sent(const Invocation *invocation, const json_t *report)
 
 /* ---- copy, to a place that is named ---- */
 
+static int read_rate(const Invocation *invocation, json_t *params, Error **err)
+{
+        const char *text = invocation_text(invocation, "max-rate", NULL);
+        int64_t rate = 0;
+
+        if (text && (!parse_size(text, &rate) || rate <= 0))
+                return error_set(err, ERROR_USAGE, "--max-rate: \"%s\" is not a size like 10m", text);
+        json_object_set_new(params, "max_rate", json_integer(rate));
+        return 0;
+}
+
 static int make_copy_params(const Invocation *invocation, const char *repository, json_t **ret, Error **err)
 {
         _cleanup_json_ json_t *params = json_pack(
@@ -47,6 +58,8 @@ static int make_copy_params(const Invocation *invocation, const char *repository
 
         json_set_string(params, "key", key);
         json_object_set_new(params, "wait_ms", json_integer(WAIT_MS));
+        if (r == 0)
+                r = read_rate(invocation, params, err);
         if (r == 0)
                 *ret = TAKE_PTR(params);
         return r;
@@ -96,6 +109,7 @@ static int make_offsite_params(const Invocation *invocation, const Scope *scope,
                          (int)invocation_flag(invocation, "take-over"));
         json_set_string(*ret, "key", settings.key);
         json_object_set_new(*ret, "wait_ms", json_integer(WAIT_MS));
+        json_object_set_new(*ret, "max_rate", json_integer(settings.max_rate));
         if (invocation_flag(invocation, "prune"))
                 json_object_set_new(*ret, "prune_after_s", json_integer(0));
         return 0;
@@ -147,7 +161,7 @@ static int copy_as_said(Invocation *invocation, Error **err)
 static int run_copy(Invocation *invocation, Error **err)
 {
         static const char *const own[] = { "endpoint",    "region", "credentials", "identity",
-                                           "known-hosts", "key",    "make-key",    "keep" };
+                                           "known-hosts", "key",    "make-key",    "keep", "max-rate" };
 
         if (invocation_text(invocation, "to", NULL))
                 return copy_there(invocation, err);
@@ -232,6 +246,7 @@ static const Option copy_options[] = {
         { "make-key", 0, OPTION_FLAG, NULL,
           "Make that file where it is absent. Keep a copy of it away from this machine" },
         BACKUP_KEEP_OPTION,
+        { "max-rate", 0, OPTION_TEXT, "SIZE", "Bytes a second at most, like 10m" },
         { "prune", 0, OPTION_FLAG, NULL, "Remove from the copy what is not kept any longer" },
         { "take-over", 0, OPTION_FLAG, NULL,
           "Go on with a copy that another installation wrote, which must not write it any more" },

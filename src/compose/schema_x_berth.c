@@ -156,7 +156,7 @@ static const Schema offsite = {
         .words = WORDS("off"),
         .keys = KEYS({ "url", &place }, { "endpoint", &text }, { "region", &text }, { "credentials", &text },
                      { "identity", &text }, { "known_hosts", &text }, { "ca", &text }, { "key", &text },
-                     { "schedule", &offsite_schedule }, { "keep", &keep_one }),
+                     { "schedule", &offsite_schedule }, { "keep", &keep_one }, { "max_rate", &size }),
         .required = WORDS("url"),
 };
 static const Schema when_unavailable = { .types = T_STRING | T_MAP,

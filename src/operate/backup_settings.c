@@ -118,6 +118,7 @@ int offsite_settings_read(const json_t *model, const char *working_dir, const ch
                           bool *ret_said, Error **err)
 {
         const json_t *words = backup_setting_of(model, service, "offsite");
+        const char *rate = json_get_string(words, "max_rate", NULL);
         OffsiteSettings settings = { 0 };
         int r;
 
@@ -129,6 +130,8 @@ int offsite_settings_read(const json_t *model, const char *working_dir, const ch
         json_set_string(settings.copy, "endpoint", json_get_string(words, "endpoint", NULL));
         json_set_string(settings.copy, "region", json_get_string(words, "region", NULL));
         settings.keep = backup_keep_of(model, service, "offsite");
+        if (rate)
+                parse_size(rate, &settings.max_rate);
         r = read_files(model, working_dir, words, &settings, err);
         if (r == 0)
                 r = read_schedule(model, service, words, &settings, err);

@@ -16,12 +16,14 @@ bool backup_is_wanted(const json_t *model, const char *service);
 json_t *backup_keep_of(const json_t *model, const char *service, const char *place);
 
 #define OFFSITE_INTERVAL_NS (INT64_C(60) * 1000000000)
+#define OFFSITE_INTERVAL    "1m" /* the same, as people write it */
 
 /* x-berth.backup.offsite, ready for use. */
 typedef struct OffsiteSettings {
         json_t *copy;           /* as location_parse takes it, paths absolute */
         char *key;              /* path of the key's file; NULL: not encrypted */
         json_t *keep;
+        int64_t max_rate;       /* bytes a second; 0: as fast as it goes */
         int64_t interval_ns;    /* between two copies; 0: by cron */
         Cron cron;
         Timezone *timezone;     /* of cron; NULL without */

@@ -22,6 +22,7 @@ typedef struct Copying {
         int64_t log_ns;         /* when the log was looked at last; monotonic */
         Transfer transfer;
         uint64_t bytes_before;  /* of the report */
+        bool in_log;            /* that is being sent */
 } Copying;
 
 static void copying_done(Copying *copying)
@@ -125,7 +126,7 @@ static int send_moment(Copying *copying, const CaughtUp *moment, Error **err)
         return r;
 }
 
-static int send_log(Copying *copying, Error **err)
+static int send_whole_log(Copying *copying, Error **err)
 {
         _cleanup_wal_list_ WalList here = { 0 }, there = { 0 };
         int64_t looked_ns = clock_realtime_ns();
@@ -151,11 +152,23 @@ static int send_log(Copying *copying, Error **err)
         return r;
 }
 
-static int send_log_again(Copying *copying, Error **err)
+static int send_log(Copying *copying, Error **err)
 {
+        int r;
+
+        copying->in_log = true;
+        r = send_whole_log(copying, err);
+        copying->in_log = false;
+        return r;
+}
+
+/* Also while one object goes, which may take long: the log is what would be lost. */
+static int send_log_again(void *context, Error **err)
+{
+        Copying *copying = context;
         int64_t every_ns = copying->options->log_every_ns ? copying->options->log_every_ns : LOG_EVERY_NS;
 
-        return clock_monotonic_ns() - copying->log_ns < every_ns ? 0 : send_log(copying, err);
+        return copying->in_log || clock_monotonic_ns() - copying->log_ns < every_ns ? 0 : send_log(copying, err);
 }
 
 /* ---- packs ---- */
@@ -323,6 +336,8 @@ int repository_copy(Repository *from, Repository *to, const CopyOptions *options
 
         if (from->system_identifier != to->system_identifier || from->chunk_bytes != to->chunk_bytes)
                 return error_set(err, ERROR_CONFLICT, "the copy is one of another cluster's repository");
+        copying.transfer.between = send_log_again;
+        copying.transfer.context = &copying;
         r = load(&copying, err);
         if (r == 0 && copying.segment_bytes)
                 r = send_log(&copying, err);

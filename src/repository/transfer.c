@@ -64,7 +64,9 @@ static int send_rest(Transfer *transfer, Storage *from, Storage *to, const char 
                 r = wait_for_turn(transfer, got, err);
                 if (r < 0 || got < piece_bytes(transfer))
                         return r;
-                r = read_piece(transfer, from, key, offset, buffer, &got, err);
+                r = transfer->between ? transfer->between(transfer->context, err) : 0;
+                if (r == 0)
+                        r = read_piece(transfer, from, key, offset, buffer, &got, err);
                 if (r < 0)
                         return r;
         }

@@ -10,6 +10,8 @@ typedef struct Transfer {
         uint64_t max_rate;      /* bytes a second, of all objects together; 0: as fast as it goes */
         uint64_t bytes;         /* sent so far */
         int64_t free_ns;        /* when the next byte may go; monotonic */
+        int (*between)(void *context, Error **err); /* between two pieces: what does not wait for a large object's end; NULL */
+        void *context;
 } Transfer;
 
 /* The same key there, durable and whole or not at all. ERROR_NOT_FOUND: from has it not; ERROR_CANCELLED. */

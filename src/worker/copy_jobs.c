@@ -1,6 +1,6 @@
 /* Copies of repositories elsewhere, one repository at a time.
  *
- * repository-copy {"repository", "copy", "key"?, "make_key"?, "keep"?, "prune"?, "take_over"?} → {"backups", "packs",
+ * repository-copy {"repository", "copy", "key"?, "make_key"?, "keep"?, "prune"?, "take_over"?, "max_rate"?} → {"backups", "packs",
  * "segments", "bytes", "postponed"} repository-fetch {"copy", "folder", "key"?, "keep"?, "into":
  * "<data>/backups/<project>/<service>"} → the same and "repository" */
 #include <fcntl.h>
@@ -169,7 +169,8 @@ int copy_claim(const Job *job, Repository *to, bool take_over, Error **err)
 int copy_work_run(const Job *job, CopyWork *work, bool log_only, Error **err)
 {
         WorkProgress progress = job_progress(job);
-        CopyOptions options = { .now_ns = clock_realtime_ns(), .log_only = log_only };
+        CopyOptions options = { .now_ns = clock_realtime_ns(), .log_only = log_only,
+                                .max_rate = (uint64_t)json_get_int(job->params, "max_rate", 0) };
         int r = job_read_policy(job, false, &options.policy, err);
 
         return r < 0 ? r

@@ -1,7 +1,7 @@
 /* The copy elsewhere that x-berth.backup.offsite asks for, as the keeper keeps it up to date.
  *
  * offsite {"project", "service", "copy", "key"?, "keep", "bundle"?: {"working_dir", "files", "model"}, "full"?,
- * "take_over"?, "prune_after_s"?} → {"backups", "packs", "segments", "bytes", "postponed", "copied_ns", "copied_lsn",
+ * "take_over"?, "prune_after_s"?, "max_rate"?: bytes a second} → {"backups", "packs", "segments", "bytes", "postponed", "copied_ns", "copied_lsn",
  * "timeline", "key"?, "bundle"?: "sealed" or "open", "left_out"}; copied_ns 0: there is no backup yet */
 #include <fcntl.h>
 #include <sys/resource.h>

@@ -69,6 +69,9 @@ def test_a_copy_comes_by_itself_and_follows_the_log(project, protected, tmp_path
     assert found["faults"] == [] and found["backups"] >= 1
     listed = deployment("backup", "ls")
     assert str(place) in listed.stderr + listed.stdout
+    row, = [row for row in json.loads(deployment("schedule", "--format", "json").stdout) if row["Job"] == "copy"]
+    assert row["Service"] == "db" and row["Schedule"] == "every 1s" and row["Next"] and row["Last"], row
+    assert row["Result"] in ("succeeded", "running") and row["Message"].endswith("s behind"), row
     # Not encrypted: what is secret stays here, and that is said.
     assert state(protected, "self")["bundle"] == "open"
     assert any("secrets/password" in text for text in state(protected, "self")["left_out"])
@@ -148,6 +151,8 @@ def test_while_the_place_fails_backups_go_on_here_and_catch_up(project, protecte
     before, count = state(protected, "outage")["copied_lsn"], state(protected, "outage")["failures"]
     sql(deployment, "INSERT INTO t SELECT generate_series(2, 1000)")
     wait_until(lambda: state(protected, "outage")["failures"] > count)
+    row, = [row for row in json.loads(deployment("schedule", "--format", "json").stdout) if row["Job"] == "copy"]
+    assert "failed" in row["Result"] and "behind: " in row["Message"] and "reach" in row["Message"], row
     assert "FAILS" in listing(deployment) and state(protected, "outage")["copied_lsn"] == before
     first = len(listed(deployment))
     assert json.loads(deployment("backup", "db", "--format", "json").stdout)["id"] and len(listed(deployment)) == first + 1

@@ -108,6 +108,16 @@ def test_a_place_that_never_answers_is_given_up(berth, repository, s3):
     assert worker.run(berth, "repository-verify", repository=repository.path).result["faults"] == []
 
 
+def test_no_faster_than_is_wished(berth, repository, tmp_path):
+    place = tmp_path / "mount"
+    place.mkdir()
+    began = time.monotonic()
+    sent = repository.copy({"url": str(place)}, max_rate=200 << 10)["bytes"]
+    took = time.monotonic() - began
+    assert sent > 400 << 10 and sent / took < 230 << 10, f"{sent} bytes in {took} s"
+    assert worker.run(berth, "repository-verify", copy={"url": str(place)}, folder=FOLDER).result["faults"] == []
+
+
 def test_two_never_write_one_copy(berth, repository, tmp_path, s3):
     held = []
 

@@ -147,3 +147,39 @@ def test_without_a_key_it_asks_for_the_secrets_and_goes_on(machines, project, tm
     back = program.Project(other, folder)
     assert sql(back, "SELECT word FROM greeting") == "hello"
     back("down", "-v", "--purge", "--yes")
+
+
+def test_over_sftp_by_the_keeper_and_back(machines, project, sshd, free_port):
+    """The host key is checked, by the keeper and by recover; the copy follows the log and brings the project back."""
+    here, other = machines
+    port, place = free_port(), here.root / "remote"
+    place.mkdir()
+    url = f"sftp://root@127.0.0.1:{sshd.port}{place}"
+    deployment = project(compose(f"url: '{url}', identity: secrets/ssh, known_hosts: secrets/known, key: keys/shop.json", port), name="over")
+    deployment.write("secrets/password", PASSWORD, mode=0o600)
+    deployment.write("secrets/ssh", (sshd.folder / "key").read_text(), mode=0o600)
+    deployment.write("secrets/known", f"[127.0.0.1]:{sshd.port} {(sshd.folder / 'wrong.pub').read_text()}")
+    deployment("backup", "key")
+    deployment("up", "-d", "--wait", env={"APP": "x"})
+    sql(deployment, "CREATE TABLE greeting AS SELECT 'hello'::text AS word")
+    wait_until(lambda: state(here, "over").get("phase") == "failed")
+    assert "host key" in state(here, "over")["message"] and not list(place.iterdir())
+    deployment.write("secrets/known", sshd.known_hosts.read_text())
+    copied(here, deployment, "over")
+    sql(deployment, "INSERT INTO greeting VALUES ('again')")
+    copied(here, deployment, "over")
+    assert state(here, "over")["phase"] == "copied" and state(here, "over")["bundle"] == "sealed"
+    key = other.root / "key.json"
+    key.write_bytes((deployment.folder / "keys/shop.json").read_bytes())
+    key.chmod(0o600)
+    deployment("down", "-v", "--purge", "--yes")
+    folder, words = other.root / "over", ["recover", url, "--key", key, "--yes", "--identity", sshd.folder / "key"]
+    unknown = other.root / "unknown"
+    unknown.write_text("")
+    assert "host key" in other.fails(*words, "--known-hosts", unknown, folder) and not folder.exists()
+    other(*words, "--known-hosts", sshd.known_hosts, folder, env={"APP": "x"})
+    back = program.Project(other, folder)
+    assert sql(back, "SELECT string_agg(word, ' ' ORDER BY word) FROM greeting") == "again hello"
+    sql(back, "INSERT INTO greeting VALUES ('on')")
+    copied(other, back, "over")  # with the project's own files
+    back("down", "-v", "--purge", "--yes")
