@@ -3,6 +3,7 @@ import os
 import pathlib
 import random
 import signal
+import subprocess
 import time
 
 import pytest
@@ -149,3 +150,40 @@ def test_backups_go_on_with_a_line_of_their_own(project, images, protected):
     query(deployment, "INSERT INTO item (name) VALUES ('after')")
     received(protected, deployment)
     assert {pathlib.Path(row["repository"]).name for row in listed(deployment)} == {identifier, new}
+
+
+@pytest.mark.slow
+def test_locks_that_others_want_meanwhile(project, images, berth):
+    """Whoever changes roles all the time waits for what the first database's session holds, and keeps no other session from its
+    locks; a transaction that holds a table gets what it needs of the catalogs and ends; autovacuum is at work."""
+    deployment = make(project, images, 15, 17)
+    for setting in ("naptime = '1s'", "vacuum_threshold = 1", "analyze_threshold = 1", "vacuum_scale_factor = 0"):
+        query(deployment, f"ALTER SYSTEM SET autovacuum_{setting}")
+    query(deployment, "SELECT pg_reload_conf()")
+
+    def client(text):
+        return deployment.start("exec", "-T", "db", "psql", "-XAtq", "-U", "keeper", "-d", "shop", "-c", text)
+
+    def active(condition):
+        return query(deployment, f"SELECT count(*) > 0 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {condition}") == "t"
+
+    forever = "DO $$ BEGIN LOOP {} COMMIT; PERFORM pg_sleep(0.01); END LOOP; END $$"
+    others = [client(forever.format("ALTER ROLE app CONNECTION LIMIT 5;")), client(forever.format("UPDATE parts SET id = id + 1;"))]
+    holder = deployment.start("exec", "-T", "db", "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "keeper", "-d", "shop",
+                              stdin=subprocess.PIPE)
+    try:
+        holder.stdin.write("BEGIN; INSERT INTO item (name) VALUES ('early');\n\\echo begun\n")
+        holder.stdin.flush()
+        assert holder.stdout.readline() == "begun\n"
+        others.append(deployment.start("upgrade", "db", "--to", "17", "--method", "dump", "--yes"))
+        wait_until(lambda: active("application_name = 'berth-upgrade' AND wait_event_type = 'Lock' AND query LIKE '%item%'"))
+        holder.stdin.write("CREATE TABLE made (); CREATE TYPE kind AS ENUM ('a'); COMMIT;\n")
+        assert holder.communicate(timeout=60)[1] == "" and holder.returncode == 0
+        told = others[-1].communicate(timeout=120)[1]
+        assert others[-1].returncode == 0, told
+    finally:
+        for process in (holder, *others):
+            process.kill()
+            process.wait()
+    assert server_major(deployment) == 17
+    assert query(deployment, "SELECT count(*) FROM item WHERE name = 'early'") == "1" and query(deployment, "SELECT * FROM made") == ""

@@ -74,6 +74,8 @@ lock_objects() {
     printf 'BEGIN;\nLOCK TABLE pg_catalog.pg_largeobject IN SHARE MODE;\n\\echo held\n'
 }
 
+# Tables come before the catalogs, and pg_class last: whoever holds a table may still need the catalogs to get done, a
+# transaction that makes something as well as autovacuum. What came in between is locked after them.
 lock_tables() {
     cat <<'SQL'
 SET idle_in_transaction_session_timeout = 0;
@@ -81,8 +83,18 @@ BEGIN;
 \if :first
 LOCK TABLE pg_catalog.pg_authid, pg_catalog.pg_auth_members, pg_catalog.pg_database, pg_catalog.pg_db_role_setting IN SHARE MODE;
 \endif
-LOCK TABLE pg_catalog.pg_class, pg_catalog.pg_proc, pg_catalog.pg_type, pg_catalog.pg_namespace, pg_catalog.pg_extension,
-    pg_catalog.pg_largeobject_metadata IN SHARE MODE;
+SQL
+    lock_each_table
+    cat <<'SQL'
+LOCK TABLE pg_catalog.pg_proc, pg_catalog.pg_type, pg_catalog.pg_namespace, pg_catalog.pg_extension,
+    pg_catalog.pg_largeobject_metadata, pg_catalog.pg_class IN SHARE MODE;
+SQL
+    lock_each_table
+    printf '%s\n' '\echo held'
+}
+
+lock_each_table() {
+    cat <<'SQL'
 DO $$
 DECLARE
     item record;
@@ -91,10 +103,13 @@ BEGIN
         WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
             AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'
     LOOP
-        EXECUTE format('LOCK TABLE %I.%I IN SHARE MODE', item.nspname, item.relname);
+        BEGIN
+            EXECUTE format('LOCK TABLE %I.%I IN SHARE MODE', item.nspname, item.relname);
+        EXCEPTION WHEN undefined_table OR invalid_schema_name THEN
+            NULL; -- it went meanwhile
+        END;
     END LOOP;
 END $$;
-\echo held
 SQL
 }
 
