@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "base/strv.h"
 #include "cli/describe.h"
 #include "cli/status.h"
@@ -85,6 +86,9 @@ static void add_state(Gathering *all)
                 json_set_string(all->status, "container", all->info->name);
                 json_set_string(all->status, "health", all->info->health);
         }
+        if (all->wanted && all->info && all->info->state == CONTAINER_EXITED && all->info->exit_code != 0)
+                add_problem(all, "the server has ended with exit status %d (\"berth logs %s\" says why, \"berth up\" starts it)",
+                            all->info->exit_code, all->service);
         json_set_string(all->status, "backups", released ? "released" : all->wanted ? "on" : "off");
 }
 
@@ -230,6 +234,7 @@ static void add_slot(Gathering *all)
 {
         const json_t *slot = json_object_get(all->cluster, "slot");
         int64_t kept = json_get_int(slot, "kept_bytes", 0), left = json_get_int(slot, "left_bytes", -1);
+        int64_t room = json_get_int(slot, "room_bytes", -1);
         const char *status = json_get_string(slot, "wal_status", "");
         json_t *row;
 
@@ -246,6 +251,13 @@ static void add_slot(Gathering *all)
         else if (streq(status, "unreserved") || (left >= 0 && left < kept / (NEAR_PART - 1)))
                 add_problem(all, "the replication slot is near max_slot_wal_keep_size (%s): the log is lost when it gets there",
                             json_get_string(all->cluster, "limit", ""));
+        if (room >= 0 && room < kept / (NEAR_PART - 1)) {
+                _cleanup_free_ char *left_text = format_size((uint64_t)room), *kept_text = format_size((uint64_t)kept);
+
+                add_problem(all, "the disk of the server's log has %s left, and %s of log are kept for the receiver: a server that cannot "
+                                 "write its log stops. Make room there, and never remove anything from pg_wal",
+                            left_text, kept_text);
+        }
 }
 
 static void add_settings(Gathering *all)

@@ -14,6 +14,13 @@
 /* Less than this part of the limit is left: near. */
 #define NEAR_PART 4
 
+static bool slot_fills_disk(const json_t *slot)
+{
+        int64_t room = json_get_int(slot, "room_bytes", -1);
+
+        return room >= 0 && room < json_get_int(slot, "kept_bytes", 0) / (NEAR_PART - 1);
+}
+
 SlotState slot_judge(const json_t *cluster)
 {
         const json_t *slot = json_object_get(cluster, "slot");
@@ -22,7 +29,9 @@ SlotState slot_judge(const json_t *cluster)
 
         if (streq(status, "lost"))
                 return SLOT_IS_LOST;
-        return streq(status, "unreserved") || (left >= 0 && left < kept / (NEAR_PART - 1)) ? SLOT_IS_NEAR : SLOT_IS_WELL;
+        if (streq(status, "unreserved") || (left >= 0 && left < kept / (NEAR_PART - 1)))
+                return SLOT_IS_NEAR;
+        return slot_fills_disk(slot) ? SLOT_FILLS_DISK : SLOT_IS_WELL;
 }
 
 typedef struct Look {
@@ -87,6 +96,16 @@ static char *near_text(const json_t *cluster)
                          json_get_string(cluster, "limit", ""));
 }
 
+static char *disk_text(const json_t *cluster)
+{
+        const json_t *slot = json_object_get(cluster, "slot");
+        _cleanup_free_ char *kept = format_size((uint64_t)MAX(json_get_int(slot, "kept_bytes", 0), INT64_C(0)));
+        _cleanup_free_ char *room = format_size((uint64_t)MAX(json_get_int(slot, "room_bytes", 0), INT64_C(0)));
+
+        return xasprintf("the log is not received, the server keeps %s of it, and its disk has %s left: a server that cannot write its log stops",
+                         kept, room);
+}
+
 void slot_watch_tell(SlotWatch *watch, const Keeper *keeper, const char *service, const json_t *cluster)
 {
         _cleanup_free_ char *text = NULL;
@@ -99,6 +118,7 @@ void slot_watch_tell(SlotWatch *watch, const Keeper *keeper, const char *service
         if (state == watch->state)
                 return;
         text = state == SLOT_IS_NEAR   ? near_text(cluster)
+               : state == SLOT_FILLS_DISK ? disk_text(cluster)
                : state == SLOT_IS_LOST ? xasprintf("the replication slot is lost: the server had to keep more log than max_slot_wal_keep_size "
                                                    "(%s); a new base backup is taken once the log is received again",
                                                    json_get_string(cluster, "limit", ""))

@@ -1,5 +1,5 @@
-/* A replication slot that nobody serves keeps the server's log up to max_slot_wal_keep_size, and is lost then. Looked at while a
- * receiver is away, so that somebody hears of it before. Loop's thread. */
+/* A replication slot that nobody serves keeps the server's log up to max_slot_wal_keep_size, and is lost then; or the disk is full
+ * before, and the server stops. Looked at while a receiver is away, so that somebody hears of it before. Loop's thread. */
 #ifndef BERTH_KEEPER_SLOT_WATCH_H
 #define BERTH_KEEPER_SLOT_WATCH_H
 
@@ -7,7 +7,7 @@
 
 #include "keeper/keeper.h"
 
-typedef enum SlotState { SLOT_IS_WELL, SLOT_IS_NEAR, SLOT_IS_LOST } SlotState;
+typedef enum SlotState { SLOT_IS_WELL, SLOT_FILLS_DISK, SLOT_IS_NEAR, SLOT_IS_LOST } SlotState;
 
 typedef struct SlotWatch {
         SlotState state;        /* as it was told */

@@ -30,8 +30,9 @@ static void set_number(json_t *object, const char *key, const char *text)
                 json_object_set_new(object, key, json_integer(strtoll(text, NULL, 10)));
 }
 
-static json_t *slot_of(const PGresult *result)
+static json_t *slot_of(const PGresult *result, const PostgresTarget *target)
 {
+        int64_t room_bytes = postgres_log_room(target);
         json_t *slot;
 
         if (!cell(result, SLOT))
@@ -40,6 +41,8 @@ static json_t *slot_of(const PGresult *result)
         json_set_string(slot, "wal_status", cell(result, WAL_STATUS));
         set_number(slot, "kept_bytes", cell(result, KEPT));
         set_number(slot, "left_bytes", cell(result, LEFT));
+        if (room_bytes >= 0)
+                json_object_set_new(slot, "room_bytes", json_integer(room_bytes));
         return slot;
 }
 
@@ -82,7 +85,7 @@ int cluster_status(const PostgresTarget *target, const char *slot, const json_t 
         result = PQexecParams(sql, query, 1, NULL, values, NULL, NULL, 0);
         if (PQresultStatus(result) != PGRES_TUPLES_OK)
                 return postgres_error(err, sql, result, "look at the cluster");
-        *ret = json_pack("{s:b, s:o, s:o, s:o}", "in_recovery", streq_ptr(cell(result, IN_RECOVERY), "t"), "slot", slot_of(result),
+        *ret = json_pack("{s:b, s:o, s:o, s:o}", "in_recovery", streq_ptr(cell(result, IN_RECOVERY), "t"), "slot", slot_of(result, target),
                          "sender", sender_of(result), "settings", settings_of(sql, names));
         json_set_string(*ret, "version", cell(result, VERSION));
         json_set_string(*ret, "system_identifier", cell(result, IDENTIFIER));

@@ -1,7 +1,6 @@
 /* Where a receiver begins: behind what the repository has, or, where that is nothing, where the slot begins. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/statvfs.h>
 
 #include "base/mem.h"
 #include "operate/cluster_settings.h"
@@ -9,29 +8,31 @@
 #include "repository/backup_record.h"
 
 #define APPLICATION "berth receiver"
-/* What the slot may keep when nobody receives: a quarter of what is free, within these. */
-#define KEEP_PART 4
 #define FIRST_WITH_SUMMARIES 170000
+/* What the slot may keep when nobody receives: a quarter of what is free where the log lies, within these, but never more than
+ * half of it: a server that cannot write its log stops. */
+#define KEEP_PART 4
+#define KEEP_MOST_PART 2
 #define KEEP_MIN_MB 1024
 #define KEEP_MAX_MB (256 * 1024)
+#define KEEP_LEAST_MB 32
 
 /* ---- the slot ---- */
 
-static int64_t free_megabytes(const PostgresTarget *target)
+static int64_t keep_megabytes(const PostgresTarget *target)
 {
-        _cleanup_free_ char *path = xasprintf("/proc/%d/root%s", (int)target->pid, target->data_dir);
-        struct statvfs status;
+        int64_t free_mb = postgres_log_room(target) >> 20, keep_mb;
 
-        if (target->pid <= 0 || statvfs(path, &status) < 0)
-                return KEEP_PART * KEEP_MIN_MB;
-        return (int64_t)(status.f_bavail * (uint64_t)status.f_frsize >> 20);
+        if (free_mb < 0) /* a server elsewhere */
+                return KEEP_MIN_MB;
+        keep_mb = MIN(MAX(free_mb / KEEP_PART, (int64_t)KEEP_MIN_MB), (int64_t)KEEP_MAX_MB);
+        return MAX(MIN(keep_mb, free_mb / KEEP_MOST_PART), (int64_t)KEEP_LEAST_MB);
 }
 
 /* A forgotten slot must not fill the disk: where nobody has set a limit, ours is set before the slot exists. */
 static int limit_slots(const ReceiverOptions *options, PGconn *sql, const char *repository_path, Error **err)
 {
-        int64_t limit = MIN(MAX(free_megabytes(&options->target) / KEEP_PART, (int64_t)KEEP_MIN_MB), (int64_t)KEEP_MAX_MB);
-        _cleanup_free_ char *value = xasprintf("%" PRId64 "MB", limit), *present = NULL;
+        _cleanup_free_ char *value = xasprintf("%" PRId64 "MB", keep_megabytes(&options->target)), *present = NULL;
         int r = postgres_query_text(sql, "SHOW max_slot_wal_keep_size", &present, err);
 
         if (r < 0 || !streq_ptr(present, "-1"))

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/fs.h"
@@ -16,6 +17,7 @@
 #define STALL_S        120
 #define STALL_VARIABLE "BERTH_RECOVERY_STALL_SECONDS"
 #define LOG_LINES      200
+#define LOG_FOLDER_VARIABLE "POSTGRES_INITDB_WALDIR"
 #define FIRST_WITH_SYNCFS 140000
 #define NOT_REACHED    "recovery ended before configured recovery target was reached"
 
@@ -25,7 +27,8 @@ typedef struct Recovering {
         const EngineProgress *progress;
         int server_version;
         char *id;         /* of the container */
-        char *last_words; /* the last FATAL of its log */
+        char *last_words; /* the last FATAL of its log, else its last line on the error output */
+        bool is_fatal;
 } Recovering;
 
 static const EngineOperations *operations_of(const Recovering *recovering)
@@ -42,6 +45,18 @@ static void protect_mounts(ContainerSpec *spec, const SpecMount *data)
         for (size_t i = 0; i < spec->n_mounts; i++)
                 if (&spec->mounts[i] != data && spec->mounts[i].kind != SPEC_MOUNT_TMPFS)
                         spec->mounts[i].read_only = true;
+}
+
+/* Images prepare that folder for initdb at each start, which fails where it is not to be written. The restored log lies in the data
+ * folder; what is at that place is the log of the database that is there. */
+static void forget_log_folder(ContainerSpec *spec)
+{
+        _cleanup_strv_ char **env = strv_copy(spec->environment);
+
+        if (!strv_env_get(env, LOG_FOLDER_VARIABLE))
+                return;
+        strv_env_set(&env, LOG_FOLDER_VARIABLE, "");
+        spec->environment = arena_strv(spec->arena, env);
 }
 
 static void take_out_network(ContainerSpec *spec)
@@ -115,6 +130,7 @@ static int build_spec(const Recovering *recovering, const ContainerInfo *info, C
                 if (&spec->mounts[i] == mount)
                         set_data_mount(spec, &spec->mounts[i], places);
         protect_mounts(spec, mount);
+        forget_log_folder(spec);
         spec->name = arena_strdup(spec->arena, name);
         take_out_network(spec);
         mark_as_oneoff(spec);
@@ -167,12 +183,15 @@ static int take_line(void *context, int stream, int64_t time_ns, const char *tex
 
         if (!fatal)
                 fatal = memmem(text, length, "PANIC:", 6);
+        if (!fatal && !recovering->is_fatal && stream == STDERR_FILENO && length && !memmem(text, length, ":  ", 3)) /* not the server: the image */
+                free_and_replace(&recovering->last_words, xstrndup(text, length));
         /* What it says to our own attempts to connect is no reason. */
         if (fatal && !memmem(text, length, "the database system is ", 23)) {
                 fatal += 6;
                 while (fatal < text + length && *fatal == ' ')
                         fatal++;
                 free_and_replace(&recovering->last_words, xstrndup(fatal, (size_t)(text + length - fatal)));
+                recovering->is_fatal = true;
         }
         return 0;
 }
@@ -182,6 +201,7 @@ static void read_last_words(Recovering *recovering)
         const LogQuery query = { .tail = LOG_LINES, .cancel_fd = -1 };
 
         free_and_replace(&recovering->last_words, NULL);
+        recovering->is_fatal = false;
         operations_of(recovering)
                 ->logs(recovering->restore->engine, recovering->id, &query, take_line, recovering, NULL);
 }

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -60,6 +61,17 @@ static int find_door(const PostgresTarget *target, Door *ret, Error **err)
         ret->socket_folder = xstrdup(lines[LINE_SOCKET_FOLDER]);
         ret->uid = status.st_uid;
         return 0;
+}
+
+int64_t postgres_log_room(const PostgresTarget *target)
+{
+        _cleanup_free_ char *path = path_join(target->data_dir, "pg_wal");
+        _cleanup_close_ int fd = target->pid > 0 ? open_inside(target->pid, path, O_PATH | O_DIRECTORY) : -1;
+        struct statvfs status;
+
+        if (fd < 0 || fstatvfs(fd, &status) < 0)
+                return -1;
+        return (int64_t)((uint64_t)status.f_bavail * status.f_frsize);
 }
 
 typedef struct Words {

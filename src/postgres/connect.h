@@ -6,6 +6,7 @@
 #define BERTH_POSTGRES_CONNECT_H
 
 #include <libpq-fe.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -44,5 +45,7 @@ int postgres_execute(PGconn *connection, const char *statement, ExecStatusType w
 int postgres_error(Error **err, PGconn *connection, const PGresult *result, const char *what);
 /* The first column of the first row, the caller's; NULL where there is none. */
 int postgres_query_text(PGconn *connection, const char *query, char **ret, Error **err);
+/* Bytes that are free where the server keeps its log, which may be a disk of its own; -1: it is not ours to see. */
+int64_t postgres_log_room(const PostgresTarget *target);
 
 #endif

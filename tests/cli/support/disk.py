@@ -5,10 +5,10 @@ import subprocess
 
 
 @contextlib.contextmanager
-def small(folder, size):
+def small(folder, size, mode="700"):
     """A disk of its own at folder, of that size ("120m")."""
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode={mode}", "tmpfs", folder], check=True)
     try:
         yield folder
     finally:

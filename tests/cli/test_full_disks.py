@@ -1,0 +1,110 @@
+"""Disks that fill up under a server and under its receiver: nothing that was acknowledged is lost, and what stands still says so."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+from support import backups, database, disk
+from support.backups import sql
+from support.program import wait_until
+
+pytestmark = pytest.mark.skipif(database.major() is None, reason="no PostgreSQL is installed")
+
+
+def compose(more=""):
+    """The log on a disk of its own, as guides advise."""
+    return f"""
+services:
+  db:
+    image: postgres:{database.major()}
+    environment: {{POSTGRES_PASSWORD: "Xk29-fjw0-w9dk", POSTGRES_INITDB_WALDIR: /wal/log}}
+    command: [postgres, -c, max_wal_size=48MB, -c, min_wal_size=32MB, -c, checkpoint_timeout=1h]
+    stop_grace_period: 2s
+    volumes: ["data:/var/lib/postgresql/data", "./wal:/wal"]
+    x-berth: {{images: host{more}}}
+    healthcheck: {{test: [CMD-SHELL, "pg_isready -U postgres"], interval: 1s, retries: 60}}
+volumes: {{data: {{}}}}
+"""
+
+
+def status(deployment):
+    return json.loads(deployment("status", "--format", "json").stdout)[0]
+
+
+def nobody_receives(protected, deployment, first):
+    """A receiver that cannot be: its repository is of another time. Returns what makes it well again."""
+    description = pathlib.Path(first["repository"]) / "repository.json"
+    kept = description.read_text()
+    description.write_text('{"format": 99}')
+    os.kill(backups.receiver(protected, deployment.name)["pid"], signal.SIGKILL)
+    wait_until(lambda: backups.receiver(protected, deployment.name).get("phase") == "failed")
+    return lambda: description.write_text(kept)
+
+
+def write(deployment, number):
+    """About a segment of log; the row it commits is in the ledger."""
+    return deployment("psql", "db", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", f"INSERT INTO ledger VALUES ({number})", "-c",
+                      "SELECT pg_logical_emit_message(false, 'test', repeat('x', 12000000))", "-c", "SELECT pg_switch_wal()", check=False)
+
+
+@pytest.mark.slow
+def test_a_disk_of_the_log_is_not_filled(project, protected):
+    """Where nobody receives, the slot's limit is what that disk can bear: the slot is lost, the server goes on."""
+    deployment = project(name="narrow")
+    with disk.small(deployment.folder / "wal", "224m", mode="755") as wal:
+        deployment.write("compose.yaml", compose())
+        deployment("up", "-d", "--wait")
+        first = backups.first_backup(protected, deployment)
+        limit = int(sql(deployment, "SELECT setting FROM pg_settings WHERE name = 'max_slot_wal_keep_size'"))
+        assert 32 <= limit <= 112, limit
+        sql(deployment, "CREATE TABLE ledger(i int)")
+        mend = nobody_receives(protected, deployment, first)
+        for number in range(16):
+            assert write(deployment, number).returncode == 0, "the server stopped"
+            if number % 3 == 2:
+                sql(deployment, "CHECKPOINT")
+        assert any("slot is lost" in problem for problem in status(deployment)["problems"])
+        assert disk.free(wal) > 16 << 20
+        mend()
+        wait_until(lambda: len(backups.listed(deployment)) == 2)
+        backups.received(protected, deployment)
+        deployment("down", "-v", "--yes", "--purge")
+
+
+@pytest.mark.slow
+def test_a_full_disk_of_the_log(project, protected):
+    """A limit of the user's that the disk does not bear: told before; the server falls, and comes back with all that it acknowledged."""
+    deployment = project(name="brim")
+    with disk.small(deployment.folder / "wal", "160m", mode="755") as wal:
+        deployment.write("compose.yaml", compose())
+        deployment("up", "-d", "--wait")
+        first = backups.first_backup(protected, deployment)
+        sql(deployment, "CREATE TABLE ledger(i int)")
+        sql(deployment, "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'")
+        sql(deployment, "SELECT pg_reload_conf()")
+        mend = nobody_receives(protected, deployment, first)
+        acknowledged, warned = [], []
+        while len(acknowledged) < 12 and write(deployment, len(acknowledged)).returncode == 0:
+            acknowledged.append(len(acknowledged))
+            warned = warned or [text for text in status(deployment)["problems"] if "the disk of the server's log has" in text]
+        assert 3 < len(acknowledged) < 12 and warned and "never remove anything from pg_wal" in warned[0]
+        wait_until(lambda: deployment.ps("-a")["brim-db-1"]["State"] == "exited")
+        assert "No space left on device" in deployment("logs", "db").stdout
+        told = status(deployment)
+        assert told["state"] == "exited" and any("has ended with exit status 1" in text for text in told["problems"])
+        mend()
+        assert "exited (1)" in deployment.fails("up", "-d", "--wait"), "nobody says that it is up again"
+        subprocess.run(["mount", "-o", "remount,size=400m", wal], check=True)
+        deployment("up", "-d", "--wait")
+        backups.received(protected, deployment)
+        there = {int(line) for line in sql(deployment, "SELECT i FROM ledger").splitlines()}
+        assert set(acknowledged) <= there
+        assert status(deployment)["problems"] == []
+        forget = backups.volumes(deployment)
+        deployment("restore", "db", "--yes")  # no gap
+        assert {int(line) for line in sql(deployment, "SELECT i FROM ledger").splitlines()} == there
+        deployment("volume", "rm", "--yes", "--purge", *(name for name in backups.volumes(deployment) if name not in forget))
+        deployment("down", "-v", "--yes", "--purge")
