@@ -354,6 +354,7 @@ static void look(void *context)
 {
         Guard *guard = context;
         Unit *unit = unit_of(guard);
+        ReceiverLook seen;
 
         guard->timer = NULL;
         if (!unit || guard->starting)
@@ -368,7 +369,10 @@ static void look(void *context)
         }
         if (guard->backing_up)
                 return; /* its end looks again */
-        switch (receiver_look(guard->backups->keeper, guard->service)) {
+        seen = receiver_look(guard->backups->keeper, guard->service);
+        if (seen != RECEIVER_WAITS) /* it is there: from now on it knows itself how long it has been unable to receive */
+                guard->async_timer = loop_timer_remove(guard->async_timer);
+        switch (seen) {
         case RECEIVER_WAITS:
                 look_at_slot(guard, false);
                 look_later(guard, STREAMING_LOOK_NS);

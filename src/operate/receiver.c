@@ -321,6 +321,7 @@ static int open_connection(Receiver *receiver, Error **err)
         if (start.gap)
                 receiver->state.gap_ns = clock_realtime_ns();
         take_position(receiver, start.timeline, start.start);
+        synchronous_connected(&receiver->synchronous);
         receiver->state.server = 0; /* nothing was said on this connection yet */
         receiver->told_otherwise = true; /* who was here before may have left it on */
         return 0;

@@ -75,6 +75,8 @@ typedef struct Synchronous {
 const char *synchronous_state_name(SynchronousState state);
 void synchronous_init(Synchronous *synchronous, const ReceiverOptions *options);
 bool synchronous_is_wanted(const Synchronous *synchronous);
+/* A new connection: what was set on an earlier one may have been taken back meanwhile, and is looked at anew. */
+void synchronous_connected(Synchronous *synchronous);
 /* It streams and has all: switches it on where that is wanted. true: the state has changed. */
 bool synchronous_streams(Synchronous *synchronous, const char *repository_path);
 /* It does not stream: after async_after_ns commits stop waiting. Nanoseconds until then; INT64_MAX: not at all. */

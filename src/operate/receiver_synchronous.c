@@ -142,6 +142,13 @@ bool synchronous_is_wanted(const Synchronous *synchronous)
         return synchronous->options->synchronous && !synchronous->paused;
 }
 
+void synchronous_connected(Synchronous *synchronous)
+{
+        if (synchronous->state == SYNCHRONOUS_ON)
+                take_state(synchronous, SYNCHRONOUS_WAITING, NULL);
+        synchronous->retry_ns = 0;
+}
+
 bool synchronous_streams(Synchronous *synchronous, const char *repository_path)
 {
         SynchronousState before = synchronous->state;
@@ -163,6 +170,8 @@ int synchronous_end(Synchronous *synchronous, const char *repository_path, Error
 
         if (repository_path && (synchronous->state == SYNCHRONOUS_ON || is_remembered(repository_path)))
                 r = switch_off(synchronous, repository_path, err);
+        if (r < 0 && synchronous->state == SYNCHRONOUS_ON) /* how far that came nobody knows: it is not to be relied upon */
+                take_state(synchronous, SYNCHRONOUS_WAITING, err && *err ? xstrdup((*err)->message) : NULL);
         if (r == 0)
                 take_state(synchronous,
                            !synchronous->options->synchronous ? SYNCHRONOUS_OFF

@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -107,4 +108,61 @@ def test_a_full_disk_of_the_log(project, protected):
         deployment("restore", "db", "--yes")  # no gap
         assert {int(line) for line in sql(deployment, "SELECT i FROM ledger").splitlines()} == there
         deployment("volume", "rm", "--yes", "--purge", *(name for name in backups.volumes(deployment) if name not in forget))
+        deployment("down", "-v", "--yes", "--purge")
+
+
+# ---- the repository's ----
+
+def synchronous(protected, deployment):
+    """Commits wait for a receiver that streams."""
+    return (backups.receiver(protected, deployment.name).get("synchronous") == "on" and
+            sql(deployment, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1")
+
+
+def commit(deployment):
+    """One more row, and a segment's worth of log: a commit that is on its way."""
+    return deployment.start("psql", "db", "-XAtqc", "INSERT INTO t SELECT 1 FROM pg_logical_emit_message(true, 'test', repeat('x', 12000000))")
+
+
+def waits(deployment):
+    return int(sql(deployment, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unavailable", ["wait", "{async_after: 3s}"], ids=["wait", "async"])
+def test_a_full_repository_and_synchronous_commits(project, protected, unavailable):
+    """They wait for room, or go on after the time that was asked for; either is told, and ends by itself once there is room."""
+    text = backups.compose(database.major(), more=f", backup: {{synchronous: true, when_unavailable: {unavailable}}}")
+    with disk.small(protected.data / "backups", "96m") as place:
+        deployment = project(text, name="brim")
+        deployment("up", "-d", "--wait")
+        backups.first_backup(protected, deployment)
+        sql(deployment, "CREATE TABLE t(i int)")
+        wait_until(lambda: synchronous(protected, deployment))
+        backups.filed(protected, deployment)
+        filler = disk.fill(place)
+        begun = time.monotonic()
+        inserts = [commit(deployment), commit(deployment)]
+        wait_until(lambda: waits(deployment) == 2)
+        wait_until(lambda: "No space left" in (backups.receiver(protected, "brim").get("message") or ""))
+        told = status(deployment)["problems"]
+        assert any("not received" in problem and "No space left" in problem for problem in told)
+        assert any("commits are not synchronous" in problem for problem in told)
+        assert "\x1b[31m" in deployment("--ansi", "always", "status").stdout
+        if unavailable == "wait":
+            time.sleep(max(begun + 5 - time.monotonic(), 0))
+            assert [insert.poll() for insert in inserts] == [None, None] and waits(deployment) == 2
+        else:
+            assert [insert.wait(60) for insert in inserts] == [0, 0] and time.monotonic() - begun >= 3
+            assert sql(deployment, "SHOW synchronous_standby_names") == ""
+            told = status(deployment)
+            assert told["synchronous"]["asked"] and not told["synchronous"]["on"]
+            assert told["would_be_lost"]["bytes"] > 20 << 20, "nobody says that all is well"
+        filler.unlink()
+        assert [insert.wait(60) for insert in inserts] == [0, 0]
+        wait_until(lambda: synchronous(protected, deployment))
+        assert sql(deployment, "SELECT count(*) FROM t") == "2"
+        backups.received(protected, deployment)
+        wait_until(lambda: status(deployment)["problems"] == [])
+        assert deployment("backup", "verify").returncode == 0
         deployment("down", "-v", "--yes", "--purge")
