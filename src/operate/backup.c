@@ -8,10 +8,11 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "operate/backup_direct.h"
 #include "operate/backup_files.h"
 #include "operate/backup_prior.h"
 
-#define DEFAULT_LEVEL 1
+#define DEFAULT_LEVEL (-1) /* of zstd: a third faster than 1 for a tenth more, on indexes less */
 #define APPLICATION "berth backup"
 #define GENTLE_NICE 10
 #define WAIT_MS 200
@@ -94,19 +95,14 @@ static int open_all(Backup *backup, Error **err)
         return r;
 }
 
-/* What the stream needs; made anew where an incremental backup turns into a full one. */
-static int open_pipeline(Backup *backup, Error **err)
+/* Made anew where another way is taken: an incremental backup turns into a full one, or files come from the server. */
+static void open_writer(Backup *backup)
 {
         const BackupOptions *options = backup->options;
-        int r;
 
         backup->writer = pack_writer_create(backup->repository, &backup->index,
                                             options->level ? options->level : DEFAULT_LEVEL);
-        r = chunk_pipeline_create(backup->writer, options->threads, backup->repository->chunk_bytes, &backup->pipeline,
-                                  err);
-        backup_files_init(&backup->files, backup->pipeline, backup->writer, backup->prior, backup->repository->chunk_bytes,
-                          backup->progress);
-        return r;
+        backup_files_init(&backup->files, backup->writer, backup->prior, backup->repository->chunk_bytes, backup->progress);
 }
 
 /* ---- incremental ---- */
@@ -137,19 +133,30 @@ static bool may_be_full(const Backup *backup, int r)
                (!backup->files.begin.start_lsn || r == -ERROR_CORRUPT);
 }
 
-static int begin_again_as_full(Backup *backup, Error **err)
+/* What lies in packs by now stays there and is used. */
+static void clear(Backup *backup)
 {
-        int r;
-
         chunk_pipeline_free(TAKE_PTR(backup->pipeline));
         pack_writer_free(TAKE_PTR(backup->writer));
         backup_files_done(&backup->files);
         backup->files = (BackupFiles){ 0 };
+}
+
+static int begin_again_as_full(Backup *backup, Error **err)
+{
+        int r;
+
+        clear(backup);
         prior_backup_free(TAKE_PTR(backup->prior));
         chunk_index_done(&backup->index);
         PQfinish(TAKE_PTR(backup->connection));
         r = postgres_connect(&backup->options->target, CONNECT_REPLICATION, APPLICATION, &backup->connection, err);
         return r < 0 ? r : chunk_index_load(&backup->index, backup->repository->storage, err);
+}
+
+static const char *checkpoint_status(const BackupOptions *options)
+{
+        return options->spread ? "waiting for a checkpoint" : "making a checkpoint";
 }
 
 static int receive(Backup *backup, Error **err)
@@ -162,15 +169,35 @@ static int receive(Backup *backup, Error **err)
                                    .max_rate_kib = options->max_rate_kib,
                                   .incremental = backup->prior != NULL };
         BaseBackupSink sink = backup_files_sink(&backup->files);
-        int r;
+        int r = chunk_pipeline_create(backup->writer, options->threads, backup->repository->chunk_bytes, &backup->pipeline, err);
 
-        progress_status(backup->progress, options->spread ? "waiting for a checkpoint" : "making a checkpoint");
+        if (r < 0)
+                return r;
+        backup->files.pipeline = backup->pipeline;
+        progress_status(backup->progress, checkpoint_status(options));
         r = base_backup_run(backup->connection, &base, &sink, backup->progress->cancel_fd, &record->stop_lsn,
                             &record->timeline, err);
-        if (r == -ERROR_CORRUPT)
-                return error_hint(err, r,
-                                  "Pages of the running database are damaged: the warnings name the files. Earlier backups "
-                                  "are kept.");
+        return r < 0 ? r : backup_files_finish(&backup->files, err);
+}
+
+/* Without the server's help, where its files are to be seen: ERROR_UNSUPPORTED where they are not. */
+static int read_directly(Backup *backup, Error **err)
+{
+        const BackupOptions *options = backup->options;
+        _cleanup_free_ char *label = xasprintf("berth %s", backup->record->id);
+        const BackupDirect direct = { .target = &options->target,
+                                      .replication = backup->connection,
+                                      .identity = &backup->identity,
+                                      .label = label,
+                                      .application = APPLICATION,
+                                      .spread = options->spread,
+                                      .max_rate_kib = options->max_rate_kib,
+                                      .threads = options->threads };
+        int r;
+
+        progress_status(backup->progress, checkpoint_status(options));
+        r = backup_direct_run(&direct, &backup->files, &backup->record->stop_lsn, err);
+        backup->record->timeline = backup->files.begin.timeline;
         return r;
 }
 
@@ -179,10 +206,8 @@ static int complete(Backup *backup, Error **err)
 {
         BackupRecord *record = backup->record;
         PackTotals totals;
-        int r = backup_files_finish(&backup->files, err);
+        int r = pack_writer_finish(backup->writer, &totals, err);
 
-        if (r == 0)
-                r = pack_writer_finish(backup->writer, &totals, err);
         if (r == 0)
                 r = file_list_write(backup->repository, record->id, &backup->files.list, &record->files_sha256, err);
         if (r < 0)
@@ -197,13 +222,31 @@ static int complete(Backup *backup, Error **err)
         return backup_record_save(backup->repository, record, err);
 }
 
+static int run_directly_or_not(Backup *backup, Error **err)
+{
+        _cleanup_error_ Error *reason = NULL;
+        int r = -ERROR_UNSUPPORTED;
+
+        if (!backup->prior && !backup->options->streamed)
+                r = read_directly(backup, &reason);
+        if (r != -ERROR_UNSUPPORTED)
+                return error_move(err, &reason, r);
+        clear(backup);
+        open_writer(backup);
+        return receive(backup, err);
+}
+
 static int run_once(Backup *backup, Error **err)
 {
-        int r = open_pipeline(backup, err);
+        int r;
 
+        open_writer(backup);
         free_and_replace(&backup->record->kind, xstrdup(backup->prior ? "incremental" : "full"));
-        if (r == 0)
-                r = receive(backup, err);
+        r = run_directly_or_not(backup, err);
+        if (r == -ERROR_CORRUPT)
+                return error_hint(err, r,
+                                  "Pages of the running database are damaged: the warnings name the files. Earlier backups "
+                                  "are kept.");
         return r < 0 ? r : complete(backup, err);
 }
 

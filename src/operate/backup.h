@@ -1,5 +1,6 @@
-/* A base backup: from a server over the replication protocol into a repository. One thread takes the stream apart, others
- * name, compress and store chunks. Nothing counts as a backup before its record is written. */
+/* A base backup of a server into a repository: its files are read from its folder where that is to be seen from here, else they
+ * come over the replication protocol, and so does what has changed since the newest backup where the server can tell (17).
+ * Several threads name, compress and store chunks. Nothing counts as a backup before its record is written. */
 #ifndef BERTH_OPERATE_BACKUP_H
 #define BERTH_OPERATE_BACKUP_H
 
@@ -15,9 +16,10 @@ typedef struct BackupOptions {
         bool gentle;            /* run at low priority */
         bool wait;              /* for another backup, restore or removal that is at work */
         bool full;              /* never incremental: servers from 17 on otherwise send what has changed since the newest backup */
+        bool streamed;          /* over the replication protocol in any case */
         bool spread;            /* wait for a checkpoint that takes its time, as the server's settings have it */
         unsigned threads;       /* 0: one for each processor, at most 4 */
-        int level;              /* of zstd; 0: 1 */
+        int level;              /* of zstd; 0: -1 */
 } BackupOptions;
 
 /* *ret is the caller's. ERROR_CONFLICT where another backup of the cluster runs. */

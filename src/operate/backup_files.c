@@ -200,12 +200,10 @@ static void on_warning(void *context, const char *text)
                 progress_warning(files->progress, text);
 }
 
-void backup_files_init(BackupFiles *files, ChunkPipeline *pipeline, PackWriter *writer, const PriorBackup *prior,
-                       uint32_t chunk_bytes, const WorkProgress *progress)
+void backup_files_init(BackupFiles *files, PackWriter *writer, const PriorBackup *prior, uint32_t chunk_bytes,
+                       const WorkProgress *progress)
 {
-        *files = (BackupFiles){
-                .pipeline = pipeline, .writer = writer, .prior = prior, .progress = progress, .chunk_bytes = chunk_bytes
-        };
+        *files = (BackupFiles){ .writer = writer, .prior = prior, .progress = progress, .chunk_bytes = chunk_bytes };
         files->tar = (TarStream){ .context = files,
                                   .entry = on_entry,
                                   .content = on_content,
@@ -219,29 +217,44 @@ BaseBackupSink backup_files_sink(BackupFiles *files)
 
 /* ---- the end ---- */
 
-/* As the files are now; without the pipeline, which has ended. */
-static int store_manifest(BackupFiles *files, const Strbuf *manifest, Error **err)
+int backup_files_add(BackupFiles *files, ListedFile *file, const void *content, Error **err)
 {
         _cleanup_(pack_scratch_freep) PackScratch *scratch = pack_scratch_create();
-        const char *text = strbuf_text(manifest);
+        FileInWork *item;
+
+        vector_add(&files->list.files, file);
+        backup_files_begin_content(files, file);
+        item = current(files);
+        for (size_t i = 0; i < file->n_chunks; i++) {
+                size_t start = i * files->chunk_bytes, n = (size_t)MIN(file->size_bytes - start, (uint64_t)files->chunk_bytes);
+                const char *data = (const char *)content + start;
+                int r;
+
+                item->crcs[i] = crc32c(data, n);
+                r = pack_writer_add(files->writer, scratch, data, n, item->crcs[i], &file->chunks[i], err);
+                if (r < 0)
+                        return r;
+        }
+        file->crc32c = crc32c_join_pieces(item->crcs, file->size_bytes, files->chunk_bytes);
+        return 0;
+}
+
+ListedFile *backup_files_new(const char *path, size_t size)
+{
         ListedFile *file = xnew(ListedFile);
 
         *file = (ListedFile){ .type = 'f',
                               .mode = 0600,
                               .mtime = clock_realtime_ns() / NSEC_PER_SEC,
-                              .size_bytes = manifest->length,
-                              .crc32c = crc32c(text, manifest->length),
-                              .path = xstrdup(MANIFEST_NAME) };
-        vector_add(&files->list.files, file);
-        backup_files_begin_content(files, file);
-        for (size_t i = 0; i < file->n_chunks; i++) {
-                size_t start = i * files->chunk_bytes, n = MIN(manifest->length - start, (size_t)files->chunk_bytes);
-                int r = pack_writer_add(files->writer, scratch, text + start, n, crc32c(text + start, n), &file->chunks[i], err);
+                              .size_bytes = size,
+                              .path = xstrdup(path) };
+        return file;
+}
 
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+/* As the files are now; without the pipeline, which has ended. */
+static int store_manifest(BackupFiles *files, const Strbuf *manifest, Error **err)
+{
+        return backup_files_add(files, backup_files_new(MANIFEST_NAME, manifest->length), strbuf_text(manifest), err);
 }
 
 /* Servers send tablespaces first: what is in them comes behind the links that lead there. */
@@ -261,20 +274,8 @@ static void order_list(FileList *list)
 
 static void join_checksums(BackupFiles *files)
 {
-        Crc32cJoin whole, last;
-
-        crc32c_join_init(&whole, files->chunk_bytes);
-        VECTOR_FOREACH(item, &files->in_work) {
-                ListedFile *file = item->file;
-                size_t rest = (size_t)(file->size_bytes % files->chunk_bytes);
-
-                file->crc32c = item->crcs[0];
-                if (file->n_chunks > 1 && rest)
-                        crc32c_join_init(&last, rest);
-                for (size_t i = 1; i < file->n_chunks; i++)
-                        file->crc32c = crc32c_join(i + 1 == file->n_chunks && rest ? &last : &whole, file->crc32c,
-                                                   item->crcs[i]);
-        }
+        VECTOR_FOREACH(item, &files->in_work)
+                item->file->crc32c = crc32c_join_pieces(item->crcs, item->file->size_bytes, files->chunk_bytes);
 }
 
 /* Everything that the server says it sent has come, and nothing else but the log. */
@@ -325,6 +326,34 @@ static int keep_manifest(BackupFiles *files, Error **err)
         r = backup_manifest_rewrite(strbuf_text(&files->manifest), files->manifest.length, &changes, &text, err);
         vector_done(&changes.files);
         return r < 0 ? r : store_manifest(files, &text, err);
+}
+
+static void write_manifest(const BackupFiles *files, const ServerIdentity *identity, Lsn stop_lsn, Strbuf *ret)
+{
+        bool first = true;
+
+        backup_manifest_begin(ret, identity->version, identity->system_identifier);
+        VECTOR_FOREACH(item, &files->in_work) {
+                const ListedFile *file = item->file;
+
+                if (startswith(file->path, "pg_wal/"))
+                        continue;
+                backup_manifest_add(ret, first, file->path, &(ManifestFile){ file->size_bytes, file->crc32c }, file->mtime);
+                first = false;
+        }
+        backup_manifest_end(ret, files->begin.timeline, files->begin.start_lsn, stop_lsn);
+}
+
+int backup_files_finish_read(BackupFiles *files, const ServerIdentity *identity, Lsn stop_lsn, Error **err)
+{
+        _cleanup_strbuf_ Strbuf manifest = STRBUF_INIT;
+        int r;
+
+        join_checksums(files);
+        write_manifest(files, identity, stop_lsn, &manifest);
+        r = store_manifest(files, &manifest, err);
+        order_list(&files->list);
+        return r;
 }
 
 int backup_files_finish(BackupFiles *files, Error **err)

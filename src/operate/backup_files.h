@@ -23,8 +23,8 @@ typedef struct FileInWork {
 } FileInWork;
 
 struct BackupFiles {
-        ChunkPipeline *pipeline;
-        PackWriter *writer;     /* the pipeline's */
+        ChunkPipeline *pipeline; /* of a stream; NULL until it begins */
+        PackWriter *writer;
         const PriorBackup *prior; /* NULL: everything is sent */
         ChangedFile *changed;   /* being received; NULL */
         const WorkProgress *progress;
@@ -43,8 +43,8 @@ struct BackupFiles {
 };
 
 /* All are borrowed. prior: what an incremental backup refers to, NULL for a full one. */
-void backup_files_init(BackupFiles *files, ChunkPipeline *pipeline, PackWriter *writer, const PriorBackup *prior,
-                       uint32_t chunk_bytes, const WorkProgress *progress);
+void backup_files_init(BackupFiles *files, PackWriter *writer, const PriorBackup *prior, uint32_t chunk_bytes,
+                       const WorkProgress *progress);
 void backup_files_done(BackupFiles *files);
 #define _cleanup_backup_files_ _cleanup_(backup_files_done)
 
@@ -55,6 +55,11 @@ BaseBackupSink backup_files_sink(BackupFiles *files);
 void backup_files_begin_content(BackupFiles *files, ListedFile *file);
 char *backup_files_buffer(BackupFiles *files);
 void backup_files_post(BackupFiles *files);
+/* A file whose content is known: one of the program's own making, now (backup_files_new, size bytes). Takes file. */
+ListedFile *backup_files_new(const char *path, size_t size);
+int backup_files_add(BackupFiles *files, ListedFile *file, const void *content, Error **err);
+/* After the last file that was read instead of received: stores the manifest that a server would have sent. */
+int backup_files_finish_read(BackupFiles *files, const ServerIdentity *identity, Lsn stop_lsn, Error **err);
 /* After the last of the stream: waits for the pipeline, checks every file against the manifest (ERROR_CORRUPT names the first
  * that differs), and stores the manifest as a file, saying what the files are now. */
 int backup_files_finish(BackupFiles *files, Error **err);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "operate/restore_private.h"
+#include "postgres/crc32c.h"
 #include "repository/pack.h"
 
 #define MAX_THREADS 4
@@ -82,6 +83,24 @@ static int make_entry(Laying *laying, const ListedFile *file, Error **err)
             fchmodat(laying->dir_fd, place, file->mode, 0) < 0 ||
             fchownat(laying->dir_fd, place, options->uid, options->gid, 0) < 0)
                 return error_set_errno(err, errno, "make folder \"%s\"", place);
+        return 0;
+}
+
+/* Chunks are read by what the packs' indexes say of them: together that has to be the file of the list, or an index names
+ * something else. Nothing is read for it. */
+static int compare_checksum(const Laying *laying, const ListedFile *file, Error **err)
+{
+        _cleanup_free_ uint32_t *crcs = xnew_array(uint32_t, MAX(file->n_chunks, (size_t)1));
+
+        for (size_t i = 0; i < file->n_chunks; i++) {
+                const ChunkPlace *place = chunk_index_find(&laying->index, &file->chunks[i]);
+                if (!place)
+                        return 0; /* reading says what is lost */
+                crcs[i] = place->crc32c;
+        }
+        if (file->type == 'f' && file->n_chunks &&
+            crc32c_join_pieces(crcs, file->size_bytes, laying->repository->chunk_bytes) != file->crc32c)
+                return error_set(err, ERROR_CORRUPT, "the indexes of the packs do not fit \"%s\"", file->path);
         return 0;
 }
 
@@ -231,7 +250,9 @@ int restore_files(Repository *repository, const FileList *list, int dir_fd, cons
         VECTOR_FOREACH(file, &list->files) {
                 if (r < 0)
                         break;
-                r = make_entry(&laying, *file, err);
+                r = compare_checksum(&laying, *file, err);
+                if (r == 0)
+                        r = make_entry(&laying, *file, err);
         }
         if (r == 0)
                 r = write_all(&laying, err);

@@ -1,7 +1,9 @@
 #include "postgres/backup_manifest.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -134,10 +136,16 @@ static void add_array(Strbuf *text, const char *name, const json_t *array)
         strbuf_adds(text, "],\n");
 }
 
+static void add_checksum(Strbuf *text)
+{
+        _cleanup_free_ char *digits = sha256_hex(strbuf_text(text), text->length);
+
+        strbuf_addf(text, "\"Manifest-Checksum\": \"%s\"}\n", digits);
+}
+
 int backup_manifest_rewrite(const char *text, size_t length, const ManifestChanges *changes, Strbuf *ret, Error **err)
 {
         _cleanup_json_ json_t *manifest = json_loadb(text, length, 0, NULL);
-        _cleanup_free_ char *digits = NULL;
         const char *key;
         json_t *value;
 
@@ -156,7 +164,58 @@ int backup_manifest_rewrite(const char *text, size_t length, const ManifestChang
                         strbuf_adds(ret, ",\n");
                 }
         }
-        digits = sha256_hex(strbuf_text(ret), ret->length);
-        strbuf_addf(ret, "\"Manifest-Checksum\": \"%s\"}\n", digits);
+        add_checksum(ret);
         return 0;
+}
+
+/* ---- one of our own ---- */
+
+#define FIRST_WITH_IDENTIFIER 170000
+
+void backup_manifest_begin(Strbuf *text, int server_version, uint64_t system_identifier)
+{
+        bool with_identifier = server_version >= FIRST_WITH_IDENTIFIER;
+
+        strbuf_addf(text, "{ \"PostgreSQL-Backup-Manifest-Version\": %d,\n", with_identifier ? 2 : 1);
+        if (with_identifier)
+                strbuf_addf(text, "\"System-Identifier\": %" PRIu64 ",\n", system_identifier);
+        strbuf_adds(text, "\"Files\": [");
+}
+
+static void add_path(Strbuf *text, const char *path)
+{
+        _cleanup_json_ json_t *value = json_string(path);
+
+        strbuf_adds(text, value ? "\"Path\": " : "\"Encoded-Path\": \"");
+        if (value) {
+                add_value(text, value);
+                return;
+        }
+        for (const unsigned char *byte = (const unsigned char *)path; *byte; byte++)
+                strbuf_addf(text, "%02x", *byte);
+        strbuf_addc(text, '"');
+}
+
+void backup_manifest_add(Strbuf *text, bool first, const char *path, const ManifestFile *file, int64_t mtime)
+{
+        time_t seconds = mtime;
+        char crc[9], date[64];
+        struct tm utc;
+
+        gmtime_r(&seconds, &utc);
+        strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S GMT", &utc);
+        format_crc(file->crc32c, crc);
+        strbuf_adds(text, first ? "\n{ " : ",\n{ ");
+        add_path(text, path);
+        strbuf_addf(text, ", \"Size\": %" PRIu64 ", \"Last-Modified\": \"%s\", \"Checksum-Algorithm\": \"CRC32C\", \"Checksum\": \"%s\" }",
+                    file->size_bytes, date, crc);
+}
+
+void backup_manifest_end(Strbuf *text, uint32_t timeline, Lsn start_lsn, Lsn stop_lsn)
+{
+        char start[LSN_TEXT_SIZE], stop[LSN_TEXT_SIZE];
+
+        strbuf_addf(text, "\n],\n\"WAL-Ranges\": [\n{ \"Timeline\": %" PRIu32 ", \"Start-LSN\": \"%s\", \"End-LSN\": \"%s\" }\n],\n",
+                    timeline, lsn_format(start_lsn, start), lsn_format(stop_lsn, stop));
+        add_checksum(text);
 }

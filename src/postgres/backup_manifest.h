@@ -7,6 +7,7 @@
 #include "base/strbuf.h"
 #include "base/strmap.h"
 #include "base/vector.h"
+#include "postgres/wal_name.h"
 
 typedef struct ManifestFile {
         uint64_t size_bytes;
@@ -27,5 +28,10 @@ typedef struct ManifestChanges {
 
 /* The manifest that says of these files what they have become; pg_verifybackup and a later incremental backup read it. */
 int backup_manifest_rewrite(const char *text, size_t length, const ManifestChanges *changes, Strbuf *ret, Error **err);
+
+/* One of our own, of files that were read from a folder: begin, add for each file, end. server_version: 150020. */
+void backup_manifest_begin(Strbuf *text, int server_version, uint64_t system_identifier);
+void backup_manifest_add(Strbuf *text, bool first, const char *path, const ManifestFile *file, int64_t mtime);
+void backup_manifest_end(Strbuf *text, uint32_t timeline, Lsn start_lsn, Lsn stop_lsn);
 
 #endif

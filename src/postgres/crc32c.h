@@ -14,5 +14,7 @@ typedef struct Crc32cJoin {
 } Crc32cJoin;
 void crc32c_join_init(Crc32cJoin *join, uint64_t second_size);
 uint32_t crc32c_join(const Crc32cJoin *join, uint32_t first, uint32_t second);
+/* The CRC of size bytes that were cut into pieces of piece_bytes (the last may be shorter), from the CRC of each. */
+uint32_t crc32c_join_pieces(const uint32_t *crcs, uint64_t size, uint32_t piece_bytes);
 
 #endif

@@ -22,7 +22,7 @@ enum {
         CONTROL_VERSION = 8,
         CONTROL_CATALOG = 12,
         CONTROL_STATE = 16,
-        CONTROL_FILE_SIZE = 8192
+        CONTROL_REDO = 40,
 };
 /* Where the checksum, which is the last member, may lie. */
 enum { CONTROL_CRC_FIRST = 200, CONTROL_CRC_LAST = 508 };
@@ -97,7 +97,7 @@ static size_t find_nonce(const unsigned char *control, size_t crc)
 
 static int read_control(int fd, unsigned char *control, size_t *ret_crc, Error **err)
 {
-        int r = read_exactly(fd, control, CONTROL_FILE_SIZE, 0, "pg_control", err);
+        int r = read_exactly(fd, control, CONTROL_FILE_BYTES, 0, "pg_control", err);
 
         if (r < 0)
                 return r;
@@ -105,23 +105,28 @@ static int read_control(int fd, unsigned char *control, size_t *ret_crc, Error *
         return *ret_crc ? 0 : error_set(err, ERROR_CORRUPT, "pg_control: its checksum does not match");
 }
 
-int identity_read(const char *data_dir, ControlFile *ret, Error **err)
+int identity_read_control(int fd, unsigned char control[CONTROL_FILE_BYTES], ControlFile *ret, Error **err)
 {
-        unsigned char control[CONTROL_FILE_SIZE];
-        _cleanup_close_ int fd = -1;
         size_t crc;
-        int r;
+        int r = read_control(fd, control, &crc, err);
 
-        r = open_in(data_dir, "global/pg_control", O_RDONLY, &fd, err);
-        if (r == 0)
-                r = read_control(fd, control, &crc, err);
         if (r < 0)
                 return r;
         *ret = (ControlFile){ .system_identifier = get64(control, CONTROL_IDENTIFIER),
                               .control_version = get32(control, CONTROL_VERSION),
                               .catalog_version = get32(control, CONTROL_CATALOG),
-                              .shut_down = get32(control, CONTROL_STATE) == STATE_SHUT_DOWN };
+                              .shut_down = get32(control, CONTROL_STATE) == STATE_SHUT_DOWN,
+                              .redo_lsn = get64(control, CONTROL_REDO) };
         return 0;
+}
+
+int identity_read(const char *data_dir, ControlFile *ret, Error **err)
+{
+        unsigned char control[CONTROL_FILE_BYTES];
+        _cleanup_close_ int fd = -1;
+        int r = open_in(data_dir, "global/pg_control", O_RDONLY, &fd, err);
+
+        return r < 0 ? r : identity_read_control(fd, control, ret, err);
 }
 
 uint64_t identity_new_system_identifier(void)
@@ -174,7 +179,7 @@ static int renew_log(const char *data_dir, uint64_t old, uint64_t new, Error **e
 
 int identity_renew(const char *data_dir, uint64_t system_identifier, Error **err)
 {
-        unsigned char control[CONTROL_FILE_SIZE];
+        unsigned char control[CONTROL_FILE_BYTES];
         _cleanup_close_ int fd = -1;
         size_t crc_offset, nonce;
         uint32_t crc;

@@ -12,10 +12,15 @@ typedef struct ControlFile {
         uint32_t control_version;  /* 1300: 13 to 16, 1700, 1800 */
         uint32_t catalog_version;
         bool shut_down;            /* cleanly */
+        uint64_t redo_lsn;         /* of the newest checkpoint: where recovery would begin */
 } ControlFile;
+
+#define CONTROL_FILE_BYTES 8192
 
 /* ERROR_CORRUPT where its checksum is found nowhere. */
 int identity_read(const char *data_dir, ControlFile *ret, Error **err);
+/* The same from an open pg_control, with its bytes. */
+int identity_read_control(int fd, unsigned char control[CONTROL_FILE_BYTES], ControlFile *ret, Error **err);
 /* A number as PostgreSQL makes them (time, and random bits in place of a process id), never the same twice. */
 uint64_t identity_new_system_identifier(void);
 /* Gives the cluster a new system identifier and nonce. */

@@ -34,8 +34,9 @@ int pack_writer_add(PackWriter *writer, PackScratch *scratch, const void *data, 
 /* Everything added is durable on return. */
 int pack_writer_finish(PackWriter *writer, PackTotals *ret, Error **err);
 
-/* Reads a chunk and checks its content against its name: ERROR_CORRUPT names pack and offset. buffer holds
- * place->raw_bytes. From any thread, each with its own scratch. */
+/* Reads a chunk and checks its content twice: against the checksum of its frame (XXH64) and against the one of its index
+ * (CRC-32C). Naming it anew costs more than all the rest, and is left to repository_verify. ERROR_CORRUPT names pack and
+ * offset. buffer holds place->raw_bytes. From any thread, each with its own scratch. */
 int pack_read_chunk(Storage *storage, const ChunkIndex *index, const ChunkId *id, PackScratch *scratch, void *buffer,
                     Error **err);
 

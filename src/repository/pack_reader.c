@@ -1,6 +1,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "postgres/crc32c.h"
 #include "repository/pack_scratch.h"
 
 PackScratch *pack_scratch_create(void)
@@ -39,7 +40,6 @@ int pack_read_chunk(Storage *storage, const ChunkIndex *index, const ChunkId *id
         const ChunkPlace *place = chunk_index_find(index, id);
         _cleanup_free_ char *key = NULL;
         char digits[2 * CHUNK_ID_SIZE + 1];
-        ChunkId found;
         size_t got = 0;
         void *stored;
         int r;
@@ -58,8 +58,7 @@ int pack_read_chunk(Storage *storage, const ChunkIndex *index, const ChunkId *id
                 return damaged(err, index->packs[place->pack], place, "it is cut off");
         if (ZSTD_decompressDCtx(scratch->decompressor, buffer, place->raw_bytes, stored, got) != place->raw_bytes)
                 return damaged(err, index->packs[place->pack], place, "it cannot be decompressed");
-        chunk_id_compute(buffer, place->raw_bytes, &found);
-        if (memcmp(&found, id, sizeof(found)) != 0)
-                return damaged(err, index->packs[place->pack], place, "the content is not what its name says");
+        if (crc32c(buffer, place->raw_bytes) != place->crc32c)
+                return damaged(err, index->packs[place->pack], place, "the content is not what its index says");
         return 0;
 }

@@ -1,5 +1,5 @@
 /* backup {"project", "service", "target": {"pid", "data_dir", "user", "password"?, "database"?, "url"?},
- * "max_rate_kib"?, "gentle"?, "full"?, "wait"?, "keep"?, "prune_first"?, "spread"?, "level"?} → the record of docs/backup-format.md backups {"project",
+ * "max_rate_kib"?, "gentle"?, "full"?, "wait"?, "keep"?, "prune_first"?, "spread"?, "streamed"?, "level"?} → the record of docs/backup-format.md backups {"project",
  * "service"?} → {"backups": rows of operate/catalog.h} backup-remove {"repository": path, "backup", "last_too"?}
  * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?, "lock"?: a file
  * that is locked as long as it writes, "elsewhere"?: {"copy", "key"?}, what is damaged is taken from there} → {"backup", "timeline",
@@ -55,6 +55,7 @@ int job_backup(const Job *job, json_t **ret, Error **err)
                 .wait = json_get_bool(job->params, "wait", false),
                 .full = json_get_bool(job->params, "full", false),
                 .spread = json_get_bool(job->params, "spread", false),
+                .streamed = json_get_bool(job->params, "streamed", false),
                 .level = (int)json_get_int(job->params, "level", 0),
         };
         int r = job_require(job, "project", &options.project, err);
