@@ -173,6 +173,7 @@ static int receive(Backup *backup, Error **err)
 
         if (r < 0)
                 return r;
+        record->streamed = true;
         backup->files.pipeline = backup->pipeline;
         progress_status(backup->progress, checkpoint_status(options));
         r = base_backup_run(backup->connection, &base, &sink, backup->progress->cancel_fd, &record->stop_lsn,
@@ -198,6 +199,7 @@ static int read_directly(Backup *backup, Error **err)
         progress_status(backup->progress, checkpoint_status(options));
         r = backup_direct_run(&direct, &backup->files, &backup->record->stop_lsn, err);
         backup->record->timeline = backup->files.begin.timeline;
+        backup->record->streamed = false;
         return r;
 }
 

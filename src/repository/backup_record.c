@@ -64,8 +64,8 @@ json_t *backup_record_to_json(const BackupRecord *record)
 {
         char start[LSN_TEXT_SIZE], stop[LSN_TEXT_SIZE];
 
-        return json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:s, s:s, s:i, s:b, s:I, s:I, s:I, s:s}", "id", record->id, "kind",
-                         record->kind, "started_ns", (json_int_t)record->started_ns, "finished_ns",
+        return json_pack("{s:s, s:s, s:b, s:I, s:I, s:i, s:i, s:s, s:s, s:i, s:b, s:I, s:I, s:I, s:s}", "id", record->id, "kind",
+                         record->kind, "streamed", record->streamed, "started_ns", (json_int_t)record->started_ns, "finished_ns",
                          (json_int_t)record->finished_ns, "server_version", record->server_version, "timeline",
                          (int)record->timeline, "start_lsn", lsn_format(record->start_lsn, start), "stop_lsn",
                          lsn_format(record->stop_lsn, stop), "segment_bytes", (int)record->segment_bytes,
@@ -96,6 +96,7 @@ static int parse_record(const char *id, const json_t *document, BackupRecord **r
         *record = (BackupRecord){
                 .id = xstrdup(json_get_string(document, "id", NULL)),
                 .kind = xstrdup(json_get_string(document, "kind", "full")),
+                .streamed = json_get_bool(document, "streamed", true),
                 .started_ns = json_get_int(document, "started_ns", 0),
                 .finished_ns = json_get_int(document, "finished_ns", 0),
                 .server_version = (int)json_get_int(document, "server_version", 0),

@@ -14,6 +14,7 @@ typedef struct BackupRecord {
         char *id;               /* "20261121T153012Z", the time of its start; "-2" and so on behind it where that is taken */
         int64_t started_ns, finished_ns;     /* realtime, this machine's clock */
         char *kind;             /* "full"; "incremental" where the server sent only what had changed: it is whole too */
+        bool streamed;          /* by the replication protocol; else read from the server's folder */
         int server_version;     /* as PostgreSQL counts: 150020 */
         uint32_t timeline;      /* at its end */
         Lsn start_lsn, stop_lsn;             /* consistent from stop_lsn on */

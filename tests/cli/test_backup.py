@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from support import database, program, worker
-from support.backups import first_backup, listed, received, receiver, sql
+from support.backups import being_read, first_backup, listed, received, receiver, sql
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
@@ -160,7 +160,7 @@ def test_an_interrupted_backup_is_none(project, protected):
     slow = deployment.start("backup", "db", "--max-rate", "32k")
     children = pathlib.Path(f"/proc/{slow.pid}/task/{slow.pid}/children")
     worker = int(wait_until(lambda: children.read_text().split())[0])
-    wait_until(lambda: sql(deployment, "SELECT count(*) FROM pg_stat_progress_basebackup") == "1")
+    wait_until(lambda: being_read(deployment))
     assert "is at work" in deployment.fails("backup", "db", "--no-wait"), "two writers"
     os.kill(worker, signal.SIGKILL)
     said = slow.communicate(timeout=60)[1]

@@ -174,7 +174,7 @@ def test_heavy_changes_meanwhile(project, protected):
 def test_down_while_a_backup_runs(project, protected):
     deployment = start(project, protected, "gone")
     slow = deployment.start("backup", "db", "--max-rate", "32k", "--full")
-    wait_until(lambda: sql(deployment, "SELECT count(*) FROM pg_stat_progress_basebackup") == "1")
+    wait_until(lambda: backups.being_read(deployment))
     deployment("down", "-v", "--yes", "--purge")
     said = slow.communicate(timeout=60)[1]
     assert slow.returncode == 1 and "error: " in said

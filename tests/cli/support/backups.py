@@ -73,3 +73,9 @@ def volumes(deployment):
 def containers(deployment):
     """Of the project, one-offs too."""
     return deployment("ps", "-a", "--format", "{{.Name}}").stdout.split()
+
+
+def being_read(deployment, service="db"):
+    """Whether a backup reads the server's files at this moment, or has them sent."""
+    return sql(deployment, "SELECT (SELECT count(*) FROM pg_stat_progress_basebackup) + (SELECT count(*) FROM pg_stat_activity WHERE "
+               "application_name = 'berth backup' AND state = 'idle' AND query ~ 'pg_(backup_start|start_backup)')", service) != "0"

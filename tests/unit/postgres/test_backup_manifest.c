@@ -52,6 +52,28 @@ static void test_a_rewritten_manifest_is_one(void **state)
         assert_non_null(strstr(strbuf_text(&rewritten), "7412345678901234567"));
 }
 
+static void test_one_of_our_own(void **state)
+{
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+        _cleanup_strmap_ Strmap files = STRMAP_INIT;
+        const ManifestFile *file;
+
+        backup_manifest_begin(&text, 170004, 7412345678901234567);
+        backup_manifest_add(&text, true, "base/5/16384", &(ManifestFile){ 8192, 0x01020304 }, 1795274412);
+        backup_manifest_add(&text, false, "a\"b\xff", &(ManifestFile){ 0, 0 }, 0);
+        backup_manifest_end(&text, 3, 0x2000028, 0x2000120);
+        assert_int_equal(backup_manifest_parse(strbuf_text(&text), text.length, &files, NULL), 0);
+        assert_int_equal(files.length, 2);
+        file = strmap_get(&files, "base/5/16384");
+        assert_non_null(file);
+        assert_int_equal(file->size_bytes, 8192);
+        assert_int_equal(file->crc32c, 0x01020304);
+        assert_non_null(strmap_get(&files, "a\"b\xff"));
+        assert_non_null(strstr(strbuf_text(&text), "\"PostgreSQL-Backup-Manifest-Version\": 2,\n\"System-Identifier\": 7412345678901234567,"));
+        assert_non_null(strstr(strbuf_text(&text), "\"Checksum\": \"04030201\""));
+        assert_non_null(strstr(strbuf_text(&text), "{ \"Timeline\": 3, \"Start-LSN\": \"0/2000028\", \"End-LSN\": \"0/2000120\" }"));
+}
+
 static void test_damage_is_told(void **state)
 {
         _cleanup_free_ char *text = sealed(lines);
@@ -71,6 +93,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_a_rewritten_manifest_is_one),
+                cmocka_unit_test(test_one_of_our_own),
                 cmocka_unit_test(test_damage_is_told),
         };
 
