@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #define FIRST_WITH_SHORT_NAMES 150000
+#define FIRST_WITH_SESSION_TIMEOUT 140000
 
 /* The result of a statement that takes its time. */
 static int wait_for_result(PGconn *connection, int cancel_fd, PGresult **ret, Error **err)
@@ -29,16 +30,24 @@ static int wait_for_result(PGconn *connection, int cancel_fd, PGresult **ret, Er
         return 0;
 }
 
+/* Timeouts of the user's settings are meant for queries, not for a session that waits for a checkpoint and then for us. */
+static int lift_limits(PGconn *connection, Error **err)
+{
+        int r = postgres_execute(connection, "SET statement_timeout = 0", PGRES_COMMAND_OK, NULL, err);
+
+        if (r == 0 && PQserverVersion(connection) >= FIRST_WITH_SESSION_TIMEOUT)
+                r = postgres_execute(connection, "SET idle_session_timeout = 0", PGRES_COMMAND_OK, NULL, err);
+        return r;
+}
+
 int backup_mode_start(PGconn *connection, const char *label, bool fast, int cancel_fd, Lsn *ret_start, uint32_t *ret_timeline,
                       Error **err)
 {
         bool short_names = PQserverVersion(connection) >= FIRST_WITH_SHORT_NAMES;
         const char *const values[] = { label, fast ? "true" : "false" };
         _cleanup_result_ PGresult *result = NULL;
-        int r;
+        int r = lift_limits(connection, err);
 
-        /* A timeout of the user's settings is not meant for this. */
-        r = postgres_execute(connection, "SET statement_timeout = 0", PGRES_COMMAND_OK, NULL, err);
         if (r < 0)
                 return r;
         if (!PQsendQueryParams(connection,
