@@ -3,9 +3,11 @@ import json
 import os
 import signal
 import subprocess
+import threading
 
 import pytest
 
+from support import kernel
 from support.program import wait_until
 
 ONE = """
@@ -103,6 +105,18 @@ def test_scale_up_and_down(one):
     assert set(one.ps()) == {f"demo-box-{n}" for n in (1, 2, 3)}
     one("up", "-d", "--scale", "box=1")
     assert set(one.ps()) == {"demo-box-1"}
+
+
+def test_down_waits_for_what_a_monitor_runs_at_the_end(one, berth):
+    """What is in the monitors' cgroup a moment longer than the containers: the installation's cgroups go with it all the same."""
+    monitors = [path for path in kernel.cgroups(berth.id) if os.path.exists(f"{path}/monitors/cgroup.procs")]
+    assert monitors, kernel.cgroups(berth.id)
+    slow = subprocess.Popen(["sh", "-c", 'echo $$ >"$0/monitors/cgroup.procs" && echo in && exec sleep 1', monitors[0]],
+                            stdout=subprocess.PIPE)
+    threading.Thread(target=slow.wait, daemon=True).start()
+    assert slow.stdout.readline() == b"in\n"
+    one("down", "--timeout", "0")
+    assert kernel.cgroups(berth.id) == []
 
 
 def test_exec_carries_status_environment_user_and_input(one):

@@ -35,7 +35,7 @@ bool container_is_half_started(const Layout *layout, const ContainerRecord *reco
 /* Removes what is kept of it, on disk and in the run folder. */
 int container_erase(const Layout *layout, ContainerRecord *record, Error **err);
 
-/* Removes the installation's own cgroups where nothing is in them. */
+/* Removes the installation's own cgroups where no container is in them; waits for seconds at the most until nothing else is. */
 void container_remove_parent_cgroups(const Layout *layout);
 
 /* ---- cgroups (cgroup_change.c) ---- */

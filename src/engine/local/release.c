@@ -19,6 +19,9 @@
 #include "engine/local/rootfs.h"
 #include "engine/local/runtime.h"
 
+#define PARENT_WAIT_MS 5000
+#define PARENT_PAUSE_MS 2
+
 bool container_is_half_started(const Layout *layout, const ContainerRecord *record)
 {
         _cleanup_free_ char *state = runtime_state_path(layout), *fifo = xasprintf("%s/%s/exec.fifo", state, record->id);
@@ -138,13 +141,25 @@ int container_release(const Layout *layout, ContainerRecord *record, Error **err
 }
 
 
-/* The installation's own cgroups go with its last container; while others are in them, rmdir refuses. */
+static bool has_monitors_alone(const char *parent)
+{
+        _cleanup_strv_ char **children = cgroup_children(parent);
+
+        return strv_length(children) == 1 && streq(children[0], "monitors");
+}
+
+/* The installation's own cgroups go with its last container; while others are in them, rmdir refuses. What a monitor runs
+ * after its container has ended (its exit command) is in them for a moment longer, and is waited for. */
 void container_remove_parent_cgroups(const Layout *layout)
 {
+        const struct timespec pause = { .tv_nsec = PARENT_PAUSE_MS * 1000 * 1000 };
         _cleanup_free_ char *parent = xasprintf("/berth-%s", layout->id), *monitors = xasprintf("%s/monitors", parent);
 
-        if (cgroup_remove_empty(monitors))
-                cgroup_remove_empty(parent);
+        for (int waited_ms = 0; !(cgroup_remove_empty(monitors) && cgroup_remove_empty(parent)); waited_ms += PARENT_PAUSE_MS) {
+                if (waited_ms >= PARENT_WAIT_MS || !has_monitors_alone(parent))
+                        return;
+                nanosleep(&pause, NULL);
+        }
 }
 
 /* Renamed first: from then on it does not exist, and the rest is sweeping up, which recover does too. */

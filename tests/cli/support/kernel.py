@@ -1,6 +1,5 @@
 """What a run of Berth makes in the kernel, found by its roots and its installation id: to show what a test left behind,
 and to take it away."""
-import contextlib
 import hashlib
 import json
 import os
@@ -65,26 +64,12 @@ def cgroups(identifier):
     return found
 
 
-def remove_empty_cgroups(identifier):
-    """Whether any are left."""
-    for path in cgroups(identifier):
-        for base, _, _ in os.walk(path, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(base)
-    return bool(cgroups(identifier))
-
-
 def left(root, identifier, ignore_mounts=()):
     """A line for everything that is still there; empty where a test cleaned up."""
     lines = [f"process {pid}: {command[:160]}" for pid, command in processes(root).items()]
     lines += [f"mount {point}" for point in mounts(root) if point not in ignore_mounts]
     lines += [f"network interface {name}" for name in links(identifier)]
     lines += [f"nftables table {name}" for name in tables(identifier)]
-    if "ASAN_OPTIONS" in os.environ:
-        # A monitor's exit command, slow under a sanitizer, may hold the installation's own cgroup longer than `down` waits.
-        deadline = time.monotonic() + 3
-        while remove_empty_cgroups(identifier) and time.monotonic() < deadline:
-            time.sleep(0.05)
     lines += [f"cgroup {path}" for path in cgroups(identifier)]
     return lines
 
