@@ -405,6 +405,17 @@ char *path_clean(const char *base, const char *path)
         return strbuf_take(&cleaned);
 }
 
+const char *path_below(const char *path, const char *folder)
+{
+        size_t length = strlen(folder);
+
+        while (length > 0 && folder[length - 1] == '/')
+                length--;
+        if (strncmp(path, folder, length) != 0 || (path[length] != '\0' && path[length] != '/'))
+                return NULL;
+        return path + length + strspn(path + length, "/");
+}
+
 const char *path_basename(const char *path)
 {
         const char *slash = strrchr(path, '/');

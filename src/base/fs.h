@@ -49,6 +49,8 @@ int fs_read_link(const char *path, char **ret, Error **err);
 char *path_join(const char *base, const char *name);
 /* Absolute, with ".", ".." and double slashes taken out by text alone; relative to base (absolute). */
 char *path_clean(const char *base, const char *path);
+/* What is left of path at or below folder ("" for the folder itself); NULL: it is not below it. Both clean; by text alone. */
+const char *path_below(const char *path, const char *folder);
 const char *path_basename(const char *path);
 char *path_dirname(const char *path);
 /* One plain component: not empty, no '/', not "." or "..", at most 255 bytes. */

@@ -68,6 +68,8 @@ static int run_export(Invocation *invocation, Error **err)
         _cleanup_restore_ Restore restore = { .invocation = invocation };
         _cleanup_free_ char *staging = NULL, *inside = NULL;
         _cleanup_json_ json_t *result = NULL;
+        const json_t *tablespace;
+        size_t i;
         int r = target ? check_target(target, archive, err)
                        : error_set(err, ERROR_USAGE, "--output is missing: a folder, a file that ends in .tar, or -");
 
@@ -85,6 +87,9 @@ static int run_export(Invocation *invocation, Error **err)
                 fs_remove_tree(AT_FDCWD, staging, NULL);
         if (r < 0 || streq(target, "-"))
                 return r;
+        json_array_foreach(json_object_get(result, "tablespaces"), i, tablespace)
+                printf("A tablespace is made at %s when the log is replayed: the server needs that folder, empty and its own.\n",
+                       json_get_string(tablespace, "location", ""));
         printf("%s: backup %s of %s, to %s. A PostgreSQL server of its major that is started on it recovers to that "
                "point.\n",
                target, json_get_string(result, "backup", ""), restore.service, restore.shown);

@@ -13,18 +13,6 @@ const char *data_folder_of_spec(const ContainerSpec *spec)
         return isempty(folder) ? NULL : folder;
 }
 
-/* What is left of path below target, or NULL where it is not below it. */
-static const char *rest_below(const char *path, const char *target)
-{
-        size_t length = strlen(target);
-
-        while (length > 1 && target[length - 1] == '/')
-                length--;
-        if (strncmp(path, target, length) != 0 || (path[length] != '\0' && path[length] != '/'))
-                return NULL;
-        return path + length + strspn(path + length, "/");
-}
-
 #define VALUE_LIMIT ((size_t)1024 * 1024)
 
 static char *without_newlines(Strbuf *text)
@@ -34,12 +22,12 @@ static char *without_newlines(Strbuf *text)
         return strbuf_take(text);
 }
 
-static const SpecMount *find_mount(const ContainerSpec *spec, const char *path)
+SpecMount *data_folder_mount_of(const ContainerSpec *spec, const char *path)
 {
-        const SpecMount *found = NULL;
+        SpecMount *found = NULL;
 
         for (size_t i = 0; i < spec->n_mounts; i++)
-                if (rest_below(path, spec->mounts[i].target) &&
+                if (path_below(path, spec->mounts[i].target) &&
                     (!found || strlen(spec->mounts[i].target) > strlen(found->target)))
                         found = &spec->mounts[i];
         return found;
@@ -68,7 +56,7 @@ char *data_folder_on_host(Engine *engine, const ContainerSpec *spec, const char 
                           bool *ret_new)
 {
         _cleanup_free_ char *clean = path_clean("/", path), *source = NULL;
-        const SpecMount *mount = find_mount(spec, clean);
+        const SpecMount *mount = data_folder_mount_of(spec, clean);
         const char *rest;
 
         *ret_new = false;
@@ -76,7 +64,7 @@ char *data_folder_on_host(Engine *engine, const ContainerSpec *spec, const char 
         if (!mount)
                 return NULL;
         source = source_of(engine, mount, ret_new);
-        rest = rest_below(clean, mount->target);
+        rest = path_below(clean, mount->target);
         if (!source || *ret_new)
                 return NULL;
         return *rest ? path_join(source, rest) : TAKE_PTR(source);
@@ -100,10 +88,10 @@ char *data_folder_read_file(const ContainerSpec *spec, const char *path)
                         strbuf_add(&text, file->content, file->content_size);
                 return without_newlines(&text);
         }
-        mount = find_mount(spec, path);
+        mount = data_folder_mount_of(spec, path);
         if (!mount || mount->kind != SPEC_MOUNT_BIND)
                 return NULL;
-        rest = rest_below(path, mount->target);
+        rest = path_below(path, mount->target);
         source = *rest ? path_join(mount->source, rest) : xstrdup(mount->source);
         return fs_read_file(AT_FDCWD, source, VALUE_LIMIT, &text, NULL) == 0 ? without_newlines(&text) : NULL;
 }

@@ -9,6 +9,8 @@
  * that holds it (borrowed from spec), or NULL. */
 char *data_folder_on_host(Engine *engine, const ContainerSpec *spec, const char *path, const SpecMount **ret_mount,
                           bool *ret_new);
+/* The mount that holds path (clean): the deepest one; NULL: the container's own layer does. */
+SpecMount *data_folder_mount_of(const ContainerSpec *spec, const char *path);
 /* PGDATA of the container; NULL where it has none. Borrowed. */
 const char *data_folder_of_spec(const ContainerSpec *spec);
 /* What the container will read from path, one of its secrets, configs or binds, without trailing newlines; NULL where

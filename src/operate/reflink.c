@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "operate/restore_private.h"
+#include "state/document.h"
 
 #define APPLICATION     "berth clone"
 #define FIRST_WITH_TWO_WORDS 150000 /* pg_backup_start was pg_start_backup */
@@ -113,7 +114,7 @@ static int copy_between(Reflinking *work, Server *server, Error **err)
         return r;
 }
 
-static int prepare_recovery(const Reflinking *work, const Server *server, Error **err)
+static int prepare_recovery(const Reflinking *work, const Server *server, json_t **ret_tablespaces, Error **err)
 {
         const RestoreOptions options = { .uid = work->uid, .gid = work->gid };
         const RestoreTarget target = { .kind = RESTORE_LATEST, .timeline = server->timeline };
@@ -121,6 +122,8 @@ static int prepare_recovery(const Reflinking *work, const Server *server, Error 
 
         if (r == 0)
                 r = restore_put_settings(&target, work->to_fd, &options, err);
+        if (r == 0)
+                r = restore_find_tablespaces(work->to_fd, server->segment_bytes, ret_tablespaces, err);
         if (r == 0 && syncfs(work->to_fd) < 0)
                 r = error_set_errno(err, errno, "sync \"%s\"", work->copy->directory);
         return r;
@@ -141,6 +144,7 @@ int reflink_copy(const ReflinkCopy *copy, const WorkProgress *progress, json_t *
 {
         Reflinking work = { .copy = copy, .progress = progress, .from_fd = -1, .to_fd = -1 };
         _cleanup_server_ Server server = { 0 };
+        _cleanup_json_ json_t *tablespaces = NULL;
         int64_t made_ns = 0;
         char end[LSN_TEXT_SIZE];
         int r = reflink_open(&work, err);
@@ -151,13 +155,13 @@ int reflink_copy(const ReflinkCopy *copy, const WorkProgress *progress, json_t *
                 r = copy_between(&work, &server, err);
         if (r == 0) {
                 made_ns = clock_realtime_ns();
-                r = prepare_recovery(&work, &server, err);
+                r = prepare_recovery(&work, &server, &tablespaces, err);
         }
         reflink_close(&work);
         if (r < 0)
                 return r;
-        *ret = json_pack("{s:i, s:i, s:s, s:s, s:I, s:I}", "server_version", server.version, "timeline", (int)server.timeline,
+        *ret = json_pack("{s:i, s:i, s:s, s:s, s:I, s:I, s:O}", "server_version", server.version, "timeline", (int)server.timeline,
                          "end_lsn", lsn_format(server.end, end), "kind", "other", "made_ns", (json_int_t)made_ns, "files",
-                         (json_int_t)work.files);
+                         (json_int_t)work.files, "tablespaces", tablespaces);
         return 0;
 }

@@ -19,7 +19,8 @@ typedef struct ReflinkCopy {
 /* What the container can write is not trusted: no link is followed but those that make tablespaces and the log's folder, and
  * these only through the mounts. Tablespaces lie inside the copy, as after a restore. Recovery is set up to the copy's own end.
  * Synced on return. ERROR_UNSUPPORTED: the file system cannot, or something of the cluster is out of reach; nothing was asked of
- * the server then, where it is the file system. *ret: {"server_version", "timeline", "end_lsn", "kind", "made_ns", "files"}. */
+ * the server then, where it is the file system. *ret: {"server_version", "timeline", "end_lsn", "kind", "made_ns", "files",
+ * "tablespaces": see restore_lay_out}. */
 int reflink_copy(const ReflinkCopy *copy, const WorkProgress *progress, json_t **ret, Error **err);
 
 #endif

@@ -183,18 +183,6 @@ static int copy_folder(Reflinking *work, int from_fd, int to_fd, Depth depth, Er
 
 /* ---- what lies elsewhere in the container ---- */
 
-/* What is left of path below target; NULL: it is not below it. */
-static const char *rest_below(const char *path, const char *target)
-{
-        size_t length = strlen(target);
-
-        while (length > 0 && target[length - 1] == '/')
-                length--;
-        if (strncmp(path, target, length) != 0 || (path[length] != '\0' && path[length] != '/'))
-                return NULL;
-        return path + length + strspn(path + length, "/");
-}
-
 /* Only through a mount, and from there without any link. */
 static int open_inside(const Reflinking *work, const char *path, int *ret_fd, Error **err)
 {
@@ -209,7 +197,7 @@ static int open_inside(const Reflinking *work, const char *path, int *ret_fd, Er
         json_array_foreach(work->copy->mounts, i, mount) {
                 const char *target = json_get_string(mount, "target", "");
 
-                if (rest_below(clean, target) && strlen(target) >= longest) {
+                if (path_below(clean, target) && strlen(target) >= longest) {
                         longest = strlen(target);
                         found = mount;
                 }
@@ -217,7 +205,7 @@ static int open_inside(const Reflinking *work, const char *path, int *ret_fd, Er
         source = json_get_string(found, "source", NULL);
         if (!source)
                 return error_set(err, ERROR_UNSUPPORTED, "\"%s\" is in no volume", clean);
-        rest = rest_below(clean, json_get_string(found, "target", ""));
+        rest = path_below(clean, json_get_string(found, "target", ""));
         root_fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (root_fd >= 0)
                 *ret_fd = *rest ? (int)syscall(SYS_openat2, root_fd, rest, &how, sizeof(how)) : TAKE_FD(root_fd);

@@ -53,7 +53,7 @@ static int read_list(Repository *repository, const BackupRecord *backup, Rescue 
 }
 
 int restore_lay_out(Repository *repository, const RestorePlan *plan, const RestoreOptions *wanted,
-                    const WorkProgress *progress, Error **err)
+                    const WorkProgress *progress, json_t **ret_tablespaces, Error **err)
 {
         RestoreOptions resolved = *wanted, *options = &resolved;
         const ListedFile *version;
@@ -76,6 +76,8 @@ int restore_lay_out(Repository *repository, const RestorePlan *plan, const Resto
         r = restore_files(repository, &list, dir_fd, options, progress, err);
         if (r == 0)
                 r = restore_log(repository, plan, dir_fd, options, progress, err);
+        if (r == 0)
+                r = restore_find_tablespaces(dir_fd, plan->backup->segment_bytes, ret_tablespaces, err);
         if (r < 0)
                 return error_prefix(err, r, "restore backup %s", plan->backup->id);
         progress_status(progress, "syncing");

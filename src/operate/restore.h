@@ -3,6 +3,8 @@
 #ifndef BERTH_OPERATE_RESTORE_H
 #define BERTH_OPERATE_RESTORE_H
 
+#include <jansson.h>
+
 #include "base/progress.h"
 #include "repository/backup_record.h"
 #include "repository/rescue.h"
@@ -66,8 +68,9 @@ typedef struct RestoreOptions {
 } RestoreOptions;
 
 /* Files, the log that is needed, and the recovery settings; synced on return. ERROR_CORRUPT where anything does not match
- * its checksum: nothing in directory is then worth anything. */
+ * its checksum: nothing in directory is then worth anything. *ret_tablespaces: those that the log makes anew when it is replayed,
+ * [{"oid", "location"}]: their folders have to be there then. */
 int restore_lay_out(Repository *repository, const RestorePlan *plan, const RestoreOptions *options,
-                    const WorkProgress *progress, Error **err);
+                    const WorkProgress *progress, json_t **ret_tablespaces, Error **err);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "operate/data_folder.h"
+#include "operate/tablespace_places.h"
 #include "operate/target.h"
 #include "state/document.h"
 
@@ -26,6 +27,7 @@ typedef struct Recovering {
         const RestorePlaces *places;
         const EngineProgress *progress;
         int server_version;
+        json_t *tablespaces; /* that the log makes; borrowed, NULL: none */
         char *id;         /* of the container */
         char *last_words; /* the last FATAL of its log, else its last line on the error output */
         bool is_fatal;
@@ -39,7 +41,7 @@ static const EngineOperations *operations_of(const Recovering *recovering)
 /* ---- the container ---- */
 
 /* Whatever else is mounted belongs to the service that runs: what the log says of tablespaces there must not be done
- * again. */
+ * again there (tablespace_places.h). */
 static void protect_mounts(ContainerSpec *spec, const SpecMount *data)
 {
         for (size_t i = 0; i < spec->n_mounts; i++)
@@ -135,8 +137,10 @@ static int build_spec(const Recovering *recovering, const ContainerInfo *info, C
         take_out_network(spec);
         mark_as_oneoff(spec);
         add_settings(recovering, spec);
-        *ret = TAKE_PTR(spec);
-        return 0;
+        r = tablespace_places_prepare(places, spec, mount, recovering->tablespaces, err);
+        if (r == 0)
+                *ret = TAKE_PTR(spec);
+        return r;
 }
 
 static int remove_container(const ServiceRestore *restore, const char *id, Error **err)
@@ -276,7 +280,8 @@ int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, 
         Recovering recovering = { .restore = restore,
                                   .places = places,
                                   .progress = progress,
-                                  .server_version = (int)json_get_int(result, "server_version", 0) };
+                                  .server_version = (int)json_get_int(result, "server_version", 0),
+                                  .tablespaces = json_object_get(result, "tablespaces") };
         _cleanup_json_ json_t *recovered = NULL;
         _cleanup_error_ Error *left = NULL;
         bool by_time = streq(json_get_string(result, "kind", ""), "time");
@@ -293,6 +298,8 @@ int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, 
                 r2 = remove_container(restore, recovering.id, &left);
                 if (r >= 0 && r2 < 0)
                         r = error_move(err, &left, r2);
+                if (r >= 0)
+                        r = tablespace_places_settle(places, recovering.tablespaces, err);
         }
         free(recovering.id);
         free(recovering.last_words);

@@ -2,11 +2,11 @@
 #ifndef BERTH_OPERATE_RESTORE_PRIVATE_H
 #define BERTH_OPERATE_RESTORE_PRIVATE_H
 
-#include "operate/restore.h"
-#include "repository/file_list.h"
+#include <jansson.h>
 
-/* Where tablespaces lie in a restored data folder; pg_tblspc links to them. */
-#define RESTORED_TABLESPACES "berth_tablespaces"
+#include "operate/restore.h"
+#include "operate/restore_mark.h"
+#include "repository/file_list.h"
 
 /* restore_files.c: folders, links and files of the list. dir_fd: of the data folder. */
 int restore_files(Repository *repository, const FileList *list, int dir_fd, const RestoreOptions *options,
@@ -15,6 +15,8 @@ int restore_files(Repository *repository, const FileList *list, int dir_fd, cons
 int restore_log(Repository *repository, const RestorePlan *plan, int dir_fd, const RestoreOptions *options,
                 const WorkProgress *progress, Error **err);
 
+/* restore_tablespaces.c: those that the log in pg_wal makes, [{"oid", "location"}]. */
+int restore_find_tablespaces(int dir_fd, uint32_t segment_bytes, json_t **ret, Error **err);
 /* What tells the server in a data folder to recover to target, along its timeline, without fetching anything. */
 int restore_put_settings(const RestoreTarget *target, int dir_fd, const RestoreOptions *options, Error **err);
 

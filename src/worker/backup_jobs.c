@@ -3,7 +3,8 @@
  * "service"?} → {"backups": rows of operate/catalog.h} backup-remove {"repository": path, "backup", "last_too"?}
  * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?, "lock"?: a file
  * that is locked as long as it writes, "elsewhere"?: {"copy", "key"?}, what is damaged is taken from there} → {"backup", "timeline",
- * "end_lsn", "kind", "server_version", "rescued": objects}
+ * "end_lsn", "kind", "server_version", "rescued": objects, "tablespaces": [{"oid",
+ * "location"}], which the log makes anew}
  * restore-plan: the same without "directory": only looks → {"backup", "timeline", "from_ns", "until_ns"}
  * recover {"target", "slot"?, "stall_ms"} → {"recovered_lsn"} */
 #include "base/clock.h"
@@ -129,6 +130,7 @@ int job_restore(const Job *job, json_t **ret, Error **err)
                 .uid = (unsigned)json_get_int(job->params, "uid", RESTORE_OWNER),
                 .gid = (unsigned)json_get_int(job->params, "gid", RESTORE_OWNER),
         };
+        _cleanup_json_ json_t *tablespaces = NULL;
         char end[LSN_TEXT_SIZE];
         _cleanup_close_ int lock_fd = -1;
         int r = job_require(job, "directory", &options.directory, err);
@@ -144,15 +146,16 @@ int job_restore(const Job *job, json_t **ret, Error **err)
                 elsewhere.folder = copy_folder(repository);
                 options.rescue = rescue = rescue_create(open_elsewhere, &elsewhere, &progress);
         }
-        r = restore_lay_out(repository, &plan, &options, &progress, err);
+        r = restore_lay_out(repository, &plan, &options, &progress, &tablespaces, err);
         if (r < 0)
                 r = restore_plan_offer(repository, &plan, r, err);
         if (r == 0)
-                *ret = json_pack("{s:s, s:i, s:s, s:s, s:i, s:o}", "backup", plan.backup->id, "timeline",
+                *ret = json_pack("{s:s, s:i, s:s, s:s, s:i, s:o, s:O}", "backup", plan.backup->id, "timeline",
                                  (int)plan.target.timeline, "end_lsn",
                                  lsn_format(MAX(plan.range.end, plan.backup->stop_lsn), end), "kind",
                                  plan.target.kind == RESTORE_TIME ? "time" : "other", "server_version",
-                                 plan.backup->server_version, "rescued", json_from_strv(rescue_objects(rescue)));
+                                 plan.backup->server_version, "rescued", json_from_strv(rescue_objects(rescue)),
+                                 "tablespaces", tablespaces);
         return r;
 }
 

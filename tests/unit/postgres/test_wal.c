@@ -10,6 +10,7 @@
 #include "postgres/crc32c.h"
 #include "postgres/tar_stream.h"
 #include "postgres/wal_name.h"
+#include "postgres/wal_tablespaces.h"
 
 #define SEGMENT (16u << 20)
 
@@ -42,6 +43,129 @@ static void test_segments(void **state)
         assert_false(wal_segment_parse("0000000300000001000000ff", SEGMENT, &timeline, &start));
         assert_false(wal_segment_parse("0000000300000001000000FF.partial", SEGMENT, &timeline, &start));
         assert_true(wal_segment_start(start + SEGMENT - 1, SEGMENT) == start);
+}
+
+#define PAGE 8192u
+#define SMALL_SEGMENT (4 * PAGE)
+
+typedef struct Log {
+        char bytes[2 * SMALL_SEGMENT];
+        size_t at;              /* of the next byte of a record */
+        size_t left;            /* of the record that is written */
+} Log;
+
+static void put(char *at, const void *value, size_t size)
+{
+        memcpy(at, value, size);
+}
+
+/* As a server does: a header at each page, longer in a segment's first. */
+static void begin_page(Log *log)
+{
+        bool is_long = log->at % SMALL_SEGMENT == 0;
+        uint16_t info = (uint16_t)((log->left ? 1 : 0) | (is_long ? 2 : 0));
+        uint32_t left = (uint32_t)log->left, page = PAGE;
+        uint64_t address = log->at + SMALL_SEGMENT;
+        char *header = log->bytes + log->at;
+
+        put(header + 2, &info, 2);
+        put(header + 8, &address, 8);
+        put(header + 16, &left, 4);
+        if (is_long)
+                put(header + 36, &page, 4);
+        log->at += is_long ? 40 : 24;
+}
+
+static void write_record(Log *log, uint8_t manager, uint8_t info, const char *data, uint32_t size)
+{
+        uint32_t total = 24 + 5 + size;
+        _cleanup_free_ char *record = xcalloc(1, total);
+
+        put(record, &total, 4);
+        put(record + 16, &info, 1);
+        put(record + 17, &manager, 1);
+        record[24] = (char)254;
+        put(record + 25, &size, 4);
+        put(record + 29, data, size);
+        log->at = (log->at + 7) & ~(size_t)7;
+        log->left = 0;
+        for (uint32_t i = 0; i < total; i++) {
+                log->left = i ? total - i : 0;
+                if (log->at % PAGE == 0)
+                        begin_page(log);
+                log->bytes[log->at++] = record[i];
+        }
+        log->left = 0;
+}
+
+static void write_tablespace(Log *log, uint32_t oid, const char *location)
+{
+        char data[64];
+
+        put(data, &oid, 4);
+        snprintf(data + 4, sizeof(data) - 4, "%s", location);
+        write_record(log, 5, 0, data, 4 + (uint32_t)strlen(location) + 1);
+}
+
+static void fill(Log *log, size_t until)
+{
+        static const char nothing[3000];
+
+        while (log->at + 4000 < until)
+                write_record(log, 10, 0, nothing, sizeof(nothing));
+        while (log->at + 120 < until)
+                write_record(log, 10, 0, nothing, 1);
+}
+
+/* Records whole, across pages in every way, across segments, of other kinds, and behind the log's end. */
+static void test_tablespaces(void **state)
+{
+        for (size_t shift = 0; shift < 12; shift++) {
+                _cleanup_wal_tablespaces_ WalTablespaces tablespaces = { 0 };
+                _cleanup_free_ Log *log = xnew(Log);
+
+                write_tablespace(log, 16400, "/one");
+                fill(log, PAGE);
+                for (size_t i = 0; i < shift; i++)
+                        write_record(log, 10, 0, "", 1 + i % 8);
+                write_tablespace(log, 16401, "/two/across");
+                write_tablespace(log, 16402, ""); /* inside the data folder */
+                write_record(log, 5, 0x10, "\0\0\0\0/dropped", 13);
+                fill(log, SMALL_SEGMENT);
+                for (size_t i = 0; i < shift; i++)
+                        write_record(log, 10, 0, "", 1 + i % 8);
+                write_tablespace(log, 16403, "/three");
+                log->at = 2 * SMALL_SEGMENT - PAGE; /* an older page that this one was written over */
+                write_tablespace(log, 16404, "/of/another/time");
+                put(log->bytes + 2 * SMALL_SEGMENT - PAGE + 8, "\0\0\0\0\0\0\0\1", 8);
+                wal_tablespaces_read(&tablespaces, SMALL_SEGMENT, log->bytes, SMALL_SEGMENT);
+                wal_tablespaces_read(&tablespaces, 2 * SMALL_SEGMENT, log->bytes + SMALL_SEGMENT, SMALL_SEGMENT);
+                assert_int_equal(tablespaces.found.length, 3);
+                assert_int_equal(tablespaces.found.items[1].oid, 16401);
+                assert_string_equal(tablespaces.found.items[1].location, "/two/across");
+                assert_string_equal(tablespaces.found.items[2].location, "/three");
+        }
+}
+
+/* Whatever stands there, nothing is read beyond it. */
+static void test_tablespaces_of_rubbish(void **state)
+{
+        _cleanup_free_ char *bytes = xmalloc(SMALL_SEGMENT);
+        uint32_t page = PAGE, seed = 1;
+
+        for (int round = 0; round < 200; round++) {
+                _cleanup_wal_tablespaces_ WalTablespaces tablespaces = { 0 };
+                uint64_t address = 0;
+
+                for (size_t i = 0; i < SMALL_SEGMENT; i++) {
+                        seed = seed * 1664525 + 1013904223;
+                        bytes[i] = round % 2 ? (char)(seed >> 24) : (char)(seed >> 24 & (seed >> 16 & 1 ? 0x1f : 0));
+                }
+                put(bytes + 36, &page, 4);
+                for (size_t at = 0; at < SMALL_SEGMENT; at += PAGE, address += PAGE)
+                        put(bytes + at + 8, &address, 8);
+                wal_tablespaces_read(&tablespaces, 0, bytes, SMALL_SEGMENT);
+        }
 }
 
 static void test_histories(void **state)
@@ -186,6 +310,8 @@ int main(void)
                 cmocka_unit_test(test_places),
                 cmocka_unit_test(test_segments),
                 cmocka_unit_test(test_histories),
+                cmocka_unit_test(test_tablespaces),
+                cmocka_unit_test(test_tablespaces_of_rubbish),
                 cmocka_unit_test(test_crc),
                 cmocka_unit_test(test_archive_in_pieces_of_any_size),
                 cmocka_unit_test(test_hostile_archives),
