@@ -82,6 +82,10 @@ static int run_status(Invocation *invocation, Error **err)
                 printf("%s\n", text);
                 return 0;
         }
+        if (streq_ptr(invocation_text(invocation, "format", NULL), "prometheus")) {
+                status_print_metrics(scope.name, rows);
+                return 0;
+        }
         json_array_foreach(rows, i, row) {
                 if (i)
                         putchar('\n');
@@ -91,7 +95,7 @@ static int run_status(Invocation *invocation, Error **err)
 }
 
 static const Option options[] = {
-        { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json" },
+        { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json|prometheus" },
         { NULL },
 };
 
@@ -104,7 +108,8 @@ const Command command_status = {
                    "changed in the cluster is listed with what it was before; \"berth release\" takes them back. What is not as it "
                    "should be stands at the end, in red.\n\n"
                    "Migrations have a status of their own: \"berth migrate status\".",
-        .examples = "berth status\nberth status db --format json",
+        .examples = "berth status\nberth status db --format json\n"
+                    "berth status --format prometheus > /var/lib/prometheus/node-exporter/berth.prom",
         .group = GROUP_LOOK,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_NEEDS_PROJECT | COMMAND_JSON,
         .options = options,

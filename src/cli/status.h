@@ -12,5 +12,7 @@ int status_gather(const Invocation *invocation, const Scope *scope, const char *
                   Error **err);
 /* status_view.c: for people; problems in red. */
 void status_print(const json_t *status);
+/* status_metrics.c: all of a project's databases for Prometheus. */
+void status_print_metrics(const char *project, const json_t *rows);
 
 #endif

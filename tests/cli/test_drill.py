@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -32,6 +33,19 @@ def remembered(protected, name):
     return json.loads(path.read_text()) if path.exists() else None
 
 
+def metrics(text, **labels):
+    """{name: value} of the exposition format, each line of which has to be one."""
+    found, wanted = {}, ",".join(f'{name}="{value}"' for name, value in labels.items())
+    for line in text.splitlines():
+        if line.startswith("# "):
+            assert re.fullmatch(r"# HELP [a-z_]+ .+|# TYPE [a-z_]+ gauge", line), line
+            continue
+        name, value = re.fullmatch(r"([a-z_]+)\{%s\} ([-+.0-9e]+)" % re.escape(wanted), line).groups()
+        assert name not in found, f"twice: {name}"
+        found[name] = float(value)
+    return found
+
+
 def told(deployment):
     path = deployment.folder / "told"
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()] if path.exists() else []
@@ -53,6 +67,13 @@ def test_a_good_backup_passes(project, protected):
     rows = {row["Job"]: row for row in json.loads(deployment("schedule", "--format", "json").stdout)}
     assert rows["drill"]["Schedule"] == "0 4 * * sun" and rows["drill"]["Next"]
     assert nothing_is_left(deployment, "good") and not told(deployment)
+    # What it measured is there for Prometheus, with all the rest.
+    samples = metrics(deployment("status", "--format", "prometheus").stdout, project="good", service="db")
+    assert samples["berth_drill_success"] == 1 and samples["berth_drill_recovery_time_seconds"] == report["rto_ms"] / 1000
+    assert samples["berth_drill_recovery_point_seconds"] == report["rpo_ms"] / 1000
+    assert abs(samples["berth_drill_timestamp_seconds"] - report["finished_ns"] / 1e9) < 0.01
+    assert samples["berth_wal_streaming"] == samples["berth_database_running"] == samples["berth_backups"] == 1
+    assert samples["berth_problems"] == samples["berth_unprotected_bytes"] == 0 and "berth_offsite_timestamp_seconds" not in samples
     # A moment by lot lies behind the newest backup and before the end of the log.
     deployment("backup", "db")
     sql(deployment, "INSERT INTO t SELECT 0 FROM pg_sleep(1.2)")
