@@ -129,11 +129,20 @@ int backup_record_load(Repository *repository, const char *id, BackupRecord **re
         return error_prefix(err, r, "backup %s", id);
 }
 
+int backup_record_compare(const BackupRecord *a, const BackupRecord *b)
+{
+        if (a->timeline != b->timeline)
+                return a->timeline < b->timeline ? -1 : 1;
+        if (a->start_lsn != b->start_lsn)
+                return a->start_lsn < b->start_lsn ? -1 : 1;
+        if (a->started_ns != b->started_ns)
+                return a->started_ns < b->started_ns ? -1 : 1;
+        return strcmp(a->id, b->id);
+}
+
 static int compare_records(const void *left, const void *right)
 {
-        const BackupRecord *a = *(BackupRecord *const *)left, *b = *(BackupRecord *const *)right;
-
-        return a->started_ns < b->started_ns ? -1 : a->started_ns > b->started_ns;
+        return backup_record_compare(*(BackupRecord *const *)left, *(BackupRecord *const *)right);
 }
 
 int backup_list_load(Repository *repository, BackupList *ret, Error **err)

@@ -25,11 +25,13 @@ typedef struct BackupRecord {
         char *files_sha256;
 } BackupRecord;
 
+/* By the log: which was taken later. Clocks may have been set in between. */
+int backup_record_compare(const BackupRecord *a, const BackupRecord *b);
 void backup_record_free(BackupRecord *record);
 DEFINE_CLEANUP(BackupRecord, backup_record_free);
 
 typedef struct BackupList {
-        VECTOR(BackupRecord *) records; /* oldest first */
+        VECTOR(BackupRecord *) records; /* oldest first, by the log */
         char **damaged;                 /* ids whose record cannot be read; a strv */
 } BackupList;
 void backup_list_done(BackupList *list);

@@ -59,6 +59,7 @@ static int expire(Repository *repository, const PruneOptions *options, PruneRepo
                 r = retention_load(repository, &list, &wal, options->damaged, &retention, err);
         if (r < 0)
                 return r;
+        retention.backup_follows = options->backup_follows;
         retention_decide(&retention, &options->policy, options->now_ns);
         r = remove_backups(repository, &retention, options->dry_run, report, err);
         return r < 0 ? r : remove_segments(repository, &retention, &wal, segment_bytes, options->dry_run, report, err);

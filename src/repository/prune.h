@@ -24,6 +24,7 @@ typedef struct PruneOptions {
         RetentionPolicy policy;
         int64_t now_ns;
         char *const *damaged;   /* ids of backups that are known to be damaged; a strv, may be NULL */
+        bool backup_follows;    /* see retention.h */
         bool dry_run;           /* say only: packs are then not looked at */
 } PruneOptions;
 

@@ -6,6 +6,10 @@
 #include "base/mem.h"
 #include "base/strv.h"
 
+#define HOUR_NS      (3600 * NSEC_PER_SEC)
+#define PROBATION_NS (12 * HOUR_NS)
+#define LEAP_NS      (48 * HOUR_NS) /* a day without a backup is none */
+
 const char *retention_reason_name(RetentionReason reason)
 {
         static const char *const names[_RETENTION_REASON_MAX] = {
@@ -52,7 +56,7 @@ static RetentionBackup *find_newest(Retention *retention, const RetentionTimelin
 {
         for (size_t i = retention->backups.length; i-- > 0;) {
                 RetentionBackup *backup = &retention->backups.items[i];
-                if (!backup->damaged && backup->record->finished_ns <= until_ns &&
+                if (!backup->damaged && backup->at_ns <= until_ns &&
                     (!timeline || reaches(backup->record, timeline)))
                         return backup;
         }
@@ -77,7 +81,7 @@ static void keep_beginning(Retention *retention, int64_t begin_ns)
 static void keep_window(Retention *retention, int64_t begin_ns)
 {
         VECTOR_FOREACH(backup, &retention->backups)
-                if (backup->record->finished_ns > begin_ns)
+                if (backup->at_ns > begin_ns)
                         keep(backup, RETENTION_WINDOW, true);
         keep_beginning(retention, begin_ns);
 }
@@ -89,7 +93,7 @@ static void keep_last(Retention *retention, unsigned count)
         for (size_t i = retention->backups.length; i-- > 0 && count;)
                 if (!retention->backups.items[i].damaged) {
                         keep(&retention->backups.items[i], RETENTION_LAST, true);
-                        oldest_ns = retention->backups.items[i].record->finished_ns;
+                        oldest_ns = retention->backups.items[i].at_ns;
                         count--;
                 }
         keep_beginning(retention, oldest_ns);
@@ -141,7 +145,7 @@ static void keep_periods(Retention *retention, unsigned count, Period period_of,
 
         for (size_t i = retention->backups.length; i-- > 0 && count;) {
                 RetentionBackup *backup = &retention->backups.items[i];
-                time_t seconds = (time_t)(backup->record->finished_ns / NSEC_PER_SEC);
+                time_t seconds = (time_t)(backup->at_ns / NSEC_PER_SEC);
                 struct tm local;
 
                 if (backup->damaged || !localtime_r(&seconds, &local) || period_of(&local) == previous)
@@ -154,11 +158,46 @@ static void keep_periods(Retention *retention, unsigned count, Period period_of,
 
 static int compare_backups(const void *left, const void *right)
 {
-        const BackupRecord *a = ((const RetentionBackup *)left)->record, *b = ((const RetentionBackup *)right)->record;
+        return backup_record_compare(((const RetentionBackup *)left)->record, ((const RetentionBackup *)right)->record);
+}
 
-        if (a->finished_ns != b->finished_ns)
-                return a->finished_ns < b->finished_ns ? -1 : 1;
-        return strcmp(a->id, b->id);
+/* ---- clocks that were set ---- */
+
+/* When each was taken, by a clock that never went back. What is said to have been taken later than now counts as old as the one
+ * behind it; one that is said to be older than the one before it counts as old as that. In doubt a backup is younger. */
+static void set_times(Retention *retention, int64_t now_ns)
+{
+        int64_t behind_ns = now_ns, before_ns = INT64_MIN;
+
+        for (size_t i = retention->backups.length; i-- > 0;) {
+                RetentionBackup *backup = &retention->backups.items[i];
+
+                backup->at_ns = backup->record->finished_ns <= now_ns ? backup->record->finished_ns : behind_ns;
+                behind_ns = backup->at_ns;
+        }
+        VECTOR_FOREACH(backup, &retention->backups)
+                before_ns = backup->at_ns = MAX(backup->at_ns, before_ns);
+}
+
+/* The time up to which backups may grow old. A clock that was set far ahead would make all of them expire with the first backup
+ * that it dates, and a machine that was off for weeks looks the same: the new time counts once backups of half a day say so. */
+static int64_t trusted_now(const Retention *retention, const RetentionPolicy *policy, int64_t now_ns)
+{
+        bool follows = retention->backup_follows;
+
+        for (size_t i = retention->backups.length; i-- > 0;) {
+                const RetentionBackup *backup = &retention->backups.items[i];
+
+                if (backup->damaged || backup->at_ns > now_ns - PROBATION_NS) {
+                        follows |= !backup->damaged;
+                        continue;
+                }
+                /* Nobody takes backups any more: what there is is as old as it seems. */
+                if (!follows || now_ns - backup->at_ns <= MAX(policy->keep_ns, LEAP_NS))
+                        return now_ns;
+                return backup->at_ns;
+        }
+        return now_ns;
 }
 
 void retention_decide(Retention *retention, const RetentionPolicy *policy, int64_t now_ns)
@@ -169,8 +208,9 @@ void retention_decide(Retention *retention, const RetentionPolicy *policy, int64
                 backup->reason = RETENTION_EXPIRED;
                 backup->with_log = false;
         }
+        set_times(retention, now_ns);
         if (policy->keep_ns)
-                keep_window(retention, now_ns - policy->keep_ns);
+                keep_window(retention, trusted_now(retention, policy, now_ns) - policy->keep_ns);
         if (policy->last)
                 keep_last(retention, policy->last);
         keep_periods(retention, policy->daily, day_of, RETENTION_DAILY);

@@ -3,7 +3,10 @@
  *
  * A policy promises points in time (keep_ns, last) and archives single backups (daily, weekly, monthly). For a promised
  * point the backup before it and the log from there on stay. An archived backup is consistent by itself: its own log is in
- * it, and the archived log behind it may go. Whatever the policy says, the newest good backup and the log behind it stay. */
+ * it, and the archived log behind it may go. Whatever the policy says, the newest good backup and the log behind it stay.
+ *
+ * Which backup is the newest the log says, not the clock; and a clock that leaps ahead by more than keep_ns makes nothing
+ * expire until backups of half a day are dated by it. */
 #ifndef BERTH_REPOSITORY_RETENTION_H
 #define BERTH_REPOSITORY_RETENTION_H
 
@@ -43,6 +46,7 @@ typedef struct RetentionBackup {
         bool damaged;           /* known to be: it counts for nothing, but is not thrown away earlier than others */
         RetentionReason reason; /* the result */
         bool with_log;          /* the result: the log behind its start stays */
+        int64_t at_ns;          /* the result: when it was finished, as far as clocks can be believed */
 } RetentionBackup;
 
 /* A timeline of the log: how it left its ancestors, and when its last byte came. */
@@ -53,8 +57,9 @@ typedef struct RetentionTimeline {
 } RetentionTimeline;
 
 typedef struct Retention {
-        VECTOR(RetentionBackup) backups;      /* oldest first */
+        VECTOR(RetentionBackup) backups;      /* oldest first, by the log */
         VECTOR(RetentionTimeline) timelines;
+        bool backup_follows;    /* one is about to be taken: what there is is not old because it is the last */
 } Retention;
 
 void retention_done(Retention *retention);

@@ -200,7 +200,7 @@ static void walk(const WalList *list, const Lineage *lineage, uint32_t segment_b
                 position = segment->start + (segment->partial ? MIN(segment->stored_bytes, segment_bytes) : segment_bytes);
                 position = MIN(position, limit);
                 range->end = MAX(position, range->start);
-                range->end_ns = segment->modified_ns;
+                range->end_ns = MAX(range->end_ns, segment->modified_ns); /* a clock may have been set back */
                 range->timeline = segment->timeline;
                 if (segment->partial || position == limit)
                         return;

@@ -16,19 +16,21 @@
 #include "operate/recovery.h"
 #include "operate/restore.h"
 #include "repository/prune.h"
+#include "repository/verify.h"
 #include "state/document.h"
 #include "worker/copy_private.h"
 
 /* Expiry, where whoever asks for the backup says what is kept. What keeps it from that is told and does not make the
  * backup less. */
-static void prune_by_keep(const Job *job, const char *folder)
+static void prune_by_keep(const Job *job, const char *folder, bool backup_follows)
 {
+        _cleanup_verify_report_ VerifyReport last = { 0 };
         _cleanup_strv_ char **lines = repository_lines(folder);
         _cleanup_(repository_freep) Repository *repository = NULL;
         _cleanup_prune_report_ PruneReport report = { 0 };
         _cleanup_error_ Error *failure = NULL;
         _cleanup_free_ char *path = lines ? path_join(folder, lines[strv_length(lines) - 1]) : NULL;
-        PruneOptions options = { .now_ns = clock_realtime_ns() };
+        PruneOptions options = { .now_ns = clock_realtime_ns(), .backup_follows = backup_follows };
         WorkProgress progress = job_progress(job);
         _cleanup_close_ int lock_fd = -1;
         int r = retention_policy_parse(json_object_get(job->params, "keep"), &options.policy, &failure);
@@ -38,6 +40,8 @@ static void prune_by_keep(const Job *job, const char *folder)
         r = repository_open(path, &repository, &failure);
         if (r == 0)
                 r = repository_lock(repository, &lock_fd, &failure);
+        if (r == 0 && verify_report_load(repository, &last, NULL) == 0) /* never verified: none is known to be damaged */
+                options.damaged = last.damaged;
         if (r == 0)
                 r = prune_run(repository, &options, &progress, &report, &failure);
         if (r < 0)
@@ -68,12 +72,12 @@ int job_backup(const Job *job, json_t **ret, Error **err)
         folder = layout_data(job->layout, "backups/%s/%s", options.project, options.service);
         options.folder = folder;
         if (json_object_get(job->params, "keep") && json_get_bool(job->params, "prune_first", false))
-                prune_by_keep(job, folder);
+                prune_by_keep(job, folder, true);
         r = backup_run(&options, &progress, &record, err);
         if (r < 0)
                 return r;
         if (json_object_get(job->params, "keep"))
-                prune_by_keep(job, folder);
+                prune_by_keep(job, folder, false);
         *ret = backup_record_to_json(record);
         return 0;
 }

@@ -59,6 +59,13 @@ static void test_clocks_that_jump(void **state)
         /* Twice: the first time only. */
         check("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", "2026-10-25T00:30:00");
         check("30 2 * * *", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00");
+        /* Night backups where clocks jump at three: days of 23 and of 25 hours. */
+        check("0 2 * * *", "Europe/Tallinn", "2026-03-28T12:00:00Z", "2026-03-29T00:00:00");
+        check("0 2 * * *", "Europe/Tallinn", "2026-03-29T00:00:00Z", "2026-03-29T23:00:00");
+        check("0 2 * * *", "Europe/Tallinn", "2026-10-24T12:00:00Z", "2026-10-24T23:00:00");
+        check("0 2 * * *", "Europe/Tallinn", "2026-10-24T23:00:00Z", "2026-10-26T00:00:00");
+        check("30 3 * * *", "Europe/Tallinn", "2026-03-28T12:00:00Z", "2026-03-29T01:30:00");
+        check("30 3 * * *", "Europe/Tallinn", "2026-10-25T00:30:00Z", "2026-10-26T01:30:00");
         /* Every hour means every hour. */
         check("30 * * * *", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00");
         check("30 * * * *", "Europe/Berlin", "2026-10-25T01:30:00Z", "2026-10-25T02:30:00");

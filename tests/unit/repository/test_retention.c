@@ -126,6 +126,63 @@ static void test_clock_set_back(void **state)
         assert_string_equal(decide(&cluster, (RetentionPolicy){ .keep_ns = DAY }, EPOCH - 100 * DAY), "WWWW");
 }
 
+/* The clock goes back by an hour, and by a year, and forth again: what the log says to be the newest is the newest, and what
+ * was taken within the window stays. */
+static void test_the_log_says_what_is_newest(void **state)
+{
+        _cleanup_cluster_ Cluster cluster = { 0 }, year = { 0 };
+
+        add_backup(&cluster, EPOCH - 2 * HOUR, 1, SEGMENT);
+        add_backup(&cluster, EPOCH, 1, 10 * SEGMENT);
+        add_backup(&cluster, EPOCH - HOUR + 1, 1, 20 * SEGMENT); /* an hour back: taken last */
+        assert_string_equal(decide(&cluster, (RetentionPolicy){ .last = 1 }, EPOCH - HOUR + 2), "--L");
+        assert_string_equal(decide(&cluster, (RetentionPolicy){ 0 }, EPOCH + HOUR), "--N");
+        assert_string_equal(decide(&cluster, (RetentionPolicy){ .keep_ns = DAY }, EPOCH + HOUR), "WWW");
+
+        add_daily(&year, 5);
+        add_backup(&year, EPOCH - 365 * DAY, 1, 100 * SEGMENT);
+        assert_string_equal(decide(&year, (RetentionPolicy){ .keep_ns = 3 * DAY }, EPOCH - 365 * DAY), "WWWWWW");
+        assert_string_equal(decide(&year, (RetentionPolicy){ .keep_ns = 3 * DAY }, EPOCH), "-AWWWW");
+        assert_string_equal(decide(&year, (RetentionPolicy){ .daily = 2 }, EPOCH), "---d-D");
+        /* A later timeline is younger, whatever place of the log it begins at. */
+        add_backup(&cluster, EPOCH - HOUR, 2, 5 * SEGMENT);
+        assert_string_equal(decide(&cluster, (RetentionPolicy){ .last = 1 }, EPOCH), "---L");
+}
+
+/* A year ahead: what the new time alone makes old stays until half a day of backups is dated by it. */
+static void test_clock_set_ahead(void **state)
+{
+        const RetentionPolicy policy = { .keep_ns = 3 * DAY };
+        _cleanup_cluster_ Cluster cluster = { 0 };
+
+        add_daily(&cluster, 5);
+        cluster.retention.backup_follows = true;
+        assert_string_equal(decide(&cluster, policy, EPOCH + 365 * DAY), "-AWWW");
+        cluster.retention.backup_follows = false;
+        add_backup(&cluster, EPOCH + 365 * DAY, 1, 100 * SEGMENT);
+        assert_string_equal(decide(&cluster, policy, EPOCH + 365 * DAY), "-AWWWW");
+        add_backup(&cluster, EPOCH + 365 * DAY + HOUR, 1, 110 * SEGMENT);
+        assert_string_equal(decide(&cluster, policy, EPOCH + 365 * DAY + HOUR), "-AWWWWW");
+        /* Set right again: nothing has been lost, and what was taken in between does not stay for a year. */
+        add_backup(&cluster, EPOCH + 2 * HOUR, 1, 120 * SEGMENT);
+        assert_string_equal(decide(&cluster, policy, EPOCH + 2 * HOUR), "-AWWWWWW");
+        add_backup(&cluster, EPOCH + 2 * DAY, 1, 130 * SEGMENT);
+        add_backup(&cluster, EPOCH + 4 * DAY, 1, 140 * SEGMENT);
+        assert_string_equal(decide(&cluster, policy, EPOCH + 4 * DAY + HOUR), "-------AWW");
+}
+
+/* The same as a machine that was off for a year: the second day of backups is believed. */
+static void test_a_long_pause(void **state)
+{
+        const RetentionPolicy policy = { .keep_ns = 3 * DAY };
+        _cleanup_cluster_ Cluster cluster = { 0 };
+
+        add_daily(&cluster, 5);
+        add_backup(&cluster, EPOCH + 365 * DAY, 1, 100 * SEGMENT);
+        add_backup(&cluster, EPOCH + 366 * DAY, 1, 110 * SEGMENT);
+        assert_string_equal(decide(&cluster, policy, EPOCH + 366 * DAY), "----AWW");
+}
+
 static void test_daylight_saving_has_one_backup_a_day(void **state)
 {
         _cleanup_cluster_ Cluster cluster = { 0 };
@@ -422,6 +479,9 @@ int main(void)
                 cmocka_unit_test(test_policies_are_read),
                 cmocka_unit_test(test_the_only_good_backup_stays),
                 cmocka_unit_test(test_clock_set_back),
+                cmocka_unit_test(test_the_log_says_what_is_newest),
+                cmocka_unit_test(test_clock_set_ahead),
+                cmocka_unit_test(test_a_long_pause),
                 cmocka_unit_test(test_daylight_saving_has_one_backup_a_day),
                 cmocka_unit_test(test_log_before_the_oldest_kept_backup_goes),
                 cmocka_unit_test(test_no_backup_yet_keeps_the_log),
