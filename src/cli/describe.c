@@ -1,8 +1,10 @@
 #include "cli/describe.h"
 
 #include <fcntl.h>
-#include <signal.h>
+#include <poll.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -146,7 +148,19 @@ static char *networks_text(const ContainerInfo *info)
         return parts ? strv_join(parts, ",") : xstrdup("");
 }
 
-static bool keeper_lives(const Layout *layout, const char *project)
+/* Not one that has ended and was not waited for yet, nor another process that has its number by now. */
+static bool is_keeper(long long pid)
+{
+        _cleanup_free_ char *path = xasprintf("/proc/%lld/comm", pid);
+        _cleanup_close_ int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, (pid_t)pid, 0) : -1;
+        struct pollfd ended = { .fd = fd, .events = POLLIN };
+        _cleanup_strbuf_ Strbuf name = STRBUF_INIT;
+
+        return fd >= 0 && poll(&ended, 1, 0) == 0 && fs_read_file(AT_FDCWD, path, 64, &name, NULL) == 0 &&
+               startswith(strbuf_text(&name), "berth-keeper");
+}
+
+bool keeper_lives(const Layout *layout, const char *project)
 {
         _cleanup_free_ char *path = layout_run(layout, "projects/%s/keeper.pid", project);
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
@@ -159,7 +173,7 @@ static bool keeper_lives(const Layout *layout, const char *project)
         digits = digits ?: strbuf_text(&text);
         digits += strcspn(digits, "0123456789");
         pid = atoll(digits);
-        return pid > 0 && kill((pid_t)pid, 0) == 0;
+        return is_keeper(pid);
 }
 
 bool container_is_restarting(const Layout *layout, const ContainerInfo *info)

@@ -9,6 +9,8 @@
 /* Name, Service, Project, Image, State, Health, ExitCode, Publishers, Ports, Command, CreatedAt, ID, Labels, Status,
  * RunningFor, Mounts, Networks, … as `docker compose ps --format json` prints them. */
 json_t *describe_container(const ContainerInfo *info, bool restarting, bool no_trunc);
+/* Whether anybody restarts, checks and backs up the project's containers now. */
+bool keeper_lives(const Layout *layout, const char *project);
 /* It has ended and its keeper, which lives, will start it again: docker's state "restarting". */
 bool container_is_restarting(const Layout *layout, const ContainerInfo *info);
 /* "Up 5 minutes (healthy)", "Exited (0) 2 hours ago", "Created". */

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "cli/describe.h"
 #include "cli/output/listing.h"
+#include "cli/report.h"
 #include "cli/scope.h"
 #include "cli/verbs.h"
 #include "state/document.h"
@@ -88,6 +89,20 @@ static bool is_orphan(const Scope *scope, const ContainerInfo *info)
                !scope_is_copy(scope, info->service);
 }
 
+/* Containers go on without a keeper, but nobody restarts, checks or backs them up. */
+static void warn_where_nobody_looks(const Scope *scope, const Layout *layout, const ContainerList *list)
+{
+        _cleanup_free_ char *text = NULL;
+        bool runs = false;
+
+        for (size_t i = 0; i < list->length; i++)
+                runs |= list->items[i]->state == CONTAINER_RUNNING && !list->items[i]->oneoff;
+        if (!runs || keeper_lives(layout, scope->name))
+                return;
+        text = xasprintf("nobody looks after project \"%s\": its keeper does not run (\"berth up -d\" starts it)", scope->name);
+        report_warning(text);
+}
+
 static int run_ps(Invocation *invocation, Error **err)
 {
         _cleanup_scope_ Scope scope = { 0 };
@@ -122,7 +137,10 @@ static int run_ps(Invocation *invocation, Error **err)
                 print_services(rows);
                 return 0;
         }
-        return listing_print(rows, columns, invocation_text(invocation, "format", NULL), LISTING_LINES, err);
+        r = listing_print(rows, columns, invocation_text(invocation, "format", NULL), LISTING_LINES, err);
+        if (r == 0)
+                warn_where_nobody_looks(&scope, invocation->layout, &list);
+        return r;
 }
 
 static const Option options[] = {

@@ -77,7 +77,7 @@ static bool is_released(const Gathering *all)
 static void add_state(Gathering *all)
 {
         const char *state = all->info ? container_state_name(all->info->state) : "gone";
-        bool released = is_released(all);
+        bool released = is_released(all), keeper = keeper_lives(all->invocation->layout, all->scope->name);
 
         all->wanted = backup_is_wanted(all->model, all->service) && !released;
         json_set_string(all->status, "service", all->service);
@@ -86,6 +86,9 @@ static void add_state(Gathering *all)
                 json_set_string(all->status, "container", all->info->name);
                 json_set_string(all->status, "health", all->info->health);
         }
+        json_object_set_new(all->status, "keeper", json_boolean(keeper));
+        if (!keeper && all->info && all->info->state == CONTAINER_RUNNING)
+                add_problem(all, "nobody looks after this project: its keeper does not run (\"berth up\" starts it)");
         if (all->wanted && all->info && all->info->state == CONTAINER_EXITED && all->info->exit_code != 0)
                 add_problem(all, "the server has ended with exit status %d (\"berth logs %s\" says why, \"berth up\" starts it)",
                             all->info->exit_code, all->service);

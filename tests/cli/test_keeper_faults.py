@@ -33,7 +33,10 @@ def test_containers_go_on_and_the_next_command_takes_over(project, images, berth
     said = len(made("logs", "--no-log-prefix").stdout.splitlines())
     wait_until(lambda: len(made("logs", "--no-log-prefix").stdout.splitlines()) > said)
     assert made.ps()["demo-box-1"]["State"] == "running"
+    said = made("ps").stderr
+    assert "nobody looks after project \"demo\"" in said and "berth up -d" in said
     made("up", "-d")
+    assert made("ps").stderr == ""
     assert made.ps()["demo-box-1"]["ID"] == before
     # It took over what runs: the restart policy works.
     made.exec("box", "kill", "-9", "1", check=False)

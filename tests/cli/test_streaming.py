@@ -278,6 +278,7 @@ def test_status(project, protected):
     assert told["synchronous"]["asked"] and not told["synchronous"]["on"]
     assert any("not received" in problem for problem in told["problems"])
     assert any("not synchronous" in problem for problem in told["problems"])
+    assert not told["keeper"] and any("nobody looks after this project" in problem for problem in told["problems"])
     red = deployment("--ansi", "always", "status").stdout
     assert "\x1b[31mOFF\x1b[" in red and "would be lost" in red, red
     # It does not run: what can be restored is known all the same.
