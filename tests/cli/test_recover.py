@@ -2,6 +2,8 @@
 import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 
 import pytest
@@ -183,3 +185,40 @@ def test_over_sftp_by_the_keeper_and_back(machines, project, sshd, free_port):
     sql(back, "INSERT INTO greeting VALUES ('on')")
     copied(other, back, "over")  # with the project's own files
     back("down", "-v", "--purge", "--yes")
+
+
+def recipe(heading):
+    text = (program.ROOT / "docs" / "backup-format.md").read_text()
+    return re.search(rf"^#+ {heading}$.*?^```sh\n(.*?)^```$", text, re.M | re.S).group(1)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_by_hand_from_an_encrypted_copy(protected, project, tmp_path, free_port):
+    """The recipes of the documentation as they stand there, without Berth: the copy opened, the project's files, a data folder."""
+    place, plain, files, data = (tmp_path / name for name in ("mount", "plain", "files", "data"))
+    place.mkdir()
+    data.mkdir()
+    deployment = project(compose(f"url: {place}, key: keys/shop.json", free_port()), name="hand",
+                         files={".env": "APP=from-env\n", "conf/app.ini": "answer = 42\n"})
+    deployment.write("secrets/password", PASSWORD, mode=0o600)
+    deployment("backup", "key")
+    deployment("up", "-d", "--wait")
+    sql(deployment, "CREATE TABLE greeting AS SELECT 'hello'::text AS word")
+    wait_until(lambda: state(protected, "hand").get("bundle") == "sealed" and list(place.glob("hand/db/*/backups/*/backup.json")))
+    deployment("stop")
+    line, = place.glob("hand/db/*")
+
+    def by_hand(heading, **where):
+        subprocess.run(["sh", "-ec", recipe(heading)], check=True, stdin=subprocess.DEVNULL,
+                       env={"PATH": f"{pathlib.Path(database.program('pg_verifybackup')).parent}:/usr/bin:/bin", **{name: str(path) for name, path in where.items()}})
+
+    by_hand("An encrypted copy", COPY=line, REPOSITORY=plain, KEY=deployment.folder / "keys/shop.json")
+    by_hand("The project's files", REPOSITORY=plain, TARGET=files)
+    for name in ("compose.yaml", ".env", "conf/app.ini", "secrets/password"):
+        assert (files / "folder" / name).read_bytes() == (deployment.folder / name).read_bytes(), name
+    assert (files / "folder/secrets/password").stat().st_mode & 0o777 == 0o600
+    manifest = json.loads((files / "berth/manifest.json").read_text())
+    assert manifest["project"] == "hand" and manifest["secrets"] is True
+    assert not list(files.rglob("shop.json")), "the key does not travel with what it opens"
+    by_hand("By hand", REPOSITORY=plain, TARGET=data)
+    assert (data / "PG_VERSION").read_text().strip() == str(MAJOR)
