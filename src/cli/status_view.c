@@ -83,15 +83,19 @@ static void print_backups(const json_t *status)
         }
 }
 
+/* What is not there would be lost with this machine. */
 static void print_offsite(const json_t *status)
 {
         const json_t *offsite = json_object_get(status, "offsite");
         int64_t copied_ns = json_get_int(offsite, "copied_ns", 0);
-        _cleanup_free_ char *when = copied_ns ? ago(copied_ns) : xstrdup("nothing is there yet");
+        int64_t behind_ns = MAX(clock_realtime_ns() - copied_ns, INT64_C(0)) / NSEC_PER_SEC * NSEC_PER_SEC;
+        _cleanup_free_ char *behind = format_duration(behind_ns);
+        _cleanup_free_ char *lost = copied_ns ? xasprintf("the last %s would be lost with this machine", behind)
+                                              : xstrdup("nothing is there yet");
 
         if (offsite)
                 line_taken("copy elsewhere", xasprintf("%s, %s: %s", json_get_string(offsite, "url", ""),
-                                                       json_get_string(offsite, "phase", ""), when));
+                                                       json_get_string(offsite, "phase", "waiting"), lost));
 }
 
 static void print_slot(const json_t *status)

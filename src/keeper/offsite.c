@@ -52,13 +52,37 @@ typedef struct CopyCall {
         int cancel_fd;
 } CopyCall;
 
+typedef struct Copied {
+        Offsite *offsite;
+        char *service;
+        json_t *event;
+} Copied;
+
+static void note_copied(void *context)
+{
+        Copied *copied = context;
+        Offsite *offsite = copied->offsite;
+
+        if (streq_ptr(offsite->at_work, copied->service))
+                offsite_note_copied(offsite, copied->service, copied->event);
+        json_decref(copied->event);
+        free(copied->service);
+        free(copied);
+}
+
 static void on_event(void *context, const json_t *event)
 {
         const CopyCall *call = context;
+        Copied *copied;
         const char *warning = json_get_string(event, "warning", NULL);
 
         if (warning)
                 log_warning(OFFSITE_WHAT " of %s: %s", call->service, warning);
+        if (!json_object_get(event, "copied_ns"))
+                return;
+        copied = xnew(Copied);
+        *copied = (Copied){ call->offsite, xstrdup(call->service), json_deep_copy(event) };
+        loop_defer(call->offsite->keeper->parts.loop, note_copied, copied);
 }
 
 static int copy_work(void *context, Error **err)

@@ -38,6 +38,8 @@ json_t *offsite_state(Offsite *offsite, const char *service);
 void offsite_state_set(json_t *state, const char *key, int64_t value);
 int64_t offsite_failures(Offsite *offsite, const char *service);
 void offsite_save(Offsite *offsite);
+/* The log has come so far, while more is being sent. */
+void offsite_note_copied(Offsite *offsite, const char *service, const json_t *event);
 /* What a run came to; alerts are told. */
 void offsite_note_success(Offsite *offsite, Place *place, json_t *result);
 void offsite_note_failure(Offsite *offsite, Place *place, const Error *error);

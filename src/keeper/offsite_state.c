@@ -109,15 +109,28 @@ static void note_bundle(const Place *place, json_t *state, const json_t *result)
         json_set_string(state, "bundle", bundle);
 }
 
+static void take_place(json_t *state, const json_t *told)
+{
+        static const char *const members[] = { "copied_ns", "copied_lsn", "timeline" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+                if (json_object_get(told, members[i]))
+                        json_object_set(state, members[i], json_object_get(told, members[i]));
+}
+
+void offsite_note_copied(Offsite *offsite, const char *service, const json_t *event)
+{
+        take_place(offsite_state(offsite, service), event);
+        offsite_save(offsite);
+}
+
 void offsite_note_success(Offsite *offsite, Place *place, json_t *result)
 {
-        static const char *const members[] = { "copied_ns", "copied_lsn", "timeline", "key" };
         json_t *state = offsite_state(offsite, place->service);
         bool told = json_get_bool(state, "told", false);
 
-        for (size_t i = 0; i < ARRAY_SIZE(members); i++)
-                if (json_object_get(result, members[i]))
-                        json_object_set(state, members[i], json_object_get(result, members[i]));
+        take_place(state, result);
+        json_set_string(state, "key", json_get_string(result, "key", NULL));
         if (!json_object_get(result, "key"))
                 json_object_del(state, "key");
         note_bundle(place, state, result);

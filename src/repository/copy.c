@@ -68,25 +68,104 @@ static const WalSegment *find_segment(const WalList *list, const WalSegment *wan
         return NULL;
 }
 
-static int send_segment(Copying *copying, const WalSegment *segment, const WalList *there, Error **err)
+static bool has_pieces(const WalList *list, const WalSegment *segment)
 {
-        const WalSegment *copy = find_segment(there, segment);
-        _cleanup_free_ char *key = wal_segment_key(segment), *old_key = NULL;
+        VECTOR_FOREACH(piece, &list->pieces)
+                if (streq(piece->name, segment->name))
+                        return true;
+        return false;
+}
+
+/* One that lies in pieces where it comes from becomes one object. */
+static int send_joined(Copying *copying, const WalSegment *segment, Error **err)
+{
+        _cleanup_free_ char *key = wal_segment_key(segment);
+        _cleanup_free_ void *content = xmalloc(copying->segment_bytes);
+        size_t size = (size_t)MIN(segment->stored_bytes, (uint64_t)copying->segment_bytes);
+        int r = wal_read_segment(copying->from, segment->name, copying->segment_bytes, content, err);
+
+        if (r == 0)
+                r = storage_put(copying->to->storage, key, content, size, err);
+        if (r < 0)
+                return r;
+        copying->report->segments++;
+        copying->report->bytes += size;
+        copying->bytes_before += size;
+        return 0;
+}
+
+/* What is new of it, together with the pieces before that are no longer than all behind them: so there are few of them, and a
+ * byte is sent again a few times at most, however slowly the segment grows. */
+static int send_growth(Copying *copying, const WalSegment *segment, const WalSegment *copy, const WalList *there, Error **err)
+{
+        WalPiece piece = { .timeline = segment->timeline, .offset = (uint32_t)copy->stored_bytes };
+        _cleanup_free_ char *key = wal_segment_key(segment), *piece_key = NULL;
+        Storage *from = copying->from->storage, *to = copying->to->storage;
+        int r;
+
+        memcpy(piece.name, segment->name, sizeof(piece.name));
+        for (size_t i = there->pieces.length; i-- > 0;) {
+                const WalPiece *before = &there->pieces.items[i];
+                if (!before->counts || !streq(before->name, segment->name))
+                        continue;
+                if (before->size_bytes > segment->stored_bytes - piece.offset)
+                        break;
+                piece.offset = before->offset;
+        }
+        piece_key = wal_piece_key(&piece);
+        r = transfer_rest(&copying->transfer, from, to, key, piece.offset, piece_key, err);
+        copying->report->bytes = copying->bytes_before + copying->transfer.bytes;
+        /* What the new one has covered counts no more, by its offset; it is removed behind it. */
+        VECTOR_FOREACH(old, &there->pieces) {
+                _cleanup_free_ char *old_key = wal_piece_key(old);
+                if (r == 0 && streq(old->name, segment->name) && old->offset > piece.offset)
+                        r = to->operations->remove(to, old_key, err);
+        }
+        if (r == 0)
+                copying->report->segments++;
+        return r;
+}
+
+/* It may have been completed meanwhile, and go by its other name. */
+static int send_partial(Copying *copying, const WalSegment *segment, const WalSegment *copy, const WalList *here,
+                        const WalList *there, Error **err)
+{
+        _cleanup_error_ Error *failure = NULL;
+        WalSegment complete = *segment;
+        _cleanup_free_ char *key = wal_segment_key(segment), *complete_key = NULL;
+        int r;
+
+        if (has_pieces(here, segment))
+                return send_joined(copying, segment, err);
+        r = copy ? send_growth(copying, segment, copy, there, &failure) : send_object(copying, key, &failure);
+        if (r == 0 && !copy)
+                copying->report->segments++;
+        if (r != -ERROR_NOT_FOUND)
+                return r < 0 ? error_move(err, &failure, r) : 0;
+        complete.partial = false;
+        complete_key = wal_segment_key(&complete);
+        return send_if_there(copying, complete_key, &copying->report->segments, err);
+}
+
+static int send_segment(Copying *copying, const WalSegment *segment, const WalList *here, const WalList *there, Error **err)
+{
+        const WalSegment *copy = find_segment(there, segment), *old;
+        _cleanup_free_ char *key = wal_segment_key(segment);
         WalSegment partial = *segment, complete = *segment;
         int r;
 
         complete.partial = false;
+        partial.partial = true;
         /* A partial one only grows: what is longer there, or complete, is not replaced. */
         if (!segment->stored_bytes || (copy && (!segment->partial || copy->stored_bytes >= segment->stored_bytes)) ||
             (segment->partial && find_segment(there, &complete)) ||
             !retention_needs_segment(&copying->retention, segment, copying->segment_bytes))
                 return 0;
+        if (segment->partial)
+                return send_partial(copying, segment, copy, here, there, err);
         r = send_if_there(copying, key, &copying->report->segments, err);
-        partial.partial = true;
-        if (r < 0 || segment->partial || !find_segment(there, &partial))
-                return r;
-        old_key = wal_segment_key(&partial);
-        return copying->to->storage->operations->remove(copying->to->storage, old_key, err);
+        old = find_segment(there, &partial);
+        return r < 0 || !old ? r : wal_segment_remove(copying->to, there, old, err);
 }
 
 static bool has_history(const WalList *list, uint32_t timeline)
@@ -143,12 +222,14 @@ static int send_whole_log(Copying *copying, Error **err)
                         r = send_if_there(copying, key, &histories, err);
         }
         for (size_t i = 0; r == 0 && i < here.segments.length; i++)
-                r = send_segment(copying, &here.segments.items[i], &there, err);
+                r = send_segment(copying, &here.segments.items[i], &here, &there, err);
         if (r == 0 && known)
                 r = send_moment(copying, &moment, err);
         copying->log_ns = clock_monotonic_ns();
         if (r == 0)
                 note_end(copying, &here, looked_ns);
+        if (r == 0 && copying->options->log_sent)
+                copying->options->log_sent(copying->options->context, copying->report);
         return r;
 }
 

@@ -10,14 +10,6 @@
 #include "base/progress.h"
 #include "repository/retention.h"
 
-typedef struct CopyOptions {
-        RetentionPolicy policy; /* of the copy: what it would give up is not sent */
-        int64_t now_ns;
-        int64_t log_every_ns;   /* while packs go; 0: ten seconds */
-        uint64_t max_rate;      /* bytes a second; 0: as fast as it goes */
-        bool log_only;          /* no backup is new: what is there is not even looked through */
-} CopyOptions;
-
 typedef struct CopyReport {
         uint64_t backups, packs, segments; /* sent */
         uint64_t bytes;
@@ -27,6 +19,17 @@ typedef struct CopyReport {
         Lsn copied_lsn;
         uint32_t timeline;
 } CopyReport;
+
+typedef struct CopyOptions {
+        RetentionPolicy policy; /* of the copy: what it would give up is not sent */
+        int64_t now_ns;
+        int64_t log_every_ns;   /* while packs go; 0: ten seconds */
+        uint64_t max_rate;      /* bytes a second; 0: as fast as it goes */
+        /* The log has been sent once more: copied_ns, copied_lsn and timeline of the report are true from now on. NULL. */
+        void (*log_sent)(void *context, const CopyReport *report);
+        void *context;
+        bool log_only;          /* no backup is new: what is there is not even looked through */
+} CopyOptions;
 
 /* Adds to *report, also when it fails. ERROR_UNAVAILABLE: try again later. */
 int repository_copy(Repository *from, Repository *to, const CopyOptions *options, const WorkProgress *progress,

@@ -29,12 +29,11 @@ static int remove_segments(Repository *repository, const Retention *retention, c
                            bool dry_run, PruneReport *report, Error **err)
 {
         VECTOR_FOREACH(segment, &wal->segments) {
-                _cleanup_free_ char *key = wal_segment_key(segment);
                 int r;
 
                 if (retention_needs_segment(retention, segment, segment_bytes))
                         continue;
-                r = dry_run ? 0 : repository->storage->operations->remove(repository->storage, key, err);
+                r = dry_run ? 0 : wal_segment_remove(repository, wal, segment, err);
                 if (r < 0)
                         return r;
                 report->segments++;

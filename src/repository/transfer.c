@@ -48,11 +48,9 @@ static int read_piece(Transfer *transfer, Storage *from, const char *key, uint64
         return from->operations->read(from, key, offset, buffer, piece_bytes(transfer), ret_size, err);
 }
 
-static int send_rest(Transfer *transfer, Storage *from, Storage *to, const char *key, void *buffer, size_t got,
-                     StorageWriter *writer, Error **err)
+static int send_content(Transfer *transfer, Storage *from, Storage *to, const char *key, uint64_t offset, void *buffer, size_t got,
+                        StorageWriter *writer, Error **err)
 {
-        uint64_t offset = 0;
-
         for (;;) {
                 int r = got ? to->operations->write_add(writer, buffer, got, err) : 0;
 
@@ -72,21 +70,26 @@ static int send_rest(Transfer *transfer, Storage *from, Storage *to, const char 
         }
 }
 
-int transfer_object(Transfer *transfer, Storage *from, Storage *to, const char *key, Error **err)
+int transfer_rest(Transfer *transfer, Storage *from, Storage *to, const char *key, uint64_t offset, const char *to_key, Error **err)
 {
         _cleanup_free_ void *buffer = xmalloc(PIECE_BYTES);
         StorageWriter *writer;
         size_t first = 0;
-        int r = read_piece(transfer, from, key, 0, buffer, &first, err);
+        int r = read_piece(transfer, from, key, offset, buffer, &first, err);
 
         if (r == 0)
-                r = to->operations->write_begin(to, key, &writer, err);
+                r = to->operations->write_begin(to, to_key, &writer, err);
         if (r < 0)
                 return r;
-        r = send_rest(transfer, from, to, key, buffer, first, writer, err);
+        r = send_content(transfer, from, to, key, offset, buffer, first, writer, err);
         if (r < 0) {
                 to->operations->write_abort(writer);
                 return r;
         }
         return to->operations->write_commit(writer, err);
+}
+
+int transfer_object(Transfer *transfer, Storage *from, Storage *to, const char *key, Error **err)
+{
+        return transfer_rest(transfer, from, to, key, 0, key, err);
 }

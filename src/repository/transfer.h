@@ -16,5 +16,7 @@ typedef struct Transfer {
 
 /* The same key there, durable and whole or not at all. ERROR_NOT_FOUND: from has it not; ERROR_CANCELLED. */
 int transfer_object(Transfer *transfer, Storage *from, Storage *to, const char *key, Error **err);
+/* What key has from offset on, as an object of its own. */
+int transfer_rest(Transfer *transfer, Storage *from, Storage *to, const char *key, uint64_t offset, const char *to_key, Error **err);
 
 #endif

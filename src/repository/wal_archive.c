@@ -14,12 +14,14 @@
 #define LEVEL 1
 #define WINDOW_LOG 18
 #define PIECE_BYTES 65536
+#define PIECE_ENDING ".partial-"
 #define HISTORY_LIMIT (4u << 20)
 
 void wal_list_done(WalList *list)
 {
         vector_done(&list->segments);
         vector_done(&list->histories);
+        vector_done(&list->pieces);
 }
 
 void wal_range_done(WalRange *range)
@@ -30,7 +32,27 @@ void wal_range_done(WalRange *range)
 
 /* ---- listing ---- */
 
-/* "wal/00000001/<name>.zst", "….partial", "wal/00000002.history". What is none of them is passed over. */
+/* Listed by key: behind the partial segment that it goes on with, and behind earlier pieces. */
+static void add_piece(WalList *list, const StorageEntry *entry, const char *name, uint32_t timeline, const char *digits)
+{
+        WalSegment *segment = list->segments.length ? &list->segments.items[list->segments.length - 1] : NULL;
+        WalPiece piece = { .timeline = timeline, .size_bytes = entry->size_bytes };
+        unsigned offset;
+        int used = 0;
+
+        if (sscanf(digits, "%8X%n", &offset, &used) != 1 || used != 8 || digits[8])
+                return;
+        memcpy(piece.name, name, WAL_NAME_SIZE);
+        piece.offset = offset;
+        piece.counts = segment && segment->partial && streq(segment->name, name) && segment->stored_bytes == offset;
+        if (piece.counts) {
+                segment->stored_bytes += entry->size_bytes;
+                segment->modified_ns = MAX(segment->modified_ns, entry->modified_ns);
+        }
+        vector_add(&list->pieces, piece);
+}
+
+/* "wal/00000001/<name>.zst", "….partial", "….partial-00100000", "wal/00000002.history". What is none of them is passed over. */
 static void add_entry(WalList *list, const StorageEntry *entry, uint32_t segment_bytes)
 {
         WalSegment segment = { .stored_bytes = entry->size_bytes, .modified_ns = entry->modified_ns };
@@ -46,6 +68,8 @@ static void add_entry(WalList *list, const StorageEntry *entry, uint32_t segment
                 return;
         memcpy(segment.name, rest + 9, WAL_NAME_SIZE - 1);
         rest += 9 + WAL_NAME_SIZE - 1;
+        if (startswith(rest, PIECE_ENDING))
+                add_piece(list, entry, segment.name, timeline, startswith(rest, PIECE_ENDING));
         segment.partial = streq(rest, ".partial");
         if ((segment.partial || streq(rest, ".zst")) &&
             wal_segment_parse(segment.name, segment_bytes, &segment.timeline, &segment.start))
@@ -55,6 +79,26 @@ static void add_entry(WalList *list, const StorageEntry *entry, uint32_t segment
 char *wal_segment_key(const WalSegment *segment)
 {
         return xasprintf("wal/%08X/%s.%s", segment->timeline, segment->name, segment->partial ? "partial" : "zst");
+}
+
+char *wal_piece_key(const WalPiece *piece)
+{
+        return xasprintf("wal/%08X/%s" PIECE_ENDING "%08X", piece->timeline, piece->name, piece->offset);
+}
+
+int wal_segment_remove(Repository *repository, const WalList *list, const WalSegment *segment, Error **err)
+{
+        _cleanup_free_ char *key = wal_segment_key(segment);
+
+        for (size_t i = segment->partial ? list->pieces.length : 0; i-- > 0;) {
+                const WalPiece *piece = &list->pieces.items[i];
+                _cleanup_free_ char *piece_key = wal_piece_key(piece);
+                int r = streq(piece->name, segment->name)
+                                ? repository->storage->operations->remove(repository->storage, piece_key, err) : 0;
+                if (r < 0)
+                        return r;
+        }
+        return repository->storage->operations->remove(repository->storage, key, err);
 }
 
 static int compare_segments(const void *left, const void *right)
@@ -351,15 +395,28 @@ int wal_read_history(Repository *repository, uint32_t timeline, TimelineHistory 
         return error_prefix(err, r, "%s", key);
 }
 
+/* The object, then piece after piece. */
 static int read_partial(Repository *repository, const char *name, uint32_t segment_bytes, void *ret, Error **err)
 {
+        Storage *storage = repository->storage;
         _cleanup_free_ char *key = xasprintf("wal/%.8s/%s.partial", name, name);
-        size_t got;
-        int r = repository->storage->operations->read(repository->storage, key, 0, ret, segment_bytes, &got, err);
+        size_t got = 0, done = 0;
+        int r = storage->operations->read(storage, key, 0, ret, segment_bytes, &got, err);
 
-        if (r == 0)
-                memset((char *)ret + got, 0, segment_bytes - got);
-        return r;
+        if (r < 0)
+                return r;
+        for (done = got; got && done < segment_bytes; done += got) {
+                _cleanup_free_ char *piece = xasprintf("wal/%.8s/%s" PIECE_ENDING "%08zX", name, name, done);
+                _cleanup_error_ Error *missing = NULL;
+
+                r = storage->operations->read(storage, piece, 0, (char *)ret + done, segment_bytes - done, &got, &missing);
+                if (r == -ERROR_NOT_FOUND)
+                        break;
+                if (r < 0)
+                        return error_move(err, &missing, r);
+        }
+        memset((char *)ret + done, 0, segment_bytes - done);
+        return 0;
 }
 
 int wal_read_segment(Repository *repository, const char *name, uint32_t segment_bytes, void *ret, Error **err)

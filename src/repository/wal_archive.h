@@ -12,11 +12,22 @@ typedef struct WalSegment {
         uint32_t timeline;
         Lsn start;
         bool partial;
-        uint64_t stored_bytes;
+        uint64_t stored_bytes;  /* of a partial one: with its pieces */
         int64_t modified_ns;    /* when its last byte came */
 } WalSegment;
 
+/* A partial segment that grows elsewhere gets more objects, "<segment>.partial-<offset, 8 digits>", each with what follows from
+ * there on; those count that begin where the one before ends. On the machine of the receiver there are none. */
+typedef struct WalPiece {
+        char name[WAL_NAME_SIZE];       /* the segment's */
+        uint32_t timeline;
+        uint32_t offset;
+        uint64_t size_bytes;
+        bool counts;
+} WalPiece;
+
 typedef struct WalList {
+        VECTOR(WalPiece) pieces;     /* by segment, then offset */
         VECTOR(WalSegment) segments; /* by timeline, then place */
         VECTOR(uint32_t) histories;  /* timelines that have a history file */
 } WalList;
@@ -26,6 +37,10 @@ void wal_list_done(WalList *list);
 /* Its object; the caller's. */
 char *wal_segment_key(const WalSegment *segment);
 int wal_list_load(Repository *repository, uint32_t segment_bytes, WalList *ret, Error **err);
+
+char *wal_piece_key(const WalPiece *piece);
+/* Removes the segment's object, and a partial one's pieces before it. */
+int wal_segment_remove(Repository *repository, const WalList *list, const WalSegment *segment, Error **err);
 
 /* A stretch without a gap, along one timeline and its ancestors. */
 typedef struct WalRange {

@@ -166,11 +166,20 @@ int copy_claim(const Job *job, Repository *to, bool take_over, Error **err)
 
 /* ---- copying ---- */
 
+/* A first copy takes long: how far behind it is is known all the while. */
+static void tell_log(void *context, const CopyReport *report)
+{
+        char lsn[LSN_TEXT_SIZE];
+
+        job_emit(json_pack("{s:I, s:s, s:I}", "copied_ns", (json_int_t)report->copied_ns, "copied_lsn",
+                           lsn_format(report->copied_lsn, lsn), "timeline", (json_int_t)report->timeline));
+}
+
 int copy_work_run(const Job *job, CopyWork *work, bool log_only, Error **err)
 {
         WorkProgress progress = job_progress(job);
         CopyOptions options = { .now_ns = clock_realtime_ns(), .log_only = log_only,
-                                .max_rate = (uint64_t)json_get_int(job->params, "max_rate", 0) };
+                                .max_rate = (uint64_t)json_get_int(job->params, "max_rate", 0), .log_sent = tell_log };
         int r = job_read_policy(job, false, &options.policy, err);
 
         return r < 0 ? r

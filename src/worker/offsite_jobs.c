@@ -2,7 +2,8 @@
  *
  * offsite {"project", "service", "copy", "key"?, "keep", "bundle"?: {"working_dir", "files", "model"}, "full"?,
  * "take_over"?, "prune_after_s"?, "max_rate"?: bytes a second} → {"backups", "packs", "segments", "bytes", "postponed", "copied_ns", "copied_lsn",
- * "timeline", "key"?, "bundle"?: "sealed" or "open", "left_out"}; copied_ns 0: there is no backup yet */
+ * "timeline", "key"?, "bundle"?: "sealed" or "open", "left_out"}; copied_ns 0: there is no backup yet.
+ * Events {"copied_ns", "copied_lsn", "timeline"} while it runs */
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from support import database, offsite, program, worker
-from support.backups import listed, place as position, sql
+from support.backups import copied, listed, offsite_state as state, place as position, sql
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
@@ -38,17 +38,6 @@ def make(project, name, place, **more):
     return deployment
 
 
-def state(berth, name):
-    path = berth.data / "projects" / name / "offsite.json"
-    return json.loads(path.read_text())["services"].get("db", {}) if path.exists() else {}
-
-
-def copied(berth, deployment, name):
-    """Waits until all that is committed now is in the copy."""
-    target = position(sql(deployment, "SELECT pg_current_wal_flush_lsn()"))
-    wait_until(lambda: position(state(berth, name).get("copied_lsn", "0/0")) >= target)
-
-
 def lines(place, name):
     return sorted((pathlib.Path(place) / name / "db").iterdir())
 
@@ -59,10 +48,18 @@ def test_a_copy_comes_by_itself_and_follows_the_log(project, protected, tmp_path
     deployment = make(project, "self", f"url: {place}")
     deployment("up", "-d", "--wait")
     sql(deployment, "CREATE TABLE t AS SELECT 1 AS i")
-    copied(protected, deployment, "self")
-    wait_until(lambda: state(protected, "self")["phase"] == "copied")
+    copied(protected, deployment)
+    wait_until(lambda: state(protected, "self").get("phase") == "copied")
     sql(deployment, "INSERT INTO t SELECT generate_series(2, 1000)")
-    copied(protected, deployment, "self")
+    copied(protected, deployment)
+
+    def grows():
+        sql(deployment, "INSERT INTO t VALUES (0)")
+        copied(protected, deployment)
+        return list(place.glob("self/db/*/wal/*/*.partial-*"))
+
+    wait_until(grows)  # what is new of the segment goes by itself
+    assert "would be lost with this machine" in deployment("status").stdout
     folder, = lines(place, "self")
     location = {"url": str(place)}
     found = worker.run(protected, "repository-verify", copy=location, folder=f"self/db/{folder.name}").result
@@ -82,6 +79,22 @@ def test_a_copy_comes_by_itself_and_follows_the_log(project, protected, tmp_path
     wait_until(lambda: position(state(protected, "self")["copied_lsn"]) >= end)
 
 
+def test_the_log_is_there_while_a_backup_still_goes(project, protected, tmp_path):
+    """The first copy takes long: how far behind it is is known, and the log goes on meanwhile."""
+    place = tmp_path / "mount"
+    place.mkdir()
+    deployment = make(project, "long", f"url: {place}, max_rate: 100k")
+    deployment("up", "-d", "--wait")
+    sql(deployment, "CREATE TABLE t AS SELECT 1 AS i")
+    first = wait_until(lambda: state(protected, "long").get("copied_lsn"))
+    sql(deployment, "INSERT INTO t SELECT generate_series(2, 100)")
+    wait_until(lambda: position(state(protected, "long")["copied_lsn"]) > position(first))
+    assert "finished_ns" not in state(protected, "long") and state(protected, "long")["running"] is True
+    assert "would be lost with this machine" in deployment("status").stdout
+    row, = [row for row in json.loads(deployment("schedule", "--format", "json").stdout) if row["Job"] == "copy"]
+    assert row["Result"] == "running" and row["Message"].endswith("s behind")
+
+
 def test_a_restore_takes_from_the_copy_what_is_not_here_any_more(project, protected, s3):
     place = f"url: 's3://backups/gone', endpoint: '{s3.endpoint}', credentials: '{s3.credentials}', key: shop.key"
     deployment = make(project, "gone", place)
@@ -89,7 +102,7 @@ def test_a_restore_takes_from_the_copy_what_is_not_here_any_more(project, protec
     assert json.loads(deployment("backup", "key", "--format", "json").stdout)["made"] is False
     deployment("up", "-d", "--wait")
     sql(deployment, "CREATE TABLE t AS SELECT 42 AS i")
-    copied(protected, deployment, "gone")
+    copied(protected, deployment)
     deployment("down", "-v", "--purge", "--yes")
     remove(protected.data / "backups" / "gone")
     told = deployment("restore", "db", "--yes")
@@ -97,7 +110,7 @@ def test_a_restore_takes_from_the_copy_what_is_not_here_any_more(project, protec
     assert sql(deployment, "SELECT i FROM t") == "42"
     # It goes on with the same copy.
     sql(deployment, "INSERT INTO t VALUES (43)")
-    copied(protected, deployment, "gone")
+    copied(protected, deployment)
     # A point that neither has is refused, and a place that cannot be reached is told beside it.
     assert "no way to that point" in deployment.fails("restore", "db", "--to", "2001-02-03", "--yes")
     deployment("down", "-v", "--purge", "--yes")
@@ -141,7 +154,7 @@ def test_while_the_place_fails_backups_go_on_here_and_catch_up(project, protecte
     deployment.write("secrets/s3", s3.credentials.read_text(), mode=0o600)
     deployment("up", "-d", "--wait")
     sql(deployment, "CREATE TABLE t AS SELECT 1 AS i")
-    copied(protected, deployment, "outage")
+    copied(protected, deployment)
 
     def fails_with(text):
         wait_until(lambda: state(protected, "outage")["phase"] == "failed" and text in state(protected, "outage")["message"])
@@ -165,7 +178,7 @@ def test_while_the_place_fails_backups_go_on_here_and_catch_up(project, protecte
     deployment.write("secrets/s3", "aws_access_key_id = S3RVER\naws_secret_access_key = wrong\n", mode=0o600)
     assert "The secret key is wrong" in deployment.fails("backup", "copy")
     deployment.write("secrets/s3", s3.credentials.read_text(), mode=0o600)
-    copied(protected, deployment, "outage")
+    copied(protected, deployment)
     wait_until(lambda: "off-site copy resolved" in told.read_text())
     assert told.read_text().count("failed") == 1
     line, = (s3.files() / "outage" / "outage" / "db").iterdir()
@@ -180,7 +193,7 @@ def test_a_vanished_bucket_a_wrong_key_and_what_was_begun_without_one(project, p
     place.mkdir()
     deployment = make(project, "odd", f"url: {place}")
     deployment("up", "-d", "--wait")
-    copied(protected, deployment, "odd")
+    copied(protected, deployment)
     deployment.write("compose.yaml", compose(f"url: {place}, key: other.key"))
     deployment("backup", "key")
     assert "is not encrypted" in deployment.fails("backup", "copy") and "another URL" in deployment.fails("backup", "copy")
@@ -215,7 +228,7 @@ def test_past_the_budget_is_told_and_nothing_stops(project, protected, tmp_path)
     assert "past their budget" in listing(deployment)
     assert "past their budget" in deployment("up", "-d").stderr
     sql(deployment, "CREATE TABLE t AS SELECT 1 AS i")
-    copied(protected, deployment, "room")  # the log goes on
+    copied(protected, deployment)  # the log goes on
     deployment.write("compose.yaml", compose(f"url: {place}", more=f"alerts: {{command: [{alert}]}}"))
     deployment("up", "-d", "--wait")
     wait_until(lambda: not json.loads(path.read_text())["services"]["db"]["over"])

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from support import database, offsite, program, worker
+from support.backups import copied, offsite_state as state, sql
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
@@ -45,25 +46,6 @@ def machines(berth, workspace, shared_store):
     assert not trouble, "left behind on the other machine:\n" + "\n".join(trouble)
 
 
-def sql(deployment, text):
-    return deployment("psql", "db", "-XAtqc", text).stdout.strip()
-
-
-def position(text):
-    high, low = text.split("/")
-    return int(high, 16) << 32 | int(low, 16)
-
-
-def state(berth, name):
-    path = berth.data / "projects" / name / "offsite.json"
-    return json.loads(path.read_text())["services"].get("db", {}) if path.exists() else {}
-
-
-def copied(berth, deployment, name):
-    target = position(sql(deployment, "SELECT pg_current_wal_flush_lsn()"))
-    wait_until(lambda: position(state(berth, name).get("copied_lsn", "0/0")) >= target)
-
-
 def ask(port, folder, password=PASSWORD):
     """The greeting of the application's table, over TLS as the folder's authority vouches for it."""
     done = subprocess.run([database.program("psql"), "-XAtc", "SELECT word FROM greeting", f"host=localhost port={port} user=postgres "
@@ -87,7 +69,7 @@ def test_a_whole_project_on_an_empty_machine(machines, project, s3, free_port):
     deployment("secure", "db")
     deployment("up", "-d", "--wait")
     sql(deployment, "CREATE TABLE greeting AS SELECT 'hello'::text AS word")
-    copied(here, deployment, "shop")
+    copied(here, deployment)
     wait_until(lambda: state(here, "shop").get("bundle") == "sealed")
     assert identity in deployment("backup", "ls").stdout
     key = other.root / "key.json"
@@ -118,7 +100,7 @@ def test_a_whole_project_on_an_empty_machine(machines, project, s3, free_port):
     assert ".before-" not in back("volume", "ls").stdout
     # The same line goes on, from there alone.
     sql(back, "INSERT INTO greeting VALUES ('again')")
-    copied(other, back, "shop")
+    copied(other, back)
     line, = {row.split("/")[2] for row in (str(path.relative_to(s3.files() / "whole")) for path in (s3.files() / "whole").rglob("*repository.json*"))}
     found = worker.run(other, "repository-verify", copy=s3.location("whole"), folder=f"shop/db/{line}", key=str(key)).result
     assert found["faults"] == [] and found["backups"] >= 1
@@ -136,7 +118,7 @@ def test_without_a_key_it_asks_for_the_secrets_and_goes_on(machines, project, tm
     deployment.write("secrets/password", PASSWORD, mode=0o600)
     deployment("up", "-d", "--wait", env={"APP": "x"})
     sql(deployment, "CREATE TABLE greeting AS SELECT 'hello'::text AS word")
-    copied(here, deployment, "open")
+    copied(here, deployment)
     wait_until(lambda: state(here, "open").get("bundle") == "open")
     deployment("down", "-v", "--purge", "--yes")
     folder = other.root / "open"
@@ -167,9 +149,9 @@ def test_over_sftp_by_the_keeper_and_back(machines, project, sshd, free_port):
     wait_until(lambda: state(here, "over").get("phase") == "failed")
     assert "host key" in state(here, "over")["message"] and not list(place.iterdir())
     deployment.write("secrets/known", sshd.known_hosts.read_text())
-    copied(here, deployment, "over")
+    copied(here, deployment)
     sql(deployment, "INSERT INTO greeting VALUES ('again')")
-    copied(here, deployment, "over")
+    copied(here, deployment)
     assert state(here, "over")["phase"] == "copied" and state(here, "over")["bundle"] == "sealed"
     key = other.root / "key.json"
     key.write_bytes((deployment.folder / "keys/shop.json").read_bytes())
@@ -183,7 +165,7 @@ def test_over_sftp_by_the_keeper_and_back(machines, project, sshd, free_port):
     back = program.Project(other, folder)
     assert sql(back, "SELECT string_agg(word, ' ' ORDER BY word) FROM greeting") == "again hello"
     sql(back, "INSERT INTO greeting VALUES ('on')")
-    copied(other, back, "over")  # with the project's own files
+    copied(other, back)  # with the project's own files
     back("down", "-v", "--purge", "--yes")
 
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from support import backups, database, program, worker
-from support.backups import sql
+from support.backups import copied, sql
 from support.program import BUILD, wait_until
 
 MAKE_SAMPLE = BUILD / "tests" / "unit" / "repository" / "make_sample"
@@ -175,14 +175,6 @@ def test_a_damaged_copy_is_sent_again(berth, mount, request, kind):
 
 def offsite_compose(place, more=""):
     return backups.compose(database.major(), more=f", backup: {{offsite: {{url: {place}, schedule: 1s{more}}}}}")
-
-
-def copied(berth, deployment):
-    """Waits until all that is committed now is in the copy."""
-    target = backups.place(sql(deployment, "SELECT pg_current_wal_flush_lsn()"))
-    path = berth.data / "projects" / deployment.name / "offsite.json"
-    wait_until(lambda: path.exists() and backups.place(
-        json.loads(path.read_text())["services"].get("db", {}).get("copied_lsn", "0/0")) >= target)
 
 
 def worn(deployment, protected):

@@ -1,6 +1,7 @@
 """What tests of backups and copies share: a database that is protected, and what its receiver and repository tell."""
 import json
 import pathlib
+import time
 
 from .program import wait_until
 
@@ -59,6 +60,20 @@ def filed(berth, deployment):
         return len(partial) <= 1 and all(size < segment for size in partial)
 
     wait_until(nothing_is_left)
+
+
+def offsite_state(berth, name):
+    """How the copy elsewhere stands, as its keeper keeps it."""
+    path = berth.data / "projects" / name / "offsite.json"
+    return json.loads(path.read_text())["services"].get("db", {}) if path.exists() else {}
+
+
+def copied(berth, deployment):
+    """Waits until all that is committed now is in the copy elsewhere, backups and the project's files too."""
+    target = place(sql(deployment, "SELECT pg_current_wal_flush_lsn()"))
+    wait_until(lambda: place(offsite_state(berth, deployment.name).get("copied_lsn", "0/0")) >= target)
+    now = time.time_ns()
+    wait_until(lambda: offsite_state(berth, deployment.name).get("finished_ns", 0) >= now)
 
 
 def first_backup(berth, deployment):

@@ -102,23 +102,57 @@ static void test_sealed_copy_and_back(void **state)
         assert_true(sample_backup_is_whole(machine, a));
 }
 
+static void fill(unsigned char *data, size_t size)
+{
+        for (size_t i = 0; i < size; i++)
+                data[i] = (unsigned char)(i * 31 + i / 251);
+}
+
 static void write_partial(const Sample *sample, unsigned number, size_t size)
 {
-        _cleanup_free_ unsigned char *data = xcalloc(1, size);
+        _cleanup_free_ unsigned char *data = xmalloc(size);
         char name[WAL_NAME_SIZE];
         _cleanup_free_ char *key = NULL;
 
+        fill(data, size);
         wal_segment_name(1, (Lsn)number * SAMPLE_SEGMENT, SAMPLE_SEGMENT, name);
         key = xasprintf("wal/%.8s/%s.partial", name, name);
         assert_ok(storage_put(sample->repository->storage, key, data, size, err));
+}
+
+/* Listed with the length that was written, and read as what was written. */
+static void expect_partial(Repository *repository, unsigned number, size_t size)
+{
+        _cleanup_free_ unsigned char *content = xmalloc(SAMPLE_SEGMENT), *wanted = xmalloc(size);
+        _cleanup_wal_list_ WalList list = { 0 };
+        char name[WAL_NAME_SIZE];
+
+        fill(wanted, size);
+        wal_segment_name(1, (Lsn)number * SAMPLE_SEGMENT, SAMPLE_SEGMENT, name);
+        assert_ok(wal_list_load(repository, SAMPLE_SEGMENT, &list, err));
+        assert_int_equal(list.segments.length, 1);
+        assert_true(list.segments.items[0].partial);
+        assert_int_equal(list.segments.items[0].stored_bytes, size);
+        assert_ok(wal_read_segment(repository, name, SAMPLE_SEGMENT, content, err));
+        assert_memory_equal(content, wanted, size);
+        for (size_t i = size; i < SAMPLE_SEGMENT; i++)
+                assert_int_equal(content[i], 0);
+}
+
+static size_t pieces_of(Repository *repository)
+{
+        _cleanup_wal_list_ WalList list = { 0 };
+
+        assert_ok(wal_list_load(repository, SAMPLE_SEGMENT, &list, err));
+        return list.pieces.length;
 }
 
 static void test_partial_segments_grow(void **state)
 {
         _cleanup_sample_ Sample sample = { 0 };
         _cleanup_(repository_freep) Repository *copy = NULL;
-        _cleanup_storage_list_ StorageList list = { 0 };
         _cleanup_free_ char *a = NULL, *partial = NULL;
+        char name[WAL_NAME_SIZE];
 
         sample_begin(&sample);
         copy = open_copy(&sample, NULL);
@@ -127,16 +161,51 @@ static void test_partial_segments_grow(void **state)
         assert_int_equal(copy_at(&sample, copy, everything, 0).segments, 1);
         assert_int_equal(copy_at(&sample, copy, everything, 0).segments, 0);
         write_partial(&sample, 1, 5000);
-        assert_int_equal(copy_at(&sample, copy, everything, 0).segments, 1);
-        assert_ok(copy->storage->operations->list(copy->storage, "wal", &list, err));
-        assert_int_equal(list.entries.length, 1);
-        assert_int_equal(list.entries.items[0].size_bytes, 5000);
-        partial = xasprintf("%s/%s", sample.repository->path, list.entries.items[0].key);
+        assert_int_equal(copy_at(&sample, copy, everything, 0).bytes, 4000);
+        expect_partial(copy, 1, 5000);
+        write_partial(&sample, 1, 3000); /* the receiver begins it again */
+        assert_int_equal(copy_at(&sample, copy, everything, 0).segments, 0);
+        expect_partial(copy, 1, 5000);
         sample_segment(&sample, 1);
+        partial = wal_partial_path(sample.repository, wal_segment_name(1, SAMPLE_SEGMENT, SAMPLE_SEGMENT, name));
         unlink(partial);
         assert_int_equal(copy_at(&sample, copy, everything, 0).segments, 1);
         assert_int_equal(sample_count(copy->storage, "wal", ".partial", NULL), 0);
+        assert_int_equal(pieces_of(copy), 0);
         assert_int_equal(sample_count(copy->storage, "wal", ".zst", NULL), 1);
+}
+
+/* A server that hardly does anything, every minute for a day, sealed: few pieces, and no byte is sent often. */
+static void test_a_slow_partial_segment_costs_little(void **state)
+{
+        enum { STEPS = 300, STEP = 200 };
+        _cleanup_sample_ Sample sample = { 0 };
+        _cleanup_(repository_freep) Repository *copy = NULL, *back = NULL;
+        _cleanup_(backup_key_freep) BackupKey *key = NULL;
+        _cleanup_free_ char *a = NULL, *key_path = NULL, *folder = NULL;
+        CopyOptions options = { .policy = everything, .now_ns = SAMPLE_EPOCH };
+        CopyReport report = { 0 };
+        uint64_t sent = 0;
+
+        sample_begin(&sample);
+        key_path = xasprintf("%s/key", sample.folder);
+        assert_ok(backup_key_create(key_path, "sample", &key, err));
+        copy = open_copy(&sample, key);
+        a = sample_backup(&sample, 0, 0, 1);
+        write_partial(&sample, 1, 400000);
+        copy_at(&sample, copy, everything, 0);
+        for (size_t i = 1; i <= STEPS; i++) {
+                write_partial(&sample, 1, 400000 + i * STEP);
+                sent += copy_at(&sample, copy, everything, 0).bytes;
+                assert_true(pieces_of(copy) <= 12);
+        }
+        assert_true(sent < (uint64_t)STEPS * STEP * 12);
+        expect_partial(copy, 1, 400000 + STEPS * STEP);
+        folder = xasprintf("%s/back", sample.folder);
+        assert_ok(repository_create(folder, "shop", "db", copy->system_identifier, &back, err));
+        assert_ok(repository_copy(copy, back, &options, &quiet, &report, err));
+        expect_partial(back, 1, 400000 + STEPS * STEP);
+        assert_int_equal(pieces_of(back), 0);
 }
 
 /* What the copy's own policy has given up does not come back, whatever is kept here. */
@@ -256,6 +325,7 @@ int main(void)
                 cmocka_unit_test(test_all_of_it_and_then_what_is_new),
                 cmocka_unit_test(test_sealed_copy_and_back),
                 cmocka_unit_test(test_partial_segments_grow),
+                cmocka_unit_test(test_a_slow_partial_segment_costs_little),
                 cmocka_unit_test(test_expired_is_not_sent_again),
                 cmocka_unit_test(test_cut_off_anywhere),
                 cmocka_unit_test(test_incomplete_backup_is_not_sent),
