@@ -319,6 +319,8 @@ static int check_options(const Invocation *invocation, Error **err)
 
         if (as + forget + part > 1)
                 return error_set(err, ERROR_USAGE, "--as, --forget and --database or --table are different things");
+        if (invocation_given(invocation, "as-table") && !invocation_given(invocation, "table"))
+                return error_set(err, ERROR_USAGE, "--as-table is for one --table");
         if (!part && (invocation_given(invocation, "into") || invocation_flag(invocation, "clean")))
                 return error_set(err, ERROR_USAGE, "--into and --clean are for --database and --table");
         if (invocation_given(invocation, "port") && !as)
@@ -349,6 +351,7 @@ static const Option options[] = {
           "For --as: publish it on this port of 127.0.0.1 (default: a free one, where the service publishes one)" },
         { "database", 0, OPTION_TEXT, "NAME", "Only this database, into the running server (several: with commas)", .flags = OPTION_REPEATABLE },
         { "table", 0, OPTION_TEXT, "SCHEMA.TABLE", "Only this table, into the running server (several: with commas); --database says where it was", .flags = OPTION_REPEATABLE },
+        { "as-table", 0, OPTION_TEXT, "SCHEMA.TABLE", "For one --table: give it this name (without a schema: in its own), beside the present one" },
         { "into", 0, OPTION_TEXT, "DATABASE", "For --database and --table: bring it to this database" },
         { "clean", 0, OPTION_FLAG, NULL, "For --database and --table: replace what exists" },
         { "forget", 0, OPTION_FLAG, NULL, "Remove the data that earlier restores of the service have set aside" },
@@ -379,7 +382,7 @@ const Command command_restore = {
                 "machine. "
                 "\"berth backup ls\" shows which points can be had.",
         .examples = "berth restore db --to '2026-11-21 14:30'\nberth restore db --to before_release\nberth restore db "
-                    "--as yesterday --to '2026-11-20 18:00'\nberth restore db --forget",
+                    "--as yesterday --to '2026-11-20 18:00'\nberth restore db --table public.orders --as-table orders_yesterday --to 'yesterday 14:29'\nberth restore db --forget",
         .group = GROUP_DATA,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = options,

@@ -23,6 +23,15 @@ static json_t *names_of(const Invocation *invocation, const char *option)
         return names;
 }
 
+static int check_as_table(const Invocation *invocation, Error **err)
+{
+        _cleanup_json_ json_t *tables = names_of(invocation, "table");
+
+        if (!invocation_given(invocation, "as-table") || json_array_size(tables) == 1)
+                return 0;
+        return error_set(err, ERROR_USAGE, "--as-table is for one --table");
+}
+
 static int ask(const Restore *restore, Error **err)
 {
         const Invocation *invocation = restore->invocation;
@@ -31,6 +40,8 @@ static int ask(const Restore *restore, Error **err)
 
         if (!invocation_flag(invocation, "clean"))
                 return 0;
+        if (invocation_given(invocation, "as-table"))
+                free_and_replace(&list, xstrdup(invocation_text(invocation, "as-table", "")));
         what = xasprintf("replace %s in the running database of service %s by how it was at %s", list, restore->service,
                          restore->shown);
         return confirm(what, NULL, invocation_flag(invocation, "yes"), "--yes", err);
@@ -46,6 +57,7 @@ static json_t *make_params(const Restore *restore)
                 json_object_set_new(params, "databases", names_of(invocation, "database"));
         if (invocation_given(invocation, "table"))
                 json_object_set_new(params, "tables", names_of(invocation, "table"));
+        json_set_string(params, "as_table", invocation_text(invocation, "as-table", NULL));
         json_set_string(params, "into_database", invocation_text(invocation, "into", NULL));
         json_object_set_new(params, "clean", json_boolean(invocation_flag(invocation, "clean")));
         return params;
@@ -62,10 +74,14 @@ static int report(const Restore *restore, const json_t *result)
                 return 0;
         }
         json_array_foreach(json_object_get(result, "parts"), i, part) {
-                int64_t tables = json_get_int(part, "tables", 0), rows = json_get_int(part, "rows", 0);
+                int64_t tables = json_get_int(part, "tables", 0), rows = json_get_int(part, "rows", 0),
+                        keys = json_get_int(part, "foreign_keys_left_out", 0);
 
                 printf("%s: %lld row%s in %lld table%s, as at %s\n", json_get_string(part, "name", ""), (long long)rows,
                        rows == 1 ? "" : "s", (long long)tables, tables == 1 ? "" : "s", restore->shown);
+                if (keys)
+                        printf("%lld foreign key%s of it %s left out: what %s to may be gone by now.\n", (long long)keys,
+                               keys == 1 ? "" : "s", keys == 1 ? "is" : "are", keys == 1 ? "it leads" : "they lead");
         }
         return 0;
 }
@@ -73,8 +89,10 @@ static int report(const Restore *restore, const json_t *result)
 int restore_part(Restore *restore, Error **err)
 {
         _cleanup_json_ json_t *result = NULL;
-        int r = restore_open(restore, err);
+        int r = check_as_table(restore->invocation, err);
 
+        if (r == 0)
+                r = restore_open(restore, err);
         if (r == 0)
                 r = ask(restore, err);
         if (r < 0)

@@ -33,7 +33,7 @@ static int part_work(void *context, Error **err)
         RestoreTask *task = context;
         const json_t *params = task->request->params;
         Part part = { .restore = task->restore, .databases = task->databases, .tables = task->tables,
-                      .into = json_get_string(params, "into_database", NULL), .clean = json_get_bool(params, "clean", false) };
+                      .as_table = json_get_string(params, "as_table", NULL), .into = json_get_string(params, "into_database", NULL), .clean = json_get_bool(params, "clean", false) };
 
         part.restore.into = task->volume;
         return part_restore(&part, &task->progress.progress, &task->result, err);

@@ -69,6 +69,52 @@ static const char *source_database(const Part *part, const DatabaseLogin *login)
         return part->databases ? part->databases[0] : login->database;
 }
 
+static int find_in_copy(const PartServers *servers, const char *database, const char *table, char ***ret, Error **err)
+{
+        _cleanup_free_ char *found = NULL;
+        int r = find_table(servers->engine, servers->copy, database, table, &found, err);
+
+        if (r >= 0 && isempty(found))
+                r = error_set(err, ERROR_NOT_FOUND, "there was no table %s in database \"%s\" then", table, database);
+        if (r >= 0)
+                *ret = strv_split(found, '\n');
+        return r;
+}
+
+/* To patterns with its partitions, to check and to parts. */
+static int add_table(const PartServers *servers, const PartStream *stream, const char *table, char ***patterns, Strbuf *check,
+                     json_t *parts, Error **err)
+{
+        const char *as_table = servers->part->as_table;
+        _cleanup_free_ char *renamed = NULL;
+        _cleanup_strv_ char **lines = NULL;
+        int64_t rows, keys = 0;
+        json_t *row;
+        int r = find_in_copy(servers, stream->from, table, &lines, err);
+
+        if (r >= 0 && as_table) {
+                r = part_rename_table(servers, stream, table, as_table, &renamed, &keys, err);
+                lines = strv_free(lines);
+                if (r >= 0)
+                        r = find_in_copy(servers, stream->from, renamed, &lines, err);
+        }
+        if (r < 0)
+                return r;
+        strv_add_all(patterns, lines);
+        rows = count_rows(servers, stream->from, lines[0], &r, err);
+        if (r < 0)
+                return r;
+        add_check(check, lines[0], rows);
+        row = json_pack("{s:s, s:I, s:I}", "name", renamed ? renamed : table, "tables", (json_int_t)strv_length(lines), "rows",
+                        (json_int_t)rows);
+        if (renamed) {
+                json_set_string(row, "of", table);
+                json_object_set_new(row, "foreign_keys_left_out", json_integer(keys));
+        }
+        json_array_append_new(parts, row);
+        return 0;
+}
+
 int part_restore_tables(const PartServers *servers, json_t *results, Error **err)
 {
         const Part *part = servers->part;
@@ -85,23 +131,9 @@ int part_restore_tables(const PartServers *servers, json_t *results, Error **err
         if (!part_database_exists(servers->engine, servers->copy, stream.from, &r, err))
                 return r < 0 ? r : error_set(err, ERROR_NOT_FOUND, "there was no database \"%s\" then", stream.from);
         STRV_FOREACH(table, part->tables) {
-                _cleanup_free_ char *found = NULL;
-                _cleanup_strv_ char **lines = NULL;
-                int64_t rows;
-
-                r = find_table(servers->engine, servers->copy, stream.from, *table, &found, err);
-                if (r >= 0 && isempty(found))
-                        r = error_set(err, ERROR_NOT_FOUND, "there was no table %s in database \"%s\" then", *table, stream.from);
+                r = add_table(servers, &stream, *table, &patterns, &check, parts, err);
                 if (r < 0)
                         return r;
-                lines = strv_split(found, '\n');
-                strv_add_all(&patterns, lines);
-                rows = count_rows(servers, stream.from, lines[0], &r, err);
-                if (r < 0)
-                        return r;
-                add_check(&check, lines[0], rows);
-                json_array_append_new(parts, json_pack("{s:s, s:I, s:I}", "name", *table, "tables", (json_int_t)strv_length(lines), "rows",
-                                                       (json_int_t)rows));
         }
         stream.tables = patterns;
         stream.check = strbuf_text(&check);
@@ -165,15 +197,21 @@ static int check_tables(const Part *part, const ContainerInfo *running, Error **
         int r = 0;
 
         database_login_of(running, &login);
+        if (part->as_table && part->tables[1])
+                return error_set(err, ERROR_USAGE, "--as-table is for one table");
         if (part->databases && part->databases[1])
                 return error_set(err, ERROR_USAGE, "--table takes its tables from one database");
         target = part->into ? part->into : source_database(part, &login);
         if (!part_database_exists(part->restore.engine, running, target, &r, err))
                 return r < 0 ? r : error_set(err, ERROR_NOT_FOUND, "the running server has no database \"%s\"", target);
         STRV_FOREACH(table, part->tables) {
-                _cleanup_free_ char *found = NULL, *what = xasprintf("table %s", *table);
+                _cleanup_free_ char *found = NULL, *what = NULL, *renamed = NULL;
 
-                r = find_table(part->restore.engine, running, target, *table, &found, err);
+                if (part->as_table)
+                        r = part_new_name(part->restore.engine, running, target, *table, part->as_table, &renamed, err);
+                what = xasprintf("table %s", renamed ? renamed : *table);
+                if (r >= 0)
+                        r = find_table(part->restore.engine, running, target, renamed ? renamed : *table, &found, err);
                 if (r >= 0 && !isempty(found) && !part->clean)
                         return in_the_way(what, err);
                 if (r < 0)

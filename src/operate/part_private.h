@@ -24,6 +24,14 @@ int part_stream(const PartServers *servers, const PartStream *stream, Error **er
 int part_restore_database(const PartServers *servers, const char *name, const char *target, json_t *results, Error **err);
 int part_restore_tables(const PartServers *servers, json_t *results, Error **err);
 
+/* part_rename.c. In the copy: table and what is named after it get names of which nothing in the running database has one; its
+ * foreign keys go (*ret_keys: so many). *ret: the new name as SQL has it. ERROR_NOT_FOUND: the running database has no such schema. */
+int part_rename_table(const PartServers *servers, const PartStream *stream, const char *table, const char *as_table, char **ret,
+                      int64_t *ret_keys, Error **err);
+/* as_table with its schema, by text alone. */
+int part_new_name(Engine *engine, const ContainerInfo *container, const char *database, const char *table, const char *as_table,
+                  char **ret, Error **err);
+
 /* Names that a query gives, a line each; the caller's. */
 int part_ask(Engine *engine, const ContainerInfo *container, const char *database, const char *script, char **ret, Error **err);
 bool part_database_exists(Engine *engine, const ContainerInfo *container, const char *name, int *ret_error, Error **err);

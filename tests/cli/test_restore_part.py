@@ -95,3 +95,39 @@ def test_tables(shop, protected):
     assert "not running" in (shop("stop") and shop.fails("restore", "db", "--table", "public.item", *at))
     shop("up", "-d", "--wait")
     assert nothing_is_left(shop)
+
+
+def test_a_table_under_another_name(shop, protected):
+    """Beside the present one: nothing of it collides, and nothing of the present is touched."""
+    for statement in ("CREATE INDEX item_name ON item(lower(name))", "CREATE STATISTICS item_both ON id, name FROM item",
+                      "ALTER TABLE item ADD CONSTRAINT short CHECK (length(name) < 9)", "ALTER TABLE sale ADD seat serial",
+                      "CREATE INDEX sale_at ON sale(at)", "CREATE INDEX odd ON sale(item)", "ALTER TABLE sale ADD PRIMARY KEY (at, seat)",
+                      "CREATE TABLE item_then AS SELECT 1 AS other", "CREATE SCHEMA past"):
+        sql(shop, statement, database="shop")
+    received(protected, shop)
+    at = ["--database", "shop", "--to", sql(shop, "SELECT clock_timestamp()")]
+    for statement in ("DROP TABLE item_then", "CREATE SEQUENCE item_then_pkey", "DELETE FROM sale", "DELETE FROM item"):
+        sql(shop, statement, database="shop")
+    received(protected, shop)
+    restore = ["restore", "db", "--table"]
+    assert "for one --table" in shop.fails(*restore, "item,sale", "--as-table", "x", *at)
+    assert "for one --table" in shop.fails("restore", "db", "--as-table", "x", *at)
+    assert 'no schema "nowhere"' in shop.fails(*restore, "public.item", "--as-table", "nowhere.item", *at)
+    assert "table public.sale exists" in shop.fails(*restore, "public.item", "--as-table", "sale", *at)
+    made = json.loads(shop(*restore, "public.item", "--as-table", "item_then", *at, "--format", "json").stdout)
+    assert made["parts"] == [{"name": '"public"."item_then"', "of": "public.item", "tables": 1, "rows": 300, "foreign_keys_left_out": 0}]
+    named = "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = '{}'::regnamespace AND relname LIKE '%{}%'"
+    assert sql(shop, named.format("public", "item_then"), database="shop") == \
+        "item_then item_then_id_seq item_then_name item_then_pkey item_then_pkey_1"
+    assert sql(shop, "SELECT count(*), (SELECT count(*) FROM item), (SELECT nextval('item_then_id_seq') > 300) FROM item_then", database="shop") == "300|0|t"
+    # What it leads to is gone: the foreign key is left out, and said so.
+    said = shop(*restore, "public.sale", "--as-table", 'past."Old sale"', *at).stdout
+    assert '"past"."Old sale": 40 rows in 2 tables' in said and "1 foreign key of it is left out" in said
+    assert sql(shop, 'SELECT count(*) FROM past."Old sale_1"', database="shop") == "40"
+    assert sql(shop, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'past.\"Old sale\"'::regclass", database="shop") == "1"
+    # Again, in its place: asked, since what is there goes.
+    assert "exists" in shop.fails(*restore, "public.item", "--as-table", "item_then", *at)
+    sql(shop, "DELETE FROM item_then", database="shop")
+    shop(*restore, "public.item", "--as-table", "item_then", "--clean", "--yes", *at)
+    assert sql(shop, "SELECT count(*) FROM item_then", database="shop") == "300"
+    assert sql(shop, "SELECT count(*) FROM pg_class WHERE relname LIKE 'berth%'", database="shop") == "0" and nothing_is_left(shop)
