@@ -187,7 +187,6 @@ static int read_directly(Backup *backup, Error **err)
         const BackupOptions *options = backup->options;
         _cleanup_free_ char *label = xasprintf("berth %s", backup->record->id);
         const BackupDirect direct = { .target = &options->target,
-                                      .replication = backup->connection,
                                       .identity = &backup->identity,
                                       .label = label,
                                       .application = APPLICATION,

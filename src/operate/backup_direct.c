@@ -1,17 +1,10 @@
 #include "operate/backup_direct.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "base/strv.h"
 #include "operate/backup_read.h"
-
-static void on_notice(void *context, const PGresult *result)
-{
-        /* "all required WAL segments have been archived": ours are read right after. */
-}
 
 /* The way in, and the folder behind it. Whatever is in the way, the replication protocol is another one. */
 static int open_folder(const BackupDirect *direct, PGconn **ret_connection, ClusterFolder **ret, Error **err)
@@ -20,35 +13,12 @@ static int open_folder(const BackupDirect *direct, PGconn **ret_connection, Clus
         _cleanup_error_ Error *failure = NULL;
         int r = postgres_connect(direct->target, CONNECT_SQL, direct->application, &connection, &failure);
 
-        if (r == 0) {
-                PQsetNoticeReceiver(connection, on_notice, NULL);
-                r = cluster_folder_open(connection, direct->target->pid, direct->identity->system_identifier, ret, &failure);
-        }
+        if (r == 0)
+                r = cluster_folder_open(connection, direct->target->pid, ret, &failure);
         if (r < 0)
                 return error_set(err, ERROR_UNSUPPORTED, "the server's files are not read directly: %s", failure->message);
         *ret_connection = TAKE_PTR(connection);
         return 0;
-}
-
-/* A slot for as long as this connection lasts, so that no checkpoint takes away what is to be read at the end. Where there is
- * none to be had, chances are good without. */
-static void keep_log(const BackupDirect *direct)
-{
-        _cleanup_free_ char *command =
-                xasprintf("CREATE_REPLICATION_SLOT berth_backup_%d TEMPORARY PHYSICAL RESERVE_WAL", (int)getpid());
-        _cleanup_result_ PGresult *result = PQexec(direct->replication, command);
-}
-
-/* That the folder is the server's, and not only of the same cluster: the checkpoint that was just made is in it. */
-static int check_alive(const ClusterFolder *folder, Lsn start_lsn, Error **err)
-{
-        unsigned char control[CONTROL_FILE_BYTES];
-        ControlFile read;
-        int r = cluster_folder_read_control(folder, control, &read, NULL, err);
-
-        return r < 0 || read.redo_lsn >= start_lsn
-                       ? r
-                       : error_set(err, ERROR_UNSUPPORTED, "the folder seen from here is a copy of the server's");
 }
 
 static int add_control(BackupFiles *files, const ClusterFolder *folder, Error **err)
@@ -68,17 +38,6 @@ static int add_control(BackupFiles *files, const ClusterFolder *folder, Error **
 
 /* ---- the log ---- */
 
-static int add_segment(BackupFiles *files, const ClusterFolder *folder, const char *path, uint64_t size, Error **err)
-{
-        _cleanup_close_ int fd = cluster_folder_open_file(folder, path);
-        struct stat status;
-
-        if (fd < 0 || fstat(fd, &status) < 0 || (size && (uint64_t)status.st_size != size))
-                return error_set(err, ERROR_UNAVAILABLE, "the server has taken away \"%s\", which the backup needs", path);
-        vector_add(&files->list.files, cluster_folder_entry(path, &status));
-        return 0;
-}
-
 /* A server that starts from it must not archive again what came with the backup. */
 static int add_done(BackupFiles *files, const char *name, Error **err)
 {
@@ -87,33 +46,12 @@ static int add_done(BackupFiles *files, const char *name, Error **err)
         return backup_files_add(files, backup_files_new(path, 0), "", err);
 }
 
-static int add_histories(BackupFiles *files, const ClusterFolder *folder, Error **err)
-{
-        _cleanup_strv_ char **names = NULL;
-        int r = cluster_folder_wal_names(folder, &names, err);
-
-        STRV_FOREACH(name, names) {
-                _cleanup_free_ char *path = path_join("pg_wal", *name);
-
-                if (r == 0 && endswith(*name, ".history"))
-                        r = add_segment(files, folder, path, 0, err);
-        }
-        return r;
-}
-
 static int add_log(const BackupDirect *direct, BackupFiles *files, const ClusterFolder *folder, Lsn stop_lsn, Error **err)
 {
-        uint32_t segment_bytes = direct->identity->segment_bytes;
         const BackupReadOptions options = { .threads = direct->threads, .max_rate_kib = direct->max_rate_kib };
         size_t first = files->list.files.length, wanted;
-        int r = add_histories(files, folder, err);
+        int r = cluster_folder_list_log(folder, files->begin.timeline, files->begin.start_lsn, stop_lsn, &files->list, err);
 
-        for (Lsn at = wal_segment_start(files->begin.start_lsn, segment_bytes); r == 0 && at < stop_lsn; at += segment_bytes) {
-                char name[WAL_NAME_SIZE];
-                _cleanup_free_ char *path = path_join("pg_wal", wal_segment_name(files->begin.timeline, at, segment_bytes, name));
-
-                r = add_segment(files, folder, path, segment_bytes, err);
-        }
         wanted = files->list.files.length;
         if (r == 0)
                 r = backup_read(files, folder, first, &options, err);
@@ -132,7 +70,7 @@ static int read_folder(const BackupDirect *direct, BackupFiles *files, ClusterFo
                                             .start_lsn = files->begin.start_lsn,
                                             .threads = direct->threads,
                                             .max_rate_kib = direct->max_rate_kib };
-        int r = check_alive(folder, files->begin.start_lsn, err);
+        int r = cluster_folder_check_alive(folder, files->begin.start_lsn, err);
 
         if (r == 0)
                 r = cluster_folder_list(folder, files->progress, &files->list, err);
@@ -150,7 +88,6 @@ int backup_direct_run(const BackupDirect *direct, BackupFiles *files, Lsn *ret_s
 
         if (r < 0)
                 return r;
-        keep_log(direct);
         r = backup_mode_start(connection, direct->label, !direct->spread, files->progress->cancel_fd, &files->begin.start_lsn,
                               &files->begin.timeline, err);
         if (r == 0)

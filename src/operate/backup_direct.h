@@ -10,7 +10,6 @@
 
 typedef struct BackupDirect {
         const PostgresTarget *target;
-        PGconn *replication;    /* idle; keeps the log that the backup needs */
         const ServerIdentity *identity;
         const char *label, *application;
         bool spread;            /* wait for a checkpoint that takes its time */

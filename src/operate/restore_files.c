@@ -32,60 +32,6 @@ typedef struct Laying {
         Error *error;
 } Laying;
 
-/* A tablespace's files lie inside the data folder from now on: "pg_tblspc/16400/x" → "berth_tablespaces/16400/x". */
-static char *place_of(const ListedFile *file)
-{
-        const char *rest = file->type == 'l' ? NULL : startswith(file->path, "pg_tblspc/");
-
-        return rest ? xasprintf(RESTORED_TABLESPACES "/%s", rest) : xstrdup(file->path);
-}
-
-static int make_link(const Laying *laying, const ListedFile *file, Error **err)
-{
-        const char *oid = startswith(file->path, "pg_tblspc/");
-        _cleanup_free_ char *target = oid ? xasprintf("%s/" RESTORED_TABLESPACES "/%s", laying->options->inside, oid)
-                                          : xstrdup(file->target);
-        _cleanup_free_ char *folder = oid ? xasprintf(RESTORED_TABLESPACES "/%s", oid) : NULL;
-
-        if (symlinkat(target, laying->dir_fd, file->path) < 0)
-                return error_set_errno(err, errno, "link \"%s\"", file->path);
-        if (!oid)
-                return 0;
-        if ((mkdirat(laying->dir_fd, RESTORED_TABLESPACES, 0700) < 0 && errno != EEXIST) ||
-            (mkdirat(laying->dir_fd, folder, 0700) < 0 && errno != EEXIST) ||
-            fchownat(laying->dir_fd, RESTORED_TABLESPACES, laying->options->uid, laying->options->gid, 0) < 0 ||
-            fchownat(laying->dir_fd, folder, laying->options->uid, laying->options->gid, 0) < 0)
-                return error_set_errno(err, errno, "make folder \"%s\"", folder);
-        return 0;
-}
-
-static int make_file(const Laying *laying, const ListedFile *file, const char *place, Error **err)
-{
-        _cleanup_close_ int fd = openat(laying->dir_fd, place, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                                        file->mode);
-
-        if (fd < 0 || fchmod(fd, file->mode) < 0 || fchown(fd, laying->options->uid, laying->options->gid) < 0)
-                return error_set_errno(err, errno, "create \"%s\"", place);
-        return 0;
-}
-
-static int make_entry(Laying *laying, const ListedFile *file, Error **err)
-{
-        _cleanup_free_ char *place = place_of(file);
-        const RestoreOptions *options = laying->options;
-
-        laying->total_bytes += file->type == 'f' ? file->size_bytes : 0;
-        if (file->type == 'f')
-                return make_file(laying, file, place, err);
-        if (file->type == 'l')
-                return make_link(laying, file, err);
-        if ((mkdirat(laying->dir_fd, place, file->mode) < 0 && errno != EEXIST) ||
-            fchmodat(laying->dir_fd, place, file->mode, 0) < 0 ||
-            fchownat(laying->dir_fd, place, options->uid, options->gid, 0) < 0)
-                return error_set_errno(err, errno, "make folder \"%s\"", place);
-        return 0;
-}
-
 /* Chunks are read by what the packs' indexes say of them: together that has to be the file of the list, or an index names
  * something else. Nothing is read for it. */
 static int compare_checksum(const Laying *laying, const ListedFile *file, Error **err)
@@ -157,7 +103,7 @@ static int read_chunk(Laying *laying, const ChunkId *id, size_t size, PackScratc
 
 static int write_run(Laying *laying, const Run *run, PackScratch *scratch, char *buffer, uint64_t *ret_bytes, Error **err)
 {
-        _cleanup_free_ char *place = place_of(run->file);
+        _cleanup_free_ char *place = restore_place(run->file);
         _cleanup_close_ int fd = openat(laying->dir_fd, place, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
         off_t start = (off_t)(run->first * laying->repository->chunk_bytes), position = start;
 
@@ -252,7 +198,8 @@ int restore_files(Repository *repository, const FileList *list, int dir_fd, cons
                         break;
                 r = compare_checksum(&laying, *file, err);
                 if (r == 0)
-                        r = make_entry(&laying, *file, err);
+                        r = restore_make_entry(dir_fd, *file, options, err);
+                laying.total_bytes += (*file)->type == 'f' ? (*file)->size_bytes : 0;
         }
         if (r == 0)
                 r = write_all(&laying, err);

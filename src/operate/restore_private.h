@@ -8,6 +8,11 @@
 #include "operate/restore_mark.h"
 #include "repository/file_list.h"
 
+/* restore_entries.c: where a file of the list comes to lie: a tablespace's are inside the data folder from now on
+ * ("pg_tblspc/16400/x" → "berth_tablespaces/16400/x"). The caller's. */
+char *restore_place(const ListedFile *file);
+/* Makes a folder, a link, or an empty file with its owner and mode. */
+int restore_make_entry(int dir_fd, const ListedFile *file, const RestoreOptions *options, Error **err);
 /* restore_files.c: folders, links and files of the list. dir_fd: of the data folder. */
 int restore_files(Repository *repository, const FileList *list, int dir_fd, const RestoreOptions *options,
                   const WorkProgress *progress, Error **err);

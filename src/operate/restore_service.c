@@ -58,25 +58,6 @@ static int remove_mark(const char *root, Error **err)
         return fs_remove_tree(AT_FDCWD, mark, err);
 }
 
-/* What the container has mounted, and where that is on this machine; a part of a volume is not opened through a path that the
- * container may change. */
-static json_t *list_mounts(const ServiceRestore *restore, const ContainerSpec *spec)
-{
-        json_t *list = json_array();
-
-        for (size_t i = 0; i < spec->n_mounts; i++) {
-                const SpecMount *mount = &spec->mounts[i], *found;
-                json_t *row = json_pack("{s:s}", "target", mount->target);
-                bool is_new = false;
-                _cleanup_free_ char *source =
-                        mount->subpath ? NULL : data_folder_on_host(restore->engine, spec, mount->target, &found, &is_new);
-
-                json_set_string(row, "source", source);
-                json_array_append_new(list, row);
-        }
-        return list;
-}
-
 static int share_blocks(const ServiceRestore *restore, const RestorePlaces *places, const char *data, const char *mark,
                         const EngineProgress *progress, json_t **ret, Error **err)
 {
@@ -88,9 +69,8 @@ static int share_blocks(const ServiceRestore *restore, const RestorePlaces *plac
         if (info->state != CONTAINER_RUNNING || info->pid <= 0)
                 return error_set(err, ERROR_UNSUPPORTED, "service \"%s\" is not running", restore->service);
         return restore_run_job(restore, "reflink",
-                               json_pack("{s:o, s:o, s:s, s:s, s:s}", "target", database_target_to_json(info), "mounts",
-                                         list_mounts(restore, info->spec), "inside", places->inside, "directory", data, "lock",
-                                         mark),
+                               json_pack("{s:o, s:s, s:s, s:s}", "target", database_target_to_json(info), "inside",
+                                         places->inside, "directory", data, "lock", mark),
                                progress, ret, err);
 }
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -40,6 +41,15 @@ static int lift_limits(PGconn *connection, Error **err)
         return r;
 }
 
+/* A slot for as long as the session lasts, so that no checkpoint takes away the log that is to be read at the end. Where there is
+ * none to be had, chances are good without. */
+static void keep_log(PGconn *connection)
+{
+        _cleanup_free_ char *command =
+                xasprintf("SELECT pg_create_physical_replication_slot('berth_backup_%d', true, true)", (int)getpid());
+        _cleanup_result_ PGresult *result = PQexec(connection, command);
+}
+
 int backup_mode_start(PGconn *connection, const char *label, bool fast, int cancel_fd, Lsn *ret_start, uint32_t *ret_timeline,
                       Error **err)
 {
@@ -50,6 +60,7 @@ int backup_mode_start(PGconn *connection, const char *label, bool fast, int canc
 
         if (r < 0)
                 return r;
+        keep_log(connection);
         if (!PQsendQueryParams(connection,
                                short_names ? "SELECT lsn, pg_walfile_name(lsn) FROM pg_backup_start($1, $2::boolean) AS lsn"
                                            : "SELECT lsn, pg_walfile_name(lsn) FROM pg_start_backup($1, $2::boolean, false) AS lsn",

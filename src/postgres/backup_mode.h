@@ -6,7 +6,8 @@
 #include "postgres/connect.h"
 #include "postgres/wal_name.h"
 
-/* Waits for a checkpoint: a fast one, or one that takes its time. ERROR_CANCELLED where cancel_fd becomes readable meanwhile
+/* Waits for a checkpoint: a fast one, or one that takes its time. The log from there on is kept until the connection ends.
+ * ERROR_CANCELLED where cancel_fd becomes readable meanwhile
  * (-1: never); the connection is of no use then. */
 int backup_mode_start(PGconn *connection, const char *label, bool fast, int cancel_fd, Lsn *ret_start, uint32_t *ret_timeline,
                       Error **err);
