@@ -3,6 +3,7 @@
 #include "base/strv.h"
 #include "compose/xberth.h"
 #include "keeper/prepare.h"
+#include "operate/collations.h"
 #include "operate/guards.h"
 #include "operate/job_guards.h"
 #include "operate/template.h"
@@ -39,6 +40,14 @@ static void guard_jobs(Preparation *preparation, const char *name, char ***done)
         guards_add_warnings(name, &findings, &preparation->plan->warnings);
 }
 
+static void note_collations(const KeeperParts *parts, const char *container, const char *libraries)
+{
+        _cleanup_free_ char *volume = NULL, *text = collations_note(parts->engine, container, libraries, &volume);
+
+        if (text)
+                parts->note_volume(parts->layout, volume, text, NULL);
+}
+
 static int guard_container(Preparation *preparation, const char *service, const ContainerSpec *spec, bool runs, Error **err)
 {
         const Image *image = image_of(preparation, service);
@@ -46,6 +55,8 @@ static int guard_container(Preparation *preparation, const char *service, const 
 
         if (!image || !spec_is_database(spec))
                 return 0;
+        if (runs && !dry_run && spec->name && preparation->parts.note_volume)
+                note_collations(&preparation->parts, spec->name, image->libc);
         return guards_run(preparation->parts.layout, preparation->parts.engine, image, spec,
                           settings_of(preparation, service).silence, runs, dry_run, &preparation->plan->warnings, err);
 }

@@ -32,6 +32,8 @@ typedef struct KeeperParts {
         int (*check_network)(const NetworkSpec *spec, Error **err);
         int (*check_volume)(const VolumeSpec *spec, Error **err);
         int (*check_ports)(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, Error **err);
+        /* Remembers what wrote a volume's data; NULL */
+        int (*note_volume)(const Layout *layout, const char *name, const char *written_by, Error **err);
         bool protect;           /* databases are backed up (backups.h) */
         /* Renews what a container serves where that is due; NULL */
         int (*renew_certificate)(const Layout *layout, const ContainerInfo *info, int64_t now_s, bool *ret_renewed, Error **err);

@@ -59,6 +59,7 @@ int local_parts_fill(KeeperParts *parts, Engine **ret_engine, Error **err)
         parts->engine = *ret_engine;
         parts->check_network = network_check_spec;
         parts->check_volume = volume_check_spec;
+        parts->note_volume = volume_set_written_by;
         parts->check_ports = check_ports;
         parts->remove_image = remove_image;
         parts->protect = !streq_ptr(getenv("BERTH_BACKUP"), "off");

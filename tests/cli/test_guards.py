@@ -171,6 +171,35 @@ def remembered(**words):
 
 
 TRAP = "/var/lib/postgresql/data" if MAJOR >= 18 else "/var/lib/postgresql"
+def test_libraries_that_were_not_noted_are_once_the_server_agrees(project, berth):
+    deployment = project(compose(), name="noted")
+    deployment("up", "-d", "--wait")
+    record = berth.data / "volumes" / "noted_data" / "volume.json"
+    note = json.loads(record.read_text())["written_by"]
+    before, icu, after = re.match(r"(.*, glibc [0-9.]+)(, ICU [0-9]+)(.*)", note).groups()
+
+    def up_with(text, sql=""):
+        record.write_text(json.dumps({**json.loads(record.read_text()), "written_by": text}))
+        for statement in filter(None, sql.split(";")):
+            deployment("psql", "db", "-qc", statement, "postgres")
+        told = deployment("up", "-d").stderr
+        return json.loads(record.read_text())["written_by"], "[collation-version]" in told
+
+    assert up_with(before + after) == (note, False)
+    # Data that another version has sorted, in one of the databases: told until it is sorted anew, and then noted.
+    other = "UPDATE pg_collation SET collversion = '1' WHERE collname = 'de-x-icu'"
+    assert up_with(before + after, other) == (before + after, False)
+    assert up_with(before + ", ICU 2" + after) == (before + ", ICU 2" + after, True)
+    assert up_with(before + ", ICU 2" + after, 'ALTER COLLATION "de-x-icu" REFRESH VERSION') == (note, False)
+    if MAJOR >= 15:
+        old = re.sub("glibc [0-9.]+", "glibc 2.2", note)
+        assert up_with(old, "UPDATE pg_database SET datcollversion = '2.2' WHERE datname = 'postgres'") == (old, True)
+        assert up_with(old, "ALTER DATABASE postgres REFRESH COLLATION VERSION") == (note, False)
+    # Never from one kind of libc to the other.
+    record.write_text(json.dumps({**json.loads(record.read_text()), "written_by": "postgres, musl 1.2.4"}))
+    assert "[libc]" in deployment.fails("up", "-d")
+
+
 ALL_GUARDS = [
     ("major-version", True, {}, lambda berth, folder, name: make_data(folder, MAJOR - 1)),
     ("libc", True, {}, written_by("musl 1.2.4")),

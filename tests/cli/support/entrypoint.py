@@ -15,7 +15,7 @@ MAJORS = sorted(int(p.parent.parent.name) for p in pathlib.Path("/usr/lib/postgr
 SOCKETS = "var/run/postgresql"
 UID = 999
 # First starts that are killed at a random point.
-KILLS = int(os.environ.get("BERTH_SOAK_ROUNDS", "200")) if os.environ.get("BERTH_SOAK") else 20
+KILLS = int(os.environ.get("BERTH_SOAK_ROUNDS", "200")) if os.environ.get("BERTH_SOAK") else 10
 
 ENTER = r"""
 set -e

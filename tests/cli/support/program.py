@@ -91,18 +91,18 @@ class Berth:
             result = self("-p", project, "down", "--timeout", "0", "--remove-orphans", check=False, cwd=self.root)
             if result.returncode != 0:
                 trouble.append(f"berth -p {project} down: {result.stderr.strip() or result.returncode}")
-        for _ in range(100):  # keepers end by themselves once nothing runs; monitors are a moment behind their containers
+        for _ in range(250):  # keepers end by themselves once nothing runs; monitors are a moment behind their containers
             running = kernel.processes(self.root)
             if not any("berth-keeper" not in command for command in running.values()):
                 break
-            time.sleep(0.05)
+            time.sleep(0.02)
         for pid, command in kernel.processes(self.root).items():
             if "berth-keeper" in command:  # it may stay for the next command; it must end when told to
                 os.kill(pid, 15)
-        for _ in range(100):
+        for _ in range(250):
             if not kernel.processes(self.root):
                 break
-            time.sleep(0.05)
+            time.sleep(0.02)
         for path in self.root.glob("sanitizer.*"):
             trouble.append(f"{path.name}: {path.read_text(errors='replace')[:6000]}")
         return trouble + kernel.left(self.root, self.id, ignore_mounts=self._own_mounts())
