@@ -118,6 +118,56 @@ def test_no_faster_than_is_wished(berth, repository, tmp_path):
     assert worker.run(berth, "repository-verify", copy={"url": str(place)}, folder=FOLDER).result["faults"] == []
 
 
+@pytest.mark.slow
+def test_a_worker_killed_in_an_upload(berth, repository, s3):
+    """At one request after the other, between the parts of a large object too: what is there is whole, and the next run goes on."""
+    repository.add(1, 50, 400)  # a pack of several parts
+    doomed = {}
+
+    def fail(method, path, before):
+        doomed["left"] = doomed.get("left", 0) - (method in ("PUT", "POST"))
+        if doomed["left"] < 0 and "job" in doomed:
+            doomed["killed"] = f"{method} {path}"
+            doomed.pop("job").process.kill()
+            return "refuse"
+
+    front, killed = offsite.Faulty(s3, fail), []
+    place = s3.location("torn", endpoint=front.endpoint)
+    try:
+        for number in range(0, 14, 2):
+            doomed = {"left": number}
+            doomed["job"] = job = worker.Job(berth, "repository-copy", repository=repository.path, copy=place, **LONG)
+            while job.next():
+                pass
+            job.process.wait()
+            killed.append(doomed.get("killed"))
+            if (s3.files() / "torn" / FOLDER).exists() and job.result is None and number > 2:
+                found = worker.run(berth, "repository-verify", copy=s3.location("torn"), folder=FOLDER).result
+                assert found["faults"] == [] and found["damaged"] == [], (doomed, found)
+    finally:
+        front.stop()
+    assert any(request and "partNumber" in request for request in killed), killed
+    repository.copy(s3.location("torn"))
+    found = worker.run(berth, "repository-verify", copy=s3.location("torn"), folder=FOLDER).result
+    assert found["faults"] == [] and found["backups"] == 2, found
+
+
+def test_a_bucket_that_is_emptied_or_gone(berth, repository, s3):
+    bucket = s3.folder / "data" / "shortlived"
+    bucket.mkdir()
+    place = {**s3.location("x"), "url": "s3://shortlived/x"}
+    repository.copy(place)
+    shutil.rmtree(bucket / "x")
+    error = worker.fails(berth, "repository-copy", repository=repository.path, copy=place, **LONG)
+    assert error["kind"] == "unavailable" and "is not at" in error["message"] and "copies.json" in error["hint"], error
+    shutil.rmtree(bucket)
+    error = worker.fails(berth, "repository-copy", repository=repository.path, copy=place, **LONG)
+    assert "NoSuchBucket" in error["message"] or "is not at" in error["message"], error
+    bucket.mkdir()
+    assert not list(bucket.iterdir()), "nothing is begun anew by itself"
+    bucket.rmdir()
+
+
 def test_two_never_write_one_copy(berth, repository, tmp_path, s3):
     held = []
 
