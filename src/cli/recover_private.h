@@ -19,12 +19,18 @@ typedef struct Recover {
         char **global; /* options that each command of the project is given; a strv */
 } Recover;
 
+/* Of the project's files; borrowed; NULL: the copy has none. */
+const json_t *recover_manifest(const Recover *recover);
 /* {"copy", "key"?}: a new reference. */
 json_t *recover_params(const Recover *recover);
 /* A path of the lost machine as it is on this one: below the project's folder, or the same. The caller's. */
 char *recover_path(const Recover *recover, const char *path);
 int recover_remember(const Recover *recover, Error **err);
 
+/* Finds the project and its clusters: found, project, lines. */
+int recover_look(Recover *recover, Error **err);
+/* Lays the project's files out. ERROR_NOT_FOUND names what the copy does not have and the compose file needs. */
+int recover_files(Recover *recover, Error **err);
 /* Brings repositories and data back, one service after the other. */
 int recover_data(Recover *recover, Error **err);
 /* Goes on with the copy from here. */
