@@ -74,7 +74,7 @@ const Command command_drill = {
         .summary = "Try whether a database could be brought back: restore a copy, check it, throw it away",
         .arguments = "[SERVICE]",
         .details = "The newest backup is restored to a moment behind it in a container without network and without ports. Every file is "
-                   "compared with its checksum; the server has to recover and be promoted; every table is read and its rows "
+                   "compared with its checksum, and by pg_verifybackup where the image has it; the server has to recover and be promoted; every table is read and its rows "
                    "are counted; pg_amcheck looks at tables and indexes; each query of x-berth.backup.drill.checks has to give true. "
                    "How long it took until the server was ready, and how old the newest point was, is measured.\n\n"
                    "The running database is not touched. A drill that fails ends with status 1 and tells those whom x-berth.alerts names. "

@@ -159,6 +159,17 @@ static int check_copy(Running *running, const char *container, Error **err)
         return error_set(err, ERROR_INTERNAL, "a check failed and is not named");
 }
 
+static void note_verification(Running *running, const char *outcome)
+{
+        bool done = streq(outcome, "yes");
+        _cleanup_free_ char *message = done ? xstrdup("the files are as the server's manifest says (pg_verifybackup)")
+                                            : xasprintf("not done: %s", outcome);
+
+        drill_add_check(running->checks, "verifybackup", true, message);
+        if (!done)
+                json_object_set_new(json_array_get(running->checks, json_array_size(running->checks) - 1), "skipped", json_true());
+}
+
 static int restore_and_check(Running *running, Error **err)
 {
         _cleanup_restore_places_ RestorePlaces places = { 0 };
@@ -176,6 +187,7 @@ static int restore_and_check(Running *running, Error **err)
         if (r < 0)
                 return r;
         drill_add_check(running->checks, "files", true, "every file matches its checksum");
+        note_verification(running, json_get_string(result, "verified", ""));
         running->rescued = json_array_size(json_object_get(result, "rescued")) > 0;
         json_object_set_new(running->report, "rto_ms", json_integer(json_get_int(result, "ready_ms", 0)));
         json_set_string(running->report, "recovered_lsn", json_get_string(result, "recovered_lsn", NULL));
@@ -284,7 +296,7 @@ int drill_run(const Drill *drill, const EngineProgress *progress, json_t **ret, 
 
         running.volume = throwaway_volume(drill->project, drill->service, DRILL_SUFFIX);
         running.restore = (ServiceRestore){ .layout = drill->layout, .engine = drill->engine, .project = drill->project,
-                                            .service = drill->service, .into = running.volume };
+                                            .service = drill->service, .into = running.volume, .verify = true };
         json_object_set_new(running.report, "checks", running.checks);
         json_set_string(running.report, "service", drill->service);
         json_object_set_new(running.report, "began_ns", json_integer(clock_realtime_ns()));

@@ -11,6 +11,7 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "operate/data_folder.h"
+#include "operate/restore_mark.h"
 #include "operate/tablespace_places.h"
 #include "operate/target.h"
 #include "state/document.h"
@@ -18,6 +19,8 @@
 #define STALL_S        120
 #define STALL_VARIABLE "BERTH_RECOVERY_STALL_SECONDS"
 #define LOG_LINES      200
+#define OUTPUT_LIMIT   ((size_t)64 * 1024)
+#define NOT_FOUND      127 /* a shell's word for a program that is missing */
 #define LOG_FOLDER_VARIABLE "POSTGRES_INITDB_WALDIR"
 #define FIRST_WITH_SYNCFS 140000
 #define NOT_REACHED    "recovery ended before configured recovery target was reached"
@@ -28,6 +31,7 @@ typedef struct Recovering {
         const EngineProgress *progress;
         int server_version;
         json_t *tablespaces; /* that the log makes; borrowed, NULL: none */
+        bool idle;           /* no server: the container waits for what is run in it */
         char *id;         /* of the container */
         char *last_words; /* the last FATAL of its log, else its last line on the error output */
         bool is_fatal;
@@ -98,6 +102,17 @@ static void add_settings(const Recovering *recovering, ContainerSpec *spec)
         spec->argv = arena_strv(spec->arena, argv);
 }
 
+/* Nothing starts, and the copy cannot be changed. */
+static void let_idle(ContainerSpec *spec, const SpecMount *data)
+{
+        char *argv[] = { (char *)"sh", (char *)"-c", (char *)"while :; do sleep 3600; done", NULL };
+
+        spec->argv = arena_strv(spec->arena, argv);
+        for (size_t i = 0; i < spec->n_mounts; i++)
+                if (&spec->mounts[i] == data)
+                        spec->mounts[i].read_only = true;
+}
+
 /* "demo-db-restore"; for a copy apart "demo_db.drill-restore": several of these may be at work beside each other. */
 static char *container_name(const ServiceRestore *restore)
 {
@@ -136,7 +151,10 @@ static int build_spec(const Recovering *recovering, const ContainerInfo *info, C
         spec->name = arena_strdup(spec->arena, name);
         take_out_network(spec);
         mark_as_oneoff(spec);
-        add_settings(recovering, spec);
+        if (recovering->idle)
+                let_idle(spec, mount);
+        else
+                add_settings(recovering, spec);
         r = tablespace_places_prepare(places, spec, mount, recovering->tablespaces, err);
         if (r == 0)
                 *ret = TAKE_PTR(spec);
@@ -303,5 +321,50 @@ int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, 
         }
         free(recovering.id);
         free(recovering.last_words);
+        return r;
+}
+
+/* ---- the files ---- */
+
+/* The program knows what a restore changes, but not what is ours. */
+static int run_verification(const Recovering *recovering, char **ret, Error **err)
+{
+        static const char script[] = "exec pg_verifybackup -q -i " RESTORED_TABLESPACES " -i " RESTORE_MARK " \"$1\"";
+        char *argv[] = { (char *)"sh", (char *)"-c", (char *)script, (char *)"sh", recovering->places->inside, NULL };
+        const ExecSpec spec = { .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .timeout_ms = -1, .cancel_fd = -1,
+                                .output_limit = OUTPUT_LIMIT };
+        ExecResult result = { 0 };
+        int r = operations_of(recovering)->exec(recovering->restore->engine, recovering->id, &spec, &result, err);
+
+        if (r >= 0 && result.exit_code != 0 && result.exit_code != NOT_FOUND)
+                r = error_set(err, ERROR_CORRUPT, "%.*s", result.output ? (int)strcspn(result.output, "\n") : 0,
+                              result.output ? result.output : "");
+        else if (r >= 0)
+                *ret = xstrdup(result.exit_code == 0 ? "yes" : "the image has no pg_verifybackup");
+        free(result.output);
+        return r;
+}
+
+int restore_verify_files(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress, char **ret,
+                         Error **err)
+{
+        Recovering recovering = { .restore = restore, .places = places, .progress = progress, .idle = true };
+        const EngineOperations *operations = restore->engine->operations;
+        _cleanup_error_ Error *left = NULL;
+        int r = create_container(&recovering, err), r2 = 0;
+
+        if (progress->status)
+                progress->status(progress->context, "verifying files");
+        if (r >= 0)
+                r = operations->container_start(restore->engine, recovering.id, progress, err);
+        if (r >= 0)
+                r = run_verification(&recovering, ret, err);
+        if (recovering.id)
+                r2 = operations->container_stop(restore->engine, recovering.id, 0, true, &left);
+        if (recovering.id && r2 >= 0)
+                r2 = operations->container_remove(restore->engine, recovering.id, 0, &left);
+        if (r >= 0 && r2 < 0)
+                r = error_move(err, &left, r2);
+        free(recovering.id);
         return r;
 }

@@ -11,6 +11,10 @@ int restore_run_job(const ServiceRestore *restore, const char *job, json_t *para
  * it down cleanly; or, with ret_container, leaves it running. What it learnt goes into result. */
 int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
                     json_t *result, char **ret_container, Error **err);
+/* Runs the image's pg_verifybackup on the copy's files in such a container, where nothing else runs. *ret: "yes", or why it was not
+ * done; the caller's. ERROR_CORRUPT: its words. */
+int restore_verify_files(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress, char **ret,
+                         Error **err);
 /* Removes that container, where an interrupted restore left it or ret_container was wanted. */
 int restore_container_clear(const ServiceRestore *restore, Error **err);
 

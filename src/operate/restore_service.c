@@ -123,20 +123,35 @@ int restore_service_prepare(const ServiceRestore *restore, const RestorePlaces *
         return 0;
 }
 
+/* *ret_ns: how long it took. */
+static int verify(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress, json_t *result,
+                  int64_t *ret_ns, Error **err)
+{
+        int64_t began_ns = clock_monotonic_ns();
+        _cleanup_free_ char *outcome = NULL;
+        int r = restore->verify ? restore_verify_files(restore, places, progress, &outcome, err) : 0;
+
+        json_set_string(result, "verified", outcome);
+        *ret_ns = clock_monotonic_ns() - began_ns;
+        return error_prefix(err, r, "pg_verifybackup");
+}
+
 int restore_service_open(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
                          json_t **ret, char **ret_container, Error **err)
 {
         _cleanup_json_ json_t *result = NULL;
-        int64_t began_ns = clock_monotonic_ns();
+        int64_t began_ns = clock_monotonic_ns(), verified_ns = 0;
         int r = lay_out(restore, places, progress, &result, err);
 
+        if (r >= 0)
+                r = verify(restore, places, progress, result, &verified_ns, err);
         if (r >= 0)
                 r = restore_recover(restore, places, progress, result, ret_container, err);
         if (r < 0) {
                 throw_away(restore, places);
                 return error_prefix(err, r, "restore a copy of \"%s\"", restore->service);
         }
-        json_object_set_new(result, "ready_ms", json_integer((clock_monotonic_ns() - began_ns) / NSEC_PER_MSEC));
+        json_object_set_new(result, "ready_ms", json_integer((clock_monotonic_ns() - began_ns - verified_ns) / NSEC_PER_MSEC));
         *ret = TAKE_PTR(result);
         return 0;
 }

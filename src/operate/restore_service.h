@@ -19,6 +19,7 @@ typedef struct ServiceRestore {
         const json_t *elsewhere; /* {"copy", "key"?}: damaged objects are taken from that copy; NULL */
         const char *into;        /* a volume that is made for the copy, which stays apart from the service; NULL */
         const char *key;         /* by which the project knows that volume; NULL: it is thrown away again */
+        bool verify;             /* restore_service_open: the image's pg_verifybackup looks at the files before the server starts */
         bool reflink;            /* of the running database as it is now, by sharing blocks (operate/reflink.h): repository, to,
                                   * backup and timeline are not looked at */
 } ServiceRestore;
@@ -45,7 +46,8 @@ int restore_service_begin(const ServiceRestore *restore, RestorePlaces *ret, Err
 int restore_service_prepare(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
                             json_t **ret, Error **err);
 /* The same for a copy that stays apart (into); its server goes on running in *ret_container, reached by exec alone,
- * until restore_service_discard. ret->"ready_ms": from the beginning to the promoted server. */
+ * until restore_service_discard. ret->"ready_ms": from the beginning to the promoted server,
+ * without "verified" ("yes", or why not), which verify adds; ERROR_CORRUPT: pg_verifybackup found fault. */
 int restore_service_open(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
                          json_t **ret, char **ret_container, Error **err);
 /* Throws such a copy and its server away. What is absent is fine. */

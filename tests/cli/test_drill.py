@@ -59,7 +59,7 @@ def test_a_good_backup_passes(project, protected):
     deployment = make(project, protected, "good", "{checks: ['SELECT count(*) = 500 FROM t', \"SELECT current_setting('archive_mode') = 'off'\"]}")
     received(protected, deployment)
     report = json.loads(deployment("drill", "--to", "latest", "--format", "json").stdout)
-    assert {check["name"].split(":")[0] for check in report["checks"]} == {"files", "server", "rows", "amcheck", "sql"}
+    assert {check["name"].split(":")[0] for check in report["checks"]} == {"files", "verifybackup", "server", "rows", "amcheck", "sql"}
     assert all(check["good"] for check in report["checks"])
     assert next(check["rows"] for check in report["checks"] if check["name"] == "rows") == 500
     assert remembered(protected, "good") == report and report["outcome"] == "succeeded"
@@ -111,6 +111,29 @@ def test_a_failing_check_fails_and_is_told(project, protected):
     assert "gave" in row()["Message"]
     wait_until(lambda: len(told(deployment)) == 2)
     wait_until(lambda: nothing_is_left(deployment, "check"))
+
+
+def test_the_images_own_verification_counts(project, protected):
+    """Its word is taken before a server starts; an image without the program is told of."""
+    deployment = make(project, protected, "own")
+    deployment("exec", "-T", "-u", "0", "db", "install", "-d", "-o", "postgres", "/srv/space")
+    sql(deployment, "CREATE TABLESPACE space LOCATION '/srv/space'")
+    sql(deployment, "CREATE TABLE far TABLESPACE space AS SELECT 1 AS i")
+    deployment("backup", "db")
+    received(protected, deployment)
+    checks = lambda: {check["name"]: check for check in json.loads(deployment("drill", "--to", "latest", "--format", "json").stdout)["checks"]}
+    done = checks()["verifybackup"]
+    assert done["good"] and "skipped" not in done and "(pg_verifybackup)" in done["message"]
+    program = database.program("pg_verifybackup")
+    stand_in = deployment.write("stand-in", "#!/bin/sh\necho 'error: checksum mismatch for file \"PG_VERSION\"' >&2\nexit 1\n", mode=0o755)
+    text = (deployment.folder / "compose.yaml").read_text().replace('volumes: ["data', f'volumes: ["./stand-in:{program}", "data')
+    deployment.write("compose.yaml", text)
+    deployment("up", "-d", "--wait")
+    assert 'pg_verifybackup: error: checksum mismatch for file "PG_VERSION"' in deployment.fails("drill", "--to", "latest")
+    stand_in.write_text("#!/bin/sh\nexit 127\n")
+    skipped = checks()["verifybackup"]
+    assert skipped["skipped"] and skipped["message"] == "not done: the image has no pg_verifybackup"
+    assert nothing_is_left(deployment, "own")
 
 
 def test_a_damaged_pack_fails(project, protected):
@@ -176,6 +199,7 @@ def test_other_majors(project, protected, images, number):
     report = json.loads(deployment("drill", "db", "--to", "latest", "--format", "json").stdout)
     checks = {check["name"]: check for check in report["checks"]}
     assert report["outcome"] == "succeeded" and checks["rows"]["rows"] == 500
+    assert "skipped" not in checks["verifybackup"], "every image has it, from 13 on"
     said = checks["amcheck"]["message"]
     assert "skipped" in checks["amcheck"] or ("functions" if number < 14 else "(pg_amcheck)") in said, said
     deployment("clone", "db", "second")
