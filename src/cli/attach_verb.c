@@ -19,10 +19,7 @@ static int run_attach(Invocation *invocation, Error **err)
         Session session;
         int r, code = 0;
 
-        r = scope_open(invocation, invocation->arguments, SCOPE_FORGIVES_MODEL, &scope, err);
-        if (r >= 0)
-                r = scope_container(&scope, invocation->arguments[0], (int)invocation_number(invocation, "index", 0), true,
-                                    &info, err);
+        r = scope_open_container(invocation, invocation->arguments[0], &scope, &info, err);
         if (r < 0)
                 return r;
         spec.tty = info->spec && info->spec->tty && spec.stdin_fd >= 0 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);

@@ -117,17 +117,13 @@ static int run_cp(Invocation *invocation, Error **err)
         _cleanup_free_ char *root_path = NULL;
         _cleanup_close_ int root = -1;
         Side from = split_side(invocation->arguments[0]), to = split_side(invocation->arguments[1]);
-        char *names[] = { (char *)(from.service ?: to.service), NULL };
         int r;
 
         if (!from.service == !to.service)
                 return error_hint(
                         err, error_set(err, ERROR_USAGE, "one of the two must be SERVICE:PATH, and one a path here"),
                         "For example: berth cp db:/etc/hostname .");
-        r = scope_open(invocation, names, SCOPE_FORGIVES_MODEL, &scope, err);
-        if (r < 0)
-                return r;
-        r = scope_container(&scope, names[0], (int)invocation_number(invocation, "index", 0), true, &info, err);
+        r = scope_open_container(invocation, from.service ?: to.service, &scope, &info, err);
         if (r < 0)
                 return r;
         root_path = xasprintf("/proc/%d/root", (int)info->pid);

@@ -49,14 +49,10 @@ static int run_exec(Invocation *invocation, Error **err)
         _cleanup_scope_ Scope scope = { 0 };
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         _cleanup_strv_ char **environment = NULL;
-        char *names[] = { invocation->arguments[0], NULL };
         ExecSpec spec = { .stdin_fd = 0, .stdout_fd = 1, .stderr_fd = 2, .timeout_ms = -1 };
         int r;
 
-        r = scope_open(invocation, names, SCOPE_FORGIVES_MODEL, &scope, err);
-        if (r < 0)
-                return r;
-        r = scope_container(&scope, names[0], (int)invocation_number(invocation, "index", 0), true, &info, err);
+        r = scope_open_container(invocation, invocation->arguments[0], &scope, &info, err);
         if (r < 0)
                 return r;
         r = environment_options(invocation, &environment, err);

@@ -17,7 +17,6 @@ static int run_port(Invocation *invocation, Error **err)
 {
         _cleanup_scope_ Scope scope = { 0 };
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
-        char *names[] = { invocation->arguments[0], NULL };
         const char *wanted = invocation->arguments[1], *protocol = invocation_text(invocation, "protocol", "tcp");
         const char *slash = strchr(wanted, '/');
         _cleanup_free_ char *digits = slash ? xstrndup(wanted, (size_t)(slash - wanted)) : xstrdup(wanted);
@@ -28,10 +27,7 @@ static int run_port(Invocation *invocation, Error **err)
                 protocol = slash + 1;
         if (!parse_int64(digits, 1, 65535, &port))
                 return error_set(err, ERROR_USAGE, "\"%s\" is no port", wanted);
-        r = scope_open(invocation, names, SCOPE_FORGIVES_MODEL, &scope, err);
-        if (r < 0)
-                return r;
-        r = scope_container(&scope, names[0], (int)invocation_number(invocation, "index", 0), true, &info, err);
+        r = scope_open_container(invocation, invocation->arguments[0], &scope, &info, err);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < info->n_ports; i++) {

@@ -349,6 +349,14 @@ static json_t *environment_values(const FileSource *sources, size_t length)
         return values;
 }
 
+int scope_open_container(Invocation *invocation, const char *name, Scope *ret, ContainerInfo **ret_info, Error **err)
+{
+        char *names[] = { (char *)name, NULL };
+        int r = scope_open(invocation, names, SCOPE_FORGIVES_MODEL, ret, err);
+
+        return r < 0 ? r : scope_container(ret, name, (int)invocation_number(invocation, "index", 0), true, ret_info, err);
+}
+
 int scope_model_params(const Scope *scope, json_t **ret, Error **err)
 {
         const Project *project = scope->project;

@@ -39,6 +39,9 @@ LoadOptions invocation_load_options(const Invocation *invocation, LoadArguments 
 int scope_containers(const Scope *scope, bool oneoff, ContainerList *ret, Error **err);
 /* One running container of a service or by name; index from 1, or 0 for the lowest. ERROR_CONFLICT: not running. */
 int scope_container(const Scope *scope, const char *name, int index, bool running, ContainerInfo **ret, Error **err);
+/* The scope of a command about one running container: of the service, or by name, --index where it has several. A compose file
+ * with errors is no obstacle. */
+int scope_open_container(Invocation *invocation, const char *name, Scope *ret, ContainerInfo **ret_info, Error **err);
 
 /* A service that is a copy of a database, made by `clone` or `restore --as`. */
 bool scope_is_copy(const Scope *scope, const char *service);
