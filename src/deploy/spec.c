@@ -331,3 +331,25 @@ int spec_build(const SpecInput *input, ContainerSpec **ret, Error **err)
         *ret = TAKE_PTR(spec);
         return 0;
 }
+
+/* ---- networks and volumes ---- */
+
+char **spec_options(Arena *arena, const KeyValues *options)
+{
+        _cleanup_strv_ char **pairs = NULL;
+
+        for (size_t i = 0; i < options->length; i++)
+                strv_env_set(&pairs, options->items[i].key, options->items[i].value);
+        return arena_strv(arena, pairs);
+}
+
+char **spec_labels(Arena *arena, const KeyValues *labels, const Project *project, const char *key_label, const char *key)
+{
+        _cleanup_strv_ char **pairs = NULL;
+
+        for (size_t i = 0; i < labels->length; i++)
+                strv_env_set(&pairs, labels->items[i].key, labels->items[i].value ? labels->items[i].value : "");
+        strv_env_set(&pairs, LABEL_PROJECT, project->name);
+        strv_env_set(&pairs, key_label, key);
+        return arena_strv(arena, pairs);
+}

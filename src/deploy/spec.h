@@ -58,5 +58,8 @@ int spec_add_mounts(ContainerSpec *spec, const SpecInput *input, Error **err);
 int spec_add_files(ContainerSpec *spec, const SpecInput *input, Error **err);
 int spec_add_networks(ContainerSpec *spec, const SpecInput *input, Error **err);
 int spec_add_ports(ContainerSpec *spec, const SpecInput *input, Error **err);
+/* "key=value" of a network's or volume's driver options and labels, with the labels by which docker compose knows its own. */
+char **spec_options(Arena *arena, const KeyValues *options);
+char **spec_labels(Arena *arena, const KeyValues *labels, const Project *project, const char *key_label, const char *key);
 
 #endif

@@ -294,20 +294,12 @@ int spec_add_files(ContainerSpec *spec, const SpecInput *input, Error **err)
 VolumeSpec *spec_volume(Arena *arena, const Project *project, const Volume *volume)
 {
         VolumeSpec *spec = arena_new(arena, VolumeSpec);
-        _cleanup_strv_ char **options = NULL, **labels = NULL;
 
-        for (size_t i = 0; i < volume->driver_opts.length; i++)
-                strv_env_set(&options, volume->driver_opts.items[i].key, volume->driver_opts.items[i].value);
-        for (size_t i = 0; i < volume->labels.length; i++)
-                strv_env_set(&labels, volume->labels.items[i].key,
-                             volume->labels.items[i].value ? volume->labels.items[i].value : "");
-        strv_env_set(&labels, LABEL_PROJECT, project->name);
-        strv_env_set(&labels, LABEL_VOLUME, volume->key);
         spec->name = arena_strdup(arena, volume->name);
         spec->project = arena_strdup(arena, project->name);
         spec->key = arena_strdup(arena, volume->key);
         spec->driver = arena_strdup(arena, volume->driver);
-        spec->options = arena_strv(arena, options);
-        spec->labels = arena_strv(arena, labels);
+        spec->options = spec_options(arena, &volume->driver_opts);
+        spec->labels = spec_labels(arena, &volume->labels, project, LABEL_VOLUME, volume->key);
         return spec;
 }

@@ -166,23 +166,15 @@ int spec_add_ports(ContainerSpec *spec, const SpecInput *input, Error **err)
 NetworkSpec *spec_network(Arena *arena, const Project *project, const Network *network)
 {
         NetworkSpec *spec = arena_new(arena, NetworkSpec);
-        _cleanup_strv_ char **options = NULL, **labels = NULL;
 
-        for (size_t i = 0; i < network->driver_opts.length; i++)
-                strv_env_set(&options, network->driver_opts.items[i].key, network->driver_opts.items[i].value);
-        for (size_t i = 0; i < network->labels.length; i++)
-                strv_env_set(&labels, network->labels.items[i].key,
-                             network->labels.items[i].value ? network->labels.items[i].value : "");
-        strv_env_set(&labels, LABEL_PROJECT, project->name);
-        strv_env_set(&labels, LABEL_NETWORK, network->key);
         spec->name = arena_strdup(arena, network->name);
         spec->project = arena_strdup(arena, project->name);
         spec->key = arena_strdup(arena, network->key);
         spec->driver = arena_strdup(arena, network->driver);
         spec->internal = network->internal;
         spec->enable_ipv6 = network->enable_ipv6;
-        spec->options = arena_strv(arena, options);
-        spec->labels = arena_strv(arena, labels);
+        spec->options = spec_options(arena, &network->driver_opts);
+        spec->labels = spec_labels(arena, &network->labels, project, LABEL_NETWORK, network->key);
         spec->pools = arena_new_array(arena, NetworkPool, network->n_pools);
         spec->n_pools = network->n_pools;
         for (size_t i = 0; i < network->n_pools; i++)
