@@ -1,7 +1,6 @@
 /* What a plan's databases get before anything starts: the guards, and the template of their cluster. */
 #include "base/mem.h"
 #include "base/strv.h"
-#include "compose/xberth.h"
 #include "keeper/prepare.h"
 #include "operate/collations.h"
 #include "operate/guards.h"
@@ -17,13 +16,9 @@ static const Image *image_of(const Preparation *preparation, const char *service
         return NULL;
 }
 
-/* x-berth of a service and of the project; the strings live as long as the project. */
 static XBerth settings_of(const Preparation *preparation, const char *service)
 {
-        XBerth settings;
-
-        x_berth_read(preparation->project, service ? project_find_service(preparation->project, service) : NULL, &settings);
-        return settings;
+        return preparation_settings(preparation, service ? project_find_service(preparation->project, service) : NULL);
 }
 
 /* What its dependencies and its command leave out; once for all containers of a service. */

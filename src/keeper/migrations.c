@@ -36,14 +36,6 @@ static int run(const Layout *layout, const ContainerInfo *info, const PlanAction
 
 /* ---- before ---- */
 
-static const Service *find_service(const Preparation *preparation, const char *name)
-{
-        for (size_t i = 0; i < preparation->project->n_services; i++)
-                if (streq(preparation->project->services[i].name, name))
-                        return &preparation->project->services[i];
-        return NULL;
-}
-
 static const ContainerInfo *find_running(const Preparation *preparation, const char *service)
 {
         for (size_t i = 0; i < preparation->found.containers.length; i++) {
@@ -99,14 +91,13 @@ static void keep_password(PlanAction *action, const Project *project, const Serv
 static int find_migration(Preparation *preparation, PlanAction *action, Error **err)
 {
         const Project *project = preparation->project;
-        const Service *service = find_service(preparation, action->service);
+        const Service *service = project_find_service(project, action->service);
         Arena *arena = preparation->plan->arena;
         _cleanup_migration_source_ MigrationSource source = { 0 };
         _cleanup_free_ char *folder = NULL, *reason = NULL;
-        XBerth settings;
+        XBerth settings = preparation_settings(preparation, service);
         int r;
 
-        x_berth_read(project, service, &settings);
         r = migration_find_folder(project->working_dir, &settings, false, &folder, err);
         if (r == 0)
                 r = error_prefix(err, migration_source_open(folder, &source, err), "migrations in %s", folder);

@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/strv.h"
-#include "compose/xberth.h"
 #include "compose/xsecurity.h"
 #include "keeper/migrations.h"
 #include "keeper/secure.h"
@@ -68,12 +67,12 @@ static int load_model(Preparation *preparation, Error **err)
         return 0;
 }
 
-static int postgres_word(const Preparation *preparation, const Service *service)
+XBerth preparation_settings(const Preparation *preparation, const Service *service)
 {
         XBerth settings;
 
         x_berth_read(preparation->project, service, &settings);
-        return settings.postgres;
+        return settings;
 }
 
 int prepare_load(Preparation *preparation, Error **err)
@@ -108,17 +107,16 @@ static void fill_services(Preparation *preparation)
         const Project *project = preparation->project;
 
         for (size_t i = 0; i < project->n_services; i++) {
-                XBerth settings;
+                XBerth settings = preparation_settings(preparation, &project->services[i]);
                 XSecurity wanted;
 
-                x_berth_read(project, &project->services[i], &settings);
                 x_security_read(project, &project->services[i], &wanted);
                 preparation->hashes[i] = service_hash(project, &project->services[i]);
                 preparation->plan_services[i] = (PlanService){
                         .service = &project->services[i],
                         .image = preparation->images[i],
                         .config_hash = preparation->hashes[i],
-                        .postgres = postgres_word(preparation, &project->services[i]),
+                        .postgres = settings.postgres,
                         .secure = wanted.n_roles || wanted.n_access || wanted.tls.mode == X_TLS_REQUIRED,
                         .migrate = settings.migrations_on_up,
                 };

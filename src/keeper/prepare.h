@@ -4,6 +4,7 @@
 #ifndef BERTH_KEEPER_PREPARE_H
 #define BERTH_KEEPER_PREPARE_H
 
+#include "compose/xberth.h"
 #include "deploy/plan.h"
 #include "keeper/request.h"
 
@@ -40,6 +41,9 @@ int prepare_load(Preparation *preparation, Error **err);
 /* After pulling: finds again what was missing (ERROR_NOT_FOUND now), looks at the state, plans, checks, guards, and has
  * templates made: that may take as long as initdb. */
 int prepare_plan(Preparation *preparation, Error **err);
+
+/* x-berth of a service (NULL: of the project alone); the strings live as long as the project. */
+XBerth preparation_settings(const Preparation *preparation, const Service *service);
 
 /* prepare_images.c: finds what is not found yet. may_miss: what is missing, or of another platform, is noted for pulling;
  * otherwise that is an error. */

@@ -1,7 +1,6 @@
 /* The images of a request: found, or noted as missing so that they are pulled first; and which of them are news. */
 #include "base/mem.h"
 #include "base/strv.h"
-#include "compose/xberth.h"
 #include "image/platform.h"
 #include "image/reference.h"
 #include "keeper/prepare.h"
@@ -78,12 +77,11 @@ static int find_image(Preparation *preparation, const Service *service, bool may
         const char *platform = service->platform ? service->platform : machine;
         _cleanup_error_ Error *reason = NULL;
         _cleanup_image_ Image *image = NULL;
-        XBerth settings;
+        XBerth settings = preparation_settings(preparation, service);
         int r;
 
         if (!service->image)
                 return no_image_named(service, err);
-        x_berth_read(preparation->project, service, &settings);
         may_miss = may_miss && settings.images != IMAGE_CHOICE_HOST;
         if (may_miss && streq(pull, "always"))
                 return add_missing(preparation, service, settings.images, "asked for");
