@@ -182,3 +182,23 @@ def test_down_while_a_backup_runs(project, protected):
     deployment("up", "-d", "--wait")
     wait_until(lambda: len(backups.listed(deployment)) == 2), "a new cluster has its own first backup"
     assert faults(deployment) == []
+
+
+def test_a_damaged_backup_stands_for_none(project, protected):
+    """Two are kept: the good one that is older than a damaged one stays."""
+    deployment = start(project, protected, "good")
+    packs = pathlib.Path(deployment.first["repository"]) / "packs"
+    before = set(packs.glob("*.pack"))
+    sql(deployment, "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 50000) AS i")
+    second = json.loads(deployment("backup", "db", "--format", "json").stdout)["id"]
+    pack = max(set(packs.glob("*.pack")) - before, key=lambda path: path.stat().st_size)
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 2] ^= 1
+    pack.write_bytes(content)
+    assert faults(deployment) != []
+    sql(deployment, "DROP TABLE t; CHECKPOINT")
+    third = worker.run(protected, "backup", project="good", service="db", target=target(deployment), keep={"last": 2}).result["id"]
+    kept = [row["id"] for row in backups.listed(deployment)]
+    assert deployment.first["id"] in kept and third in kept and second not in kept
+    deployment("restore", "db", "--backup", deployment.first["id"], "--to", "immediate", "--yes")
+    forget_copies(deployment)

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from support import backups, database
+from support import backups, database, kernel
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(database.major() is None, reason="no PostgreSQL is installed")
@@ -147,3 +147,35 @@ def answers():
         return database.query("SELECT 1", **LOGIN) == [(1,)]
     except database.psycopg2.Error:
         return False
+
+
+@pytest.mark.slow
+def test_all_of_it_killed_at_once(project, protected):
+    """Keeper, receiver, monitor and every process of the server, as when a machine stops: what its repository gives back is at most a
+    second older, and all that the receiver had acknowledged."""
+    deployment = project(backups.compose(database.major(), ports=f'ports: ["127.0.0.1:{PORT}:5432"]'), name="machine")
+    deployment("up", "-d", "--wait")
+    backups.first_backup(protected, deployment)
+    database.query("CREATE TABLE ledger (n int)", **LOGIN)
+    ledger = Ledger(0)
+    wait_until(lambda: len(ledger.acknowledged) > 100)
+    certain = acknowledged_by_receiver(deployment)
+    time.sleep(0.3)
+    ours = kernel.processes(protected.root)
+    assert any("conmon" in command for command in ours.values()) and any("berth-keeper" in command for command in ours.values())
+    everybody = {*ours, *pids(protected, deployment)["all"]}  # with the first process of a container all of it ends
+    kill(everybody)
+    killed = time.time()
+    ledger.ending.set()
+    wait_until(lambda: not any(is_alive(pid) for pid in everybody))
+    for path in (protected.data / "volumes" / "machine_data" / "_data" / "pg_wal").glob("0*"):
+        path.unlink()
+    print(deployment("ps", "-a").stdout, deployment("status", check=False).stdout)
+    deployment("restore", "db", "--yes", timeout=300)
+    wait_until(answers)
+    there = {row[0] for row in database.query("SELECT n FROM ledger", **LOGIN)}
+    lost = sorted(set(ledger.acknowledged) - there)
+    assert not [row for row in lost if row <= certain]
+    assert not lost or killed - ledger.acknowledged[lost[0]] < 1, f"lost {len(lost)} of {len(ledger.acknowledged)}"
+    print(len(lost), len(ledger.acknowledged), killed - ledger.acknowledged[lost[0]] if lost else 0)
+    deployment("volume", "rm", "--yes", "--purge", *[volume for volume in backups.volumes(deployment) if ".before-" in volume])
