@@ -89,7 +89,7 @@ static int open_all(Backup *backup, Error **err)
         if (r == 0)
                 r = lock(backup, err);
         if (r == 0)
-                r = chunk_index_load(&backup->index, backup->repository->storage, err);
+                r = chunk_index_load_trusted(&backup->index, backup->repository->storage, err);
         if (r < 0)
                 return r;
         return r;
@@ -151,7 +151,7 @@ static int begin_again_as_full(Backup *backup, Error **err)
         chunk_index_done(&backup->index);
         PQfinish(TAKE_PTR(backup->connection));
         r = postgres_connect(&backup->options->target, CONNECT_REPLICATION, APPLICATION, &backup->connection, err);
-        return r < 0 ? r : chunk_index_load(&backup->index, backup->repository->storage, err);
+        return r < 0 ? r : chunk_index_load_trusted(&backup->index, backup->repository->storage, err);
 }
 
 static const char *checkpoint_status(const BackupOptions *options)

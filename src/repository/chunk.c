@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/strv.h"
+#include "repository/verify.h"
 
 #define INDEX_SUFFIX ".index"
 
@@ -208,36 +209,60 @@ static int load_pack(ChunkIndex *index, Storage *storage, const StorageList *lis
         return error_prefix(err, r, "\"%s\"", key);
 }
 
-/* ret_damaged NULL: a damaged one is an error. */
-static int load_packs(ChunkIndex *index, Storage *storage, char ***ret_damaged, Error **err)
+static bool is_index_of(const char *key, char *const *packs)
 {
+        _cleanup_free_ char *id = xstrndup(key + strlen("packs/"), strlen(key) - strlen("packs/" INDEX_SUFFIX));
+
+        return strv_contains(packs, id);
+}
+
+typedef struct LoadRules {
+        char **distrusted;      /* ids of packs; a strv */
+        bool take_distrusted;
+        char ***ret_damaged;    /* NULL: a damaged index is an error */
+} LoadRules;
+
+/* Those that are distrusted, or the others: a later place of a chunk is taken for an earlier one. */
+static int load_packs(ChunkIndex *index, Storage *storage, const StorageList *list, const LoadRules *rules, bool distrusted, Error **err)
+{
+        VECTOR_FOREACH(entry, &list->entries) {
+                _cleanup_error_ Error *failure = NULL;
+                int r;
+
+                if (!endswith(entry->key, INDEX_SUFFIX) || is_index_of(entry->key, rules->distrusted) != distrusted)
+                        continue;
+                r = load_pack(index, storage, list, entry->key, &failure);
+                if (rules->ret_damaged && (r == -ERROR_CORRUPT || r == -ERROR_NOT_FOUND))
+                        strv_add(rules->ret_damaged, entry->key);
+                else if (r < 0)
+                        return error_move(err, &failure, r);
+        }
+        return 0;
+}
+
+static int load(ChunkIndex *index, Storage *storage, LoadRules rules, Error **err)
+{
+        _cleanup_strv_ char **distrusted = verify_damaged_packs(storage);
         _cleanup_storage_list_ StorageList list = { 0 };
         int r = storage->operations->list(storage, "packs", &list, err);
 
-        VECTOR_FOREACH(entry, &list.entries) {
-                _cleanup_error_ Error *failure = NULL;
-
-                if (r < 0)
-                        return r;
-                if (!endswith(entry->key, INDEX_SUFFIX))
-                        continue;
-                r = load_pack(index, storage, &list, entry->key, &failure);
-                if (ret_damaged && (r == -ERROR_CORRUPT || r == -ERROR_NOT_FOUND)) {
-                        strv_add(ret_damaged, entry->key);
-                        r = 0;
-                } else if (r < 0) {
-                        return error_move(err, &failure, r);
-                }
-        }
-        return r;
+        rules.distrusted = distrusted;
+        if (r == 0 && rules.take_distrusted)
+                r = load_packs(index, storage, &list, &rules, true, err);
+        return r < 0 ? r : load_packs(index, storage, &list, &rules, false, err);
 }
 
 int chunk_index_load(ChunkIndex *index, Storage *storage, Error **err)
 {
-        return load_packs(index, storage, NULL, err);
+        return load(index, storage, (LoadRules){ .take_distrusted = true }, err);
+}
+
+int chunk_index_load_trusted(ChunkIndex *index, Storage *storage, Error **err)
+{
+        return load(index, storage, (LoadRules){ .take_distrusted = false }, err);
 }
 
 int chunk_index_load_sound(ChunkIndex *index, Storage *storage, char ***ret_damaged, Error **err)
 {
-        return load_packs(index, storage, ret_damaged, err);
+        return load(index, storage, (LoadRules){ .take_distrusted = true, .ret_damaged = ret_damaged }, err);
 }

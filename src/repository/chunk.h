@@ -32,9 +32,13 @@ typedef struct ChunkIndex {
 void chunk_index_done(ChunkIndex *index);
 #define _cleanup_chunk_index_ _cleanup_(chunk_index_done)
 
-/* Reads packs' indexes. A damaged one is ERROR_CORRUPT and names the file. */
+/* Reads packs' indexes. A damaged one is ERROR_CORRUPT and names the file. Of a chunk that is in several packs the place in one
+ * that the last verification found whole is taken. */
 int chunk_index_load(ChunkIndex *index, Storage *storage, Error **err);
-/* The same, where a damaged index is passed over and its key added to *ret_damaged, a strv. */
+/* Only packs in which the last verification found no damage: what a new backup may refer to. The rest it stores again, which
+ * mends earlier backups that need the same. */
+int chunk_index_load_trusted(ChunkIndex *index, Storage *storage, Error **err);
+/* As chunk_index_load, where a damaged index is passed over and its key added to *ret_damaged, a strv. */
 int chunk_index_load_sound(ChunkIndex *index, Storage *storage, char ***ret_damaged, Error **err);
 /* NULL where it is not there. Valid until the next chunk_index_put. */
 const ChunkPlace *chunk_index_find(const ChunkIndex *index, const ChunkId *id);

@@ -274,3 +274,22 @@ int verify_report_load(Repository *repository, VerifyReport *ret, Error **err)
         read_faults(json_object_get(document, "faults"), ret);
         return 0;
 }
+
+char **verify_damaged_packs(Storage *storage)
+{
+        _cleanup_json_ json_t *document = NULL;
+        const json_t *item;
+        char **packs = NULL;
+        size_t i;
+
+        if (storage_get_document(storage, VERIFY_KEY, VERIFY_FORMAT, VERIFY_LIMIT, &document, NULL) < 0)
+                return NULL;
+        json_array_foreach(json_object_get(document, "faults"), i, item) {
+                const char *rest = startswith(json_get_string(item, "object", ""), "packs/");
+                _cleanup_free_ char *id = rest ? xstrndup(rest, strcspn(rest, ".")) : NULL;
+
+                if (id && !strv_contains(packs, id))
+                        strv_add(&packs, id);
+        }
+        return packs;
+}

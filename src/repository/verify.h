@@ -32,6 +32,8 @@ int verify_run(Repository *repository, unsigned threads, const WorkProgress *pro
 int verify_report_save(Repository *repository, const VerifyReport *report, Error **err);
 /* ERROR_NOT_FOUND where it was never verified. */
 int verify_report_load(Repository *repository, VerifyReport *ret, Error **err);
+/* Ids of packs in which the last verification found damage; a strv, NULL where there are none or it never was. */
+char **verify_damaged_packs(Storage *storage);
 json_t *verify_report_to_json(const VerifyReport *report); /* a new reference */
 
 #endif

@@ -185,7 +185,7 @@ def test_down_while_a_backup_runs(project, protected):
 
 
 def test_a_damaged_backup_stands_for_none(project, protected):
-    """Two are kept: the good one that is older than a damaged one stays."""
+    """Two are kept: the good one that is older than a damaged one stays, and what is damaged is not built upon."""
     deployment = start(project, protected, "good")
     packs = pathlib.Path(deployment.first["repository"]) / "packs"
     before = set(packs.glob("*.pack"))
@@ -195,10 +195,13 @@ def test_a_damaged_backup_stands_for_none(project, protected):
     content = bytearray(pack.read_bytes())
     content[len(content) // 2] ^= 1
     pack.write_bytes(content)
-    assert faults(deployment) != []
-    sql(deployment, "DROP TABLE t; CHECKPOINT")
+    assert any(fault["object"].endswith(second) for fault in faults(deployment))
+    # The next one stores anew what is damaged, though nothing of it has changed: it is whole, and so are those that need the same.
     third = worker.run(protected, "backup", project="good", service="db", target=target(deployment), keep={"last": 2}).result["id"]
     kept = [row["id"] for row in backups.listed(deployment)]
     assert deployment.first["id"] in kept and third in kept and second not in kept
-    deployment("restore", "db", "--backup", deployment.first["id"], "--to", "immediate", "--yes")
+    assert [fault["object"] for fault in faults(deployment)] in ([], [f"packs/{pack.name}"])
+    for backup, table in ((third, "t"), (deployment.first["id"], "")):
+        deployment("restore", "db", "--backup", backup, "--to", "immediate", "--yes")
+        assert sql(deployment, "SELECT string_agg(relname, ' ') FROM pg_class WHERE relname = 't'") == table
     forget_copies(deployment)
