@@ -127,13 +127,13 @@ static void test_tablespaces(void **state)
                 write_tablespace(log, 16400, "/one");
                 fill(log, PAGE);
                 for (size_t i = 0; i < shift; i++)
-                        write_record(log, 10, 0, "", 1 + i % 8);
+                        write_record(log, 10, 0, "\0\0\0\0\0\0\0", 1 + i % 8);
                 write_tablespace(log, 16401, "/two/across");
                 write_tablespace(log, 16402, ""); /* inside the data folder */
                 write_record(log, 5, 0x10, "\0\0\0\0/dropped", 13);
                 fill(log, SMALL_SEGMENT);
                 for (size_t i = 0; i < shift; i++)
-                        write_record(log, 10, 0, "", 1 + i % 8);
+                        write_record(log, 10, 0, "\0\0\0\0\0\0\0", 1 + i % 8);
                 write_tablespace(log, 16403, "/three");
                 log->at = 2 * SMALL_SEGMENT - PAGE; /* an older page that this one was written over */
                 write_tablespace(log, 16404, "/of/another/time");
