@@ -142,3 +142,19 @@ def test_elsewhere_it_is_streamed(project, protected):
     job = worker.run(protected, "backup", project="far", service="db", full=True, wait=True,
                      target={"url": f"postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres"})
     assert job.result["streamed"] is True
+
+
+def test_a_log_in_a_volume_of_its_own(project, protected):
+    """initdb --waldir makes pg_wal a link, which is the server's own."""
+    text = backups.compose(database.major()).replace('PASSWORD: "Xk29-fjw0-w9dk"', 'PASSWORD: "Xk29-fjw0-w9dk", POSTGRES_INITDB_WALDIR: /log/wal')
+    text = text.replace('"data:/var/lib/postgresql/data"', '"data:/var/lib/postgresql/data", "log:/log"').replace("data: {}}", "data: {}, log: {}}")
+    deployment = project(text, name="apart")
+    deployment("up", "-d", "--wait")
+    deployment.berth, deployment.first = protected, backups.first_backup(protected, deployment)
+    assert (folder(deployment) / "pg_wal").is_symlink()
+    sql(deployment, "CREATE TABLE t AS SELECT generate_series(1, 3000) AS i")
+    job = take(deployment)
+    assert job.error is None and job.result["streamed"] is False, job.error
+    target = laid(deployment, job.result)
+    assert [path for path in (target / "pg_wal").iterdir() if len(path.name) == 24], "no log came with it"
+    assert not (target / "pg_wal").is_symlink()
