@@ -276,7 +276,8 @@ int restore_open(Restore *restore, Error **err)
         r = find_way(restore, &failure);
         if (r != -ERROR_NOT_FOUND && r != -ERROR_CORRUPT)
                 return r < 0 ? error_move(err, &failure, r) : 0;
-        if (restore_fetch(restore, &fetched, &elsewhere) < 0)
+        if ((r == -ERROR_CORRUPT && restore->repository ? restore_mend(restore, &fetched, &elsewhere)
+                                                        : restore_fetch(restore, &fetched, &elsewhere)) < 0)
                 report_warning(elsewhere->message);
         return fetched ? find_way(restore, err) : error_move(err, &failure, r);
 }

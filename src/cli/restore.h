@@ -50,6 +50,8 @@ json_t *restore_elsewhere(const Restore *restore);
 /* restore_offsite.c: fetches the service's backups from the copy elsewhere that the project names. *ret_fetched false: there is
  * none, or it has nothing of this. */
 int restore_fetch(Restore *restore, bool *ret_fetched, Error **err);
+/* restore_offsite.c: mends the repository here from that copy, where not even a way can be found in it. */
+int restore_mend(const Restore *restore, bool *ret_mended, Error **err);
 /* restore_copy.c: a second database beside the first. port is the option "port", or a free one. */
 int restore_beside(Restore *restore, const char *name, Error **err);
 /* The same of the running database as it is now, by sharing its blocks; from its backups where that cannot be, which is said. */

@@ -9,6 +9,8 @@
 #include "cli/work.h"
 #include "state/document.h"
 
+#define MEND_WAIT_MS 60000 /* for the copy that is at work by itself */
+
 static json_t *params_of(const OffsiteSettings *settings)
 {
         json_t *params = json_pack("{s:O}", "copy", settings->copy);
@@ -65,6 +67,29 @@ json_t *restore_elsewhere(const Restore *restore)
         if (offsite_settings_of(restore->invocation, &restore->scope, restore->service, &settings, &said, NULL) < 0 || !said)
                 return NULL;
         return params_of(&settings);
+}
+
+int restore_mend(const Restore *restore, bool *ret_mended, Error **err)
+{
+        Work work = { "repository-repair", "Mending", "backups", restore->service, "mending", "mended" };
+        _cleanup_json_ json_t *params = restore_elsewhere(restore), *report = NULL;
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        *ret_mended = false;
+        if (!params)
+                return 0;
+        json_set_string(params, "repository", restore->repository);
+        json_object_set_new(params, "wait_ms", json_integer(MEND_WAIT_MS));
+        r = work_run(restore->invocation, &work, TAKE_PTR(params), &report, err);
+        if (r < 0)
+                return error_prefix(err, r, "copy elsewhere");
+        *ret_mended = json_array_size(json_object_get(report, "mended")) > 0;
+        text = xasprintf("the backups of service \"%s\" were damaged here: %zu objects were mended from their copy", restore->service,
+                         json_array_size(json_object_get(report, "mended")));
+        if (*ret_mended)
+                report_warning(text);
+        return 0;
 }
 
 int restore_fetch(Restore *restore, bool *ret_fetched, Error **err)

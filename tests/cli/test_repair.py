@@ -235,7 +235,13 @@ def test_restore_and_drill_take_what_is_damaged_from_the_copy(project, protected
     assert {str(path.relative_to(repository)) for path in damaged} <= set(report["mended"]), report
     wait_until(lambda: told.exists() and "damaged backup" in told.read_text())
     deployment("backup", "verify")
+    # Where damage hides the way to the point, it is mended before.
+    history = one(repository, "wal/*.history")
+    history.write_text("not a history\n")
+    done = deployment("restore", "db", "--yes")
+    assert "objects were mended from their copy" in done.stderr and sql(deployment, "SELECT count(*) FROM last") == "2"
     # What neither has is refused, as ever.
+    copied(protected, deployment)
     for path in (damaged[1], mount / "worn" / "db" / repository.name / damaged[1].relative_to(repository)):
         flip(path)
     assert "is damaged" in deployment.fails("restore", "db", "--yes")
