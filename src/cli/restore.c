@@ -194,24 +194,24 @@ static int put_in_place(Restore *restore, const json_t *copy, Error **err)
  * ready. */
 static int carry_out(Restore *restore, json_t **ret, Error **err)
 {
-        bool stopped = !restore->runs;
+        bool stopping = false; /* a stop that fails or is called off may have stopped it all the same */
         int r = 0;
 
         if (restore->runs && streq(restore->to, "latest")) {
+                stopping = true;
                 r = stop_service(restore, err);
-                stopped = r >= 0;
-                if (stopped)
+                if (r >= 0)
                         wait_for_receiver(restore);
         }
         if (r >= 0)
                 r = make_copy(restore, ret, err);
-        if (r >= 0 && !stopped) {
+        if (r >= 0 && restore->runs && !stopping) {
+                stopping = true;
                 r = stop_service(restore, err);
-                stopped = r >= 0;
         }
         if (r >= 0)
                 r = put_in_place(restore, *ret, err);
-        if (r < 0 && restore->runs && stopped)
+        if (r < 0 && stopping)
                 start_service(restore, NULL); /* as it was */
         return r;
 }

@@ -170,6 +170,19 @@ def test_an_interrupted_backup_is_none(project, protected):
     assert len(listed(deployment)) == 2
 
 
+def test_ctrl_c_while_a_restore_stops_the_service_leaves_it_running(project, protected):
+    deployment = project(compose(), name="called_off")
+    deployment("up", "-d", "--wait")
+    first_backup(protected, deployment)
+    sql(deployment, "CREATE TABLE t AS SELECT 1 AS n")
+    process = deployment.start("restore", "db", "--yes")
+    assert "Stopping" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "Healthy" in told, told
+    assert deployment.ps()["called_off-db-1"]["Health"] == "healthy" and sql(deployment, "SELECT n FROM t") == "1"
+
+
 def test_off_leaves_nothing(project, protected):
     deployment = project(compose(more=", backup: off"), name="off")
     deployment("up", "-d", "--wait")
