@@ -1,4 +1,5 @@
 """Incremental backups of PostgreSQL 17 and later: only what changed is sent, and each backup is whole."""
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -107,3 +108,56 @@ def test_damage_in_the_newest_backup_is_no_obstacle(shop):
     backup = take(shop)
     assert backup["kind"] == "full"
     checked(shop, backup)
+
+
+def digests(folder, names):
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [17, 18])
+def test_what_is_restored_is_what_the_servers_own_tools_put_together(project, protected, images, number):
+    """A server at rest, backed up by us and by pg_basebackup, full and incremental: the oracle is pg_combinebackup, file by file."""
+    images(f"postgres:{number}")
+    folder = "/var/lib/postgresql" if number >= 18 else "/var/lib/postgresql/data"
+    text = COMPOSE.replace("postgres:17", f"postgres:{number}").replace("/var/lib/postgresql/data", folder)
+    deployment = project(text, name=f"oracle{number}")
+    deployment("up", "-d", "--wait")
+    first = backups.first_backup(protected, deployment)
+    own = lambda *words: deployment("exec", "-T", "-u", "postgres", "-e", "PGPASSWORD=Xk29-fjw0-w9dk", "db", *words)
+    client = ["-h", "127.0.0.1", "-U", "postgres"]
+
+    def settle():
+        """Nothing is left to be written: no hint, no statistics, nobody at work."""
+        own("vacuumdb", *client, "-a", "-q", "--freeze")
+        sql(deployment, "CHECKPOINT")
+
+    sql(deployment, "ALTER SYSTEM SET autovacuum = off")
+    sql(deployment, "SELECT pg_reload_conf()")
+    for statement in ("CREATE TABLE t AS SELECT i, repeat('x', 300) AS w FROM generate_series(1, 30000) AS i", "CREATE INDEX ON t(i)",
+                      "CREATE TABLE cut AS SELECT i FROM generate_series(1, 50000) AS i", "CREATE TABLE gone AS SELECT 1 AS i"):
+        sql(deployment, statement)
+    settle()
+    assert take(deployment, "--full")["kind"] == "full"
+    own("pg_basebackup", *client, "-D", "/tmp/full", "-c", "fast")
+    for statement in ("UPDATE t SET w = 'changed' WHERE i % 5000 = 0", "DELETE FROM cut WHERE i > 100", "DROP TABLE gone",
+                      "CREATE TABLE made AS SELECT i FROM generate_series(1, 3000) AS i"):
+        sql(deployment, statement)
+    settle()
+    sql(deployment, "INSERT INTO cut SELECT i FROM generate_series(1, 20000) AS i")
+    settle()
+    ours = take(deployment)
+    assert ours["kind"] == "incremental"
+    own("pg_basebackup", *client, "-D", "/tmp/more", "-c", "fast", "--incremental=/tmp/full/backup_manifest")
+    assert own("sh", "-c", "find /tmp/more -name 'INCREMENTAL.*' | wc -l").stdout.strip() != "0"
+    own("pg_combinebackup", "/tmp/full", "/tmp/more", "-o", "/tmp/combined")
+    theirs = pathlib.Path(f"/proc/{json.loads(deployment('inspect', f'oracle{number}-db-1').stdout)[0]['State']['Pid']}/root/tmp/combined")
+    restored = deployment.folder / "restored"
+    restored.mkdir()
+    worker.run(protected, "restore", repository=first["repository"], directory=str(restored), to="immediate", backup=ours["id"])
+    # Each backup has a label, a checkpoint and a log of its own; the recovery's settings are a restore's; the manifest names all of these.
+    differ = {"backup_label", "backup_manifest", "global/pg_control", "postgresql.auto.conf", "recovery.signal"}
+    listed = lambda root: {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()
+                           and path.relative_to(root).parts[0] != "pg_wal"} - differ
+    assert listed(restored) == listed(theirs) and len(listed(theirs)) > 900
+    assert digests(restored, listed(restored)) == digests(theirs, listed(theirs))

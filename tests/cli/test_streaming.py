@@ -331,3 +331,44 @@ def test_a_slot_near_its_limit_and_a_lost_one(project, protected):
     # What was lost is a gap, and is told as one; behind it all is well.
     assert "does not lead to that point" in deployment.fails("restore", "db", "--backup", first["id"], "--to", "2999-01-01", "--yes")
     assert listed(deployment)[0]["until_lsn"] != listed(deployment)[1]["until_lsn"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [13, 16, 17, 18])
+def test_synchronous_commits_on_other_majors(project, protected, images, number):
+    """Both words for a receiver that is away: commits wait, or go on after a time."""
+    images(f"postgres:{number}")
+
+    def text(backup):
+        made = compose(backup).replace(f"postgres:{database.major()}", f"postgres:{number}").replace("images: host", "images: registry")
+        return made.replace("/var/lib/postgresql/data", "/var/lib/postgresql") if number >= 18 else made
+
+    name = f"sync{number}"
+    deployment = project(text("{synchronous: true}"), name=name)
+    deployment("up", "-d", "--wait")
+    wait_until(lambda: is_synchronous(protected, deployment, name))
+    wait_until(lambda: sql(deployment, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1")
+    sql(deployment, "CREATE TABLE t(i int)")
+    kill(protected.keeper_pid(name))
+    kill(receiver(protected, name)["pid"])
+    insert = deployment.start("psql", "db", "-XAtqc", "INSERT INTO t VALUES (1)")
+    wait_until(lambda: waits(deployment))
+    assert insert.poll() is None
+    # The other word, given while it waits: the receiver comes back, and the commit ends.
+    deployment.write("compose.yaml", text("{synchronous: true, when_unavailable: {async_after: 1s}}"))
+    deployment("up", "-d", "--no-recreate")
+    insert.communicate(timeout=60)
+    assert insert.returncode == 0
+    wait_until(lambda: is_synchronous(protected, deployment, name))
+    description = pathlib.Path(first_backup(protected, deployment)["repository"]) / "repository.json"
+    kept = description.read_text()
+    description.write_text('{"format": 99}')
+    kill(receiver(protected, name)["pid"])
+    wait_until(lambda: receiver(protected, name).get("phase") == "failed")
+    sql(deployment, "INSERT INTO t VALUES (2)")
+    wait_until(lambda: names(deployment) == "")
+    description.write_text(kept)
+    wait_until(lambda: is_synchronous(protected, deployment, name))
+    deployment("stop")
+    deployment("start", "--wait")
+    assert sql(deployment, "SELECT count(*) FROM t") == "2"
