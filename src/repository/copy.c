@@ -144,7 +144,8 @@ static int send_partial(Copying *copying, const WalSegment *segment, const WalSe
                 return r < 0 ? error_move(err, &failure, r) : 0;
         complete.partial = false;
         complete_key = wal_segment_key(&complete);
-        return send_if_there(copying, complete_key, &copying->report->segments, err);
+        r = send_if_there(copying, complete_key, &copying->report->segments, err);
+        return r < 0 || !copy ? r : wal_segment_remove(copying->to, there, copy, err);
 }
 
 static int send_segment(Copying *copying, const WalSegment *segment, const WalList *here, const WalList *there, Error **err)
@@ -156,15 +157,14 @@ static int send_segment(Copying *copying, const WalSegment *segment, const WalLi
 
         complete.partial = false;
         partial.partial = true;
-        /* A partial one only grows: what is longer there, or complete, is not replaced. */
-        if (!segment->stored_bytes || (copy && (!segment->partial || copy->stored_bytes >= segment->stored_bytes)) ||
-            (segment->partial && find_segment(there, &complete)) ||
-            !retention_needs_segment(&copying->retention, segment, copying->segment_bytes))
+        if (!segment->stored_bytes || !retention_needs_segment(&copying->retention, segment, copying->segment_bytes))
                 return 0;
+        /* A partial one only grows: what is longer there, or complete, is not replaced. */
         if (segment->partial)
-                return send_partial(copying, segment, copy, here, there, err);
-        r = send_if_there(copying, key, &copying->report->segments, err);
-        old = find_segment(there, &partial);
+                return (copy && copy->stored_bytes >= segment->stored_bytes) || find_segment(there, &complete)
+                               ? 0 : send_partial(copying, segment, copy, here, there, err);
+        r = copy ? 0 : send_if_there(copying, key, &copying->report->segments, err);
+        old = find_segment(there, &partial); /* of an earlier run, or of one that was cut off behind the complete one */
         return r < 0 || !old ? r : wal_segment_remove(copying->to, there, old, err);
 }
 

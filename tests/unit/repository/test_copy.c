@@ -236,6 +236,60 @@ static void test_expired_is_not_sent_again(void **state)
         expect_sound(copy, 1);
 }
 
+/* ---- completed while it is sent ---- */
+
+static StorageOperations completing;
+static const StorageOperations *patient;
+static Sample *completed;
+
+static int completing_read(Storage *storage, const char *key, uint64_t offset, void *buffer, size_t size, size_t *ret_size, Error **err)
+{
+        if (completed && endswith(key, ".partial")) {
+                sample_segment(completed, 1); /* takes the partial one's place */
+                completed = NULL;
+        }
+        return patient->read(storage, key, offset, buffer, size, ret_size, err);
+}
+
+static void copy_while_completed(Sample *sample, Repository *copy)
+{
+        Storage *storage = sample->repository->storage;
+        CopyOptions options = { .policy = everything, .now_ns = SAMPLE_EPOCH, .log_only = true };
+        CopyReport report = { 0 };
+
+        completed = sample;
+        patient = storage->operations;
+        completing = *patient;
+        completing.read = completing_read;
+        storage->operations = &completing;
+        assert_ok(repository_copy(sample->repository, copy, &options, &quiet, &report, err));
+        storage->operations = patient;
+        assert_int_equal(report.copied_lsn, SAMPLE_SEGMENT + 9000);
+        assert_int_equal(sample_count(copy->storage, "wal", ".zst", NULL), 1);
+        assert_int_equal(sample_count(copy->storage, "wal", ".partial", NULL), 0);
+        assert_int_equal(pieces_of(copy), 0);
+}
+
+/* What the report says is there is there, by the other name. */
+static void test_completed_while_it_is_sent(void **state)
+{
+        for (int grown = 0; grown < 2; grown++) {
+                _cleanup_sample_ Sample sample = { 0 };
+                _cleanup_(repository_freep) Repository *copy = NULL;
+                _cleanup_free_ char *a = NULL;
+
+                sample_begin(&sample);
+                copy = open_copy(&sample, NULL);
+                a = sample_backup(&sample, 0, 0, 1);
+                for (int i = 0; grown && i < 3; i++) {
+                        write_partial(&sample, 1, 5000 + (size_t)i * 1000);
+                        copy_at(&sample, copy, everything, 0);
+                }
+                write_partial(&sample, 1, 9000);
+                copy_while_completed(&sample, copy);
+        }
+}
+
 /* ---- cut off at every change ---- */
 
 static StorageOperations failing;
@@ -327,6 +381,7 @@ int main(void)
                 cmocka_unit_test(test_partial_segments_grow),
                 cmocka_unit_test(test_a_slow_partial_segment_costs_little),
                 cmocka_unit_test(test_expired_is_not_sent_again),
+                cmocka_unit_test(test_completed_while_it_is_sent),
                 cmocka_unit_test(test_cut_off_anywhere),
                 cmocka_unit_test(test_incomplete_backup_is_not_sent),
                 cmocka_unit_test(test_another_cluster_is_refused),
