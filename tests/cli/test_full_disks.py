@@ -1,15 +1,11 @@
 """Disks that fill up under a server and under its receiver: nothing that was acknowledged is lost, and what stands still says so."""
-import json
-import os
-import pathlib
-import signal
 import subprocess
 import time
 
 import pytest
 
 from support import backups, database, disk
-from support.backups import sql
+from support.backups import is_synchronous, nobody_receives, sql, status, waits
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(database.major() is None, reason="no PostgreSQL is installed")
@@ -29,20 +25,6 @@ services:
     healthcheck: {{test: [CMD-SHELL, "pg_isready -U postgres"], interval: 1s, retries: 60}}
 volumes: {{data: {{}}}}
 """
-
-
-def status(deployment):
-    return json.loads(deployment("status", "--format", "json").stdout)[0]
-
-
-def nobody_receives(protected, deployment, first):
-    """A receiver that cannot be: its repository is of another time. Returns what makes it well again."""
-    description = pathlib.Path(first["repository"]) / "repository.json"
-    kept = description.read_text()
-    description.write_text('{"format": 99}')
-    os.kill(backups.receiver(protected, deployment.name)["pid"], signal.SIGKILL)
-    wait_until(lambda: backups.receiver(protected, deployment.name).get("phase") == "failed")
-    return lambda: description.write_text(kept)
 
 
 def write(deployment, number):
@@ -113,19 +95,9 @@ def test_a_full_disk_of_the_log(project, protected):
 
 # ---- the repository's ----
 
-def synchronous(protected, deployment):
-    """Commits wait for a receiver that streams."""
-    return (backups.receiver(protected, deployment.name).get("synchronous") == "on" and
-            sql(deployment, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1")
-
-
 def commit(deployment):
     """One more row, and a segment's worth of log: a commit that is on its way."""
     return deployment.start("psql", "db", "-XAtqc", "INSERT INTO t SELECT 1 FROM pg_logical_emit_message(true, 'test', repeat('x', 12000000))")
-
-
-def waits(deployment):
-    return int(sql(deployment, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
 
 
 @pytest.mark.slow
@@ -138,7 +110,7 @@ def test_a_full_repository_and_synchronous_commits(project, protected, unavailab
         deployment("up", "-d", "--wait")
         backups.first_backup(protected, deployment)
         sql(deployment, "CREATE TABLE t(i int)")
-        wait_until(lambda: synchronous(protected, deployment))
+        wait_until(lambda: is_synchronous(protected, deployment))
         backups.filed(protected, deployment)
         filler = disk.fill(place)
         begun = time.monotonic()
@@ -160,7 +132,7 @@ def test_a_full_repository_and_synchronous_commits(project, protected, unavailab
             assert told["would_be_lost"]["bytes"] > 20 << 20, "nobody says that all is well"
         filler.unlink()
         assert [insert.wait(60) for insert in inserts] == [0, 0]
-        wait_until(lambda: synchronous(protected, deployment))
+        wait_until(lambda: is_synchronous(protected, deployment))
         assert sql(deployment, "SELECT count(*) FROM t") == "2"
         backups.received(protected, deployment)
         wait_until(lambda: status(deployment)["problems"] == [])

@@ -1,15 +1,13 @@
 """The log is received as it is written: what is known of moments of rest, synchronous commits, settings and the slot."""
 import json
-import os
 import pathlib
-import signal
 import socket
 import subprocess
 
 import pytest
 
 from support import database
-from support.backups import first_backup, listed, receiver, sql
+from support.backups import first_backup, is_synchronous, kill, listed, nobody_receives, receiver, sql, status, streams, waits
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(database.major() is None, reason="no PostgreSQL is installed")
@@ -27,11 +25,6 @@ services:
     {more}
 volumes: {{data: {{}}}}
 """
-
-
-def streams(berth, name):
-    state = receiver(berth, name)
-    return state.get("phase") == "streaming" and os.path.exists(f"/proc/{state['pid']}") and state
 
 
 def test_a_moment_of_rest_can_be_restored(project, protected):
@@ -62,29 +55,14 @@ def names(deployment):
     return sql(deployment, "SHOW synchronous_standby_names")
 
 
-def is_synchronous(berth, deployment, name):
-    return streams(berth, name) and receiver(berth, name)["synchronous"] == "on" and names(deployment).startswith("berth_")
-
-
 def written(berth, name):
     return (berth.data / "volumes" / f"{name}_data" / "_data" / "postgresql.auto.conf").read_text()
-
-
-def kill(pid):
-    """Ended for certain on return."""
-    os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not os.path.exists(f"/proc/{pid}") or "\nState:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text())
-
-
-def waits(deployment):
-    """How many commits wait for a standby."""
-    return int(sql(deployment, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
 
 
 def test_commits_wait_for_the_receiver(project, protected):
     deployment = project(compose("{synchronous: true}"), name="wait")
     deployment("up", "-d", "--wait")
-    wait_until(lambda: is_synchronous(protected, deployment, "wait"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     assert sql(deployment, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == "1"
     sql(deployment, "CREATE TABLE t(i int)")
     # Nobody is there: the commit waits. The next command brings both back.
@@ -95,17 +73,17 @@ def test_commits_wait_for_the_receiver(project, protected):
     assert insert.poll() is None
     deployment("up", "-d")
     assert insert.communicate(timeout=60)[1] is not None and insert.returncode == 0
-    wait_until(lambda: is_synchronous(protected, deployment, "wait"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     # A shutdown does not wait, and leaves no setting behind; nor does a kill of the container.
     deployment("stop")
     assert "synchronous_standby_names" not in written(protected, "wait")
     deployment("start", "--wait")
-    wait_until(lambda: is_synchronous(protected, deployment, "wait"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     deployment("kill", "db")
     wait_until(lambda: deployment.ps("-a")["wait-db-1"]["State"] == "exited")
     assert "synchronous_standby_names" not in written(protected, "wait")
     deployment("start", "--wait")
-    wait_until(lambda: is_synchronous(protected, deployment, "wait"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     # The server falls with its setting: it is taken out of the file.
     kill(protected.keeper_pid("wait"))
     kill(int(deployment.inspect("wait-db-1")["State"]["Pid"]))
@@ -116,12 +94,12 @@ def test_commits_wait_for_the_receiver(project, protected):
     assert "synchronous_standby_names" not in written(protected, "wait")
     # Off again, without a restart of the database.
     deployment("up", "-d", "--wait")
-    wait_until(lambda: is_synchronous(protected, deployment, "wait"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     before = deployment.ps()["wait-db-1"]["ID"]
     first_backup(protected, deployment)
     deployment("restore", "db", "--yes")  # from a backup that may hold the setting
     assert sql(deployment, "SELECT i FROM t") == "1"
-    wait_until(lambda: is_synchronous(protected, deployment, "wait"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     assert deployment.ps()["wait-db-1"]["ID"] == before
 
 
@@ -129,7 +107,7 @@ def test_another_keeper_takes_the_receiver_over(project, protected):
     """Until it has, commits wait for nobody."""
     deployment = project(compose("{synchronous: true}"), name="hand")
     deployment("up", "-d", "--wait")
-    wait_until(lambda: is_synchronous(protected, deployment, "hand"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     pid = receiver(protected, "hand")["pid"]
     with socket.socket(socket.AF_UNIX) as line:
         line.connect(str(protected.run / "projects" / "hand" / "keeper.sock"))
@@ -137,7 +115,7 @@ def test_another_keeper_takes_the_receiver_over(project, protected):
         while line.recv(4096):
             pass
     wait_until(lambda: "in place of this keeper" in protected.keeper_logs())
-    wait_until(lambda: is_synchronous(protected, deployment, "hand"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     assert receiver(protected, "hand")["pid"] == pid
     sql(deployment, "CREATE TABLE t AS SELECT 1")
 
@@ -147,7 +125,7 @@ def test_a_full_disk_keeps_nobody_from_stopping(project, protected):
     deployment = project(compose("{synchronous: true}"), name="full")
     deployment("up", "-d", "--wait")
     first = first_backup(protected, deployment)
-    wait_until(lambda: is_synchronous(protected, deployment, "full"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     place = pathlib.Path(first["repository"]) / "wal" / "00000001"
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=True)
     try:
@@ -168,18 +146,13 @@ def test_commits_go_on_after_a_time(project, protected):
     deployment = project(compose("{synchronous: true, when_unavailable: {async_after: 1s}}"), name="late")
     deployment("up", "-d", "--wait")
     first = first_backup(protected, deployment)
-    wait_until(lambda: is_synchronous(protected, deployment, "late"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     sql(deployment, "CREATE TABLE t(i int)")
-    # A receiver that cannot be: its repository is of another time.
-    description = pathlib.Path(first["repository"]) / "repository.json"
-    kept = description.read_text()
-    description.write_text('{"format": 99}')
-    kill(receiver(protected, "late")["pid"])
-    wait_until(lambda: receiver(protected, "late").get("phase") == "failed")
+    mend = nobody_receives(protected, deployment, first)
     sql(deployment, "INSERT INTO t VALUES (1)")  # goes through, in the end
     wait_until(lambda: names(deployment) == "")
-    description.write_text(kept)
-    wait_until(lambda: is_synchronous(protected, deployment, "late"))
+    mend()
+    wait_until(lambda: is_synchronous(protected, deployment))
 
 
 def test_a_setting_of_somebody_else_stays(project, protected):
@@ -204,7 +177,7 @@ def test_release(project, protected):
     deployment = project(compose("{synchronous: true}"), name="free")
     deployment("up", "-d", "--wait")
     first_backup(protected, deployment)
-    wait_until(lambda: is_synchronous(protected, deployment, "free"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     said = deployment("release", "db").stdout
     for what in ("synchronous_standby_names is reset", "max_slot_wal_keep_size is reset", "replication slot berth_"):
         assert what in said, said
@@ -218,7 +191,7 @@ def test_release(project, protected):
     wait_until(lambda: deployment.ps()["free-db-1"]["State"] == "running")
     assert not streams(protected, "free")
     deployment("up", "-d", "--wait")
-    wait_until(lambda: is_synchronous(protected, deployment, "free"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     # What somebody has changed meanwhile stays.
     sql(deployment, "ALTER SYSTEM SET max_slot_wal_keep_size = '3GB'")
     assert "max_slot_wal_keep_size stays \"3GB\"" in deployment("release").stdout
@@ -245,16 +218,12 @@ def test_backups_that_are_switched_off_leave_nothing(project, protected):
 
 # ---- what is told ----
 
-def status(deployment, *arguments):
-    return json.loads(deployment("status", "--format", "json", *arguments).stdout)[0]
-
-
 def test_status(project, protected):
     deployment = project(compose("{synchronous: true, when_unavailable: {async_after: 1s}}"), name="told")
     assert "no database that was brought up" in deployment.fails("status")
     deployment("up", "-d", "--wait")
     first = first_backup(protected, deployment)
-    wait_until(lambda: is_synchronous(protected, deployment, "told"))
+    wait_until(lambda: is_synchronous(protected, deployment))
     told = wait_until(lambda: (t := status(deployment)).get("would_be_lost") == {"bytes": 0, "seconds": 0.0} and t)
     assert (told["state"], told["backups"], told["receiver"]["phase"], told["problems"]) == ("running", "on", "streaming", [])
     assert told["last_backup"]["id"] == first["id"] and told["next_backup_ns"] > told["last_backup"]["finished_ns"]
@@ -299,11 +268,7 @@ def test_a_slot_near_its_limit_and_a_lost_one(project, protected):
     first = first_backup(protected, deployment)
     sql(deployment, "ALTER SYSTEM SET max_slot_wal_keep_size = '64MB'")  # a user's own: it stays
     sql(deployment, "SELECT pg_reload_conf()")
-    description = pathlib.Path(first["repository"]) / "repository.json"
-    kept = description.read_text()
-    description.write_text('{"format": 99}')
-    kill(receiver(protected, "slot")["pid"])
-    wait_until(lambda: receiver(protected, "slot").get("phase") == "failed")
+    mend = nobody_receives(protected, deployment, first)
 
     def write():
         sql(deployment, "SELECT pg_switch_wal() FROM pg_logical_emit_message(true, 'test', repeat('x', 100000))")
@@ -322,7 +287,7 @@ def test_a_slot_near_its_limit_and_a_lost_one(project, protected):
     wait_until(lambda: "the replication slot is lost" in protected.keeper_logs())
     wait_until(lambda: told.read_text().count("replication slot failed") == 2)
     sql(deployment, "CREATE TABLE t AS SELECT 42 AS i")
-    description.write_text(kept)
+    mend()
     wait_until(lambda: len(listed(deployment)) == 2)
     wait_until(lambda: "a part of the log is lost" in protected.keeper_logs() and "log failed" in told.read_text())
     wait_until(lambda: {"log resolved", "replication slot resolved"} <= set(told.read_text().splitlines()), timeout=120)

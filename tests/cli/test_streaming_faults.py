@@ -2,7 +2,6 @@
 database back. Synchronous commits lose nothing; without, what is lost is no older than the last acknowledgement."""
 import json
 import os
-import pathlib
 import random
 import signal
 import threading
@@ -96,7 +95,7 @@ def play(berth, deployment, chance, first_row):
     kill(everybody)
     killed = time.time()
     ledger.ending.set()
-    wait_until(lambda: not any(is_alive(pid) for pid in everybody))
+    wait_until(lambda: not any(backups.is_alive(pid) for pid in everybody))
     wait_until(lambda: deployment.ps("-a")[f"{deployment.name}-db-1"]["State"] == "exited")
     return victim, ledger, killed, certain
 
@@ -135,13 +134,6 @@ def test_ledger(project, protected, synchronous):
         deployment("volume", "rm", "--yes", "--purge", *kept)
 
 
-def is_alive(pid):
-    try:
-        return "\nState:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
-
-
 def answers():
     try:
         return database.query("SELECT 1", **LOGIN) == [(1,)]
@@ -167,7 +159,7 @@ def test_all_of_it_killed_at_once(project, protected):
     kill(everybody)
     killed = time.time()
     ledger.ending.set()
-    wait_until(lambda: not any(is_alive(pid) for pid in everybody))
+    wait_until(lambda: not any(backups.is_alive(pid) for pid in everybody))
     for path in (protected.data / "volumes" / "machine_data" / "_data" / "pg_wal").glob("0*"):
         path.unlink()
     print(deployment("ps", "-a").stdout, deployment("status", check=False).stdout)

@@ -1,6 +1,8 @@
 """What tests of backups and copies share: a database that is protected, and what its receiver and repository tell."""
 import json
+import os
 import pathlib
+import signal
 import time
 
 from .program import wait_until
@@ -94,3 +96,47 @@ def being_read(deployment, service="db"):
     """Whether a backup reads the server's files at this moment, or has them sent."""
     return sql(deployment, "SELECT (SELECT count(*) FROM pg_stat_progress_basebackup) + (SELECT count(*) FROM pg_stat_activity WHERE "
                "application_name = 'berth backup' AND state = 'idle' AND query ~ 'pg_(backup_start|start_backup)')", service) != "0"
+
+
+def status(deployment, *arguments):
+    return json.loads(deployment("status", "--format", "json", *arguments).stdout)[0]
+
+
+def is_alive(pid):
+    """Not one that has ended and was not waited for yet."""
+    try:
+        return "\nState:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def kill(pid):
+    """Ended for certain on return."""
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(pid))
+
+
+def streams(berth, name):
+    state = receiver(berth, name)
+    return state.get("phase") == "streaming" and is_alive(state["pid"]) and state
+
+
+def waits(deployment):
+    """How many commits wait for a standby."""
+    return int(sql(deployment, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
+
+
+def is_synchronous(berth, deployment):
+    """Commits wait for the receiver, which streams."""
+    return (streams(berth, deployment.name) and receiver(berth, deployment.name)["synchronous"] == "on" and
+            sql(deployment, "SHOW synchronous_standby_names").startswith("berth_"))
+
+
+def nobody_receives(berth, deployment, first):
+    """A receiver that cannot be: its repository is of another time. Returns what makes it well again."""
+    description = pathlib.Path(first["repository"]) / "repository.json"
+    kept = description.read_text()
+    description.write_text('{"format": 99}')
+    kill(receiver(berth, deployment.name)["pid"])
+    wait_until(lambda: receiver(berth, deployment.name).get("phase") == "failed")
+    return lambda: description.write_text(kept)
