@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <pthread.h>
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
@@ -137,15 +137,30 @@ void chunk_line_add(Strbuf *text, const ChunkId *id, const ChunkPlace *place)
                     place->stored_bytes, place->raw_bytes, place->crc32c);
 }
 
+/* A number without sign or blanks, up to end, which is skipped. Not by sscanf, which looks for the end of the whole text first,
+ * in every line of it. */
+static bool take_number(const char **at, int base, char end, uint64_t limit, uint64_t *ret)
+{
+        char *stop;
+
+        if (digit_value(**at) < 0)
+                return false;
+        *ret = strtoull(*at, &stop, base);
+        *at = stop + 1;
+        return *ret <= limit && *stop == end;
+}
+
 static bool parse_line(const char *line, ChunkId *ret_id, ChunkPlace *ret)
 {
-        int used = 0;
+        const char *at = line + 2 * CHUNK_ID_SIZE + 1;
+        uint64_t offset, stored, raw, crc;
 
-        *ret = (ChunkPlace){ 0 };
-        return chunk_id_parse(line, ret_id) && line[2 * CHUNK_ID_SIZE] == ' ' &&
-               sscanf(line + 2 * CHUNK_ID_SIZE, " %" SCNu64 " %" SCNu32 " %" SCNu32 " %" SCNx32 "%n", &ret->offset,
-                      &ret->stored_bytes, &ret->raw_bytes, &ret->crc32c, &used) == 4 &&
-               line[2 * CHUNK_ID_SIZE + used] == '\n';
+        if (!chunk_id_parse(line, ret_id) || line[2 * CHUNK_ID_SIZE] != ' ' || !take_number(&at, 10, ' ', UINT64_MAX - 1, &offset) ||
+            !take_number(&at, 10, ' ', UINT32_MAX, &stored) || !take_number(&at, 10, ' ', UINT32_MAX, &raw) ||
+            !take_number(&at, 16, '\n', UINT32_MAX, &crc))
+                return false;
+        *ret = (ChunkPlace){ .offset = offset, .stored_bytes = (uint32_t)stored, .raw_bytes = (uint32_t)raw, .crc32c = (uint32_t)crc };
+        return true;
 }
 
 int chunk_lines_parse(const char *text, size_t length, ChunkLineCall call, void *context, Error **err)
