@@ -13,7 +13,7 @@
 #include "state/document.h"
 
 static const ListingColumn columns[] = {
-        { "NETWORK ID", "ShortID" },
+        { "NETWORK ID", "ShortID", .spare = true },
         { "NAME", "Name", .flexible = true },
         { "DRIVER", "Driver" },
         { "SUBNET", "Subnet" },

@@ -11,10 +11,10 @@
 
 static const ListingColumn columns[] = {
         { "NAME", "Name", .flexible = true },
-        { "IMAGE", "Image", .flexible = true },
-        { "COMMAND", "Command", .flexible = true },
+        { "IMAGE", "Image", .flexible = true, .spare = true },
+        { "COMMAND", "Command", .flexible = true, .spare = true },
         { "SERVICE", "Service" },
-        { "CREATED", "RunningFor" },
+        { "CREATED", "RunningFor", .spare = true },
         { "STATUS", "Status" },
         { "PORTS", "Ports", .flexible = true },
         { NULL },

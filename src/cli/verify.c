@@ -21,7 +21,7 @@ static const ListingColumn columns[] = {
         { "SERVICE", "service" },
         { "CHECK", "check" },
         { "RESULT", "result" },
-        { "WHAT", "title", .flexible = true },
+        { "WHAT", "title", .flexible = true, .spare = true },
         { "FOUND", "found", .flexible = true },
         { "WHAT TO DO", "fix", .flexible = true },
         { NULL },

@@ -75,6 +75,18 @@ def test_ps_at_a_narrow_terminal_is_cut_to_fit(project, images, terminal):
     assert "a-project-with-a-rather-long-name-indeed-web-1" in made("ps").stdout  # on a pipe nothing is cut
 
 
+def test_ps_leaves_out_what_matters_least_before_it_cuts_names(project, images, terminal, free_port):
+    images("busybox")
+    port = free_port()
+    made = project(SLEEPER.replace("image: busybox", f'image: busybox\n        ports: ["127.0.0.1:{port}:5432"]', 1), name="quickstart")
+    made("up", "-d")
+    narrow, wide = terminal(made, "ps", columns=80), terminal(made, "ps", columns=200)
+    assert narrow.end() == 0 and wide.end() == 0
+    fits(narrow, 80)
+    assert "quickstart-web-1 " in narrow.text and f"127.0.0.1:{port}->5432/tcp" in narrow.text and "COMMAND" not in narrow.text
+    assert all(heading in wide.text for heading in ("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"))
+
+
 def test_attached_up_ends_gracefully_on_ctrl_c(project, images, terminal):
     images("busybox")
     made = project(SLEEPER)

@@ -130,6 +130,8 @@ static void print_table(const json_t *rows, const ListingColumn *columns)
                 table_add_heading(table, columns[n_columns].heading);
                 if (columns[n_columns].flexible)
                         table_set_flexible(table, n_columns);
+                if (columns[n_columns].spare)
+                        table_set_spare(table, n_columns);
         }
         json_array_foreach(rows, i, row) {
                 _cleanup_strv_ char **cells = NULL;

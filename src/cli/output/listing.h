@@ -11,6 +11,7 @@ typedef struct ListingColumn {
         const char *heading; /* "NAME"; NULL ends a table */
         const char *key;     /* of the object */
         bool flexible;       /* gives way first on a narrow terminal */
+        bool spare;          /* is left out there where the flexible ones would be cut too short */
 } ListingColumn;
 
 typedef enum ListingJson {

@@ -1,6 +1,7 @@
 #include "cli/output/table.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 #include "base/strv.h"
 #include "base/vector.h"
@@ -8,12 +9,13 @@
 
 #define GAP       3
 #define NARROWEST 8
+#define READABLE  16 /* narrower than that a name says little */
 
 struct Table {
         char **headings;
         size_t n_columns;
         VECTOR(char **) rows;
-        unsigned flexible; /* a bit a column */
+        unsigned flexible, spare; /* a bit a column */
 };
 
 Table *table_create(const char *first_heading, ...)
@@ -65,6 +67,17 @@ void table_set_flexible(Table *table, size_t column)
         table->flexible |= 1u << column;
 }
 
+void table_set_spare(Table *table, size_t column)
+{
+        table->spare |= 1u << column;
+}
+
+/* On a stream: how wide each column is, and which are left out. */
+typedef struct Shape {
+        size_t *widths;
+        unsigned without;
+} Shape;
+
 static void measure(const Table *table, size_t *widths)
 {
         for (size_t i = 0; i < table->n_columns; i++) {
@@ -74,23 +87,31 @@ static void measure(const Table *table, size_t *widths)
         }
 }
 
-static size_t total_width(const Table *table, const size_t *widths)
+static size_t total_width(const Table *table, const Shape *shape)
 {
-        size_t total = GAP * (table->n_columns - 1);
+        size_t total = 0;
 
         for (size_t i = 0; i < table->n_columns; i++)
-                total += widths[i];
+                if (!(shape->without & 1u << i))
+                        total += shape->widths[i] + (total ? GAP : 0);
         return total;
 }
 
-static void shrink_to(const Table *table, size_t *widths, size_t available, unsigned candidates)
+static size_t narrowest(const Table *table, size_t column)
 {
-        while (total_width(table, widths) > available) {
+        return MAX((size_t)NARROWEST, text_width(table->headings[column]));
+}
+
+static void shrink_to(const Table *table, const Shape *shape, size_t available)
+{
+        unsigned candidates = table->flexible & ~shape->without;
+        size_t *widths = shape->widths;
+
+        while (total_width(table, shape) > available) {
                 size_t widest = table->n_columns;
 
                 for (size_t i = 0; i < table->n_columns; i++)
-                        if (candidates & 1u << i &&
-                            widths[i] > MAX((size_t)NARROWEST, text_width(table->headings[i])) &&
+                        if (candidates & 1u << i && widths[i] > narrowest(table, i) &&
                             (widest == table->n_columns || widths[i] > widths[widest]))
                                 widest = i;
                 if (widest == table->n_columns)
@@ -99,16 +120,42 @@ static void shrink_to(const Table *table, size_t *widths, size_t available, unsi
         }
 }
 
-static void print_row(const Table *table, char *const *cells, const size_t *widths, FILE *stream)
+/* It fits, and nothing that is wanted most had to be cut too short. */
+static bool is_readable(const Table *table, const Shape *shape, const size_t *wanted, size_t available)
+{
+        for (size_t i = 0; i < table->n_columns; i++)
+                if (table->flexible & ~table->spare & 1u << i && shape->widths[i] < MIN(wanted[i], (size_t)READABLE))
+                        return false;
+        return total_width(table, shape) <= available;
+}
+
+/* Leaves spare columns out, the last one first, for as long as the others have no room. */
+static void fit(const Table *table, Shape *shape, size_t available)
+{
+        _cleanup_free_ size_t *wanted = xnew_array(size_t, table->n_columns);
+
+        memcpy(wanted, shape->widths, table->n_columns * sizeof(size_t));
+        shrink_to(table, shape, available);
+        for (size_t i = table->n_columns; i-- > 0 && !is_readable(table, shape, wanted, available);)
+                if (table->spare & 1u << i) {
+                        shape->without |= 1u << i;
+                        memcpy(shape->widths, wanted, table->n_columns * sizeof(size_t));
+                        shrink_to(table, shape, available);
+                }
+}
+
+static void print_row(const Table *table, char *const *cells, const Shape *shape, FILE *stream)
 {
         size_t used = table->n_columns;
 
-        while (used > 0 && !*cells[used - 1])
+        while (used > 0 && (!*cells[used - 1] || shape->without & 1u << (used - 1)))
                 used--;
         for (size_t i = 0; i < used; i++) {
-                _cleanup_free_ char *cell = text_shorten(cells[i], widths[i]);
-                size_t padding = widths[i] - text_width(cell) + GAP;
+                _cleanup_free_ char *cell = text_shorten(cells[i], shape->widths[i]);
+                size_t padding = shape->widths[i] - text_width(cell) + GAP;
 
+                if (shape->without & 1u << i)
+                        continue;
                 fprintf(stream, "%s%*s", cell, i + 1 < used ? (int)padding : 0, "");
         }
         fputc('\n', stream);
@@ -117,11 +164,12 @@ static void print_row(const Table *table, char *const *cells, const size_t *widt
 void table_print(const Table *table, FILE *stream)
 {
         _cleanup_free_ size_t *widths = xnew_array(size_t, table->n_columns);
+        Shape shape = { .widths = widths };
 
         measure(table, widths);
         if (stream_is_terminal(stream))
-                shrink_to(table, widths, terminal_width(stream), table->flexible);
-        print_row(table, table->headings, widths, stream);
+                fit(table, &shape, terminal_width(stream));
+        print_row(table, table->headings, &shape, stream);
         VECTOR_FOREACH(row, &table->rows)
-                print_row(table, *row, widths, stream);
+                print_row(table, *row, &shape, stream);
 }

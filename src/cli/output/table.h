@@ -21,6 +21,8 @@ void table_add(Table *table, const char *const *cells);
 size_t table_length(const Table *table);
 /* On a terminal this column gives way where a row is too wide. */
 void table_set_flexible(Table *table, size_t column);
+/* On a terminal that is too narrow even then, this column is left out; the last of several first. */
+void table_set_spare(Table *table, size_t column);
 void table_print(const Table *table, FILE *stream);
 
 #endif
