@@ -83,7 +83,7 @@ def test_ps_leaves_out_what_matters_least_before_it_cuts_names(project, images, 
     narrow, wide = terminal(made, "ps", columns=80), terminal(made, "ps", columns=200)
     assert narrow.end() == 0 and wide.end() == 0
     fits(narrow, 80)
-    assert "quickstart-web-1 " in narrow.text and f"127.0.0.1:{port}->5432/tcp" in narrow.text and "COMMAND" not in narrow.text
+    assert "quickstart-web-1 " in narrow.text and f"127.0.0.1:{port}-" in narrow.text and "COMMAND" not in narrow.text
     assert all(heading in wide.text for heading in ("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"))
 
 
