@@ -53,7 +53,7 @@ static void task_done(void *context, int result, Error *error)
         json_t *answer = TAKE_PTR(task->result);
 
         request_resource(request, "database", task->restore.service, task->restore.service, NULL,
-                         result < 0 ? "failed" : "created", NULL);
+                         result >= 0 ? "created" : task->restore.reflink && result == -ERROR_UNSUPPORTED ? "not shared" : "failed", NULL);
         request_progress_done(&task->progress);
         strv_free(task->databases);
         strv_free(task->tables);
@@ -101,7 +101,7 @@ static int begin(Request *request, const char *needed, const char **ret_needed, 
                                           .key = json_get_string(request->params, "key", NULL),
                                           .reflink = json_get_bool(request->params, "reflink", false) };
         request_progress_init(&task->progress, request, "database", service, service);
-        request_resource(request, "database", service, service, NULL, "creating", NULL);
+        request_resource(request, "database", service, service, NULL, task->restore.reflink ? "sharing" : "creating", NULL);
         thread_pool_post(keeper->parts.pool, work, task_done, task);
         return 0;
 }

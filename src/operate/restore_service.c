@@ -114,7 +114,7 @@ int restore_service_prepare(const ServiceRestore *restore, const RestorePlaces *
                 r = remove_mark(places->staged, err);
         if (r < 0) {
                 throw_away(restore, places);
-                return error_prefix(err, r, restore->reflink ? "share blocks with \"%s\"" : "restore \"%s\"", restore->service);
+                return error_prefix(err, r, restore->reflink ? "data of \"%s\"" : "restore \"%s\"", restore->service);
         }
         json_set_string(result, "copy", places->volume ? places->volume : places->staged);
         json_set_string(result, "target", places->target);
