@@ -230,7 +230,7 @@ def test_x_berth_has_the_same_keys_in_code_and_in_its_schema(tmp_path):
               "secrets": {"s": {"command": ["pass", "show", "x"], "timeout": "5s"}},
               "backup": {"keep": {"time": "7d", "last": 3, "daily": 7, "weekly": 4, "monthly": 6}, "max_rate": "64m", "schedule": "0 2 * * *", "timezone": "UTC", "jitter": "5m",
                          "offsite": {"url": "s3://b/p", "endpoint": "http://127.0.0.1:1", "region": "r", "credentials": "c", "identity": "i", "ca": "a",
-                                     "known_hosts": "h", "key": "k", "schedule": "1m", "keep": "30d"}, "budget": "20%",
+                                     "known_hosts": "h", "key": "k", "schedule": "1m", "keep": "30d", "max_rate": "10m"}, "budget": "20%",
                          "synchronous": True, "when_unavailable": {"async_after": "10s"},
                          "drill": {"schedule": "@weekly", "checks": ["SELECT true"], "amcheck": True}},
               "seed": {"path": "p", "service": "a", "command": ["load"]},
