@@ -194,7 +194,8 @@ def test_off_leaves_nothing(project, protected):
     assert "has no backup" in deployment.fails("restore", "db", "--yes")
 
 
-@pytest.mark.parametrize("number", [13, 17, *(pytest.param(number, marks=pytest.mark.slow) for number in (14, 15, 16, 18))])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(13, 19))
 def test_other_majors(project, protected, images, number):
     """Both forms of the protocol, tablespaces, unlogged tables, a point in time, on images of every major."""
     images(f"postgres:{number}")

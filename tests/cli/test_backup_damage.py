@@ -131,6 +131,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 def test_damage_of_every_kind_is_found_and_refused(repository):
     status, said = repository.faults()
     assert status == 0, said

@@ -99,6 +99,7 @@ def test_attached_up_ends_gracefully_on_ctrl_c(project, images, terminal):
     assert "bye" in made("logs").stdout
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_kills(project, images, terminal):
     images("busybox")
     made = project(SLEEPER.replace("trap 'echo bye; exit 0' TERM", "trap '' TERM"))

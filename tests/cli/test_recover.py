@@ -133,6 +133,7 @@ def test_without_a_key_it_asks_for_the_secrets_and_goes_on(machines, project, tm
     back("down", "-v", "--purge", "--yes")
 
 
+@pytest.mark.slow
 def test_over_sftp_by_the_keeper_and_back(machines, project, sshd, free_port):
     """The host key is checked, by the keeper and by recover; the copy follows the log and brings the project back."""
     here, other = machines

@@ -44,6 +44,7 @@ def shape(deployment, name):
                            f"WHERE setdatabase = d.oid) FROM pg_database d WHERE datname = '{name}'")
 
 
+@pytest.mark.slow
 def test_a_database(shop, protected):
     before = shape(shop, "shop")
     sql(shop, "DELETE FROM item WHERE id > 40", database="shop")
@@ -97,6 +98,7 @@ def test_tables(shop, protected):
     assert nothing_is_left(shop)
 
 
+@pytest.mark.slow
 def test_a_table_under_another_name(shop, protected):
     """Beside the present one: nothing of it collides, and nothing of the present is touched."""
     for statement in ("CREATE INDEX item_name ON item(lower(name))", "CREATE STATISTICS item_both ON id, name FROM item",

@@ -257,6 +257,7 @@ def test_status(project, protected):
     assert "is no database" in deployment.fails("status", "web")
 
 
+@pytest.mark.slow
 def test_a_slot_near_its_limit_and_a_lost_one(project, protected):
     """Nobody receives, and the server writes: told before the log is lost, when it is, and that a new base backup is taken."""
     deployment = project(compose() + 'x-berth: {alerts: {command: ["TELL"]}}\n', name="slot")

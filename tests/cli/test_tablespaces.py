@@ -48,6 +48,7 @@ def inside(deployment, service="db"):
     return all(place.startswith("/var/lib/postgresql") for place in places.values())
 
 
+@pytest.mark.slow
 def test_a_tablespace_made_after_the_backup(project, protected):
     number = database.major()
     deployment, before = check(project, protected, number)

@@ -37,6 +37,7 @@ def test_all_arrives_and_the_way_back_is_open(project, images, berth, old, new):
     assert "no upgrade" in deployment.fails("upgrade", "db", "--rollback", "--yes")
 
 
+@pytest.mark.slow
 def test_what_cannot_go_is_told_and_nothing_changed(project, images, berth):
     deployment = make(project, images, 15, 17)
     assert "of PostgreSQL 15 already" in deployment.fails("upgrade", "db", "--to", "15", "--yes")

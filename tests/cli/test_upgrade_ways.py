@@ -15,6 +15,7 @@ from support.upgrade import compose, everything, make, make_both, query, server_
 SEED = int(os.environ.get("BERTH_SEED", "0")) or random.randrange(1 << 30)
 
 
+@pytest.mark.slow
 def test_pg_upgrade_where_the_image_has_both_majors(project, images, berth):
     deployment = make_both(project, images)
     before, identifier = everything(deployment), system_identifier(deployment)

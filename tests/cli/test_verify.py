@@ -122,6 +122,7 @@ def test_oullin_and_autodeploy(case, images):
     assert results["tls"] == results["password"] == results["published"] == results["order"] == results["migrations"] == "pass"
 
 
+@pytest.mark.slow
 def test_certificate_and_backups(project, protected, free_port):
     """What a client is handed, not what lies in a file; backups that are there, not ones that should be."""
     deployment = project(name="deep")
