@@ -184,7 +184,7 @@ class Ours:
         return last["result"]
 
     def reset(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        put_aside(self.folder)
         for name in ("data", "run", "etc"):
             (self.folder / name).mkdir(parents=True)
 
@@ -202,6 +202,13 @@ class Ours:
         repository = next((self.folder / "data/backups/bench/db").iterdir())
         target.mkdir()
         self.job("restore", repository=str(repository), directory=str(target), to="latest")
+
+
+def put_aside(folder):
+    """Out of the way without being removed: ext4 looks long for a new inode where thousands were freed within the last minutes, and
+    who restores to a disk has not just emptied it. Everything goes at the end."""
+    if folder.exists():
+        folder.rename(folder.with_name(f"{folder.name}-{time.monotonic_ns()}"))
 
 
 class PgBackRest:
@@ -223,7 +230,7 @@ class PgBackRest:
         self.cluster.machine.run("pgbackrest", *(options or self.options), *more, command)
 
     def reset(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        put_aside(self.folder)
         self.cluster.machine.run("mkdir", "-p", self.folder)
         self.run("stanza-create")
         self.wake()
@@ -263,7 +270,7 @@ class PgBaseBackup:
         self.folder = cluster.machine.shared / "pg_basebackup"
 
     def reset(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
+        put_aside(self.folder)
 
     def full(self):
         machine = self.cluster.machine
@@ -333,10 +340,6 @@ class Measuring:
                 side.rest()
         for side in (one for one in order if one is not self.plain):
             self.restored(side)
-        # Together at the end: on ext4 inodes are slow to take again right after they were freed.
-        for target in self.machine.shared.glob("restored-*"):
-            shutil.rmtree(target, ignore_errors=True)
-        time.sleep(6)
 
     def end(self):
         try:
