@@ -28,11 +28,18 @@ static int64_t pause_of(Offsite *offsite, const Place *place)
         return MIN(pause_ns, RETRY_MAX_NS);
 }
 
+static void set_next(Offsite *offsite, Place *place, int64_t delay_ns)
+{
+        place->set_ns = offsite_now_ns(offsite);
+        place->next_ns = place->set_ns + delay_ns;
+}
+
 static void plan_next(Offsite *offsite, Place *place, bool failed)
 {
         const OffsiteSettings *settings = &place->settings;
         int64_t now = offsite_now_ns(offsite);
 
+        place->set_ns = now;
         if (failed)
                 place->next_ns = now + pause_of(offsite, place);
         else if (settings->interval_ns)
@@ -148,6 +155,16 @@ static void begin(Offsite *offsite, Place *place)
         thread_pool_post(offsite->keeper->parts.pool, copy_work, copy_done, call);
 }
 
+/* A next time that a clock of the future has told may be years away. */
+static void mind_clock(Offsite *offsite)
+{
+        STRMAP_FOREACH(entry, &offsite->places) {
+                Place *place = entry->value;
+                if (place->set_ns > offsite_now_ns(offsite))
+                        plan_next(offsite, place, offsite_failures(offsite, place->service) > 0);
+        }
+}
+
 /* The next one is made before it is needed: by then the model may be gone. */
 static Place *most_due(Offsite *offsite)
 {
@@ -186,9 +203,11 @@ static void on_timer(void *context)
 static void look(Offsite *offsite)
 {
         Loop *loop = offsite->keeper->parts.loop;
-        Place *place = offsite->at_work || offsite->keeper->quitting ? NULL : most_due(offsite);
+        Place *place;
         int64_t delay_ns;
 
+        mind_clock(offsite);
+        place = offsite->at_work || offsite->keeper->quitting ? NULL : most_due(offsite);
         offsite->timer = loop_timer_remove(offsite->timer);
         if (!place)
                 return;
@@ -231,7 +250,7 @@ static Place *get_place(Offsite *offsite, const char *service)
         place = xnew(Place);
         place->service = xstrdup(service);
         /* What failed before this keeper began is not tried at once: others may have been started for that reason. */
-        place->next_ns = offsite_now_ns(offsite) + FIRST_NS;
+        set_next(offsite, place, FIRST_NS);
         strmap_set(&offsite->places, service, place);
         return place;
 }
@@ -321,7 +340,7 @@ void offsite_update(Keeper *keeper)
 
                 if (place->running && !runs && (!offsite_failures(offsite, place->service))) {
                         place->last_due = true;
-                        place->next_ns = offsite_now_ns(offsite) + FIRST_NS;
+                        set_next(offsite, place, FIRST_NS);
                 }
                 place->running = runs;
         }
@@ -334,7 +353,7 @@ void offsite_backup_taken(Keeper *keeper, const char *service)
 
         if (!place || !place->settings.interval_ns || offsite_failures(keeper->offsite, service))
                 return;
-        place->next_ns = offsite_now_ns(keeper->offsite);
+        set_next(keeper->offsite, place, 0);
         look(keeper->offsite);
 }
 

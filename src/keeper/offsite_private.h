@@ -15,6 +15,7 @@ typedef struct Place {
         const json_t *made_of; /* the model that params are made of, for comparison only */
         OffsiteSettings settings;
         int64_t next_ns; /* realtime */
+        int64_t set_ns;  /* when that was decided: a clock that is before it was set back */
         bool running;    /* the database */
         bool last_due;   /* it was stopped: its log is copied once more */
         bool gone;       /* the project does not ask for it any more */

@@ -48,9 +48,10 @@ static bool is_full(const Job *job, const CopyWork *work, char *const *ids)
 {
         _cleanup_strv_ char **known = json_get_strv(work->copies, "have");
         const char *url = json_get_string(json_object_get(job->params, "copy"), "url", "");
+        int64_t age_ns = clock_realtime_ns() - json_get_int(work->copies, "full_ns", 0);
 
         if (json_get_bool(job->params, "full", false) || !streq(json_get_string(work->copies, "url", ""), url) ||
-            clock_realtime_ns() - json_get_int(work->copies, "full_ns", 0) > DAY_NS)
+            age_ns < 0 || age_ns > DAY_NS) /* one of the future: the clock was set back */
                 return true;
         STRV_FOREACH(id, (char **)ids)
                 if (!strv_contains(known, *id))
@@ -72,38 +73,41 @@ static int prune_when_due(const Job *job, CopyWork *work, json_t *more, Error **
 
 /* ---- the project's files ---- */
 
-static char *bundle_name(int64_t now_ns)
+#define BUNDLE_TIME "%Y%m%dT%H%M%SZ"
+
+/* The newest is the last one by its name, also where the clock has been set back since the one before it. */
+static char *bundle_name(const StorageList *earlier, int64_t now_ns)
 {
+        const StorageEntry *last = earlier->entries.length ? &earlier->entries.items[earlier->entries.length - 1] : NULL;
         time_t seconds = (time_t)(now_ns / NSEC_PER_SEC);
         char text[32];
-        struct tm utc;
+        struct tm utc = { 0 };
 
+        if (last && strptime(path_basename(last->key), BUNDLE_TIME, &utc))
+                seconds = MAX(seconds, timegm(&utc) + 1);
         gmtime_r(&seconds, &utc);
-        strftime(text, sizeof(text), "%Y%m%dT%H%M%SZ", &utc);
+        strftime(text, sizeof(text), BUNDLE_TIME, &utc);
         return xasprintf("%s/%s%s", BUNDLE_FOLDER, text, BUNDLE_ENDING);
-}
-
-static int drop_old_bundles(Storage *storage, Error **err)
-{
-        _cleanup_storage_list_ StorageList list = { 0 };
-        int r = storage->operations->list(storage, BUNDLE_FOLDER, &list, err);
-
-        for (size_t i = 0; r == 0 && i + BUNDLES_KEPT < list.entries.length; i++)
-                r = storage->operations->remove(storage, list.entries.items[i].key, err);
-        return r;
 }
 
 static int put_bundle(Storage *storage, const Bundle *bundle, Error **err)
 {
-        _cleanup_free_ char *name = bundle_name(clock_realtime_ns());
+        _cleanup_storage_list_ StorageList earlier = { 0 };
+        _cleanup_free_ char *name = NULL;
         Strbuf archive = STRBUF_INIT;
-        int r = bundle_write(bundle, &archive, err);
+        int r = storage->operations->list(storage, BUNDLE_FOLDER, &earlier, err);
 
+        if (r < 0)
+                return r;
+        name = bundle_name(&earlier, clock_realtime_ns());
+        r = bundle_write(bundle, &archive, err);
         if (r == 0)
                 r = storage_put(storage, name, strbuf_text(&archive), archive.length, err);
         strbuf_erase(&archive);
         strbuf_done(&archive);
-        return r < 0 ? r : drop_old_bundles(storage, err);
+        for (size_t i = 0; r == 0 && i + BUNDLES_KEPT <= earlier.entries.length; i++)
+                r = storage->operations->remove(storage, earlier.entries.items[i].key, err);
+        return r;
 }
 
 /* Sends it where it has changed. Secrets only where they are encrypted. */

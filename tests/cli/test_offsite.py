@@ -3,10 +3,12 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
+import time
 
 import pytest
 
-from support import database, offsite, program, worker
+from support import clock, database, offsite, program, worker
 from support.backups import copied, listed, offsite_state as state, place as position, sql
 from support.program import wait_until
 
@@ -77,6 +79,33 @@ def test_a_copy_comes_by_itself_and_follows_the_log(project, protected, tmp_path
     end = position(sql(deployment, "SELECT pg_current_wal_flush_lsn()"))
     deployment("down")  # the end of the log is copied all the same
     wait_until(lambda: position(state(protected, "self")["copied_lsn"]) >= end)
+
+
+@pytest.mark.slow  # and no program with sanitizers has another one's clock loaded before it
+def test_a_clock_that_was_a_year_ahead_keeps_no_copy_from_coming(project, protected, tmp_path):
+    place = tmp_path / "mount"
+    place.mkdir()
+    times = clock.Clock(protected)
+    times.set(365 * 86400)
+    deployment = make(project, "ahead", f"url: {place}")
+    deployment("up", "-d", "--wait")
+    copied(protected, deployment)
+    sql(deployment, "CREATE TABLE t AS SELECT 1 AS i")
+    copied(protected, deployment)
+    remembered, = protected.data.glob("backups/ahead/db/*/copies.json")
+    assert json.loads(remembered.read_text())["full_ns"] > (time.time() + 300 * 86400) * 1e9
+    times.set(0)
+    deployment.write("notes.txt", "the project's files have changed")
+    end = position(sql(deployment, "INSERT INTO t VALUES (2); SELECT pg_current_wal_flush_lsn()"))
+    wait_until(lambda: position(state(protected, "ahead")["copied_lsn"]) >= end)
+    # It was looked through once, which is dated by the clock that is right, and not again with each second.
+    looked = wait_until(lambda: (ns := json.loads(remembered.read_text())["full_ns"]) < (time.time() + 60) * 1e9 and ns)
+    copied(protected, deployment)
+    assert json.loads(remembered.read_text())["full_ns"] == looked
+    # The newest of the project's files is the last by its name, though the earlier ones are of next year.
+    folder, = lines(place, "ahead")
+    newest = max(folder.glob("project/*.tar.zst"))
+    assert b"have changed" in subprocess.run(["zstd", "-dc", newest], check=True, stdout=subprocess.PIPE).stdout
 
 
 def test_the_log_is_there_while_a_backup_still_goes(project, protected, tmp_path):

@@ -3,6 +3,8 @@ import json
 
 import pytest
 
+from support import clock
+
 BUSYBOX = """
     services:
       box:
@@ -50,6 +52,22 @@ def test_down_v_goes_to_the_trash_and_comes_back(box, berth):
     assert any("demo_data" in name for name in trash)
     box("up", "-d")
     assert box("exec", "-T", "box", "cat", "/data/file", check=False).returncode != 0  # an empty one, as people expect
+    box("down", "-v", "--yes", "--purge")
+    berth("volume", "restore", "demo_data")
+    box("up", "-d")
+    assert box.exec("box", "cat", "/data/file") == "kept"
+
+
+@pytest.mark.slow  # no program with sanitizers has another one's clock loaded before it
+def test_a_clock_that_leaps_empties_no_trash(box, berth):
+    times = clock.Clock(berth)
+    box("down", "-v", "--yes")
+    times.set(365 * 86400)
+    for _ in range(2):
+        assert berth("system", "prune").returncode == 0
+        box("up", "-d")
+        box("down")
+    times.set(0)
     box("down", "-v", "--yes", "--purge")
     berth("volume", "restore", "demo_data")
     box("up", "-d")

@@ -240,27 +240,3 @@ int volume_restore(const Layout *layout, const char *name, Error **err)
                                : error_set_errno(err, errno, "restore volume \"%s\"", name);
         return fs_sync_directory(AT_FDCWD, trash, err);
 }
-
-int volume_trash_empty(const Layout *layout, int64_t max_age_ns, uint64_t *ret_freed, Error **err)
-{
-        _cleanup_free_ char *trash = layout_data(layout, "trash");
-        _cleanup_strv_ char **entries = NULL;
-        int64_t now = clock_realtime_ns(), removed_ns;
-        uint64_t freed = 0;
-        const char *name;
-        int r = 0;
-
-        fs_list_directory(AT_FDCWD, trash, &entries, NULL);
-        STRV_FOREACH(entry, entries) {
-                _cleanup_free_ char *path = path_join(trash, *entry);
-                if (!trash_entry_parse(*entry, &removed_ns, &name) || now - removed_ns < max_age_ns)
-                        continue;
-                freed += ret_freed ? fs_disk_usage(path) : 0;
-                r = fs_remove_tree(AT_FDCWD, path, err);
-                if (r < 0)
-                        return r;
-        }
-        if (ret_freed)
-                *ret_freed = freed;
-        return 0;
-}

@@ -57,7 +57,8 @@ int volume_set_written_by(const Layout *layout, const char *name, const char *te
 int volume_exchange(const Layout *layout, const char *one, const char *other, Error **err);
 /* Brings the youngest removed volume of that name back. ERROR_EXISTS where there is one by that name again. */
 int volume_restore(const Layout *layout, const char *name, Error **err);
-/* Deletes from the trash what was removed more than max_age_ns ago (0: everything). *ret_freed may be NULL. */
+/* Deletes from the trash what was removed more than max_age_ns ago, once that has been found so for a day of running: a clock that
+ * leaps is not believed at once. 0: everything, at once. *ret_freed may be NULL. */
 int volume_trash_empty(const Layout *layout, int64_t max_age_ns, uint64_t *ret_freed, Error **err);
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/strv.h"
 #include "engine/local/volume.h"
 #include "local_setup.h"
+#include "state/document.h"
 
 #define OPS (setup.engine->operations)
 
@@ -91,6 +92,48 @@ static void test_trash(void **state)
         assert_true(freed > 0);
         assert_int_equal(rmdir(trash), 0);
         assert_true(OPS->volume_remove(setup.engine, "precious", true, NULL) >= 0);
+}
+
+/* due.json says that what was found old was found so one day of running earlier. */
+static void let_a_day_of_running_pass(const char *file)
+{
+        _cleanup_json_ json_t *document = NULL;
+        int64_t monotonic_ns;
+
+        assert_true(document_load(file, 1, &document, NULL) >= 0);
+        monotonic_ns = json_get_int(document, "monotonic_ns", 0) - INT64_C(86400000000000);
+        json_object_set_new(document, "monotonic_ns", json_integer(monotonic_ns));
+        assert_true(document_save(file, 1, document, NULL) >= 0);
+}
+
+static void test_trash_outlives_a_leap_of_the_clock(void **state)
+{
+        VolumeSpec volume = { .name = (char *)"leap" };
+        _cleanup_free_ char *old = in_folder("data/trash/1700000000000000000-leap"), *due = in_folder("data/trash/due.json");
+        _cleanup_free_ char *trash = in_folder("data/trash"), *made = in_folder("data/volumes/leap");
+        VolumeInfo **infos = NULL;
+        size_t length = 0;
+
+        assert_true(OPS->volume_create(setup.engine, &volume, NULL) >= 0);
+        assert_true(fs_make_directories(trash, 0700, NULL) >= 0);
+        assert_int_equal(rename(made, old), 0); /* removed years ago, as the clock has it now */
+        for (int i = 0; i < 3; i++)
+                assert_true(volume_trash_empty(setup.layout, TRASH_KEPT_NS, NULL, NULL) >= 0);
+        assert_true(fs_exists(old));
+        assert_true(volume_trash_list(setup.layout, &infos, &length, NULL) >= 0);
+        assert_int_equal(length, 1);
+        volume_info_free(infos[0]);
+        free(infos);
+
+        let_a_day_of_running_pass(due);
+        assert_true(volume_trash_empty(setup.layout, INT64_MAX, NULL, NULL) >= 0); /* the clock is right again: it is young */
+        assert_false(fs_exists(due));
+        assert_true(volume_trash_empty(setup.layout, TRASH_KEPT_NS, NULL, NULL) >= 0);
+        assert_true(fs_exists(old)); /* what was seen before does not count any more */
+        let_a_day_of_running_pass(due);
+        assert_true(volume_trash_empty(setup.layout, TRASH_KEPT_NS, NULL, NULL) >= 0);
+        assert_false(fs_exists(old));
+        assert_int_equal(rmdir(trash), 0);
 }
 
 static void test_names_stay_inside(void **state)
@@ -246,6 +289,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_volume_takes_the_images_content),
                 cmocka_unit_test(test_trash),
+                cmocka_unit_test(test_trash_outlives_a_leap_of_the_clock),
                 cmocka_unit_test(test_names_stay_inside),
                 cmocka_unit_test(test_binds),
                 cmocka_unit_test(test_hostile_links),
