@@ -74,6 +74,9 @@ static int run_backup(Invocation *invocation, Error **err)
                 r = scope_database(&scope, names[0], &info, err);
         if (r < 0)
                 return r;
+        r = scope_database_await(invocation, &scope, info->service, err); /* it may have been started a moment ago */
+        if (r < 0)
+                return r;
         work.name = info->service;
         r = work_run(invocation, &work,
                      json_pack("{s:s, s:s, s:o, s:I, s:b, s:b, s:b}", "project", scope.name, "service", info->service, "target",

@@ -9,6 +9,7 @@
 #include "base/strv.h"
 #include "cli/client.h"
 #include "cli/confirm.h"
+#include "cli/database.h"
 #include "cli/report.h"
 #include "cli/restore.h"
 #include "cli/verbs.h"
@@ -136,6 +137,14 @@ static int start_service(Restore *restore, Error **err)
         json_object_set_new(params, "no_deps", json_true());
         json_object_set_new(params, "wait", json_true());
         return client_request(restore->invocation, restore->scope.name, "start", params, "Starting", NULL, err);
+}
+
+/* Also where no health check says when it is there. */
+static int start_and_await(Restore *restore, Error **err)
+{
+        int r = start_service(restore, err);
+
+        return r < 0 ? r : scope_database_await(restore->invocation, &restore->scope, restore->service, err);
 }
 
 /* The receiver ends when it has the last of the log. */
@@ -304,7 +313,7 @@ static int restore_in_place(Restore *restore, Error **err)
         if (r >= 0)
                 r = carry_out(restore, &result, err);
         if (r >= 0 && !invocation_flag(restore->invocation, "no-start"))
-                r = start_service(restore, err);
+                r = start_and_await(restore, err);
         return r < 0 ? r : report(restore, result);
 }
 

@@ -13,6 +13,7 @@
 #include "base/strv.h"
 #include "cli/client.h"
 #include "cli/copy.h"
+#include "cli/database.h"
 #include "cli/restore.h"
 #include "state/document.h"
 
@@ -149,7 +150,8 @@ static int start(const Restore *restore, const CopyRecord *record, Error **err)
         json_object_set_new(params, "services", json_pack("[s]", record->name));
         json_object_set_new(params, "no_deps", json_true());
         json_object_set_new(params, "wait", json_true());
-        return client_request(restore->invocation, restore->scope.name, "up", params, "Starting", NULL, err);
+        r = client_request(restore->invocation, restore->scope.name, "up", params, "Starting", NULL, err);
+        return r < 0 ? r : scope_database_await(restore->invocation, &restore->scope, record->name, err);
 }
 
 static int report(const Restore *restore, const CopyRecord *record)

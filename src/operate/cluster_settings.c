@@ -4,7 +4,9 @@
 #include "base/mem.h"
 #include "state/document.h"
 
-#define LOCK_MS 10000
+#define LOCK_MS             10000
+#define SYNCHRONOUS_SETTING "synchronous_standby_names"
+#define DOCUMENT_LIMIT      ((size_t)1 << 20)
 
 static int lock(const char *repository_path, int *ret_fd, Error **err)
 {
@@ -172,4 +174,40 @@ int cluster_settings_note_slot(const char *repository_path, const char *slot, Er
         else
                 json_object_del(document, "slot");
         return save(repository_path, document, err);
+}
+
+/* ---- elsewhere ---- */
+
+int cluster_settings_send(const char *repository_path, Storage *to, Error **err)
+{
+        _cleanup_json_ json_t *remembered = cluster_settings_load(repository_path), *there = NULL, *going = NULL;
+        json_t *settings = json_object_get(remembered, "settings");
+        int r;
+
+        if (!settings)
+                return 0;
+        json_object_del(settings, SYNCHRONOUS_SETTING);
+        r = storage_get_document(to, CLUSTER_SETTINGS_FILE, CLUSTER_SETTINGS_FORMAT, DOCUMENT_LIMIT, &there, NULL);
+        if (r == 0 && json_equal(settings, json_object_get(there, "settings")))
+                return 0;
+        going = json_pack("{s:O}", "settings", settings);
+        return storage_put_document(to, CLUSTER_SETTINGS_FILE, CLUSTER_SETTINGS_FORMAT, going, err);
+}
+
+int cluster_settings_fetch(Storage *from, const char *repository_path, Error **err)
+{
+        _cleanup_free_ char *path = path_join(repository_path, CLUSTER_SETTINGS_FILE);
+        _cleanup_json_ json_t *there = NULL, *kept = NULL;
+        _cleanup_error_ Error *missing = NULL;
+        int r;
+
+        if (fs_exists(path))
+                return 0;
+        r = storage_get_document(from, CLUSTER_SETTINGS_FILE, CLUSTER_SETTINGS_FORMAT, DOCUMENT_LIMIT, &there, &missing);
+        if (r == -ERROR_NOT_FOUND)
+                return 0;
+        if (r < 0)
+                return error_move(err, &missing, r);
+        kept = json_pack("{s:O*}", "settings", json_object_get(there, "settings"));
+        return document_save(path, CLUSTER_SETTINGS_FORMAT, kept, err);
 }

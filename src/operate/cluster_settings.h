@@ -5,6 +5,7 @@
 
 #include "operate/cluster_record.h"
 #include "postgres/connect.h"
+#include "repository/storage.h"
 
 /* ALTER SYSTEM SET name = value, and the server reads it. Remembers first, durably. For settings that need no restart. */
 int cluster_setting_set(PGconn *sql, const char *repository_path, const char *name, const char *value, Error **err);
@@ -23,5 +24,12 @@ int cluster_settings_note_slot(const char *repository_path, const char *slot, Er
 
 /* What postgresql.auto.conf says; NULL: nothing. The caller's. */
 int cluster_setting_written(PGconn *sql, const char *name, char **ret, Error **err);
+
+/* The way to a copy elsewhere and back: a cluster that comes back from there has the changed settings in its files, and whoever runs it
+ * then must be able to say so and to take them back. Only what base backups carry goes along: neither the slot nor
+ * synchronous_standby_names. Nothing is written where it says the same already. */
+int cluster_settings_send(const char *repository_path, Storage *to, Error **err);
+/* Where nothing is remembered here yet; a copy that has none is none to complain of. */
+int cluster_settings_fetch(Storage *from, const char *repository_path, Error **err);
 
 #endif

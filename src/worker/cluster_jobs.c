@@ -1,6 +1,6 @@
 /* release {"project", "service", "target"} → {"changes", "repository"}: see operate/release.h
  * status {"project", "service", "target"?, "cluster_only"?} → {"backups": rows of operate/catalog.h of the present cluster, "remembered":
- * settings.json, "cluster": see operate/cluster_status.h, or absent, "unreachable": why, or absent,
+ * settings.json, "cluster": see operate/cluster_status.h, or absent, "unreachable": why, and "unreachable_kind": the error's, or absent,
  * "unreadable": why backups cannot be listed, or absent}
  * synchronous-off {"project", "service", "target"}: commits of that database do not wait for its receiver any more */
 #include "base/mem.h"
@@ -119,5 +119,6 @@ int job_status(const Job *job, json_t **ret, Error **err)
                 json_object_set(*ret, "cluster", cluster);
         json_set_string(*ret, "unreadable", unreadable ? unreadable->message : NULL);
         json_set_string(*ret, "unreachable", unreachable ? unreachable->message : NULL);
+        json_set_string(*ret, "unreachable_kind", unreachable ? error_kind_name(unreachable->kind) : NULL);
         return 0;
 }

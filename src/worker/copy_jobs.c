@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "operate/cluster_settings.h"
 #include "state/document.h"
 #include "worker/copy_private.h"
 
@@ -182,9 +183,9 @@ int copy_work_run(const Job *job, CopyWork *work, bool log_only, Error **err)
                                 .max_rate = (uint64_t)json_get_int(job->params, "max_rate", 0), .log_sent = tell_log };
         int r = job_read_policy(job, false, &options.policy, err);
 
-        return r < 0 ? r
-                     : repository_copy(work->from.repository, work->to.repository, &options, &progress, &work->report,
-                                       err);
+        if (r == 0)
+                r = repository_copy(work->from.repository, work->to.repository, &options, &progress, &work->report, err);
+        return r < 0 || log_only ? r : cluster_settings_send(work->from.repository->path, work->to.repository->storage, err);
 }
 
 int copy_work_remember(const Job *job, const CopyWork *work, json_t *more, Error **err)
@@ -249,6 +250,8 @@ int job_repository_fetch(const Job *job, json_t **ret, Error **err)
                 r = repository_lock(into.repository, &lock_fd, err);
         if (r == 0)
                 r = repository_copy(from.repository, into.repository, &options, &progress, &report, err);
+        if (r == 0)
+                r = cluster_settings_fetch(from.repository->storage, into.repository->path, err);
         if (r == 0 && report.postponed)
                 r = not_whole(&from, &report, err);
         if (r < 0)

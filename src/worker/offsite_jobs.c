@@ -236,6 +236,8 @@ int job_offsite(const Job *job, json_t **ret, Error **err)
         for (size_t i = n; r == 0 && i-- > 0;) {
                 _cleanup_free_ char *path = path_join(folder, lines[i]);
                 r = i + 1 == n ? copy_present(job, path, ret, err) : copy_earlier(job, path, err);
+                if (r < 0 && i + 1 < n)
+                        error_prefix(err, r, "earlier cluster %s", lines[i]);
         }
         return r;
 }

@@ -1,6 +1,7 @@
 """Copies beside a running database (restore --as, clone), what restores set aside, and recoveries that hang or are cut off."""
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -66,6 +67,25 @@ def test_a_copy_is_a_service_of_its_own(project, protected, free_port):
     assert not clones(deployment) and not volumes(deployment)
     deployment("up", "-d", "--wait")
     assert containers(deployment) == ["beside-db-1"], "a copy came back without its data"
+
+
+def test_restored_means_that_it_answers(project, protected):
+    """No health check says when a server is there, and this one takes its time."""
+    slow = 'entrypoint: [sh, -c, "[ ! -e /var/lib/postgresql/data/slow ] || sleep 2; exec docker-entrypoint.sh postgres"]'
+    text = re.sub("healthcheck: .*", slow, backups.compose(MAJOR))
+    deployment = project(text, name="slow")
+    deployment("up", "-d", "--wait")
+    first_backup(protected, deployment)
+    sql(deployment, "CREATE TABLE t AS SELECT 1 AS i")
+    deployment.exec("db", "touch", "/var/lib/postgresql/data/slow")
+    assert "full" in deployment("backup", "--full").stdout
+    received(protected, deployment)
+    deployment("restore", "db", "--yes")
+    assert sql(deployment, "SELECT count(*) FROM t") == "1"
+    deployment("clone", "db", "second", "--to", "latest")
+    assert sql(deployment, "SELECT count(*) FROM t", "second") == "1"
+    deployment("restart", "db")
+    assert "full" in deployment("backup", "--full").stdout
 
 
 def test_a_time_is_the_callers(project, protected):

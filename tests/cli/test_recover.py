@@ -98,6 +98,9 @@ def test_a_whole_project_on_an_empty_machine(machines, project, s3, free_port):
     assert (folder / "keys/shop.json").stat().st_mode & 0o777 == 0o600 and not (folder / ".berth-recover.json").exists()
     assert back.exec("db", "printenv", "APP") == "from-env"
     assert ".before-" not in back("volume", "ls").stdout
+    # What was changed in the cluster is in its files: it is known here, too, and goes when it is not wanted.
+    changed, = json.loads(back("status", "--format", "json").stdout)[0]["settings"]
+    assert changed["name"] == "max_slot_wal_keep_size" and changed["before"] is None and changed["set"] == changed["value"]
     # The same line goes on, from there alone.
     sql(back, "INSERT INTO greeting VALUES ('again')")
     copied(other, back)
@@ -107,6 +110,9 @@ def test_a_whole_project_on_an_empty_machine(machines, project, s3, free_port):
     refused = worker.fails(here, "offsite", project="shop", service="db", copy=s3.location("whole"), key=str(deployment.folder / "keys/shop.json"))
     assert refused["kind"] == "exists" and "belongs to another installation" in refused["message"] and "--take-over" in refused["hint"]
     assert "is on this machine already" in other.fails(*words, "--key", key, "--yes", other.root / "twice")
+    back.write("compose.override.yaml", "x-berth: {backup: !override off}\n")
+    back("up", "-d", "--wait")
+    assert sql(back, "SELECT count(*) FROM pg_file_settings WHERE name = 'max_slot_wal_keep_size'") == "0"
     back("down", "-v", "--purge", "--yes")
 
 
