@@ -116,7 +116,7 @@ const Command command_backup = {
                    "backup is whole by itself. SERVICE can be left out where the project has one database.\n\n"
                    "Databases are backed up without this command, too: see docs/backup.md.",
         .examples = "berth backup\nberth backup db --max-rate 64m\nberth backup ls",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = options,
         .max_arguments = 1,

@@ -93,7 +93,7 @@ static const Option ls_options[] = {
 };
 
 const Command command_clone_ls = {
-        .name = "ls",
+        .name = "clone ls",
         .summary = "List the copies of databases that the project has",
         .details = "Also those that \"berth restore --as\" made. A copy that is \"down\" has its data and no "
                    "container: \"berth up "
@@ -101,7 +101,7 @@ const Command command_clone_ls = {
                    "NAME\" clears "
                    "it away.",
         .examples = "berth clone ls",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = ls_options,
         .function = run_ls,
@@ -109,23 +109,30 @@ const Command command_clone_ls = {
 
 /* ---- rm ---- */
 
-static int run_rm(Invocation *invocation, Error **err)
+static int remove_one(const Invocation *invocation, const Scope *scope, const char *name, Error **err)
 {
-        _cleanup_scope_ Scope scope = { 0 };
         _cleanup_copy_record_ CopyRecord record = { 0 };
         _cleanup_free_ char *what = NULL;
-        int r = scope_open(invocation, NULL, SCOPE_FORGIVES_MODEL, &scope, err);
+        int r = copy_record_load(invocation->layout, scope->name, name, &record, err);
 
-        if (r == 0)
-                r = copy_record_load(invocation->layout, scope.name, invocation->arguments[0], &record, err);
         if (r < 0)
                 return r;
         what = xasprintf("remove \"%s\", a copy of %s, with its data", record.name, record.service);
         r = confirm(what, NULL, invocation_flag(invocation, "yes"), "--yes", err);
         if (r >= 0)
-                r = copy_remove(invocation, &scope, &record, err);
+                r = copy_remove(invocation, scope, &record, err);
         if (r >= 0)
                 printf("%s\n", record.name);
+        return r;
+}
+
+static int run_rm(Invocation *invocation, Error **err)
+{
+        _cleanup_scope_ Scope scope = { 0 };
+        int r = scope_open(invocation, NULL, SCOPE_FORGIVES_MODEL, &scope, err);
+
+        for (char **name = invocation->arguments; r >= 0 && *name; name++)
+                r = remove_one(invocation, &scope, *name, err);
         return r;
 }
 
@@ -135,18 +142,18 @@ static const Option rm_options[] = {
 };
 
 const Command command_clone_rm = {
-        .name = "rm",
-        .summary = "Remove a copy with its data",
-        .arguments = "NAME",
-        .details = "Its container, its volume (for good: not into the trash) and its port go. The database that it is "
+        .name = "clone rm",
+        .summary = "Remove copies with their data",
+        .arguments = "NAME...",
+        .details = "Of each its container, its volume (for good: not into the trash) and its port go. The database that it is "
                    "a copy of is "
                    "left alone.",
-        .examples = "berth clone rm staging",
-        .group = GROUP_DATA,
+        .examples = "berth clone rm staging yesterday",
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT,
         .options = rm_options,
         .min_arguments = 1,
-        .max_arguments = 1,
+        .max_arguments = -1,
         .function = run_rm,
 };
 
@@ -189,7 +196,7 @@ const Command command_clone = {
                    "\"berth down\" removes its container and leaves its data, \"berth down -v\" removes both.",
         .examples = "berth clone db staging\nberth clone db yesterday --to '2026-11-20 18:00' --port 5433\nberth clone "
                     "ls\nberth clone rm staging",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = options,
         .min_arguments = 2,

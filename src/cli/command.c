@@ -5,7 +5,8 @@
 const char *const command_group_titles[_COMMAND_GROUP_MAX] = {
         [GROUP_RUN] = "Run a project",
         [GROUP_LOOK] = "Look at it",
-        [GROUP_DATA] = "Images, volumes, networks",
+        [GROUP_DATABASE] = "Databases",
+        [GROUP_DATA] = "Images, volumes, networks, secrets",
         [GROUP_MACHINE] = "This machine",
         [GROUP_GUIDE] = "In the words of a Makefile",
 };

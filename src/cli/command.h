@@ -53,6 +53,7 @@ typedef struct Option {
 typedef enum CommandGroup {
         GROUP_RUN,
         GROUP_LOOK,
+        GROUP_DATABASE,
         GROUP_DATA,
         GROUP_MACHINE,
         GROUP_GUIDE,

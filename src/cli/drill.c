@@ -80,7 +80,7 @@ const Command command_drill = {
                    "The running database is not touched. A drill that fails ends with status 1 and tells those whom x-berth.alerts names. "
                    "x-berth.backup.drill.schedule has it done by the clock: see \"berth schedule\".",
         .examples = "berth drill\nberth drill db --to latest",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = options,
         .max_arguments = 1,

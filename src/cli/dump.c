@@ -178,7 +178,7 @@ const Command command_dump = {
                     "-o shop.dir\n"
                     "berth dump --all -o backups/\nberth dump -F plain -o - -- --schema-only\n"
                     "berth load shop.dump -d copy --create",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT,
         .options = options,
         .max_arguments = -1,

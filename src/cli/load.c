@@ -72,7 +72,7 @@ const Command command_load = {
                    "error, so it is there "
                    "as a whole or not at all; with -j it is not one transaction. Statistics are made anew at the end.",
         .examples = "berth load shop.dump\nberth load shop.dir db -d shop2 --create -j 4\nberth load shop.dump --clean",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT,
         .options = options,
         .min_arguments = 1,

@@ -153,7 +153,7 @@ const Command command_migrate = {
         .examples =
                 "berth migrate create add_users\nberth migrate up --dry-run\nberth migrate up\nberth migrate status\n"
                 "berth migrate down 1\nberth migrate --format json status",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_STOP_AT_ARGUMENT | COMMAND_JSON,
         .options = options,
         .min_arguments = 1,

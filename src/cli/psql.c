@@ -53,7 +53,7 @@ const Command command_psql = {
                    "psql; without SERVICE it begins with an option, after --.",
         .examples = "berth psql\nberth psql db -c 'SELECT version()'\nberth psql -- -c 'SELECT 1'\nberth psql db < "
                     "dump.sql",
-        .group = GROUP_RUN,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_STOP_AT_ARGUMENT,
         .min_arguments = 0,
         .max_arguments = -1,

@@ -234,7 +234,7 @@ const Command command_recover = {
                    "Interrupted, the same command goes on where it was.",
         .examples = "berth recover s3://backups/shop --credentials s3.txt --key shop.json\n"
                     "berth recover sftp://backup@nas/srv/berth ./shop --to '2026-11-21 14:29'",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT,
         .options = options,
         .min_arguments = 1,

@@ -74,7 +74,7 @@ const Command command_release = {
                    "is not backed up any more until the next \"berth up\", which then takes a new base backup where the log has a "
                    "gap. What was backed up stays.",
         .examples = "berth release db",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_NEEDS_PROJECT | COMMAND_JSON,
         .options = options,
         .max_arguments = -1,

@@ -393,7 +393,7 @@ const Command command_restore = {
                 "\"berth backup ls\" shows which points can be had.",
         .examples = "berth restore db --to '2026-11-21 14:30'\nberth restore db --to before_release\nberth restore db "
                     "--as yesterday --to '2026-11-20 18:00'\nberth restore db --table public.orders --as-table orders_yesterday --to 'yesterday 14:29'\nberth restore db --forget",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = options,
         .max_arguments = 1,

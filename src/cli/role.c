@@ -296,6 +296,6 @@ static const Command *const children[] = { &command_role_ls, &command_role_add, 
 const Command command_role = {
         .name = "role",
         .summary = "Look after the roles of a database",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .children = children,
 };

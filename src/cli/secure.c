@@ -249,7 +249,7 @@ const Command command_secure = {
                    "over; they are yours to renew.\n\n"
                    "Clients verify the server with sslmode=verify-full sslrootcert=tls/ca.crt.",
         .examples = "berth secure\nberth secure db --from db.pem db.key company-ca.pem\nberth secure --client reporting",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = options,
         .max_arguments = 3,

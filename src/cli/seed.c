@@ -100,7 +100,7 @@ const Command command_seed = {
                 "stays. A program runs in a one-off container of its service, or, where no service is named, in the "
                 "database's container with PGUSER, PGPASSWORD and PGDATABASE set.",
         .examples = "berth seed\nberth seed db",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT,
         .max_arguments = 1,
         .function = run_seed,

@@ -385,7 +385,7 @@ const Command command_upgrade = {
                    "goes on as if nothing had been.\n\n"
                    "The old data are kept until --forget; --rollback returns to them.",
         .examples = "berth upgrade db --to 17\nberth upgrade db --rollback\nberth upgrade db --forget",
-        .group = GROUP_DATA,
+        .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT,
         .options = options,
         .min_arguments = 1,

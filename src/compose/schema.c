@@ -291,6 +291,10 @@ bool schema_validate(Loader *loader, const Schema *schema, Node *node, const Nod
                 return validate_string(loader, schema, node, path);
         if (node->kind == NODE_INT || node->kind == NODE_FLOAT)
                 return validate_number(loader, schema, node, path);
+        if (node->kind == NODE_BOOL && schema->only_false && node->boolean) {
+                loader_fail(loader, node, path, "\"true\" is not valid, expected %s", schema->expected);
+                return false;
+        }
         if (node->kind == NODE_LIST)
                 validate_list(loader, schema, node, path);
         return true;

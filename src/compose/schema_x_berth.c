@@ -125,6 +125,11 @@ static bool check_place(const char *url)
         return startswith(url, "s3://") || startswith(url, "sftp://") || startswith(url, "file:///") || (*url == '/' && url[1]);
 }
 
+static bool check_offsite(const char *words)
+{
+        return streq(words, "off") || check_place(words);
+}
+
 static bool check_offsite_schedule(const char *line)
 {
         int64_t value;
@@ -144,16 +149,17 @@ static bool check_budget(const char *line)
                strspn(line, "0123456789") == (size_t)(percent - line);
 }
 
-static const Schema place = { .types = T_STRING,
-                              .check = check_place,
-                              .expected = "s3://bucket/prefix, sftp://user@host/folder or the absolute path of a folder" };
+#define PLACES "s3://bucket/prefix, sftp://user@host/folder or the absolute path of a folder"
+static const Schema place = { .types = T_STRING, .check = check_place, .expected = PLACES };
 static const Schema offsite_schedule = { .types = T_STRING,
                                          .check = check_offsite_schedule,
                                          .expected = "a duration like 1m, or five fields like \"0 4 * * *\"" };
 static const Schema budget = { .types = T_STRING, .check = check_budget, .expected = "a size like 50g or a part of the disk like 20%" };
 static const Schema offsite = {
         .types = T_BOOL | T_STRING | T_MAP,
-        .words = WORDS("off"),
+        .only_false = true,
+        .check = check_offsite,
+        .expected = "off, " PLACES,
         .keys = KEYS({ "url", &place }, { "endpoint", &text }, { "region", &text }, { "credentials", &text },
                      { "identity", &text }, { "known_hosts", &text }, { "ca", &text }, { "key", &text },
                      { "schedule", &offsite_schedule }, { "keep", &keep_one }, { "max_rate", &size }),

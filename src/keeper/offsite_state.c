@@ -172,7 +172,7 @@ void offsite_forget_unwanted(Offsite *offsite)
 
         json_object_foreach(json_object_get(offsite->state, "services"), name, state) {
                 const json_t *words = backup_setting_of(offsite->keeper->state.model, name, "offsite");
-                if (!json_is_object(words))
+                if (!offsite_names_place(words))
                         strv_add(&names, name);
         }
         STRV_FOREACH(item, names)

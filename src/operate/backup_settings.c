@@ -114,6 +114,11 @@ static int read_schedule(const json_t *model, const char *service, const json_t 
         return error_prefix(err, r, "x-berth.backup.offsite.schedule");
 }
 
+bool offsite_names_place(const json_t *words)
+{
+        return json_is_object(words) || (json_is_string(words) && !streq(json_string_value(words), "off"));
+}
+
 int offsite_settings_read(const json_t *model, const char *working_dir, const char *service, OffsiteSettings *ret,
                           bool *ret_said, Error **err)
 {
@@ -123,10 +128,10 @@ int offsite_settings_read(const json_t *model, const char *working_dir, const ch
         int r;
 
         *ret_said = false;
-        if (!json_is_object(words))
+        if (!offsite_names_place(words))
                 return 0;
         settings.copy = json_object();
-        json_set_string(settings.copy, "url", json_get_string(words, "url", ""));
+        json_set_string(settings.copy, "url", json_is_string(words) ? json_string_value(words) : json_get_string(words, "url", ""));
         json_set_string(settings.copy, "endpoint", json_get_string(words, "endpoint", NULL));
         json_set_string(settings.copy, "region", json_get_string(words, "region", NULL));
         settings.keep = backup_keep_of(model, service, "offsite");

@@ -29,6 +29,8 @@ typedef struct OffsiteSettings {
         Timezone *timezone;     /* of cron; NULL without */
 } OffsiteSettings;
 
+/* What the key says: a place, or a map that names one. */
+bool offsite_names_place(const json_t *words);
 void offsite_settings_done(OffsiteSettings *settings);
 #define _cleanup_offsite_settings_ _cleanup_(offsite_settings_done)
 

@@ -240,7 +240,7 @@ def test_x_berth_has_the_same_keys_in_code_and_in_its_schema(tmp_path):
                    for form in schema[name].get("oneOf", schema[name].get("anyOf", [])) if "properties" in form})
     for name in ("migrations", "backup", "seed", "alerts"):
         assert set(shapes[name]) == set(values[name]), name
-    offsite = shapes["backup"]["offsite"]["oneOf"][1]["properties"]
+    offsite = shapes["backup"]["offsite"]["oneOf"][2]["properties"]
     assert set(offsite) == set(values["backup"]["offsite"])
     own = {key: values[key] for key in schema["service"]["properties"]}
     top = {key: values[key] for key in schema["project"]["properties"]}
@@ -252,6 +252,7 @@ def test_x_berth_has_the_same_keys_in_code_and_in_its_schema(tmp_path):
 
 
 @pytest.mark.parametrize("words, wrong", [
+    ("offsite: true", "expected off, s3://bucket/prefix"), ("offsite: nowhere", "expected off, s3://bucket/prefix"),
     ("offsite: {endpoint: x}", "url"), ("offsite: {url: 'ftp://x'}", "s3://bucket/prefix"), ("offsite: {url: relative/path}", "s3://bucket"),
     ("offsite: {url: /srv, schedule: often}", "a duration like 1m"), ("offsite: {url: /srv, keep: {local: 7d}}", "local"),
     ("offsite: on", "off"), ("budget: 0%", "20%"), ("budget: 101%", "20%"), ("budget: 5%x", "20%"), ("budget: much", "a size like 50g")])
@@ -259,7 +260,7 @@ def test_what_is_wrong_of_copies_elsewhere_is_told(tmp_path, words, wrong):
     (tmp_path / "compose.yaml").write_text(f"services: {{a: {{image: x, x-berth: {{backup: {{{words}}}}}}}}}\n")
     told = config(tmp_path, "-q")
     assert told.returncode == 1 and "compose.yaml:1:" in told.stderr and wrong in told.stderr
-    for good in ("offsite: off", "offsite: {url: /srv, schedule: '@hourly'}, budget: 20%", "keep: {local: 7d, offsite: {last: 3}}, budget: 50g"):
+    for good in ("offsite: off", "offsite: /srv", "offsite: false", "offsite: {url: /srv, schedule: '@hourly'}, budget: 20%", "keep: {local: 7d, offsite: {last: 3}}, budget: 50g"):
         (tmp_path / "compose.yaml").write_text(f"services: {{a: {{image: x, x-berth: {{backup: {{{good}}}}}}}}}\n")
         assert config(tmp_path, "-q").returncode == 0
 

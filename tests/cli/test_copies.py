@@ -60,7 +60,9 @@ def test_a_copy_is_a_service_of_its_own(project, protected, free_port):
     assert "orphan" not in again.stderr
     assert sql(deployment, "SELECT count(*) FROM t", "before") == "2"
     assert "not without a yes" in deployment.fails("clone", "rm", "before")
-    deployment("clone", "rm", "before", "--yes")
+    assert "berth clone rm" in deployment.fails("clone", "rm")
+    deployment("clone", "db", "third")
+    assert deployment("clone", "rm", "before", "third", "--yes").stdout.split() == ["before", "third"]
     assert set(clones(deployment)) == {"staging"} and "beside_before-data" not in volumes(deployment)
     assert "beside-before-1" not in containers(deployment)
     deployment("down", "-v", "--purge", "--yes")

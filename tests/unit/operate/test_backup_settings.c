@@ -71,12 +71,12 @@ static void test_keep_of_both_places(void **state)
 static void test_a_place_is_read(void **state)
 {
         _cleanup_json_ json_t *model =
-                json_loads("{\"services\": {\"db\": {}, \"off\": {\"x-berth\": {\"backup\": {\"offsite\": \"off\"}}}},"
+                json_loads("{\"services\": {\"db\": {}, \"short\": {\"x-berth\": {\"backup\": {\"offsite\": \"/mnt/nas\"}}}, \"off\": {\"x-berth\": {\"backup\": {\"offsite\": \"off\"}}}},"
                            " \"secrets\": {\"s3\": {\"file\": \"/p/secrets/s3\"}, \"env\": {\"environment\": \"X\"}},"
                            " \"x-berth\": {\"backup\": {\"offsite\": {\"url\": \"s3://b/p\", \"credentials\": \"s3\","
                            " \"key\": \"keys/k.json\", \"schedule\": \"5m\"}}}}",
                            0, NULL);
-        _cleanup_offsite_settings_ OffsiteSettings settings = { 0 }, none = { 0 }, wrong = { 0 };
+        _cleanup_offsite_settings_ OffsiteSettings settings = { 0 }, brief = { 0 }, none = { 0 }, wrong = { 0 };
         _cleanup_error_ Error *error = NULL;
         json_t *words;
         bool said;
@@ -85,6 +85,9 @@ static void test_a_place_is_read(void **state)
         assert_true(said && settings.interval_ns == INT64_C(300) * 1000000000);
         assert_string_equal(json_get_string(settings.copy, "credentials", ""), "/p/secrets/s3");
         assert_string_equal(settings.key, "/p/keys/k.json");
+        assert_int_equal(offsite_settings_read(model, "/p", "short", &brief, &said, NULL), 0);
+        assert_true(said && brief.interval_ns == INT64_C(60) * 1000000000);
+        assert_string_equal(json_get_string(brief.copy, "url", ""), "/mnt/nas");
         assert_int_equal(offsite_settings_read(model, "/p", "off", &none, &said, NULL), 0);
         assert_false(said);
         words = json_object_get(json_object_get(json_object_get(model, "x-berth"), "backup"), "offsite");
