@@ -12,6 +12,8 @@ typedef struct Sha256 {
         unsigned char block[64];
 } Sha256;
 
+extern const uint32_t sha256_round_constants[64]; /* of the standard */
+
 void sha256_init(Sha256 *hash);
 void sha256_add(Sha256 *hash, const void *data, size_t size);
 void sha256_finish(Sha256 *hash, unsigned char ret[SHA256_SIZE]);

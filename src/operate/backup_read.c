@@ -32,7 +32,7 @@ typedef struct Run {
 typedef struct Desk {
         struct Desk *next;
         PackScratch *scratch;
-        char *buffer;
+        char *buffer;           /* of two chunks */
 } Desk;
 
 typedef struct Reading {
@@ -62,7 +62,7 @@ static Desk *take_desk(Reading *reading)
         if (desk)
                 return desk;
         desk = xnew(Desk);
-        *desk = (Desk){ .scratch = pack_scratch_create(), .buffer = xmalloc(reading->files->chunk_bytes) };
+        *desk = (Desk){ .scratch = pack_scratch_create(), .buffer = xmalloc((size_t)2 * reading->files->chunk_bytes) };
         return desk;
 }
 
@@ -226,17 +226,38 @@ static int read_fully(int fd, char *buffer, size_t size, off_t position)
         return 0;
 }
 
+/* n chunks, one or two, from the desk's buffer. */
+static int store_chunks(const BackupFiles *files, FileInWork *item, size_t first, size_t n, const Desk *desk, Error **err)
+{
+        ChunkId *ids = item->file->chunks + first;
+        Sha256Piece pieces[2];
+        int r = 0;
+
+        for (size_t i = 0; i < n; i++)
+                pieces[i] = (Sha256Piece){ desk->buffer + i * files->chunk_bytes, size_of_chunk(files, item->file, first + i) };
+        chunk_ids_compute(pieces, n, (ChunkId *[]){ &ids[0], &ids[n - 1] });
+        for (size_t i = 0; i < n && r == 0; i++) {
+                uint32_t *crc = &item->crcs[first + i];
+
+                *crc = crc32c(pieces[i].data, pieces[i].size);
+                r = pack_writer_add_named(files->writer, desk->scratch, pieces[i].data, pieces[i].size, *crc, &ids[i], err);
+        }
+        return r;
+}
+
 static int read_run(Reading *reading, const Run *run, Desk *desk, int fd, Error **err)
 {
         BackupFiles *files = reading->files;
         FileInWork *item = &files->in_work.items[run->item];
         bool with_pages = has_pages(reading, item->file);
 
-        for (size_t i = run->first; i < run->first + run->n; i++) {
+        for (size_t i = run->first, n; i < run->first + run->n; i += n) {
                 off_t position = (off_t)(i * files->chunk_bytes);
-                size_t size = size_of_chunk(files, item->file, i);
+                size_t size;
                 int r;
 
+                n = MIN((size_t)2, run->first + run->n - i);
+                size = (n - 1) * files->chunk_bytes + size_of_chunk(files, item->file, i + n - 1);
                 if (!keep_pace(reading))
                         return 0;
                 r = read_fully(fd, desk->buffer, size, position);
@@ -244,8 +265,7 @@ static int read_run(Reading *reading, const Run *run, Desk *desk, int fd, Error 
                         return error_set_errno(err, -r, "read \"%s\"", item->file->path);
                 if (with_pages)
                         check_pages(reading, item->file, fd, position, size, desk->buffer);
-                item->crcs[i] = crc32c(desk->buffer, size);
-                r = pack_writer_add(files->writer, desk->scratch, desk->buffer, size, item->crcs[i], &item->file->chunks[i], err);
+                r = store_chunks(files, item, i, n, desk, err);
                 if (r < 0)
                         return r;
                 note_bytes(reading, size);

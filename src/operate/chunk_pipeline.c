@@ -32,21 +32,21 @@ struct ChunkPipeline {
         char *memory;
 };
 
-static bool take_job(ChunkPipeline *pipeline, ChunkJob *ret)
+/* One, or two where two are waiting: names are cheaper in pairs. 0: there will be none. */
+static size_t take_jobs(ChunkPipeline *pipeline, ChunkJob ret[2])
 {
-        bool found;
+        size_t n = 0;
 
         pthread_mutex_lock(&pipeline->lock);
         while (!pipeline->n_jobs && !pipeline->ending)
                 pthread_cond_wait(&pipeline->posted, &pipeline->lock);
-        found = pipeline->n_jobs > 0 && !(pipeline->ending && pipeline->result < 0);
-        if (found) {
-                *ret = pipeline->jobs[pipeline->first];
+        for (; n < 2 && pipeline->n_jobs > 0 && !(pipeline->ending && pipeline->result < 0); n++) {
+                ret[n] = pipeline->jobs[pipeline->first];
                 pipeline->first = (pipeline->first + 1) % BUFFERS;
                 pipeline->n_jobs--;
         }
         pthread_mutex_unlock(&pipeline->lock);
-        return found;
+        return n;
 }
 
 static void give_back(ChunkPipeline *pipeline, char *buffer, int result, Error **error)
@@ -61,19 +61,28 @@ static void give_back(ChunkPipeline *pipeline, char *buffer, int result, Error *
         pthread_mutex_unlock(&pipeline->lock);
 }
 
+static void store(ChunkPipeline *pipeline, const ChunkJob *job, PackScratch *scratch)
+{
+        _cleanup_error_ Error *error = NULL;
+        int r;
+
+        *job->ret_crc32c = crc32c(job->buffer, job->size);
+        r = pack_writer_add_named(pipeline->writer, scratch, job->buffer, job->size, *job->ret_crc32c, job->ret_id, &error);
+        give_back(pipeline, job->buffer, r, &error);
+}
+
 static void *work(void *context)
 {
         _cleanup_(pack_scratch_freep) PackScratch *scratch = pack_scratch_create();
         ChunkPipeline *pipeline = context;
-        ChunkJob job;
+        ChunkJob jobs[2];
 
-        while (take_job(pipeline, &job)) {
-                _cleanup_error_ Error *error = NULL;
-                int r;
+        for (size_t n; (n = take_jobs(pipeline, jobs)) > 0;) {
+                const Sha256Piece pieces[2] = { { jobs[0].buffer, jobs[0].size }, { jobs[n - 1].buffer, jobs[n - 1].size } };
 
-                *job.ret_crc32c = crc32c(job.buffer, job.size);
-                r = pack_writer_add(pipeline->writer, scratch, job.buffer, job.size, *job.ret_crc32c, job.ret_id, &error);
-                give_back(pipeline, job.buffer, r, &error);
+                chunk_ids_compute(pieces, n, (ChunkId *[]){ jobs[0].ret_id, jobs[n - 1].ret_id });
+                for (size_t i = 0; i < n; i++)
+                        store(pipeline, &jobs[i], scratch);
         }
         return NULL;
 }

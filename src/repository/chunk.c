@@ -38,6 +38,20 @@ void chunk_id_compute(const void *data, size_t size, ChunkId *ret)
         EVP_MD_CTX_free(context);
 }
 
+void chunk_ids_compute(const Sha256Piece *pieces, size_t n, ChunkId *const *ret)
+{
+        unsigned char digests[2][SHA256_SIZE];
+
+        if (n != 2 || !sha256_pair_is_fast()) {
+                for (size_t i = 0; i < n; i++)
+                        chunk_id_compute(pieces[i].data, pieces[i].size, ret[i]);
+                return;
+        }
+        sha256_pair(pieces, digests);
+        for (size_t i = 0; i < 2; i++)
+                memcpy(ret[i]->bytes, digests[i], CHUNK_ID_SIZE);
+}
+
 static int digit_value(char c)
 {
         return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;

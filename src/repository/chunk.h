@@ -4,6 +4,7 @@
 #define BERTH_REPOSITORY_CHUNK_H
 
 #include "base/error.h"
+#include "base/sha256_pair.h"
 #include "repository/storage.h"
 
 #define CHUNK_ID_SIZE 32
@@ -54,6 +55,8 @@ typedef void (*ChunkLineCall)(void *context, const ChunkId *id, const ChunkPlace
 int chunk_lines_parse(const char *text, size_t length, ChunkLineCall call, void *context, Error **err);
 
 void chunk_id_compute(const void *data, size_t size, ChunkId *ret);
+/* Of n pieces, one or two: two take little more time than one where the processor can. */
+void chunk_ids_compute(const Sha256Piece *pieces, size_t n, ChunkId *const *ret);
 bool chunk_id_parse(const char *digits, ChunkId *ret); /* 64 lower-case digits */
 void chunk_id_format(const ChunkId *id, char text[2 * CHUNK_ID_SIZE + 1]);
 

@@ -31,6 +31,9 @@ DEFINE_CLEANUP(PackScratch, pack_scratch_free);
 /* Names the chunk and stores it unless the repository has it. From any thread, each with its own scratch. */
 int pack_writer_add(PackWriter *writer, PackScratch *scratch, const void *data, size_t size, uint32_t crc32c,
                     ChunkId *ret_id, Error **err);
+/* The same with a chunk that has its name, see chunk_ids_compute. */
+int pack_writer_add_named(PackWriter *writer, PackScratch *scratch, const void *data, size_t size, uint32_t crc32c,
+                          const ChunkId *id, Error **err);
 /* Everything added is durable on return. */
 int pack_writer_finish(PackWriter *writer, PackTotals *ret, Error **err);
 

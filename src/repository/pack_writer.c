@@ -166,8 +166,8 @@ static bool claim(PackWriter *writer, const ChunkId *id, size_t size)
         return is_new;
 }
 
-int pack_writer_add(PackWriter *writer, PackScratch *scratch, const void *data, size_t size, uint32_t crc32c,
-                    ChunkId *ret_id, Error **err)
+int pack_writer_add_named(PackWriter *writer, PackScratch *scratch, const void *data, size_t size, uint32_t crc32c,
+                          const ChunkId *id, Error **err)
 {
         ChunkPlace place = { .raw_bytes = (uint32_t)size, .crc32c = crc32c };
         OpenPack *full = NULL;
@@ -175,17 +175,23 @@ int pack_writer_add(PackWriter *writer, PackScratch *scratch, const void *data, 
         size_t stored_bytes = 0;
         int r;
 
-        chunk_id_compute(data, size, ret_id);
-        if (!claim(writer, ret_id, size))
+        if (!claim(writer, id, size))
                 return 0;
         r = compress(writer, scratch, data, size, &stored, &stored_bytes, err);
         if (r < 0)
                 return r;
         place.stored_bytes = (uint32_t)stored_bytes;
         pthread_mutex_lock(&writer->lock);
-        r = append(writer, ret_id, &place, stored, &full, err);
+        r = append(writer, id, &place, stored, &full, err);
         pthread_mutex_unlock(&writer->lock);
         return r < 0 || !full ? r : pack_close(writer, full, err);
+}
+
+int pack_writer_add(PackWriter *writer, PackScratch *scratch, const void *data, size_t size, uint32_t crc32c,
+                    ChunkId *ret_id, Error **err)
+{
+        chunk_id_compute(data, size, ret_id);
+        return pack_writer_add_named(writer, scratch, data, size, crc32c, ret_id, err);
 }
 
 int pack_writer_finish(PackWriter *writer, PackTotals *ret, Error **err)

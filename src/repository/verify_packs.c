@@ -20,7 +20,8 @@ typedef struct PackCheck {
         char *key;              /* of the pack */
         uint32_t number;        /* in the index of good chunks */
         VECTOR(Line) lines;
-        _Alignas(16) unsigned char *window, *content;
+        unsigned char *window;
+        void *contents[2];      /* of the chunks in work */
         uint64_t window_offset;
         size_t window_length;
         PackScratch *scratch;
@@ -34,7 +35,8 @@ static void pack_check_done(PackCheck *check)
         free(check->key);
         vector_done(&check->lines);
         free(check->window);
-        free(check->content);
+        free(check->contents[0]);
+        free(check->contents[1]);
         pack_scratch_free(check->scratch);
 }
 
@@ -78,59 +80,110 @@ static int fetch(PackCheck *check, const ChunkPlace *place, const void **ret, Er
         return 0;
 }
 
-/* NULL, or what is wrong. */
-static const char *judge_chunk(PackCheck *check, const Line *line, const void *stored)
-{
-        const ChunkPlace *place = &line->place;
-        ChunkId found;
+/* A chunk in work: its line, where its content is, and what is wrong with it. */
+typedef struct Look {
+        const Line *line;
+        void *content;
+        const char *reason;     /* NULL: nothing so far */
+} Look;
 
+static const char *unpack(PackCheck *check, const ChunkPlace *place, const void *stored, void *content)
+{
         if (!stored)
                 return "the pack is cut off";
         if (!check->scratch->decompressor)
                 check->scratch->decompressor = ZSTD_createDCtx();
-        if (ZSTD_decompressDCtx(check->scratch->decompressor, check->content, place->raw_bytes, stored,
-                                place->stored_bytes) != place->raw_bytes)
-                return "it cannot be decompressed";
-        chunk_id_compute(check->content, place->raw_bytes, &found);
-        if (memcmp(&found, &line->id, sizeof(found)) != 0)
-                return "the content is not what its name says";
-        return crc32c(check->content, place->raw_bytes) == place->crc32c ? NULL : "the index has another CRC";
+        return ZSTD_decompressDCtx(check->scratch->decompressor, content, place->raw_bytes, stored, place->stored_bytes) ==
+                               place->raw_bytes
+                       ? NULL
+                       : "it cannot be decompressed";
 }
 
-static int check_chunk(PackCheck *check, const Line *line, Error **err)
+static int read_chunk(PackCheck *check, Look *look, Error **err)
 {
-        Verification *verification = check->verification;
+        const ChunkPlace *place = &look->line->place;
         const void *stored = NULL;
-        const char *reason;
         int r;
 
-        if (line->place.raw_bytes > verification->repository->chunk_bytes || line->place.stored_bytes > WINDOW_BYTES)
-                reason = "the index is damaged";
-        else {
-                r = fetch(check, &line->place, &stored, err);
-                if (r < 0)
-                        return r;
-                reason = judge_chunk(check, line, stored);
+        if (place->raw_bytes > check->verification->repository->chunk_bytes || place->stored_bytes > WINDOW_BYTES) {
+                look->reason = "the index is damaged";
+                return 0;
         }
-        if (reason && check->damaged++ == 0) {
-                check->first_offset = line->place.offset;
-                check->first_reason = reason;
+        r = fetch(check, place, &stored, err);
+        if (r == 0)
+                look->reason = unpack(check, place, stored, look->content);
+        return r;
+}
+
+/* Of those whose content could be read, together. */
+static void compare_names(Look *looks, size_t n)
+{
+        Sha256Piece pieces[2];
+        Look *readable[2];
+        ChunkId found[2];
+        size_t n_readable = 0;
+
+        for (size_t i = 0; i < n; i++)
+                if (!looks[i].reason) {
+                        pieces[n_readable] = (Sha256Piece){ looks[i].content, looks[i].line->place.raw_bytes };
+                        readable[n_readable++] = &looks[i];
+                }
+        chunk_ids_compute(pieces, n_readable, (ChunkId *[]){ &found[0], &found[1] });
+        for (size_t i = 0; i < n_readable; i++) {
+                const Line *line = readable[i]->line;
+
+                if (memcmp(&found[i], &line->id, sizeof(found[i])) != 0)
+                        readable[i]->reason = "the content is not what its name says";
+                else if (crc32c(readable[i]->content, line->place.raw_bytes) != line->place.crc32c)
+                        readable[i]->reason = "the index has another CRC";
+        }
+}
+
+static void note_look(PackCheck *check, const Look *look)
+{
+        Verification *verification = check->verification;
+
+        if (look->reason && check->damaged++ == 0) {
+                check->first_offset = look->line->place.offset;
+                check->first_reason = look->reason;
         }
         pthread_mutex_lock(&verification->lock);
         verification->report->chunks++;
-        if (!reason) {
-                ChunkPlace place = line->place;
+        if (!look->reason) {
+                ChunkPlace place = look->line->place;
                 place.pack = check->number;
-                chunk_index_put(&verification->good, &line->id, &place);
+                chunk_index_put(&verification->good, &look->line->id, &place);
         }
         pthread_mutex_unlock(&verification->lock);
+}
+
+/* One or two, see chunk_ids_compute. */
+static int check_some(PackCheck *check, const Line *lines, size_t n, Error **err)
+{
+        Look looks[2];
+
+        for (size_t i = 0; i < n; i++) {
+                int r;
+
+                looks[i] = (Look){ .line = &lines[i], .content = check->contents[i] };
+                r = read_chunk(check, &looks[i], err);
+                if (r < 0)
+                        return r;
+        }
+        compare_names(looks, n);
+        for (size_t i = 0; i < n; i++)
+                note_look(check, &looks[i]);
         return 0;
 }
 
 static int check_chunks(PackCheck *check, Error **err)
 {
-        VECTOR_FOREACH(line, &check->lines) {
-                int r = verify_stopped(check->verification) ? -ERROR_CANCELLED : check_chunk(check, line, err);
+        for (size_t i = 0, n; i < check->lines.length; i += n) {
+                int r = -ERROR_CANCELLED;
+
+                n = MIN((size_t)2, check->lines.length - i);
+                if (!verify_stopped(check->verification))
+                        r = check_some(check, check->lines.items + i, n, err);
                 if (r < 0)
                         return r;
         }
@@ -193,7 +246,7 @@ static void step(void *context, size_t i)
                 .verification = verification,
                 .key = xasprintf("packs/%s.pack", id),
                 .window = xmalloc(WINDOW_BYTES),
-                .content = xmalloc(verification->repository->chunk_bytes),
+                .contents = { xmalloc(verification->repository->chunk_bytes), xmalloc(verification->repository->chunk_bytes) },
                 .scratch = pack_scratch_create(),
         };
 

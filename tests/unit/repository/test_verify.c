@@ -97,6 +97,46 @@ static void test_every_damage_of_every_object_is_named(void **state)
         assert_int_equal(tried, 2 * 4 + 2 * 3 + 2 * 4 + 2 * 3 + 3 * 4 + 2 * 3);
 }
 
+/* Chunks are looked at in pairs: whichever of the seven is damaged, or has a wrong name, it is the one that is named. */
+static void test_every_chunk_is_judged_by_itself(void **state)
+{
+        enum { CHUNKS = 7 };
+
+        for (unsigned i = 0; i < CHUNKS; i++)
+                for (int by_name = 0; by_name < 2; by_name++) {
+                        _cleanup_sample_ Sample sample = { 0 };
+                        _cleanup_verify_report_ VerifyReport report = { 0 };
+                        _cleanup_free_ char *a = NULL, *index = NULL, *pack = NULL, *expected = NULL;
+                        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+                        const VerifyFault *fault;
+                        const char *line;
+                        long offset;
+
+                        sample_begin(&sample);
+                        a = sample_backup(&sample, 0, 0, CHUNKS);
+                        sample_count(sample.repository->storage, "packs", ".index", &index);
+                        sample_count(sample.repository->storage, "packs", ".pack", &pack);
+                        assert_ok(storage_get(sample.repository->storage, index, CHUNK_INDEX_LIMIT, &text, err));
+                        line = text.data;
+                        for (unsigned n = 0; n < i; n++)
+                                line = strchr(line, '\n') + 1;
+                        offset = strtol(strchr(line, ' '), NULL, 10);
+                        if (by_name) {
+                                text.data[line - text.data] = *line == '0' ? '1' : '0';
+                                assert_ok(storage_put(sample.repository->storage, index, text.data, text.length, err));
+                        } else {
+                                sample_damage(&sample, pack, -1, offset + 1000);
+                        }
+                        verify(&sample, &report);
+                        fault = fault_of(&report, pack);
+                        expected = xasprintf("1 of 7 chunks are damaged, the first at %ld: %s", offset,
+                                             by_name ? "the content is not what its name says" : "it cannot be decompressed");
+                        assert_non_null(fault);
+                        assert_string_equal(fault->message, expected);
+                        assert_int_equal(report.chunks, CHUNKS);
+                }
+}
+
 static void test_missing_index_hurts_backups(void **state)
 {
         _cleanup_sample_ Sample sample = { 0 };
@@ -250,6 +290,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_whole),
                 cmocka_unit_test(test_every_damage_of_every_object_is_named),
+                cmocka_unit_test(test_every_chunk_is_judged_by_itself),
                 cmocka_unit_test(test_missing_index_hurts_backups),
                 cmocka_unit_test(test_index_cut_at_a_line),
                 cmocka_unit_test(test_gaps_are_told),
