@@ -31,27 +31,27 @@ static void write_be32(unsigned char *bytes, uint32_t value)
 
 static void compress(Sha256 *hash)
 {
-        uint32_t w[64], s[8];
+        uint32_t w[64], a, b, c, d, e, f, g, h;
 
         for (int i = 0; i < 16; i++)
                 w[i] = read_be32(hash->block + 4 * i);
-        for (int i = 16; i < 64; i++) {
-                uint32_t a = w[i - 15], b = w[i - 2];
-                w[i] = w[i - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ a >> 3) + w[i - 7] +
-                       (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
-        }
-        memcpy(s, hash->state, sizeof(s));
+        for (int i = 16; i < 64; i++)
+                w[i] = w[i - 16] + (rotate(w[i - 15], 7) ^ rotate(w[i - 15], 18) ^ w[i - 15] >> 3) + w[i - 7] +
+                       (rotate(w[i - 2], 17) ^ rotate(w[i - 2], 19) ^ w[i - 2] >> 10);
+        /* Variables, not an array that is moved along: they stay in registers. */
+        a = hash->state[0], b = hash->state[1], c = hash->state[2], d = hash->state[3];
+        e = hash->state[4], f = hash->state[5], g = hash->state[6], h = hash->state[7];
         for (int i = 0; i < 64; i++) {
-                uint32_t t1 = s[7] + (rotate(s[4], 6) ^ rotate(s[4], 11) ^ rotate(s[4], 25)) +
-                              ((s[4] & s[5]) ^ (~s[4] & s[6])) + sha256_round_constants[i] + w[i];
-                uint32_t t2 = (rotate(s[0], 2) ^ rotate(s[0], 13) ^ rotate(s[0], 22)) +
-                              ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-                memmove(s + 1, s, 7 * sizeof(s[0]));
-                s[4] += t1;
-                s[0] = t1 + t2;
+                uint32_t t1 = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) +
+                              sha256_round_constants[i] + w[i];
+                uint32_t t2 = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+
+                h = g, g = f, f = e, e = d + t1;
+                d = c, c = b, b = a, a = t1 + t2;
         }
+        const uint32_t added[8] = { a, b, c, d, e, f, g, h };
         for (int i = 0; i < 8; i++)
-                hash->state[i] += s[i];
+                hash->state[i] += added[i];
 }
 
 void sha256_init(Sha256 *hash)
