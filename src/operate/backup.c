@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/parallel.h"
 #include "operate/backup_direct.h"
 #include "operate/backup_files.h"
 #include "operate/backup_prior.h"
@@ -202,15 +203,48 @@ static int read_directly(Backup *backup, Error **err)
         return r;
 }
 
-/* Chunks, then the list, then the record: whatever is interrupted is no backup. */
+/* Packs and the list wait for the disk beside each other. */
+typedef struct Finishing {
+        Backup *backup;
+        PackTotals totals;
+        int results[2];
+        Error *errors[2];
+} Finishing;
+
+static void finish_step(void *context, size_t i)
+{
+        Finishing *finishing = context;
+        Backup *backup = finishing->backup;
+        Error **err = &finishing->errors[i];
+
+        finishing->results[i] = i == 0 ? pack_writer_finish(backup->writer, &finishing->totals, err)
+                                       : file_list_write(backup->repository, backup->record->id, &backup->files.list,
+                                                         &backup->record->files_sha256, err);
+}
+
+static int finish(Backup *backup, PackTotals *ret, Error **err)
+{
+        Finishing finishing = { .backup = backup };
+        int r = 0;
+
+        parallel_run(2, 2, finish_step, &finishing);
+        for (size_t i = 0; i < 2; i++) {
+                _cleanup_error_ Error *failure = finishing.errors[i];
+
+                if (r == 0)
+                        r = error_move(err, &failure, finishing.results[i]);
+        }
+        *ret = finishing.totals;
+        return r;
+}
+
+/* Chunks and the list, then the record: whatever is interrupted is no backup. */
 static int complete(Backup *backup, Error **err)
 {
         BackupRecord *record = backup->record;
         PackTotals totals;
-        int r = pack_writer_finish(backup->writer, &totals, err);
+        int r = finish(backup, &totals, err);
 
-        if (r == 0)
-                r = file_list_write(backup->repository, record->id, &backup->files.list, &record->files_sha256, err);
         if (r < 0)
                 return r;
         record->finished_ns = clock_realtime_ns();
