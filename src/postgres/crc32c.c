@@ -3,6 +3,14 @@
 #include <pthread.h>
 #include <string.h>
 
+/* clang knows "+crc" for a single function since its release 16. */
+#if defined(__aarch64__) && (!defined(__clang__) || __clang_major__ >= 16)
+#define WITH_ARM_CRC
+#include <arm_acle.h>
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #define POLYNOMIAL UINT32_C(0x82f63b78)
 
 static uint32_t add_bits(uint32_t crc, const unsigned char *bytes, size_t size)
@@ -15,19 +23,38 @@ static uint32_t add_bits(uint32_t crc, const unsigned char *bytes, size_t size)
         return crc;
 }
 
-#ifdef __x86_64__
 /* The processor's own instruction, where it has one: some twenty times faster. */
-__attribute__((target("sse4.2"))) static uint32_t add_words(uint32_t crc, const unsigned char *bytes, size_t size)
+#if defined(__x86_64__)
+#define WITH_INSTRUCTION __attribute__((target("sse4.2")))
+#define add_word(sum, word) ((uint32_t)__builtin_ia32_crc32di(sum, word))
+#define add_byte(sum, byte) __builtin_ia32_crc32qi(sum, byte)
+
+static bool has_instruction(void)
 {
-        uint64_t sum = crc, word;
+        return __builtin_cpu_supports("sse4.2");
+}
+#elif defined(WITH_ARM_CRC)
+#define WITH_INSTRUCTION __attribute__((target("+crc")))
+#define add_word(sum, word) __crc32cd(sum, word)
+#define add_byte(sum, byte) __crc32cb(sum, byte)
+
+static bool has_instruction(void)
+{
+        return getauxval(AT_HWCAP) & HWCAP_CRC32;
+}
+#endif
+
+#ifdef WITH_INSTRUCTION
+WITH_INSTRUCTION static uint32_t add_words(uint32_t crc, const unsigned char *bytes, size_t size)
+{
+        uint64_t word;
 
         for (; size >= sizeof(word); bytes += sizeof(word), size -= sizeof(word)) {
                 memcpy(&word, bytes, sizeof(word));
-                sum = __builtin_ia32_crc32di(sum, word);
+                crc = add_word(crc, word);
         }
-        crc = (uint32_t)sum;
         for (; size > 0; bytes++, size--)
-                crc = __builtin_ia32_crc32qi(crc, *bytes);
+                crc = add_byte(crc, *bytes);
         return crc;
 }
 
@@ -42,18 +69,19 @@ static void init_lane(void)
         crc32c_join_init(&lane_join, LANE_BYTES);
 }
 
-__attribute__((target("sse4.2"))) static uint32_t add_lanes(uint32_t crc, const unsigned char *bytes)
+WITH_INSTRUCTION static uint32_t add_lanes(uint32_t crc, const unsigned char *bytes)
 {
-        uint64_t sums[3] = { (uint32_t)~crc, UINT32_MAX, UINT32_MAX }, words[3];
+        uint32_t sums[3] = { ~crc, UINT32_MAX, UINT32_MAX };
+        uint64_t words[3];
 
         for (size_t i = 0; i < LANE_BYTES; i += sizeof(words[0])) {
                 for (size_t lane = 0; lane < 3; lane++)
                         memcpy(&words[lane], bytes + lane * LANE_BYTES + i, sizeof(words[0]));
                 for (size_t lane = 0; lane < 3; lane++)
-                        sums[lane] = __builtin_ia32_crc32di(sums[lane], words[lane]);
+                        sums[lane] = add_word(sums[lane], words[lane]);
         }
-        crc = crc32c_join(&lane_join, ~(uint32_t)sums[0], ~(uint32_t)sums[1]);
-        return crc32c_join(&lane_join, crc, ~(uint32_t)sums[2]);
+        crc = crc32c_join(&lane_join, ~sums[0], ~sums[1]);
+        return crc32c_join(&lane_join, crc, ~sums[2]);
 }
 
 static uint32_t add_fast(uint32_t crc, const unsigned char *bytes, size_t size)
@@ -68,8 +96,8 @@ static uint32_t add_fast(uint32_t crc, const unsigned char *bytes, size_t size)
 
 uint32_t crc32c_add(uint32_t crc, const void *data, size_t size)
 {
-#ifdef __x86_64__
-        if (__builtin_cpu_supports("sse4.2"))
+#ifdef WITH_INSTRUCTION
+        if (has_instruction())
                 return add_fast(crc, data, size);
 #endif
         return ~add_bits(~crc, data, size);
