@@ -69,6 +69,11 @@ check-vm:
 	tools/install-deps vm
 	tests/vm/run
 
+# Built for arm64 in a root of its own; unit tests and static programs by emulation.
+check-arm64:
+	tools/install-deps arm64
+	tools/check-arm64
+
 fmt:
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
@@ -81,4 +86,4 @@ lint:
 clean:
 	rm -rf $(BUILD) build-asan build-lint build-fuzz
 
-.PHONY: --no-boot all demo check test asan install bench golden soak fuzz check-vm fmt lint clean
+.PHONY: --no-boot all demo check test asan install bench golden soak fuzz check-vm check-arm64 fmt lint clean
