@@ -85,10 +85,12 @@ static void mark_as_oneoff(ContainerSpec *spec)
 }
 
 /* Hands nothing to an archive of the user's: what happens here is nobody's history yet. Nobody confirms its commits. The copy was
- * synced as a whole, so the server need not sync it file by file before it begins. */
+ * synced as a whole, so the server need not sync it file by file before it begins. Its log is read here: it goes to the container's
+ * output, in English, whatever the restored settings say. */
 static void add_settings(const Recovering *recovering, ContainerSpec *spec)
 {
-        static const char *const settings[] = { "archive_mode=off", "hot_standby=on", "synchronous_standby_names=" };
+        static const char *const settings[] = { "archive_mode=off", "hot_standby=on", "synchronous_standby_names=",
+                                                "logging_collector=off", "log_destination=stderr", "lc_messages=C" };
         _cleanup_strv_ char **argv = strv_copy(spec->argv);
 
         for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {

@@ -110,6 +110,12 @@ def test_a_point_that_the_log_does_not_have(project, protected):
     said = deployment.fails("restore", "db", "--to", "before_lunch", "--yes")
     assert 'no restore point of that name' in said and "can be restored" in said and "minutes ago" in said, said
     assert "starting up" not in said and "last words" not in said
+    # Nor does it matter where the server's own log goes.
+    sql(deployment, "ALTER SYSTEM SET logging_collector = on")
+    sql(deployment, "ALTER SYSTEM SET log_destination = 'csvlog'")
+    deployment("restart", "db")
+    deployment("backup", "--full")
+    assert 'no restore point of that name' in deployment.fails("restore", "db", "--to", "before_lunch", "--yes")
     assert "no way to that point" in deployment.fails("restore", "db", "--to", "1000 days ago", "--yes")
     assert "no way to that point" in deployment.fails("restore", "db", "--to", "tomorrow 14:29", "--yes")
     assert volumes(deployment) == ["unsaid_data"] and sql(deployment, "SELECT count(*) FROM t") == "1"
