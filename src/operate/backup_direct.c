@@ -48,7 +48,7 @@ static int add_done(BackupFiles *files, const char *name, Error **err)
 
 static int add_log(const BackupDirect *direct, BackupFiles *files, const ClusterFolder *folder, Lsn stop_lsn, Error **err)
 {
-        const BackupReadOptions options = { .threads = direct->threads, .max_rate_kib = direct->max_rate_kib };
+        const BackupReadOptions options = { .name = "log", .threads = direct->threads, .max_rate_kib = direct->max_rate_kib };
         size_t first = files->list.files.length, wanted;
         int r = cluster_folder_list_log(folder, files->begin.timeline, files->begin.start_lsn, stop_lsn, &files->list, err);
 
@@ -66,7 +66,8 @@ static int add_log(const BackupDirect *direct, BackupFiles *files, const Cluster
 
 static int read_folder(const BackupDirect *direct, BackupFiles *files, ClusterFolder *folder, Error **err)
 {
-        const BackupReadOptions options = { .check_pages = direct->identity->data_checksums,
+        const BackupReadOptions options = { .name = "base backup",
+                                            .check_pages = direct->identity->data_checksums,
                                             .start_lsn = files->begin.start_lsn,
                                             .threads = direct->threads,
                                             .max_rate_kib = direct->max_rate_kib };

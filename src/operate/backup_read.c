@@ -119,7 +119,7 @@ static void note_bytes(Reading *reading, uint64_t bytes)
         reading->done_bytes += bytes;
         if (now_ns - files->told_ns > TELL_NS) {
                 files->told_ns = now_ns;
-                progress_bytes(files->progress, "base backup", reading->done_bytes, reading->total_bytes);
+                progress_bytes(files->progress, reading->options->name, reading->done_bytes, reading->total_bytes);
         }
         pthread_mutex_unlock(&reading->lock);
 }
@@ -354,6 +354,7 @@ int backup_read(BackupFiles *files, const ClusterFolder *folder, size_t first, c
         parallel_run(reading.runs.length, MIN(threads, (size_t)MAX_THREADS), run_step, &reading);
         if (reading.result < 0)
                 return error_move(err, &reading.error, reading.result);
+        progress_bytes(files->progress, options->name, reading.total_bytes, reading.total_bytes);
         forget_gone(&reading, first, first_item);
         return reading.damaged_pages ? error_set(err, ERROR_CORRUPT, "%" PRIu64 " pages fail their checksum", reading.damaged_pages)
                                      : 0;

@@ -7,6 +7,7 @@
 #include "operate/cluster_folder.h"
 
 typedef struct BackupReadOptions {
+        const char *name;       /* of what is read, for the progress: each is counted for itself */
         bool check_pages;       /* the cluster has page checksums */
         Lsn start_lsn;          /* pages that were written later need not be whole */
         int64_t max_rate_kib;   /* a second; 0: none */

@@ -11,6 +11,7 @@ import pytest
 from support import database, program, worker
 from support.backups import being_read, first_backup, listed, received, receiver, sql
 from support.program import wait_until
+from support.terminal import Terminal
 
 pytestmark = pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
 MAJOR = database.major()
@@ -168,6 +169,19 @@ def test_an_interrupted_backup_is_none(project, protected):
     assert [row["id"] for row in listed(deployment)] == [first["id"]]
     deployment("backup", "db")
     assert len(listed(deployment)) == 2
+
+
+def test_progress_tells_bytes_rate_and_the_time_left(project, protected):
+    deployment = project(compose(), name="watched")
+    deployment("up", "-d", "--wait")
+    first_backup(protected, deployment)
+    shown = Terminal([str(program.BUILD / "berth"), "backup", "--full", "--max-rate", "16m"], deployment.folder, deployment.berth.environment)
+    assert shown.end() == 0
+    told = re.findall(r"([\d.]+)MB/([\d.]+)MB ([\d.]+)MB/s, (\d+)s left", shown.text)
+    assert told, shown.text
+    done, total, rate, left = map(float, told[-1])
+    size = listed(deployment)[-1]["size_bytes"] / 1e6
+    assert done < total and abs(total - size) < size / 10 and rate < 20 and left <= (total - done) / rate + 2
 
 
 def test_ctrl_c_while_a_restore_stops_the_service_leaves_it_running(project, protected):
