@@ -38,12 +38,11 @@ static int load_to_change(const char *repository_path, json_t **ret, Error **err
 
 int cluster_setting_written(PGconn *sql, const char *name, char **ret, Error **err)
 {
-        const char *values[] = { name };
-        _cleanup_result_ PGresult *result =
-                PQexecParams(sql,
-                             "SELECT setting FROM pg_file_settings WHERE name = $1 AND sourcefile LIKE '%/postgresql.auto.conf' "
-                             "ORDER BY seqno DESC LIMIT 1",
-                             1, NULL, values, NULL, NULL, 0);
+        _cleanup_free_ char *quoted = postgres_quote(sql, name);
+        _cleanup_free_ char *query = xasprintf("SELECT setting FROM pg_file_settings WHERE name = %s AND "
+                                               "sourcefile LIKE '%%/postgresql.auto.conf' ORDER BY seqno DESC LIMIT 1",
+                                               quoted);
+        _cleanup_result_ PGresult *result = PQexec(sql, query);
 
         if (PQresultStatus(result) != PGRES_TUPLES_OK)
                 return postgres_error(err, sql, result, "look at the settings");
@@ -64,6 +63,11 @@ static int alter(PGconn *sql, const char *name, const char *value, Error **err)
         PQfreemem(identifier);
         r = postgres_execute(sql, statement, PGRES_COMMAND_OK, NULL, err);
         return r < 0 ? r : postgres_execute(sql, "SELECT pg_reload_conf()", PGRES_TUPLES_OK, NULL, err);
+}
+
+int cluster_setting_reset(PGconn *sql, const char *name, Error **err)
+{
+        return alter(sql, name, NULL, err);
 }
 
 static json_t *entry_of(json_t *document, const char *name)

@@ -19,6 +19,9 @@ typedef enum SettingEnd {
 /* Puts back what was there before. *ret_end may be NULL. */
 int cluster_setting_take_back(PGconn *sql, const char *repository_path, const char *name, SettingEnd *ret_end, Error **err);
 
+/* Out of postgresql.auto.conf, whoever set it, and whatever is remembered. */
+int cluster_setting_reset(PGconn *sql, const char *name, Error **err);
+
 /* The slot that is made in it; NULL: it is dropped. */
 int cluster_settings_note_slot(const char *repository_path, const char *slot, Error **err);
 

@@ -7,15 +7,15 @@
 
 #define APPLICATION "berth status"
 
-/* In recovery there is no place where it writes. */
-static const char query[] =
-        "SELECT current_setting('server_version'), (SELECT system_identifier FROM pg_control_system()), pg_is_in_recovery(),"
-        " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END,"
-        " current_setting('max_slot_wal_keep_size'), s.active, s.wal_status, s.safe_wal_size,"
-        " CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::bigint END,"
-        " r.state, r.sync_state, r.flush_lsn, s.slot_name"
-        " FROM (VALUES (1)) AS one LEFT JOIN pg_replication_slots s ON s.slot_name = $1"
-        " LEFT JOIN pg_stat_replication r ON r.pid = s.active_pid";
+/* In recovery there is no place where it writes. %s: the slot */
+#define QUERY \
+        "SELECT current_setting('server_version'), (SELECT system_identifier FROM pg_control_system()), pg_is_in_recovery()," \
+        " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END," \
+        " current_setting('max_slot_wal_keep_size'), s.active, s.wal_status, s.safe_wal_size," \
+        " CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::bigint END," \
+        " r.state, r.sync_state, r.flush_lsn, s.slot_name" \
+        " FROM (VALUES (1)) AS one LEFT JOIN pg_replication_slots s ON s.slot_name = %s" \
+        " LEFT JOIN pg_stat_replication r ON r.pid = s.active_pid"
 
 enum { VERSION, IDENTIFIER, IN_RECOVERY, FLUSH, LIMIT, ACTIVE, WAL_STATUS, LEFT, KEPT, STATE, SYNC_STATE, SENT_FLUSH, SLOT };
 
@@ -64,9 +64,9 @@ static json_t *settings_of(PGconn *sql, const json_t *names)
         const char *name;
 
         json_object_foreach((json_t *)names, name, value) {
-                const char *values[] = { name };
-                _cleanup_result_ PGresult *result =
-                        PQexecParams(sql, "SELECT current_setting($1, true)", 1, NULL, values, NULL, NULL, 0);
+                _cleanup_free_ char *quoted = postgres_quote(sql, name);
+                _cleanup_free_ char *statement = xasprintf("SELECT current_setting(%s, true)", quoted);
+                _cleanup_result_ PGresult *result = PQexec(sql, statement);
                 if (PQresultStatus(result) == PGRES_TUPLES_OK)
                         json_set_string(settings, name, cell(result, 0));
         }
@@ -77,12 +77,14 @@ int cluster_status(const PostgresTarget *target, const char *slot, const json_t 
 {
         _cleanup_connection_ PGconn *sql = NULL;
         _cleanup_result_ PGresult *result = NULL;
-        const char *values[] = { slot };
-        int r = postgres_connect(target, CONNECT_SQL, APPLICATION, &sql, err);
+        _cleanup_free_ char *quoted = NULL, *query = NULL;
+        int r = postgres_connect(target, CONNECT_CONTROL, APPLICATION, &sql, err);
 
         if (r < 0)
                 return r;
-        result = PQexecParams(sql, query, 1, NULL, values, NULL, NULL, 0);
+        quoted = postgres_quote(sql, slot);
+        query = xasprintf(QUERY, quoted);
+        result = PQexec(sql, query);
         if (PQresultStatus(result) != PGRES_TUPLES_OK)
                 return postgres_error(err, sql, result, "look at the cluster");
         *ret = json_pack("{s:b, s:o, s:o, s:o}", "in_recovery", streq_ptr(cell(result, IN_RECOVERY), "t"), "slot", slot_of(result, target),

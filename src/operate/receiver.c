@@ -77,7 +77,8 @@ static void take_signal(Receiver *receiver)
                 return;
         if (info.ssi_signo == SIGUSR1 || info.ssi_signo == SIGUSR2) {
                 receiver->synchronous.paused = info.ssi_signo == SIGUSR1;
-                receiver->synchronous.retry_ns = 0;
+                if (!receiver->synchronous.paused) /* somebody else may have taken it back meanwhile */
+                        synchronous_look_anew(&receiver->synchronous);
                 receiver->told_otherwise = true;
         } else {
                 receiver->told_to_stop = true;
@@ -321,7 +322,7 @@ static int open_connection(Receiver *receiver, Error **err)
         if (start.gap)
                 receiver->state.gap_ns = clock_realtime_ns();
         take_position(receiver, start.timeline, start.start);
-        synchronous_connected(&receiver->synchronous);
+        synchronous_look_anew(&receiver->synchronous);
         receiver->state.server = 0; /* nothing was said on this connection yet */
         receiver->told_otherwise = true; /* who was here before may have left it on */
         return 0;

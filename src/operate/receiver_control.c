@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,10 +17,24 @@
 #define LOOK_NS (10 * NSEC_PER_MSEC)
 #define PAUSE_NS (10 * NSEC_PER_SEC)
 #define STOP_MS 30000 /* it files what it has */
+#define KILL_MS 5000
+
+static char *state_path(const Layout *layout, const char *project, const char *service)
+{
+        return layout_run(layout, "projects/%s/receivers/%s.json", project, service);
+}
+
+int64_t receiver_told_ns(const Layout *layout, const char *project, const char *service)
+{
+        _cleanup_free_ char *path = state_path(layout, project, service);
+        struct stat status;
+
+        return stat(path, &status) == 0 ? status.st_mtim.tv_sec * NSEC_PER_SEC + status.st_mtim.tv_nsec : 0;
+}
 
 json_t *receiver_state_load(const Layout *layout, const char *project, const char *service)
 {
-        _cleanup_free_ char *path = layout_run(layout, "projects/%s/receivers/%s.json", project, service), *boot_id = layout_boot_id();
+        _cleanup_free_ char *path = state_path(layout, project, service), *boot_id = layout_boot_id();
         _cleanup_json_ json_t *state = NULL;
 
         if (document_load(path, STATE_FORMAT, &state, NULL) < 0 || !streq(json_get_string(state, "boot_id", ""), boot_id))
@@ -51,6 +66,13 @@ pid_t receiver_state_pid(const json_t *state)
 static bool is_asked(const json_t *state)
 {
         return json_get_bool(json_object_get(state, "asked"), "synchronous", false);
+}
+
+bool receiver_was_asked(const Layout *layout, const char *project, const char *service)
+{
+        _cleanup_json_ json_t *state = receiver_state_load(layout, project, service);
+
+        return is_asked(state);
 }
 
 int receiver_pause(const Layout *layout, const char *project, const char *service)
@@ -86,6 +108,9 @@ void receiver_resume(const Layout *layout, const char *project, const char *serv
 
 int receiver_stop(const Layout *layout, const char *project, const char *service, Error **err)
 {
+        static const struct {
+                int signal, wait_ms;
+        } words[] = { { SIGTERM, STOP_MS }, { SIGKILL, KILL_MS } };
         _cleanup_json_ json_t *state = receiver_state_load(layout, project, service);
         pid_t pid = receiver_state_pid(state);
         _cleanup_close_ int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
@@ -93,8 +118,10 @@ int receiver_stop(const Layout *layout, const char *project, const char *service
 
         if (fd < 0)
                 return 0;
-        syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
-        return poll(&item, 1, STOP_MS) > 0 ? 0
-                                           : error_set(err, ERROR_TIMEOUT, "the receiver of \"%s\" (process %d) does not end", service,
-                                                       (int)pid);
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+                syscall(SYS_pidfd_send_signal, fd, words[i].signal, NULL, 0);
+                if (poll(&item, 1, words[i].wait_ms) > 0)
+                        return 0;
+        }
+        return error_set(err, ERROR_TIMEOUT, "the receiver of \"%s\" (process %d) does not end", service, (int)pid);
 }

@@ -68,6 +68,7 @@ typedef struct Synchronous {
         const ReceiverOptions *options;
         SynchronousState state;
         bool paused;
+        bool let_go;            /* by us, since it was last switched on: certainly not on */
         char *message;          /* why it is not on; NULL */
         int64_t retry_ns, down_ns; /* monotonic; down_ns: since when it does not stream; 0: it does */
 } Synchronous;
@@ -75,13 +76,13 @@ typedef struct Synchronous {
 const char *synchronous_state_name(SynchronousState state);
 void synchronous_init(Synchronous *synchronous, const ReceiverOptions *options);
 bool synchronous_is_wanted(const Synchronous *synchronous);
-/* A new connection: what was set on an earlier one may have been taken back meanwhile, and is looked at anew. */
-void synchronous_connected(Synchronous *synchronous);
+/* A new connection, or a word from the keeper: what was set before may have been taken back meanwhile, and is looked at anew. */
+void synchronous_look_anew(Synchronous *synchronous);
 /* It streams and has all: switches it on where that is wanted. true: the state has changed. */
 bool synchronous_streams(Synchronous *synchronous, const char *repository_path);
 /* It does not stream: after async_after_ns commits stop waiting. Nanoseconds until then; INT64_MAX: not at all. */
 int64_t synchronous_is_down(Synchronous *synchronous, const char *repository_path);
-/* Takes the setting back where it is ours. repository_path may be NULL. */
+/* Takes the setting back where it is ours, also without a repository: repository_path may be NULL. 0: it is so. */
 int synchronous_end(Synchronous *synchronous, const char *repository_path, Error **err);
 
 /* ---- receiver_start.c: where to begin ---- */

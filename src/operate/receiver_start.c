@@ -57,13 +57,12 @@ static int keep_summaries(PGconn *sql, const char *repository_path, Error **err)
 /* *ret_start 0: there is no such slot; *ret_lost: the server has thrown away what it was to keep. */
 static int look_at_slot(PGconn *sql, const char *slot, Lsn *ret_start, bool *ret_lost, Error **err)
 {
-        _cleanup_result_ PGresult *result = NULL;
-        const char *values[] = { slot };
+        _cleanup_free_ char *quoted = postgres_quote(sql, slot);
+        _cleanup_free_ char *query = xasprintf("SELECT restart_lsn, wal_status FROM pg_replication_slots WHERE slot_name = %s", quoted);
+        _cleanup_result_ PGresult *result = PQexec(sql, query);
 
         *ret_start = 0;
         *ret_lost = false;
-        result = PQexecParams(sql, "SELECT restart_lsn, wal_status FROM pg_replication_slots WHERE slot_name = $1", 1, NULL,
-                              values, NULL, NULL, 0);
         if (PQresultStatus(result) != PGRES_TUPLES_OK)
                 return postgres_error(err, sql, result, "look at the replication slot");
         if (PQntuples(result) == 0)
@@ -78,7 +77,7 @@ static int ensure_slot(const ReceiverOptions *options, PGconn *connection, const
 {
         _cleanup_connection_ PGconn *sql = NULL;
         bool lost_again;
-        int r = postgres_connect(&options->target, CONNECT_SQL, APPLICATION, &sql, err);
+        int r = postgres_connect(&options->target, CONNECT_CONTROL, APPLICATION, &sql, err);
 
         if (r == 0)
                 r = limit_slots(options, sql, repository_path, err);

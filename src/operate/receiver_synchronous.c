@@ -3,9 +3,11 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "operate/cluster_settings.h"
 #include "operate/receiver_private.h"
+#include "operate/synchronous_let_go.h"
 #include "state/document.h"
 
 #define APPLICATION "berth receiver"
@@ -38,7 +40,7 @@ static void take_state(Synchronous *synchronous, SynchronousState state, char *m
 /* ---- SQL ---- */
 
 /* The server's processes read their settings a moment after they were told to. 1: it is so now. */
-static int await_effect(PGconn *sql, const char *name, bool present, Error **err)
+static int await_effect(PGconn *sql, const char *name, Error **err)
 {
         const struct timespec pause = { .tv_nsec = LOOK_NS };
         int64_t until_ns = clock_monotonic_ns() + EFFECT_NS;
@@ -49,7 +51,7 @@ static int await_effect(PGconn *sql, const char *name, bool present, Error **err
 
                 if (r < 0)
                         return r;
-                if (streq_ptr(now, name) == present)
+                if (streq_ptr(now, name))
                         return 1;
                 if (clock_monotonic_ns() > until_ns)
                         return 0;
@@ -79,10 +81,12 @@ static int find_obstacle(PGconn *sql, const char *name, char **ret, Error **err)
 static int set_it(Synchronous *synchronous, PGconn *sql, const char *repository_path, Error **err)
 {
         const char *name = synchronous->options->slot;
-        int r = cluster_setting_set(sql, repository_path, SETTING, name, err);
+        int r;
 
+        synchronous->let_go = false;
+        r = cluster_setting_set(sql, repository_path, SETTING, name, err);
         if (r == 0)
-                r = await_effect(sql, name, true, err);
+                r = await_effect(sql, name, err);
         if (r > 0) {
                 take_state(synchronous, SYNCHRONOUS_ON, NULL);
                 return 0;
@@ -100,7 +104,7 @@ static int switch_on(Synchronous *synchronous, const char *repository_path, Erro
         const ReceiverOptions *options = synchronous->options;
         _cleanup_connection_ PGconn *sql = NULL;
         char *obstacle = NULL;
-        int r = postgres_connect(&options->target, CONNECT_SQL, APPLICATION, &sql, err);
+        int r = postgres_connect(&options->target, CONNECT_CONTROL, APPLICATION, &sql, err);
 
         if (r == 0)
                 r = find_obstacle(sql, options->slot, &obstacle, err);
@@ -113,26 +117,24 @@ static int switch_on(Synchronous *synchronous, const char *repository_path, Erro
         return set_it(synchronous, sql, repository_path, err);
 }
 
-static int switch_off(Synchronous *synchronous, const char *repository_path, Error **err)
+/* May it be on? Where nothing can be read of that, it may. */
+static bool may_be_on(const char *repository_path)
 {
-        const ReceiverOptions *options = synchronous->options;
-        _cleanup_connection_ PGconn *sql = NULL;
-        int r = postgres_connect(&options->target, CONNECT_SQL, APPLICATION, &sql, err);
+        _cleanup_free_ char *path = repository_path ? path_join(repository_path, CLUSTER_SETTINGS_FILE) : NULL;
+        _cleanup_json_ json_t *document = NULL;
 
-        if (r == 0)
-                r = cluster_setting_take_back(sql, repository_path, SETTING, NULL, err);
-        if (r == 0)
-                r = await_effect(sql, options->slot, false, err);
-        if (r == 0)
-                r = error_set(err, ERROR_TIMEOUT, SETTING " is still in effect");
-        return MIN(r, 0);
+        if (!path || document_load(path, CLUSTER_SETTINGS_FORMAT, &document, NULL) < 0)
+                return true;
+        return json_get_bool(json_object_get(json_object_get(document, "settings"), SETTING), "on", false);
 }
 
-static bool is_remembered(const char *repository_path)
+static int let_go(Synchronous *synchronous, const char *repository_path, Error **err)
 {
-        _cleanup_json_ json_t *document = cluster_settings_load(repository_path);
+        int r = synchronous_let_go(&synchronous->options->target, synchronous->options->slot, repository_path, err);
 
-        return json_get_bool(json_object_get(json_object_get(document, "settings"), SETTING), "on", false);
+        if (r == 0)
+                synchronous->let_go = true;
+        return r;
 }
 
 /* ---- when ---- */
@@ -142,11 +144,12 @@ bool synchronous_is_wanted(const Synchronous *synchronous)
         return synchronous->options->synchronous && !synchronous->paused;
 }
 
-void synchronous_connected(Synchronous *synchronous)
+void synchronous_look_anew(Synchronous *synchronous)
 {
         if (synchronous->state == SYNCHRONOUS_ON)
                 take_state(synchronous, SYNCHRONOUS_WAITING, NULL);
         synchronous->retry_ns = 0;
+        synchronous->let_go = false;
 }
 
 bool synchronous_streams(Synchronous *synchronous, const char *repository_path)
@@ -168,8 +171,8 @@ int synchronous_end(Synchronous *synchronous, const char *repository_path, Error
 {
         int r = 0;
 
-        if (repository_path && (synchronous->state == SYNCHRONOUS_ON || is_remembered(repository_path)))
-                r = switch_off(synchronous, repository_path, err);
+        if (synchronous->state == SYNCHRONOUS_ON || (!synchronous->let_go && may_be_on(repository_path)))
+                r = let_go(synchronous, repository_path, err);
         if (r < 0 && synchronous->state == SYNCHRONOUS_ON) /* how far that came nobody knows: it is not to be relied upon */
                 take_state(synchronous, SYNCHRONOUS_WAITING, err && *err ? xstrdup((*err)->message) : NULL);
         if (r == 0)
@@ -188,7 +191,7 @@ int64_t synchronous_is_down(Synchronous *synchronous, const char *repository_pat
 
         if (!synchronous->down_ns)
                 synchronous->down_ns = now_ns;
-        if (limit_ns < 0 || !synchronous_is_wanted(synchronous) || !repository_path || !is_remembered(repository_path))
+        if (limit_ns < 0 || !synchronous_is_wanted(synchronous) || synchronous->let_go)
                 return INT64_MAX;
         left_ns = synchronous->down_ns + limit_ns - now_ns;
         if (left_ns > 0)

@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "operate/cluster_settings.h"
+#include "operate/synchronous_let_go.h"
 #include "state/document.h"
 
 #define APPLICATION "berth release"
@@ -29,7 +30,7 @@ static int find_repository(const ReleaseOptions *options, PGconn *sql, char **re
 
 static int open_cluster(const ReleaseOptions *options, PGconn **ret_sql, char **ret_repository, Error **err)
 {
-        int r = postgres_connect(&options->target, CONNECT_SQL, APPLICATION, ret_sql, err);
+        int r = postgres_connect(&options->target, CONNECT_CONTROL, APPLICATION, ret_sql, err);
 
         return r < 0 ? r : find_repository(options, *ret_sql, ret_repository, err);
 }
@@ -66,16 +67,17 @@ static bool is_in_use(const PGresult *result)
 
 static int drop_slot(PGconn *sql, const ReleaseOptions *options, json_t *changes, Error **err)
 {
-        static const char query[] = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1";
+        _cleanup_free_ char *quoted = postgres_quote(sql, options->slot);
+        _cleanup_free_ char *query =
+                xasprintf("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", quoted);
         const struct timespec pause = { .tv_nsec = LOOK_NS };
         int64_t until_ns = clock_monotonic_ns() + IN_USE_NS;
-        const char *values[] = { options->slot };
-        _cleanup_result_ PGresult *result = PQexecParams(sql, query, 1, NULL, values, NULL, NULL, 0);
+        _cleanup_result_ PGresult *result = PQexec(sql, query);
 
         while (is_in_use(result) && clock_monotonic_ns() < until_ns) {
                 nanosleep(&pause, NULL);
                 PQclear(result);
-                result = PQexecParams(sql, query, 1, NULL, values, NULL, NULL, 0);
+                result = PQexec(sql, query);
         }
         if (is_in_use(result))
                 return error_set(err, ERROR_CONFLICT, "the replication slot \"%s\" is in use", options->slot);
@@ -87,29 +89,60 @@ static int drop_slot(PGconn *sql, const ReleaseOptions *options, json_t *changes
         return 0;
 }
 
-int cluster_release(const ReleaseOptions *options, json_t **ret, Error **err)
+/* Of the others: what is remembered. */
+static int take_all_back(PGconn *sql, const char *repository, json_t *changes, Error **err)
 {
-        _cleanup_json_ json_t *remembered = NULL, *changes = json_array();
-        _cleanup_connection_ PGconn *sql = NULL;
-        _cleanup_free_ char *repository = NULL;
+        _cleanup_json_ json_t *remembered = cluster_settings_load(repository);
         const char *name;
         json_t *entry;
-        int r = open_cluster(options, &sql, &repository, err);
+        int r = 0;
 
-        if (r < 0)
+        /* First what makes commits wait. */
+        entry = json_object_get(json_object_get(remembered, "settings"), SYNCHRONOUS);
+        if (entry)
+                r = take_back(sql, repository, SYNCHRONOUS, entry, changes, err);
+        json_object_foreach(json_object_get(remembered, "settings"), name, entry)
+                if (r == 0 && !streq(name, SYNCHRONOUS))
+                        r = take_back(sql, repository, name, entry, changes, err);
+        return r;
+}
+
+/* Commits go on, whatever becomes of the rest. */
+static int free_commits(const ReleaseOptions *options, PGconn *sql, json_t *changes, Error **err)
+{
+        _cleanup_free_ char *present = NULL;
+        int r = cluster_setting_written(sql, SYNCHRONOUS, &present, err);
+
+        if (r == 0)
+                r = synchronous_let_go(&options->target, options->slot, NULL, err);
+        if (r == 0 && streq_ptr(present, options->slot))
+                json_array_append_new(changes, json_pack("{s:s, s:s, s:s, s:s}", "what", "setting", "name", SYNCHRONOUS, "done", "taken back",
+                                                         "value", present));
+        return r;
+}
+
+int cluster_release(const ReleaseOptions *options, json_t **ret, Error **err)
+{
+        _cleanup_json_ json_t *changes = json_array();
+        _cleanup_connection_ PGconn *sql = NULL;
+        _cleanup_free_ char *repository = NULL;
+        _cleanup_error_ Error *settings_error = NULL;
+        bool remembers;
+        int settings = 0, r = open_cluster(options, &sql, &repository, err);
+
+        if (r < 0) {
+                synchronous_let_go(&options->target, options->slot, NULL, NULL); /* commits go on all the same */
                 return r;
-        if (fs_is_directory(repository)) {
-                remembered = cluster_settings_load(repository);
-                /* First what makes commits wait. */
-                entry = json_object_get(json_object_get(remembered, "settings"), SYNCHRONOUS);
-                r = entry ? take_back(sql, repository, SYNCHRONOUS, entry, changes, err) : 0;
-                json_object_foreach(json_object_get(remembered, "settings"), name, entry)
-                        if (r == 0 && !streq(name, SYNCHRONOUS))
-                                r = take_back(sql, repository, name, entry, changes, err);
         }
+        remembers = fs_is_directory(repository);
+        if (remembers)
+                settings = take_all_back(sql, repository, changes, &settings_error);
+        r = free_commits(options, sql, changes, err);
+        if (r == 0 && settings < 0)
+                r = error_move(err, &settings_error, settings);
         if (r == 0)
                 r = drop_slot(sql, options, changes, err);
-        if (r == 0 && fs_is_directory(repository))
+        if (r == 0 && remembers)
                 r = cluster_settings_note_slot(repository, NULL, err);
         if (r == 0)
                 *ret = json_pack("{s:O, s:s}", "changes", changes, "repository", repository);
@@ -120,7 +153,9 @@ int cluster_release_synchronous(const ReleaseOptions *options, Error **err)
 {
         _cleanup_connection_ PGconn *sql = NULL;
         _cleanup_free_ char *repository = NULL;
-        int r = open_cluster(options, &sql, &repository, err);
 
-        return r < 0 ? r : cluster_setting_take_back(sql, repository, SYNCHRONOUS, NULL, err);
+        if (open_cluster(options, &sql, &repository, NULL) < 0)
+                free_and_replace(&repository, NULL);
+        PQfinish(TAKE_PTR(sql));
+        return synchronous_let_go(&options->target, options->slot, repository, err);
 }

@@ -1,116 +1,56 @@
 #include "operate/synchronous_off.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
 #include "operate/data_folder.h"
 #include "operate/receiver_control.h"
 #include "operate/target.h"
-#include "postgres/auto_conf.h"
+#include "postgres/auto_conf_file.h"
 #include "state/document.h"
 #include "state/worker.h"
 
-#define FILE_NAME "postgresql.auto.conf"
-#define TEMPORARY ".postgresql.auto.conf.berth"
-#define FILE_LIMIT (1u << 20)
 #define DEFAULT_FOLDER "/var/lib/postgresql/data"
 
-typedef struct Conf {
-        int folder_fd;
-        struct stat status;
-        Strbuf text;
-} Conf;
-
-static void conf_done(Conf *conf)
+static const char *folder_inside(const ContainerInfo *info)
 {
-        fs_close(conf->folder_fd);
-        strbuf_done(&conf->text);
-}
-#define _cleanup_conf_ _cleanup_(conf_done)
+        const char *folder = info->spec ? data_folder_of_spec(info->spec) : NULL;
 
-/* The folder is the container's to change: nothing in it is followed anywhere. */
-static int open_below(int folder_fd, const char *name, int flags, mode_t mode)
-{
-        const struct open_how how = { .flags = (uint64_t)flags | O_CLOEXEC | O_NOFOLLOW,
-                                      .mode = flags & O_CREAT ? mode : 0,
-                                      .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
-
-        return (int)syscall(SYS_openat2, folder_fd, name, &how, sizeof(how));
+        return folder ? folder : DEFAULT_FOLDER;
 }
 
-/* 1: it is there; 0: there is none that could be read. */
-static int read_conf(Engine *engine, const ContainerInfo *info, Conf *ret, Error **err)
+/* A quick look that spares a worker where there is nothing to take back; what cannot be read may hold it. */
+static bool is_set(const ContainerInfo *info)
 {
-        const char *inside = info->spec ? data_folder_of_spec(info->spec) : NULL;
-        const SpecMount *mount = NULL;
-        bool is_new = false;
-        _cleanup_free_ char *folder =
-                info->spec ? data_folder_on_host(engine, info->spec, inside ? inside : DEFAULT_FOLDER, &mount, &is_new) : NULL;
-        _cleanup_close_ int fd = -1;
-        int r;
+        _cleanup_close_ int folder = auto_conf_open_running(info->pid, folder_inside(info));
 
-        ret->folder_fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-        fd = ret->folder_fd >= 0 ? open_below(ret->folder_fd, FILE_NAME, O_RDONLY | O_NONBLOCK, 0) : -1;
-        if (fd < 0 || fstat(fd, &ret->status) < 0 || !S_ISREG(ret->status.st_mode))
-                return 0;
-        r = fs_read_fd(fd, FILE_LIMIT, &ret->text, err);
-        return r < 0 ? r : 1;
-}
-
-/* A quick look that spares a worker where there is nothing to take back. */
-static bool is_set(Engine *engine, const ContainerInfo *info)
-{
-        _cleanup_conf_ Conf conf = { .folder_fd = -1 };
-        _cleanup_strbuf_ Strbuf rest = STRBUF_INIT;
-
-        return read_conf(engine, info, &conf, NULL) > 0 && auto_conf_drop_synchronous(strbuf_text(&conf.text), &rest);
+        return auto_conf_is_synchronous(folder, NULL) != 0;
 }
 
 int synchronous_off_running(const Layout *layout, Engine *engine, const ContainerInfo *info, Error **err)
 {
         _cleanup_json_ json_t *params = NULL, *result = NULL;
+        bool asked;
         WorkerRun run = { .job = "synchronous-off", .input_fd = -1, .cancel_fd = -1 };
 
-        if (!info->service || info->oneoff || info->pid <= 0 || !info->project ||
-            receiver_pause(layout, info->project, info->service) > 0 || !is_set(engine, info))
+        if (!info->service || info->oneoff || info->pid <= 0 || !info->project)
+                return 0;
+        /* A receiver that cannot say so may have ended between the change of the file and the word to the server. */
+        asked = receiver_was_asked(layout, info->project, info->service) && receiver_pause(layout, info->project, info->service) == 0;
+        if (!asked && !is_set(info))
                 return 0;
         params = json_pack("{s:s, s:s, s:o}", "project", info->project, "service", info->service, "target", database_target_to_json(info));
         run.params = params;
         return worker_run(layout, &run, &result, err);
 }
 
-static int replace(int folder_fd, const struct stat *as, const Strbuf *text, Error **err)
-{
-        _cleanup_close_ int fd = -1;
-        int r;
-
-        unlinkat(folder_fd, TEMPORARY, 0);
-        fd = open_below(folder_fd, TEMPORARY, O_WRONLY | O_CREAT | O_EXCL, 0600);
-        if (fd < 0 || fchown(fd, as->st_uid, as->st_gid) < 0 || fchmod(fd, as->st_mode & 07777) < 0)
-                return error_set_errno(err, errno, "write \"" FILE_NAME "\"");
-        r = fs_write_all(fd, text->data ? text->data : "", text->length, err);
-        if (r == 0 && (fsync(fd) < 0 || renameat(folder_fd, TEMPORARY, folder_fd, FILE_NAME) < 0 || fsync(folder_fd) < 0))
-                r = error_set_errno(err, errno, "replace \"" FILE_NAME "\"");
-        if (r < 0)
-                unlinkat(folder_fd, TEMPORARY, 0);
-        return r;
-}
-
 int synchronous_off_stopped(Engine *engine, const ContainerInfo *info, Error **err)
 {
-        _cleanup_conf_ Conf conf = { .folder_fd = -1 };
-        _cleanup_strbuf_ Strbuf rest = STRBUF_INIT;
-        int r = read_conf(engine, info, &conf, err);
+        const SpecMount *mount = NULL;
+        bool is_new = false;
+        _cleanup_free_ char *path = info->spec ? data_folder_on_host(engine, info->spec, folder_inside(info), &mount, &is_new) : NULL;
+        _cleanup_close_ int folder = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
-        if (r <= 0 || !auto_conf_drop_synchronous(strbuf_text(&conf.text), &rest))
-                return r < 0 ? r : 0;
-        r = replace(conf.folder_fd, &conf.status, &rest, err);
-        return r < 0 ? r : 1;
+        return auto_conf_clear_synchronous(folder, err);
 }

@@ -87,7 +87,8 @@ static void add_word(Words *words, const char *name, const char *value)
         words->values[words->length++] = value;
 }
 
-static Words common_words(const PostgresTarget *target, ConnectMode mode, const char *application_name)
+/* replication: NULL, "true" (the log alone), "database" (statements too) */
+static Words common_words(const PostgresTarget *target, const char *replication, const char *application_name)
 {
         Words words = { 0 };
 
@@ -95,7 +96,7 @@ static Words common_words(const PostgresTarget *target, ConnectMode mode, const 
         if (!target->url)
                 add_word(&words, "user", target->user);
         add_word(&words, "password", target->password);
-        add_word(&words, "replication", mode == CONNECT_REPLICATION ? "true" : NULL);
+        add_word(&words, "replication", replication);
         add_word(&words, "fallback_application_name", application_name);
         add_word(&words, "connect_timeout", CONNECT_TIMEOUT_S);
         add_word(&words, "gssencmode", target->url ? NULL : "disable");
@@ -199,10 +200,10 @@ static int connect_inside(const PostgresTarget *target, ConnectMode mode, const 
         return refuse(err, target, mode, by_socket ? by_socket : by_loopback);
 }
 
-int postgres_connect(const PostgresTarget *target, ConnectMode mode, const char *application_name, PGconn **ret,
-                     Error **err)
+static int connect_as(const PostgresTarget *target, ConnectMode mode, const char *replication, const char *application_name, PGconn **ret,
+                      Error **err)
 {
-        Words words = common_words(target, mode, application_name);
+        Words words = common_words(target, replication, application_name);
         _cleanup_connection_ PGconn *connection = NULL;
 
         if (target->pid > 0)
@@ -212,6 +213,19 @@ int postgres_connect(const PostgresTarget *target, ConnectMode mode, const char 
                 return refuse(err, target, mode, connection);
         *ret = TAKE_PTR(connection);
         return 0;
+}
+
+int postgres_connect(const PostgresTarget *target, ConnectMode mode, const char *application_name, PGconn **ret,
+                     Error **err)
+{
+        _cleanup_error_ Error *refused = NULL;
+        int r = connect_as(target, mode, mode == CONNECT_REPLICATION ? "true" : NULL, application_name, ret, &refused);
+
+        /* Its reason comes in the server's language: any refusal is worth the other way. */
+        if (r == -ERROR_DENIED && mode == CONNECT_CONTROL &&
+            connect_as(target, mode, "database", application_name, ret, NULL) == 0)
+                return 0;
+        return r < 0 ? error_move(err, &refused, r) : 0;
 }
 
 /* ---- statements ---- */
@@ -267,4 +281,12 @@ int postgres_query_text(PGconn *connection, const char *query, char **ret, Error
                 return r;
         *ret = PQntuples(result) > 0 && !PQgetisnull(result, 0, 0) ? xstrdup(PQgetvalue(result, 0, 0)) : NULL;
         return 0;
+}
+
+char *postgres_quote(PGconn *connection, const char *text)
+{
+        char *quoted = PQescapeLiteral(connection, text, strlen(text)), *own = xstrdup(quoted ? quoted : "NULL");
+
+        PQfreemem(quoted);
+        return own;
 }

@@ -20,7 +20,13 @@ typedef struct PostgresTarget {
         const char *url;        /* an external server; NULL */
 } PostgresTarget;
 
-typedef enum ConnectMode { CONNECT_SQL, CONNECT_REPLICATION } ConnectMode;
+typedef enum ConnectMode {
+        CONNECT_SQL,
+        CONNECT_REPLICATION,
+        /* For statements on which others wait: where the server refuses CONNECT_SQL (all its connections are taken, say by commits that
+         * wait), one of max_wal_senders is taken instead. PQexec alone, without parameters: postgres_quote. */
+        CONNECT_CONTROL,
+} ConnectMode;
 
 static inline void connection_closep(PGconn **connection)
 {
@@ -45,6 +51,8 @@ int postgres_execute(PGconn *connection, const char *statement, ExecStatusType w
 int postgres_error(Error **err, PGconn *connection, const PGresult *result, const char *what);
 /* The first column of the first row, the caller's; NULL where there is none. */
 int postgres_query_text(PGconn *connection, const char *query, char **ret, Error **err);
+/* As a literal of SQL; the caller's. */
+char *postgres_quote(PGconn *connection, const char *text);
 /* Bytes that are free where the server keeps its log, which may be a disk of its own; -1: it is not ours to see. */
 int64_t postgres_log_room(const PostgresTarget *target);
 
