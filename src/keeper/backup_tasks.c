@@ -32,7 +32,7 @@ const json_t *backup_setting(const Keeper *keeper, const char *service, const ch
 
 /* ---- receivers ---- */
 
-int64_t receiver_async_after_ns(const Keeper *keeper, const char *service)
+static int64_t async_after_ns(const Keeper *keeper, const char *service)
 {
         const json_t *word = backup_setting(keeper, service, "when_unavailable");
         int64_t ns = -1;
@@ -47,14 +47,14 @@ json_t *receiver_wanted(const Keeper *keeper, const char *service)
         bool synchronous = json_is_true(backup_setting(keeper, service, "synchronous"));
 
         return json_pack("{s:b, s:I}", "synchronous", synchronous, "async_after_ns",
-                         (json_int_t)(synchronous ? receiver_async_after_ns(keeper, service) : -1));
+                         (json_int_t)(synchronous ? async_after_ns(keeper, service) : -1));
 }
 
 ReceiverStart *receiver_start_create(Keeper *keeper, const char *service, const char *id)
 {
         ReceiverStart *start = xnew(ReceiverStart);
 
-        *start = (ReceiverStart){ keeper, xstrdup(service), xstrdup(id), 0, -1, receiver_wanted(keeper, service) };
+        *start = (ReceiverStart){ keeper, xstrdup(service), xstrdup(id), 0, -1, receiver_wanted(keeper, service), false };
         return start;
 }
 
@@ -165,12 +165,12 @@ int64_t receiver_gap_ns(const Keeper *keeper, const char *service)
         return json_get_int(state, "gap_ns", 0);
 }
 
-ReceiverLook receiver_look(const Keeper *keeper, const char *service)
+ReceiverLook receiver_look(const Keeper *keeper, const char *service, pid_t pid)
 {
         _cleanup_json_ json_t *state = load_state(keeper, service);
         const char *repository = json_get_string(state, "repository", NULL);
 
-        if (!repository || !streq(json_get_string(state, "phase", ""), "streaming"))
+        if (!repository || json_get_int(state, "pid", 0) != pid || !streq(json_get_string(state, "phase", ""), "streaming"))
                 return RECEIVER_WAITS;
         return has_backup(repository, json_get_int(state, "gap_ns", 0)) ? RECEIVER_IS_WELL : RECEIVER_NEEDS_BACKUP;
 }
@@ -185,8 +185,8 @@ int synchronous_off_work(void *context, Error **err)
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         int r;
 
-        if (receiver_state_pid(state) && streq(json_get_string(state, "phase", ""), "streaming"))
-                return 0;
+        if (!start->hangs && receiver_state_pid(state) && streq(json_get_string(state, "phase", ""), "streaming"))
+                return 1;
         r = engine->operations->container_inspect(engine, start->id, &info, err);
         return r < 0 ? r : synchronous_off_running(start->keeper->parts.layout, engine, info, err);
 }

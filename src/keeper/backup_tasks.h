@@ -15,19 +15,18 @@ typedef struct ReceiverStart {
         pid_t pid;
         int pidfd;              /* -1 where it has ended already */
         json_t *asked;          /* what it was told to be: receiver_wanted */
+        bool hangs;             /* it lives, and does not do what it says */
 } ReceiverStart;
 
 /* {"synchronous", "async_after_ns"} as the project says now. A new reference. */
 json_t *receiver_wanted(const Keeper *keeper, const char *service);
-/* When commits stop waiting for a receiver that is away; -1: they wait. */
-int64_t receiver_async_after_ns(const Keeper *keeper, const char *service);
 
 ReceiverStart *receiver_start_create(Keeper *keeper, const char *service, const char *id);
 void receiver_start_free(ReceiverStart *start);
 /* PoolWork: takes over a receiver that is at work on this run of the server, or starts one. */
 int receiver_start_work(void *context, Error **err);
 
-/* PoolWork on a ReceiverStart: where its receiver does not stream, commits stop waiting for it. */
+/* PoolWork on a ReceiverStart: commits stop waiting for its receiver; 1 where it streams and does not hang: they go on waiting for it. */
 int synchronous_off_work(void *context, Error **err);
 
 typedef enum ReceiverLook {
@@ -38,8 +37,8 @@ typedef enum ReceiverLook {
 
 /* When a part of the log was found lost, by the receiver that is at work; 0: none is. */
 int64_t receiver_gap_ns(const Keeper *keeper, const char *service);
-/* Reads what the receiver tells, and whether there is a backup; quick. */
-ReceiverLook receiver_look(const Keeper *keeper, const char *service);
+/* Reads what the receiver pid tells, and whether there is a backup; quick. What an earlier one has told counts for nothing. */
+ReceiverLook receiver_look(const Keeper *keeper, const char *service, pid_t pid);
 
 typedef struct BackupTask {
         Keeper *keeper;

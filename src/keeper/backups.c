@@ -11,6 +11,7 @@
 #include "keeper/alerts.h"
 #include "keeper/backup_tasks.h"
 #include "keeper/budget.h"
+#include "keeper/commit_watch.h"
 #include "keeper/offsite.h"
 #include "keeper/readiness.h"
 #include "keeper/release.h"
@@ -44,7 +45,8 @@ typedef struct Guard {
         pid_t receiver_pid;
         int64_t receiver_ns;    /* when it was taken; of the loop */
         json_t *asked;          /* what it was told to be */
-        LoopTimer *async_timer; /* commits have waited long enough for a receiver that is away */
+        CommitWatch commits;
+        bool hangs;             /* the receiver tells nothing any more */
         bool starting, backing_up;
         SlotWatch slot;
         int64_t gap_ns;         /* the loss of log that was told; 0: none */
@@ -57,7 +59,7 @@ static void guard_free(void *pointer)
         Guard *guard = pointer;
 
         loop_timer_remove(guard->timer);
-        loop_timer_remove(guard->async_timer);
+        commit_watch_done(&guard->commits);
         loop_io_remove(guard->receiver_io);
         json_decref(guard->asked);
         fs_close(guard->receiver_fd);
@@ -129,33 +131,9 @@ static void look_later(Guard *guard, int64_t delay_ns)
 
 /* ---- commits that wait ---- */
 
-static void async_done(void *context, int result, Error *error);
-
-static void on_async(void *context)
-{
-        Guard *guard = context;
-        Keeper *keeper = guard->backups->keeper;
-
-        guard->async_timer = NULL;
-        guard->backups->busy++;
-        thread_pool_post(keeper->parts.pool, synchronous_off_work, async_done,
-                         receiver_start_create(keeper, guard->service, guard->id));
-}
-
-/* From now on nobody receives, as far as is known here. */
-static void await_receiver(Guard *guard, int64_t at_least_ns)
-{
-        Keeper *keeper = guard->backups->keeper;
-        int64_t after_ns = receiver_async_after_ns(keeper, guard->service);
-
-        if (after_ns >= 0 && !guard->async_timer)
-                guard->async_timer = loop_add_timer(keeper->parts.loop, loop_now_ns(keeper->parts.loop) + MAX(after_ns, at_least_ns),
-                                                    on_async, guard);
-}
-
 static Guard *find_guard(Backups *backups, const char *service, const char *id);
 
-static void async_done(void *context, int result, Error *error)
+static void let_go_done(void *context, int result, Error *error)
 {
         ReceiverStart *start = context;
         Backups *backups = start->keeper->backups;
@@ -164,10 +142,44 @@ static void async_done(void *context, int result, Error *error)
         backups->busy--;
         if (result < 0)
                 log_failure(LOG_LEVEL_WARNING, error, "commits of %s wait for a receiver that is away", start->service);
-        if (result < 0 && guard)
-                await_receiver(guard, RETRY_NS);
+        if (guard) {
+                commit_watch_freed(&guard->commits, result);
+                if (guard->receiver_fd >= 0)
+                        look_later(guard, STREAMING_LOOK_NS); /* it may have come back meanwhile */
+        }
         receiver_start_free(start);
         keeper_check_idle(backups->keeper);
+}
+
+static void let_go(void *context)
+{
+        Guard *guard = context;
+        Keeper *keeper = guard->backups->keeper;
+        Unit *unit = unit_of(guard);
+        ReceiverStart *start;
+
+        if (unit && !readiness_reached(unit->postmaster_path)) { /* it starts: nobody waits yet */
+                commit_watch_freed(&guard->commits, -1);
+                return;
+        }
+        start = receiver_start_create(keeper, guard->service, guard->id);
+        start->hangs = guard->hangs;
+        guard->backups->busy++;
+        thread_pool_post(keeper->parts.pool, synchronous_off_work, let_go_done, start);
+}
+
+/* Nobody holds commits up for a receiver that does nothing, and what does not move for a minute is begun anew. */
+static void heed(Guard *guard, bool streams)
+{
+        ReceiverPulse pulse = commit_watch_see(&guard->commits, streams);
+
+        if (pulse != RECEIVER_LIVES && !guard->hangs)
+                log_warning("the receiver of %s (process %d) does nothing any more", guard->service, (int)guard->receiver_pid);
+        guard->hangs = pulse != RECEIVER_LIVES;
+        if (pulse == RECEIVER_IS_STUCK && !guard->turned_out) {
+                guard->turned_out = true;
+                kill(guard->receiver_pid, SIGKILL);
+        }
 }
 
 /* ---- a receiver's life ---- */
@@ -183,8 +195,8 @@ static void on_receiver_end(void *context, int fd, uint32_t events)
                 bool lived = loop_now_ns(loop) - guard->receiver_ns > LIVED_NS || guard->turned_out;
 
                 log_warning("the receiver of %s has ended: it is started again", guard->service);
-                guard->turned_out = false;
-                await_receiver(guard, 0);
+                guard->turned_out = guard->hangs = false;
+                commit_watch_away(&guard->commits);
                 look_later(guard, lived ? LOOK_NS : RETRY_NS);
         }
 }
@@ -267,7 +279,9 @@ static void backup_ended(void *context, int result, Error *error)
         if (guard) {
                 guard->backing_up = false;
                 if (!guard->starting)
-                        look_later(guard, guard->receiver_fd < 0 ? LOOK_NS : result < 0 || guard->gap_is_open ? RETRY_NS : SETTLED_LOOK_NS);
+                        look_later(guard, guard->receiver_fd < 0             ? LOOK_NS
+                                          : result < 0 || guard->gap_is_open ? RETRY_NS
+                                                                             : commit_watch_pause_ns(&guard->commits, SETTLED_LOOK_NS));
         }
         if (result < 0)
                 log_failure(LOG_LEVEL_WARNING, error, "backup of %s", task->service);
@@ -367,11 +381,12 @@ static void look(void *context)
                         look_later(guard, LOOK_NS);
                 return;
         }
-        if (guard->backing_up)
-                return; /* its end looks again */
-        seen = receiver_look(guard->backups->keeper, guard->service);
-        if (seen != RECEIVER_WAITS) /* it is there: from now on it knows itself how long it has been unable to receive */
-                guard->async_timer = loop_timer_remove(guard->async_timer);
+        seen = receiver_look(guard->backups->keeper, guard->service, guard->receiver_pid);
+        heed(guard, seen != RECEIVER_WAITS);
+        if (guard->backing_up) { /* its end looks again */
+                look_later(guard, commit_watch_pause_ns(&guard->commits, SETTLED_LOOK_NS));
+                return;
+        }
         switch (seen) {
         case RECEIVER_WAITS:
                 look_at_slot(guard, false);
@@ -380,11 +395,12 @@ static void look(void *context)
         case RECEIVER_NEEDS_BACKUP:
                 tell_gap(guard);
                 begin_backup(guard, true, NULL, NULL);
+                look_later(guard, RETRY_NS);
                 break;
         case RECEIVER_IS_WELL:
                 look_at_slot(guard, true);
                 tell_gap_closed(guard);
-                look_later(guard, guard->slot.state == SLOT_IS_WELL ? SETTLED_LOOK_NS : RETRY_NS);
+                look_later(guard, guard->slot.state == SLOT_IS_WELL ? commit_watch_pause_ns(&guard->commits, SETTLED_LOOK_NS) : RETRY_NS);
                 break;
         }
 }
@@ -410,7 +426,7 @@ static void add_guard(Backups *backups, const Unit *unit)
                           .run = unit->run,
                           .receiver_fd = -1 };
         strmap_set(&backups->guards, unit->service, guard);
-        await_receiver(guard, RETRY_NS); /* one of an earlier keeper may have died with it */
+        commit_watch_init(&guard->commits, backups->keeper, guard->service, let_go, guard);
         look_later(guard, LOOK_NS);
 }
 
@@ -424,11 +440,14 @@ static void drop_unwanted(Keeper *keeper)
 
                 if (unit && wants_guard(keeper, unit)) {
                         turn_out(guard);
+                        commit_watch_update(&guard->commits);
                         continue;
                 }
                 /* One whose server has ended ends by itself; one that is not wanted any more is told. */
                 if (unit && guard->receiver_fd >= 0)
                         kill(guard->receiver_pid, SIGTERM);
+                if (unit && guard->commits.away_ns)
+                        let_go(guard);
                 strmap_remove(guards, guard->service);
         }
 }

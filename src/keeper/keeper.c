@@ -61,6 +61,7 @@ void keeper_free(Keeper *keeper)
         strmap_done(&keeper->units);
         project_state_done(&keeper->state);
         free(keeper->takeover_error);
+        strv_free(keeper->released);
         strv_free(keeper->drilling);
         free(keeper->project);
         free(keeper);

@@ -60,6 +60,7 @@ struct Keeper {
         struct Backups *backups;        /* NULL: parts.protect is not set */
         struct Schedules *schedules;    /* likewise */
         struct Offsite *offsite;        /* likewise */
+        char **released;                /* services, as long as this cannot be written down (release.h) */
         char **drilling;                /* services whose drill is at work (drills.h) */
         struct Budget *budget;          /* likewise */
 };

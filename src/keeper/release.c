@@ -40,7 +40,7 @@ bool release_holds(const Keeper *keeper, const char *service)
 {
         _cleanup_strv_ char **services = load_released(keeper);
 
-        return strv_contains(services, service);
+        return strv_contains(services, service) || strv_contains(keeper->released, service);
 }
 
 static int save_released(const Keeper *keeper, char *const *services, Error **err)
@@ -51,21 +51,32 @@ static int save_released(const Keeper *keeper, char *const *services, Error **er
         return strv_length(services) ? document_save(path, RELEASED_FORMAT, document, err) : fs_remove_tree(AT_FDCWD, path, err);
 }
 
-static int add_released(const Keeper *keeper, char *const *services, Error **err)
+/* A disk that is full is no reason to hold anybody: then it is so as long as this keeper lives. */
+static void add_released(Keeper *keeper, Request *request, char *const *services)
 {
         _cleanup_strv_ char **all = load_released(keeper);
+        _cleanup_error_ Error *error = NULL;
 
         STRV_FOREACH(service, services)
                 if (!strv_contains(all, *service))
                         strv_add(&all, *service);
-        return save_released(keeper, all, err);
+        if (save_released(keeper, all, &error) >= 0)
+                return;
+        STRV_FOREACH(service, services)
+                if (!strv_contains(keeper->released, *service))
+                        strv_add(&keeper->released, *service);
+        request_warning(request, "the release cannot be written down, and lasts until the project's next keeper: %s", error->message);
 }
 
 void release_lift(Keeper *keeper, char *const *services)
 {
         _cleanup_strv_ char **all = load_released(keeper), **rest = NULL;
+        _cleanup_strv_ char **unwritten = TAKE_PTR(keeper->released);
         _cleanup_error_ Error *error = NULL;
 
+        STRV_FOREACH(service, unwritten)
+                if (services && !strv_contains(services, *service))
+                        strv_add(&keeper->released, *service);
         if (!all)
                 return;
         STRV_FOREACH(service, all)
@@ -117,14 +128,16 @@ static int release_one(Release *release, const char *service, const char *id, Er
         const KeeperParts *parts = &release->keeper->parts;
         _cleanup_json_ json_t *params = NULL, *state = receiver_state_load(parts->layout, release->keeper->project, service);
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
+        _cleanup_error_ Error *stubborn = NULL;
         json_t *result = NULL;
         bool lived = receiver_state_pid(state) > 0;
-        int r = receiver_stop(parts->layout, release->keeper->project, service, err);
+        int r = parts->engine->operations->container_inspect(parts->engine, id, &info, err);
 
-        if (r >= 0)
-                r = parts->engine->operations->container_inspect(parts->engine, id, &info, err);
         if (r < 0)
                 return r;
+        /* One that does not end keeps its slot, which the job tells; commits go on all the same. */
+        if (receiver_stop(parts->layout, release->keeper->project, service, &stubborn) < 0)
+                log_failure(LOG_LEVEL_WARNING, stubborn, "release");
         params = json_pack("{s:s, s:s, s:o}", "project", release->keeper->project, "service", service, "target",
                            database_target_to_json(info));
         r = run_job(release, params, &result, err);
@@ -216,8 +229,6 @@ void method_release(Request *request)
                         r = error_set(&error, ERROR_NOT_FOUND, "service \"%s\": no database runs", *service);
         if (r == 0 && !release->services)
                 r = error_set(&error, ERROR_NOT_FOUND, "no database of project \"%s\" runs", keeper->project);
-        if (r == 0)
-                r = add_released(keeper, release->services, &error);
         if (r < 0) {
                 error_hint(&error, r, "\"berth start\" starts it: its settings can only be taken back while it runs.");
                 strv_free(release->services);
@@ -227,6 +238,7 @@ void method_release(Request *request)
                 request_fail(request, error);
                 return;
         }
+        add_released(keeper, request, release->services);
         backups_update(keeper); /* they are guarded no longer */
         begin(release);
 }
