@@ -18,6 +18,7 @@
 #include "compose/edit.h"
 #include "engine/local/volume.h"
 #include "operate/data_folder.h"
+#include "operate/upgrade_steps.h"
 #include "state/document.h"
 
 #define OLDEST_MAJOR 13
@@ -355,6 +356,7 @@ static int run_upgrade(Invocation *invocation, Error **err)
         if (!scope.services || !project_find_service(scope.project, scope.services[0]))
                 return error_set(err, ERROR_NOT_FOUND, "the compose file has no service \"%s\"", names[0]);
         task.jobs = (int)MAX(invocation_number(invocation, "jobs", sysconf(_SC_NPROCESSORS_ONLN)), 1);
+        task.lock_timeout_s = (int)MIN(MAX(invocation_number(invocation, "lock-timeout", UPGRADE_HOLD_LIMIT_S), 1), 86400);
         names[0] = project_find_service(scope.project, scope.services[0])->name;
         method = invocation_text(invocation, "method", "auto");
         task.method = streq(method, "dump") ? UPGRADE_BY_DUMP : streq(method, "auto") ? UPGRADE_BY_EITHER : UPGRADE_BY_PROGRAMS;
@@ -368,6 +370,7 @@ static const Option options[] = {
         { "method", 0, OPTION_CHOICE, "METHOD", "How: pg_upgrade, where the image has the programs of both majors, or dump and restore",
           "auto|dump|pg_upgrade" },
         { "jobs", 'j', OPTION_NUMBER, "N", "How many tables are copied at once (default: one a processor)" },
+        { "lock-timeout", 0, OPTION_NUMBER, "SECONDS", "How long to wait for open transactions, which hold everything up (default: 60)" },
         { "dry-run", 0, OPTION_FLAG, NULL, "Check, and say what would be done" },
         { "yes", 'y', OPTION_FLAG, NULL, "Do not ask" },
         { NULL },

@@ -21,6 +21,7 @@ typedef struct UpgradeTask {
         char *old_folder;       /* of its data, on this machine */
         char *volume_key;       /* in the compose file */
         int jobs;
+        int lock_timeout_s;     /* how long to wait for open transactions */
         UpgradeMethod method;
 } UpgradeTask;
 

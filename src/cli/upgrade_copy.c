@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "base/tree.h"
+#include "cli/interrupts.h"
 #include "cli/report.h"
 #include "cli/upgrade.h"
 #include "operate/upgrade_steps.h"
@@ -60,6 +61,21 @@ static int copy_databases(UpgradeTask *task, const UpgradeServer *server, Error 
         return 0;
 }
 
+static bool waits(void *context, const char *session)
+{
+        if (session)
+                upgrade_say(context, "waiting for %s", session);
+        return interrupts_take() == 0;
+}
+
+static int hold_back(UpgradeTask *task, const char *what, UpgradeHold *ret, Error **err)
+{
+        ret->limit_s = task->lock_timeout_s;
+        ret->waits = waits;
+        ret->context = task;
+        return upgrade_hold_begin(task->scope->engine, task->old->id, what, ret, err);
+}
+
 /* By dump and restore. */
 static int fill(UpgradeTask *task, const UpgradeServer *server, UpgradeHold *objects, Error **err)
 {
@@ -67,7 +83,7 @@ static int fill(UpgradeTask *task, const UpgradeServer *server, UpgradeHold *obj
 
         if (r >= 0)
                 r = copy_databases(task, server, err);
-        return r < 0 ? r : upgrade_hold_begin(task->scope->engine, task->old->id, "objects", objects, err);
+        return r < 0 ? r : hold_back(task, "objects", objects, err);
 }
 
 /* What pg_upgrade leaves to be done in the new server. */
@@ -143,7 +159,7 @@ static int start_server(UpgradeTask *task, UpgradeServer *server, Error **err)
 static int hold_writers(UpgradeTask *task, UpgradeHold *tables, Error **err)
 {
         upgrade_say(task, "from here on writers wait");
-        return upgrade_hold_begin(task->scope->engine, task->old->id, "tables", tables, err);
+        return hold_back(task, "tables", tables, err);
 }
 
 /* 1: done, and the new cluster lies in its volume; 0: this is not the way. */
@@ -159,7 +175,7 @@ static int upgrade_by_programs(UpgradeTask *task, UpgradeHold *tables, UpgradeHo
         if (r >= 0)
                 r = hold_writers(task, tables, &reason);
         if (r >= 0)
-                r = upgrade_hold_begin(task->scope->engine, task->old->id, "objects", objects, &reason);
+                r = hold_back(task, "objects", objects, &reason);
         if (r >= 0)
                 r = upgrade_programs_run(task, &programs, &reason);
         upgrade_server_await_removal(task, &programs.workshop);
@@ -168,7 +184,7 @@ static int upgrade_by_programs(UpgradeTask *task, UpgradeHold *tables, UpgradeHo
                 return 1;
         upgrade_hold_done(objects);
         upgrade_hold_done(tables);
-        if (task->method == UPGRADE_BY_PROGRAMS || r == -ERROR_CANCELLED)
+        if (task->method == UPGRADE_BY_PROGRAMS || r == -ERROR_CANCELLED || r == -ERROR_TIMEOUT)
                 return error_move(err, &reason, r);
         upgrade_say(task, "by dump and restore: %s", reason->message);
         return upgrade_discard_beside(task, task->record.kept, true, err);

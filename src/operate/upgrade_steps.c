@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -11,6 +12,9 @@
 
 #define OUTPUT_LIMIT ((size_t)1024 * 1024)
 #define REASON_LIMIT 600
+#define WAITING      "waiting for " /* lines of step_hold */
+#define TIMED_OUT    "timed out"
+#define ASK_MS       200
 
 static char **step_words(const char *step, char *const *arguments)
 {
@@ -60,7 +64,8 @@ int upgrade_step_as(Engine *engine, const char *container, const char *user, con
 static void *hold_thread(void *argument)
 {
         UpgradeHold *hold = argument;
-        char *arguments[] = { (char *)hold->what, NULL };
+        _cleanup_free_ char *limit = xasprintf("%d", hold->limit_s);
+        char *arguments[] = { (char *)hold->what, limit, NULL };
         bool is_backup = streq(hold->what, "snapshot");
         _cleanup_strv_ char **argv = step_words(is_backup ? hold->what : "hold", is_backup ? NULL : arguments);
         ExecSpec spec = { .argv = argv, .user = "root", .stdin_fd = hold->container_input_fd,
@@ -84,24 +89,70 @@ static int make_pipe(int *ret_read, int *ret_write, Error **err)
         return 0;
 }
 
+/* Takes the lines that are whole out of said: 1 once it is held, and what is no news stays, to be told if it ends. */
+static int take_lines(UpgradeHold *hold, Strbuf *said)
+{
+        _cleanup_strv_ char **lines = strv_split(strbuf_text(said), '\n');
+        size_t n = strv_length(lines);
+
+        strbuf_truncate(said, 0);
+        for (size_t i = 0; i < n; i++) {
+                const char *session = startswith(lines[i], WAITING);
+
+                if (i + 1 < n && streq(lines[i], "held"))
+                        return 1;
+                if (i + 1 < n && session && hold->waits && !hold->waits(hold->context, session))
+                        return -ERROR_CANCELLED;
+                if (i + 1 == n || !session)
+                        strbuf_addf(said, i + 1 < n ? "%s\n" : "%s", lines[i]);
+        }
+        return 0;
+}
+
+static int fail(UpgradeHold *hold, Strbuf *said, Error **err)
+{
+        int r;
+
+        if (said->length > 0)
+                trim(said->data);
+        if (!endswith(strbuf_text(said), TIMED_OUT)) {
+                r = error_set(err, ERROR_FAILED, "keep writers waiting: %.*s", REASON_LIMIT,
+                              said->length > 0 ? strbuf_text(said) : "the old server's container does not answer");
+                return error_hint(err, r, "Nothing was changed.");
+        }
+        said->data[strlen(said->data) - strlen(TIMED_OUT)] = '\0';
+        trim(said->data);
+        for (char *c = said->data; (c = strchr(c, '\n'));)
+                *c = ';';
+        r = error_set(err, ERROR_TIMEOUT, "keep writers waiting: not within %d seconds; what holds it up: %.*s", hold->limit_s,
+                      REASON_LIMIT, *said->data ? said->data : "nothing that can be seen");
+        return error_hint(err, r, "Nothing was changed. End those transactions (SELECT pg_terminate_backend(SESSION)), or give more time with "
+                                  "--lock-timeout.");
+}
+
 static int await_word(UpgradeHold *hold, Error **err)
 {
         _cleanup_strbuf_ Strbuf said = STRBUF_INIT;
+        struct pollfd ready = { .fd = hold->output_fd, .events = POLLIN };
         char chunk[512];
         ssize_t n;
         int r;
 
-        while ((n = read(hold->output_fd, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR)) {
-                if (n > 0)
-                        strbuf_add(&said, chunk, (size_t)n);
-                if (strstr(strbuf_text(&said), "held\n"))
-                        return 0;
+        for (;;) {
+                if (poll(&ready, 1, ASK_MS) == 0 && hold->waits && !hold->waits(hold->context, NULL))
+                        return -ERROR_CANCELLED;
+                if (!ready.revents)
+                        continue;
+                n = read(hold->output_fd, chunk, sizeof(chunk));
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return fail(hold, &said, err);
+                strbuf_add(&said, chunk, (size_t)n);
+                r = take_lines(hold, &said);
+                if (r != 0)
+                        return MIN(r, 0);
         }
-        if (said.length > 0)
-                trim(said.data);
-        r = error_set(err, ERROR_FAILED, "keep writers waiting: %.*s", REASON_LIMIT,
-                      said.length > 0 ? strbuf_text(&said) : "the old server's container does not answer");
-        return error_hint(err, r, "A transaction that stays open holds it up; pg_stat_activity shows which. Nothing was changed.");
 }
 
 int upgrade_hold_begin(Engine *engine, const char *container, const char *what, UpgradeHold *ret, Error **err)

@@ -154,6 +154,31 @@ def test_backups_go_on_with_a_line_of_their_own(project, images, protected):
 
 
 @pytest.mark.slow
+def test_a_transaction_that_stays_open_ends_the_wait(project, images, berth):
+    """It is named while it is waited for and at the end, and nothing is left waiting behind it."""
+    deployment = make(project, images, 15, 17)
+    holder = deployment.start("exec", "-T", "db", "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "keeper", "-d", "shop",
+                              stdin=subprocess.PIPE)
+    try:
+        holder.stdin.write("SELECT pg_backend_pid(); BEGIN; UPDATE item SET name = name;\n\\echo begun\n")
+        holder.stdin.flush()
+        pid = holder.stdout.readline().strip()
+        assert holder.stdout.readline() == "begun\n"
+        told = deployment.fails("upgrade", "db", "--to", "17", "--lock-timeout", "4", "--yes")
+        named = f"session {pid} (user keeper, database shop, psql), idle in transaction, in a transaction for 00:0"
+        assert f"waiting for {named}" in told and f"not within 4 seconds; what holds it up: {named}" in told, told
+        assert "--lock-timeout" in told and told.count("from here on writers wait") == 1
+        wait_until(lambda: query(deployment, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'berth-upgrade'") == "0")
+        query(deployment, "SET lock_timeout = '2s'; INSERT INTO item (name) VALUES ('others go on')")
+        assert query(deployment, f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}") == "1", "the server has started over"
+    finally:
+        holder.kill()
+        holder.wait()
+    assert server_major(deployment) == 15
+    assert "upgrade-15-17" not in deployment("volume", "ls").stdout
+
+
+@pytest.mark.slow
 def test_locks_that_others_want_meanwhile(project, images, berth):
     """Whoever changes roles all the time waits for what the first database's session holds, and keeps no other session from its
     locks; a transaction that holds a table gets what it needs of the catalogs and ends; autovacuum is at work."""

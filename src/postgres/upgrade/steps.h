@@ -6,7 +6,8 @@
  * These run in the old server's own container:
  *   obstacles, remarks    lines that say what cannot be carried, or stays behind
  *   databases             their names, a line each
- *   hold tables|objects   keeps writers waiting, says "held", and lets go when its standard input ends
+ *   hold tables|objects SECONDS   keeps writers waiting, says "held", and lets go when its standard input ends; meanwhile it
+ *                         says for whom it waits ("waiting for …"), and after so long it says them and "timed out", and fails
  *   end                   sends clients of the old server away and writes its checkpoint
  *   physical_obstacles, kind MAJOR, essentials, versions; snapshot    (see programs.sh)
  * And these, of an upgrade by pg_upgrade, in a container that does nothing itself and has the programs of both majors:

@@ -61,8 +61,11 @@ step_databases() {
 }
 
 # Writers wait and readers go on for as long as standard input is open: the locks end with it, however it ends.
+# Where the locks are not had after $2 seconds nothing is left waiting for them, since whoever comes then waits behind that.
 step_hold() {
     hold=$hold.$1
+    limit=$2
+    PGOPTIONS="-c statement_timeout=0 -c lock_timeout=$((limit + 5))s" # should we be killed
     rm -rf $hold
     mkdir -m 0700 $hold
     "lock_$1" >$hold/lock.sql
@@ -114,28 +117,59 @@ SQL
 }
 
 # What all databases share is locked once, by the first session: a second one would wait behind whoever waits for the first.
-# The sessions have no hand on our output: whoever reads it sees our end, also while they still hold.
+# The sessions have no hand on our output: whoever reads it sees our end, also while they still hold. They end well in any case: where
+# we are gone PID 1 is their parent, and a postmaster takes a child that ends with more than 1 for a crashed server process.
 hold_all() {
     exec 3<&0
     n=0
+    ticks=0
     first=true
     step_databases >$hold/names
     while IFS= read -r name; do
         n=$((n + 1))
         (
             exec >$hold/out.$n 2>&1
-            { cat $hold/lock.sql; exec cat <&3; } | old -v first=$first -d "$(named "$name")"
+            { printf '%s\n' 'SELECT pg_backend_pid() AS pid \gset' '\echo session :pid'; cat $hold/lock.sql; exec cat <&3; } |
+                old -v first=$first -d "$(named "$name")" || :
         ) &
         first=false
     done <$hold/names
     while :; do
         held=$(cat $hold/out.* | grep -c '^held$' || true)
         [ "$held" -lt $n ] || break
-        if grep -h -E 'ERROR|FATAL|error:' $hold/out.* >&2; then exit 1; fi
+        if grep -h -E 'ERROR|FATAL|error:' $hold/out.* >&2; then give_up; fi
+        ticks=$((ticks + 1))
+        if [ $ticks -ge $((limit * 10)) ]; then
+            blockers >&2
+            echo "timed out" >&2
+            give_up
+        elif [ $((ticks % 100)) = 20 ]; then
+            blockers | sed 's/^/waiting for /'
+        fi
         sleep 0.1
     done
     echo held
     wait
+}
+
+# The sessions that hold what ours wait for, a line each.
+own_sessions() { sed -n 's/^session \([0-9]*\)$/\1/p' $hold/out.* | tr '\n' ' '; }
+blockers() {
+    old -d template1 -At -v own="$(own_sessions)" <<'SQL'
+SELECT DISTINCT format('session %s (%s), %s%s', a.pid, concat_ws(', ', 'user ' || quote_ident(usename), 'database ' || quote_ident(datname),
+    nullif(application_name, ''), nullif(backend_type, 'client backend')), coalesce(state, 'at work'),
+    ', in a transaction for ' || justify_interval(date_trunc('second', clock_timestamp() - xact_start)))
+FROM regexp_split_to_table(trim(:'own'), ' +') own, unnest(pg_blocking_pids(nullif(own, '')::int)) b JOIN pg_stat_activity a ON a.pid = b
+WHERE NOT a.pid::text = ANY (regexp_split_to_array(trim(:'own'), ' +')) ORDER BY 1;
+SQL
+}
+
+# A session that waits for a lock does not see that its client is gone.
+give_up() {
+    old -d template1 -At -v own="$(own_sessions)" <<'SQL' >/dev/null || true
+SELECT pg_terminate_backend(own::int) FROM regexp_split_to_table(trim(:'own'), ' +') own WHERE own <> '';
+SQL
+    exit 1
 }
 
 step_roles() {
