@@ -9,6 +9,7 @@
 #include "cli/confirm.h"
 #include "cli/output/listing.h"
 #include "cli/work.h"
+#include "operate/backup_work.h"
 #include "state/document.h"
 
 char *backup_local_time(int64_t ns)
@@ -52,6 +53,33 @@ static void add_texts(json_t *row)
         json_set_string(row, "Cluster", json_get_bool(row, "present", true) ? "present" : "earlier");
 }
 
+/* For programs a row like the others, without what is not known yet, and "at_work"; for people a line below the table. */
+static void add_work(json_t *rows, const json_t *works)
+{
+        json_t *work;
+        size_t i;
+
+        json_array_foreach(works, i, work) {
+                json_t *row = json_copy(work);
+
+                json_object_set_new(row, "at_work", json_true());
+                json_array_append_new(rows, row);
+        }
+}
+
+static void print_work(const json_t *works)
+{
+        json_t *work;
+        size_t i;
+
+        json_array_foreach(works, i, work) {
+                _cleanup_free_ char *text = backup_work_text(work), *since = backup_local_time(json_get_int(work, "started_ns", 0));
+
+                printf("%s: a backup is at work (%s) since %s: %s\n", json_get_string(work, "service", ""), json_get_string(work, "kind", ""),
+                       since, text);
+        }
+}
+
 static int run_ls(Invocation *invocation, Error **err)
 {
         static const ListingColumn columns[] = {
@@ -60,19 +88,25 @@ static int run_ls(Invocation *invocation, Error **err)
                 { "CLUSTER", "Cluster" }, { NULL },
         };
         _cleanup_free_ char *project = NULL;
-        _cleanup_json_ json_t *rows = NULL;
+        _cleanup_json_ json_t *rows = NULL, *works = NULL;
+        const char *service = invocation->arguments ? invocation->arguments[0] : NULL;
+        const char *format = invocation_text(invocation, "format", "table");
         json_t *row;
         size_t i;
-        int r = load_rows(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &project, &rows, err);
+        int r = load_rows(invocation, service, &project, &rows, err);
 
         if (r < 0)
                 return r;
+        works = backup_work_list(invocation->layout, project, service);
         json_array_foreach(rows, i, row)
                 add_texts(row);
+        if (streq(format, "json"))
+                add_work(rows, works);
         r = listing_print(rows, columns, invocation_text(invocation, "format", NULL), LISTING_LINES, err);
-        if (r >= 0 && streq(invocation_text(invocation, "format", "table"), "table")) {
+        if (r >= 0 && streq(format, "table")) {
                 backup_print_timelines(rows);
-                offsite_print(invocation, project, invocation->arguments ? invocation->arguments[0] : NULL);
+                print_work(works);
+                offsite_print(invocation, project, service);
         }
         return r;
 }
@@ -159,7 +193,8 @@ const Command command_backup_ls = {
         .arguments = "[SERVICE]",
         .details = "FROM is the first point that can be restored from a backup, RESTORABLE UNTIL the last one that the log "
                    "behind it leads to without a gap. CLUSTER tells the database that is there now from earlier ones of the "
-                   "same name.",
+                   "same name. A backup that is at work is shown with what has been read, and how long it will still take; with "
+                   "--format json as an object that has \"at_work\".",
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = ls_options,
         .max_arguments = 1,

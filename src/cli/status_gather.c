@@ -13,6 +13,7 @@
 #include "cli/status.h"
 #include "cli/work.h"
 #include "operate/backup_settings.h"
+#include "operate/backup_work.h"
 #include "operate/receiver_control.h"
 #include "operate/target.h"
 #include "state/document.h"
@@ -182,6 +183,15 @@ static void add_lost(Gathering *all)
                                       server <= here ? 0.0 : (double)MAX(all->now_ns - known_ns, INT64_C(0)) / 1e9));
 }
 
+static void add_work(Gathering *all)
+{
+        _cleanup_free_ char *path = backup_work_path(all->invocation->layout, all->scope->name, all->service);
+        json_t *work = backup_work_look(path);
+
+        if (work)
+                json_object_set_new(all->status, "backup_at_work", work);
+}
+
 /* ---- by the clock, and elsewhere ---- */
 
 static void add_schedule(Gathering *all)
@@ -338,6 +348,7 @@ int status_gather(const Invocation *invocation, const Scope *scope, const char *
         add_receiver(&all);
         add_backups(&all);
         add_lost(&all);
+        add_work(&all);
         add_schedule(&all);
         add_drill(&all);
         add_offsite(&all);

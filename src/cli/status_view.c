@@ -5,6 +5,7 @@
 #include "base/parse.h"
 #include "cli/output/color.h"
 #include "cli/status.h"
+#include "operate/backup_work.h"
 #include "state/document.h"
 
 #define WIDTH 15
@@ -59,6 +60,7 @@ static void print_protection(const json_t *status)
 
 static void print_backups(const json_t *status)
 {
+        const json_t *work = json_object_get(status, "backup_at_work");
         const json_t *last = json_object_get(status, "last_backup"), *drill = json_object_get(status, "drill");
         _cleanup_free_ char *next = local_time(json_get_int(status, "next_backup_ns", 0));
 
@@ -68,6 +70,12 @@ static void print_backups(const json_t *status)
 
                 line_taken("last backup", xasprintf("%s, %s, %s, %s", json_get_string(last, "id", ""), json_get_string(last, "kind", ""),
                                                     size, when));
+        }
+        if (work) {
+                _cleanup_free_ char *how_far = backup_work_text(work), *when = ago(json_get_int(work, "started_ns", 0));
+
+                line_taken("at work", xasprintf("%s, %s, began %s: %s", json_get_string(work, "id", ""), json_get_string(work, "kind", ""), when,
+                                                how_far));
         }
         if (json_get_int(status, "next_backup_ns", 0) > 0)
                 line("next backup", next);

@@ -25,6 +25,16 @@ static void show_state(Shown *shown, const char *state, const char *text)
         progress_event(shown->progress, event);
 }
 
+/* A line that is redrawn has it in itself. */
+static void show_status(Shown *shown, const char *text)
+{
+        _cleanup_free_ char *line = xasprintf("%s: %s", shown->work->name, text);
+
+        show_state(shown, shown->work->state, text);
+        if (!progress_is_live(shown->progress))
+                progress_message(shown->progress, line);
+}
+
 static void show_bytes(Shown *shown, const json_t *told)
 {
         _cleanup_json_ json_t *event = json_pack("{s:s, s:s, s:s}", "event", "bytes", "kind", shown->work->kind, "name",
@@ -40,7 +50,7 @@ static void on_event(void *context, const json_t *event)
         const char *status = json_get_string(event, "status", NULL), *warning = json_get_string(event, "warning", NULL);
 
         if (status)
-                show_state(shown, shown->work->state, status);
+                show_status(shown, status);
         else if (warning)
                 report_warning(warning);
         else if (json_object_get(event, "done"))

@@ -12,11 +12,14 @@
 #include "operate/backup_direct.h"
 #include "operate/backup_files.h"
 #include "operate/backup_prior.h"
+#include "operate/backup_work.h"
+#include "state/document.h"
 
 #define DEFAULT_LEVEL (-1) /* of zstd: a third faster than 1 for a tenth more, on indexes less */
 #define APPLICATION "berth backup"
 #define GENTLE_NICE 10
 #define WAIT_MS 200
+#define TELL_ROUNDS 50 /* of waiting: every ten seconds */
 #define FIRST_WITH_INCREMENTAL 170000
 /* linux/ioprio.h: the last of the best-effort class */
 #define IOPRIO_WHO_PROCESS 1
@@ -57,21 +60,51 @@ static void be_gentle(void)
         syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_GENTLE);
 }
 
+/* What the other one is, where it is a backup; the caller's. */
+static char *text_of_other(const Backup *backup)
+{
+        _cleanup_json_ json_t *other = backup->options->noted_at ? backup_work_look(backup->options->noted_at) : NULL;
+        _cleanup_free_ char *text = other ? backup_work_text(other) : NULL, *since = NULL;
+
+        if (!other)
+                return NULL;
+        since = clock_format_ago(MAX(clock_realtime_ns() - json_get_int(other, "started_ns", 0), INT64_C(0)));
+        return xasprintf("backup %s (%s, began %s ago: %s)", json_get_string(other, "id", ""), json_get_string(other, "kind", ""), since, text);
+}
+
+static int refuse(const Backup *backup, Error **busy, Error **err)
+{
+        _cleanup_free_ char *other = text_of_other(backup);
+        int r;
+
+        if (!other)
+                return error_move(err, busy, -ERROR_CONFLICT);
+        r = error_set(err, ERROR_CONFLICT, "%s of service \"%s\" is at work", other, backup->options->service);
+        return error_hint(err, r, "Without --no-wait this waits for it.");
+}
+
+static void tell_wait(const Backup *backup)
+{
+        _cleanup_free_ char *other = text_of_other(backup);
+        _cleanup_free_ char *text = xasprintf("waiting for the %s; the first backup of a database is taken by itself",
+                                              other ?: "backup, restore or removal that is at work");
+
+        progress_status(backup->progress, text);
+}
+
 static int lock(Backup *backup, Error **err)
 {
-        bool told = false;
-
-        for (;;) {
+        for (int64_t i = 0;; i++) {
                 _cleanup_error_ Error *busy = NULL;
                 struct pollfd item = { .fd = backup->progress->cancel_fd, .events = POLLIN };
                 int r = repository_lock(backup->repository, &backup->lock_fd, &busy);
 
-                if (r != -ERROR_CONFLICT || !backup->options->wait)
+                if (r != -ERROR_CONFLICT)
                         return error_move(err, &busy, r);
-                if (!told)
-                        progress_status(backup->progress, "waiting for the backup, restore or removal that is at work; the first "
-                                                          "backup of a database is taken by itself");
-                told = true;
+                if (!backup->options->wait)
+                        return refuse(backup, &busy, err);
+                if (i % TELL_ROUNDS == 0)
+                        tell_wait(backup);
                 if (poll(&item, 1, WAIT_MS) > 0)
                         return error_set(err, ERROR_CANCELLED, "cancelled");
         }
@@ -303,6 +336,7 @@ static int run_whichever(Backup *backup, Error **err)
 int backup_run(const BackupOptions *options, const WorkProgress *progress, BackupRecord **ret, Error **err)
 {
         _cleanup_backup_ Backup backup = { .options = options, .progress = progress, .lock_fd = -1 };
+        BackupWork work;
         int64_t now_ns = clock_realtime_ns();
         int r;
 
@@ -319,7 +353,10 @@ int backup_run(const BackupOptions *options, const WorkProgress *progress, Backu
                 .segment_bytes = backup.identity.segment_bytes,
                 .data_checksums = backup.identity.data_checksums,
         };
+        backup_work_begin(&work, options->noted_at, backup.record, progress);
+        backup.progress = &work.progress;
         r = run_whichever(&backup, err);
+        backup_work_done(&work);
         if (r == 0)
                 *ret = TAKE_PTR(backup.record);
         return r;

@@ -18,6 +18,7 @@ typedef struct BackupOptions {
         bool full;              /* never incremental: servers from 17 on otherwise send what has changed since the newest backup */
         bool streamed;          /* over the replication protocol in any case */
         bool spread;            /* wait for a checkpoint that takes its time, as the server's settings have it */
+        const char *noted_at;   /* where others see how far it is (backup_work.h); NULL: nowhere */
         unsigned threads;       /* 0: one for each processor, at most 4 */
         int level;              /* of zstd; 0: -1 */
 } BackupOptions;

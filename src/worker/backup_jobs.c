@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "operate/backup.h"
+#include "operate/backup_work.h"
 #include "operate/catalog.h"
 #include "operate/recovery.h"
 #include "operate/restore.h"
@@ -51,7 +52,7 @@ static void prune_by_keep(const Job *job, const char *folder, bool backup_follow
 int job_backup(const Job *job, json_t **ret, Error **err)
 {
         _cleanup_(backup_record_freep) BackupRecord *record = NULL;
-        _cleanup_free_ char *folder = NULL;
+        _cleanup_free_ char *folder = NULL, *noted_at = NULL;
         WorkProgress progress = job_progress(job);
         BackupOptions options = {
                 .target = job_target(job),
@@ -71,6 +72,7 @@ int job_backup(const Job *job, json_t **ret, Error **err)
                 return r;
         folder = layout_data(job->layout, "backups/%s/%s", options.project, options.service);
         options.folder = folder;
+        options.noted_at = noted_at = backup_work_path(job->layout, options.project, options.service);
         if (json_object_get(job->params, "keep") && json_get_bool(job->params, "prune_first", false))
                 prune_by_keep(job, folder, true);
         r = backup_run(&options, &progress, &record, err);

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from support import database, program, worker
-from support.backups import being_read, first_backup, listed, received, receiver, sql
+from support.backups import all_listed, being_read, first_backup, listed, received, receiver, sql, status
 from support.program import wait_until
 from support.terminal import Terminal
 
@@ -162,8 +162,23 @@ def test_an_interrupted_backup_is_none(project, protected):
     children = pathlib.Path(f"/proc/{slow.pid}/task/{slow.pid}/children")
     worker = int(wait_until(lambda: children.read_text().split())[0])
     wait_until(lambda: being_read(deployment))
-    assert "is at work" in deployment.fails("backup", "db", "--no-wait"), "two writers"
+    # Whoever asks from elsewhere sees how far it is.
+    shown = wait_until(lambda: next((row for row in all_listed(deployment) if row.get("at_work") and row.get("left_ns")), None))
+    assert shown["service"] == "db" and shown["kind"] == "full" and shown["pid"] == worker and "finished_ns" not in shown, shown
+    assert 0 < shown["done_bytes"] < shown["total_bytes"] and 0 < shown["rate_bytes"] < 1 << 20, shown
+    how_far = r"[0-9.]+[kMG]?B of [0-9.]+MB, [0-9.]+[kMG]?B a second, .* left"
+    assert re.search(r"^db: a backup is at work \(full\) since .*: " + how_far, deployment("backup", "ls").stdout, re.M)
+    assert re.search(f"at work +{shown['id']}, full, began .* ago: {how_far}", deployment("status").stdout)
+    assert status(deployment)["backup_at_work"]["id"] == shown["id"]
+    said = deployment.fails("backup", "db", "--no-wait")
+    assert re.search(f'backup {shown["id"]} \\(full, began .* ago: {how_far}\\) of service "db" is at work', said), "two writers"
+    second = deployment.start("backup", "db")
+    assert any(f"waiting for the backup {shown['id']} (full, began" in second.stderr.readline() for _ in range(3))
+    second.kill()
     os.kill(worker, signal.SIGKILL)
+    # What a killed one wrote last is nothing, also once there is another one.
+    wait_until(lambda: not any(row.get("at_work") for row in all_listed(deployment)))
+    assert "at work" not in deployment("backup", "ls").stdout + deployment("status").stdout
     said = slow.communicate(timeout=60)[1]
     assert slow.returncode == 1 and "error: " in said
     assert [row["id"] for row in listed(deployment)] == [first["id"]]

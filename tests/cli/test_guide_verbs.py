@@ -5,6 +5,7 @@ import re
 import pytest
 
 from support import program
+from support.backups import listed
 from support.entrypoint import MAJORS
 from support.program import wait_until
 from support.terminal import Terminal
@@ -108,7 +109,7 @@ def test_a_restore_point_instead_of_a_dump(project, protected):
     deployment("up", "-d", "--wait")
     query(deployment, "CREATE TABLE kept AS SELECT 41 AS n")
     state = protected.run / "projects/point/receivers/db.json"
-    wait_until(lambda: state.exists() and json.loads(state.read_text()).get("phase") == "streaming" and deployment("backup", "ls", "--format", "json").stdout)
+    wait_until(lambda: state.exists() and json.loads(state.read_text()).get("phase") == "streaming" and listed(deployment))
     query(deployment, "UPDATE kept SET n = 42")
     told = deployment("db:fresh", "--backup", "--yes").stderr
     words = re.search(r'restore point (before-\S+) is in the backups: "berth (restore db --backup \S+ --to \1)"', told).group(2).split()

@@ -29,6 +29,12 @@ def sql(deployment, text, service="db", database=None):
 
 
 def listed(deployment):
+    """Backups that there are."""
+    return [row for row in all_listed(deployment) if not row.get("at_work")]
+
+
+def all_listed(deployment):
+    """And those that are at work."""
     return [json.loads(line) for line in deployment("backup", "ls", "--format", "json").stdout.splitlines()]
 
 
