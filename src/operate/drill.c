@@ -162,7 +162,7 @@ static int check_copy(Running *running, const char *container, Error **err)
 static void note_verification(Running *running, const char *outcome)
 {
         bool done = streq(outcome, "yes");
-        _cleanup_free_ char *message = done ? xstrdup("the files are as the server's manifest says (pg_verifybackup)")
+        _cleanup_free_ char *message = done ? xstrdup("the files are as the backup's manifest says (pg_verifybackup)")
                                             : xasprintf("not done: %s", outcome);
 
         drill_add_check(running->checks, "verifybackup", true, message);

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from support import program
+from support.program import wait_until
 from support.terminal import Terminal
 
 SLEEPER = """
@@ -144,6 +145,26 @@ def test_down_v_lists_what_would_be_lost_and_asks(project, images, terminal, ans
     assert ("nothing was changed" in down.text) != gone
     assert made.berth("volume", "ls", "-q").stdout == ("" if gone else "demo_data\n")
     assert bool(made.ps("-a")) != gone
+
+
+def test_what_exec_leaves_when_it_is_killed(project, images, terminal):
+    """Without a terminal the command goes on, as with docker; with one it is hung up."""
+    images("busybox")
+    deployment = project("services: {box: {image: busybox, command: [sleep, '1000000'], stop_signal: SIGKILL}}")
+    deployment("up", "-d")
+
+    def running(seconds):
+        return f"sleep {seconds}" in deployment("top", "box").stdout
+
+    plain = deployment.start("exec", "-T", "box", "sleep", "7001")
+    wait_until(lambda: running(7001))
+    shown = terminal(deployment, "exec", "box", "sleep", "7002")
+    wait_until(lambda: running(7002))
+    for process in (plain, shown.process):
+        process.kill()
+        process.wait()
+    wait_until(lambda: not running(7002))
+    assert running(7001)
 
 
 def test_exec_has_a_terminal_where_there_is_one(project, images, terminal):
