@@ -179,25 +179,34 @@ static int look_at_waiting(Attachment *attachment, bool *ret_any, Error **err)
         return 0;
 }
 
-static int stop_everything(Attachment *attachment, Error **err)
+/* Of the services that were named, as docker compose: what they depend on may serve others, and goes on. */
+static json_t *named_services(const Scope *scope)
 {
         json_t *params = json_object();
 
-        if (attachment->options->timeout_ms >= 0)
-                json_object_set_new(params, "timeout_ms", json_integer(attachment->options->timeout_ms));
-        return client_request(attachment->invocation, attachment->scope->name, "stop", params, "Stopping", NULL, err);
+        if (scope->services)
+                json_object_set_new(params, "services", json_from_strv(scope->services));
+        return params;
 }
 
-/* The first Ctrl-C stops, a second one while that goes on kills. */
-static int stop_or_kill(Attachment *attachment, Error **err)
+static int stop(const Invocation *invocation, const Scope *scope, Error **err)
+{
+        json_t *params = named_services(scope);
+
+        if (invocation_given(invocation, "timeout"))
+                json_object_set_new(params, "timeout_ms",
+                                    json_integer(invocation_number(invocation, "timeout", 0) * 1000));
+        return client_request(invocation, scope->name, "stop", params, "Stopping", NULL, err);
+}
+
+int attach_stop(const Invocation *invocation, const Scope *scope, Error **err)
 {
         int r;
 
         fprintf(stderr, "Gracefully stopping... (press Ctrl+C again to force)\n");
-        r = stop_everything(attachment, err);
+        r = stop(invocation, scope, err);
         if (r == -ERROR_CANCELLED)
-                r = client_request(attachment->invocation, attachment->scope->name, "kill", json_object(), "Killing",
-                                   NULL, err);
+                r = client_request(invocation, scope->name, "kill", named_services(scope), "Killing", NULL, err);
         return r;
 }
 
@@ -251,7 +260,7 @@ int attach_to_project(const Invocation *invocation, const Scope *scope, const At
                 return options->exit_code_from ? MAX(attachment.first_exit_code, 0) : 0;
         if (r < 0 && r != -ERROR_CANCELLED)
                 return r;
-        stopped = r == 1 ? stop_everything(&attachment, err) : stop_or_kill(&attachment, err);
+        stopped = r == 1 ? stop(invocation, scope, err) : attach_stop(invocation, scope, err);
         if (stopped < 0)
                 return stopped;
         return r == 1 ? MAX(attachment.first_exit_code, 0) : r;

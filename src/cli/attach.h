@@ -9,15 +9,16 @@ typedef struct AttachOptions {
         char **services;     /* whose output is shown; NULL: all */
         char **not_services; /* except these */
         LogStyle style;
-        bool abort_on_exit;         /* stop everything as soon as one container ends */
+        bool abort_on_exit;         /* stop as soon as one container ends */
         bool abort_on_failure;      /* as soon as one ends badly */
         const char *exit_code_from; /* service, or NULL */
         int64_t since_ns;           /* output of containers that ran before is shown from here */
-        int64_t timeout_ms;         /* for stopping; -1: each container's own */
 } AttachOptions;
 
-/* The exit status: 0, that of exit_code_from, or ERROR_CANCELLED after Ctrl-C (everything was stopped then; after a
- * second one, killed). */
+/* The exit status: 0, that of exit_code_from, or ERROR_CANCELLED after Ctrl-C (attach_stop was called then). */
 int attach_to_project(const Invocation *invocation, const Scope *scope, const AttachOptions *options, Error **err);
+
+/* Stops the services that scope names (all where it names none); kills them after a Ctrl-C meanwhile. */
+int attach_stop(const Invocation *invocation, const Scope *scope, Error **err);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/strmap.h"
@@ -78,5 +79,6 @@ int report_flush(Error **err)
                 return 0;
         if (errno == EPIPE)
                 return -ERROR_CANCELLED;
-        return error_set_errno(err, errno ?: EIO, "write standard output");
+        /* Not ERROR_NO_SPACE: that speaks of our own folders. */
+        return error_set(err, ERROR_IO, "write standard output: %s", strerror(errno ?: EIO));
 }

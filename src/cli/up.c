@@ -153,9 +153,6 @@ static int attach(const Invocation *invocation, const Scope *scope, int64_t sinc
                 .exit_code_from = invocation_text(invocation, "exit-code-from", NULL),
                 .abort_on_failure = invocation_flag(invocation, "abort-on-container-failure"),
                 .since_ns = since_ns,
-                .timeout_ms = invocation_given(invocation, "timeout")
-                                      ? invocation_number(invocation, "timeout", 0) * 1000
-                                      : -1,
         };
 
         options.abort_on_exit = invocation_flag(invocation, "abort-on-container-exit") || options.exit_code_from;
@@ -170,16 +167,21 @@ static int bring_up(Invocation *invocation, const Scope *scope, char *const *sca
 {
         _cleanup_json_ json_t *result = NULL;
         json_t *params = NULL;
+        bool look_only = invocation_flag(invocation, "dry-run");
         int64_t since_ns = clock_realtime_ns();
-        int r;
+        int r, stopped;
 
         r = up_params(invocation, scope, scales, &params, err);
         if (r < 0)
                 return r;
         r = client_request(invocation, scope->name, "up", params, "Running", &result, err);
+        if (r == -ERROR_CANCELLED && !detached && !look_only) {
+                stopped = attach_stop(invocation, scope, err);
+                return stopped < 0 ? stopped : r;
+        }
         if (r < 0)
                 return r;
-        if (invocation_flag(invocation, "dry-run"))
+        if (look_only)
                 return show_plan(result, err);
         backup_warn(invocation, scope->name);
         return detached ? 0 : attach(invocation, scope, since_ns, err);
@@ -300,8 +302,8 @@ const Command command_up = {
         .details = "Makes what the compose file says: networks, volumes and containers that are missing are created, "
                    "containers whose "
                    "configuration changed are recreated, what runs already is left alone.\n\n"
-                   "Without --detach the output of all containers is shown; Ctrl-C stops them, a second Ctrl-C kills "
-                   "them.",
+                   "Without --detach the output of all containers is shown; Ctrl-C stops them (of named services: these, "
+                   "not what they depend on), a second Ctrl-C kills them.",
         .examples = "berth up -d --wait\nberth up --dry-run",
         .options = up_options,
         .function = run_up,

@@ -21,6 +21,8 @@ extern char **environ;
 
 /* ---- telling errors apart ---- */
 
+#define FROM_ELSEWHERE "Where another machine has it: `berth image save` or `docker save` there, `berth image load` here."
+
 static const struct {
         const char *text; /* part of what skopeo prints */
         ErrorKind kind;
@@ -54,14 +56,14 @@ static const struct {
           "Put its CA into /etc/containers/certs.d, or mark the registry as insecure in registries.conf." },
         { "server gave HTTP response to HTTPS client", ERROR_UNAVAILABLE, "the registry speaks plain HTTP",
           "Mark it with insecure = true in registries.conf if that is meant." },
-        { "connection refused", ERROR_UNAVAILABLE, "the registry is unreachable: connection refused", NULL },
-        { "no such host", ERROR_UNAVAILABLE, "the registry is unreachable: its name is not known", NULL },
-        { "server misbehaving", ERROR_UNAVAILABLE, "the registry is unreachable: its name cannot be looked up", NULL },
-        { "network is unreachable", ERROR_UNAVAILABLE, "the registry is unreachable: no network", NULL },
-        { "no route to host", ERROR_UNAVAILABLE, "the registry is unreachable: no route", NULL },
-        { "timeout", ERROR_UNAVAILABLE, "the registry does not answer", NULL },
-        { "dial tcp", ERROR_UNAVAILABLE, "the registry is unreachable", NULL },
-        { "pinging container registry", ERROR_UNAVAILABLE, "the registry is unreachable", NULL },
+        { "connection refused", ERROR_UNAVAILABLE, "the registry is unreachable: connection refused", FROM_ELSEWHERE },
+        { "no such host", ERROR_UNAVAILABLE, "the registry is unreachable: its name is not known", FROM_ELSEWHERE },
+        { "server misbehaving", ERROR_UNAVAILABLE, "the registry is unreachable: its name cannot be looked up", FROM_ELSEWHERE },
+        { "network is unreachable", ERROR_UNAVAILABLE, "the registry is unreachable: no network", FROM_ELSEWHERE },
+        { "no route to host", ERROR_UNAVAILABLE, "the registry is unreachable: no route", FROM_ELSEWHERE },
+        { "timeout", ERROR_UNAVAILABLE, "the registry does not answer", FROM_ELSEWHERE },
+        { "dial tcp", ERROR_UNAVAILABLE, "the registry is unreachable", FROM_ELSEWHERE },
+        { "pinging container registry", ERROR_UNAVAILABLE, "the registry is unreachable", FROM_ELSEWHERE },
 };
 
 /* time="…" level=fatal msg="…": the message without its quoting; owned by the caller. */

@@ -100,6 +100,38 @@ def test_attached_up_ends_gracefully_on_ctrl_c(project, images, terminal):
     assert "bye" in made("logs").stdout
 
 
+def test_ctrl_c_stops_what_was_named_only(project, images, terminal):
+    """A dependency may have been there before and serve others: as with docker compose it goes on."""
+    images("busybox")
+    made = project(SLEEPER.replace("volumes:\n      data", "  db: {image: busybox, command: sleep 1000, init: true}\n    volumes:\n      data")
+                   .replace("image: busybox", "image: busybox\n        depends_on: [db]", 1))
+    made("up", "-d", "db")
+    up = terminal(made, "up", "web")
+    up.expect(r"web-1  \| hello").type("\x03")
+    assert up.end() == 130
+    rows = made.ps("-a")
+    assert (rows["demo-web-1"]["State"], rows["demo-db-1"]["State"]) == ("exited", "running")
+
+
+def test_ctrl_c_before_all_is_started_stops_too(project, images, terminal):
+    """The first container runs, the second waits for its health, which never comes."""
+    images("busybox")
+    made = project("""
+        services:
+          first: {image: busybox, command: sleep 1000, init: true, healthcheck: {test: "false", interval: 60s, start_period: 600s}}
+          second: {image: busybox, command: sleep 1000, init: true, depends_on: {first: {condition: service_healthy}}}
+        """)
+    up = terminal(made, "up")
+    up.expect("first-1 +Waiting").type("\x03")
+    assert up.end() == 130
+    rows = made.ps("-a")
+    assert (rows["demo-first-1"]["State"], rows["demo-second-1"]["State"]) == ("exited", "created")
+    detached = terminal(made, "up", "-d")
+    detached.expect("first-1 +Waiting").type("\x03")
+    assert detached.end() == 130
+    assert made.ps("-a")["demo-first-1"]["State"] == "running"
+
+
 @pytest.mark.slow
 def test_a_second_ctrl_c_kills(project, images, terminal):
     images("busybox")

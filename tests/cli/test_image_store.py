@@ -155,6 +155,7 @@ def test_image_not_found(berth, registry, image_store):
 def test_registry_unreachable(berth, image_store):
     error = worker.fails(berth, "pull", reference=f"127.0.0.1:{network.free_port()}/x:1")
     assert error["kind"] == "unavailable" and "unreachable" in error["message"]
+    assert "berth image load" in error["hint"]
     image_store.assert_empty()
 
 

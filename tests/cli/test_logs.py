@@ -31,6 +31,14 @@ def test_tail_and_time_stamps(talker):
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ", stamped.stdout + stamped.stderr)
 
 
+def test_output_that_cannot_be_written_is_not_blamed_on_our_own_folders(talker):
+    with open("/dev/full", "w") as full:
+        command = talker.start("logs", stdout=full)
+        errors = command.communicate(timeout=60)[1]
+    assert command.returncode == 1
+    assert "write standard output: No space left on device" in errors and "df -h" not in errors
+
+
 def test_since_and_until(talker):
     assert talker("logs", "--since", "1h").stdout
     assert talker("logs", "--until", "1h").stdout == ""
