@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strv.h"
@@ -80,6 +81,27 @@ static void print_work(const json_t *works)
         }
 }
 
+/* The room that damaged objects take which a repair has replaced. Rows of one repository stand together. */
+static void print_aside(const json_t *rows)
+{
+        const char *last = "";
+        json_t *row;
+        size_t i;
+
+        json_array_foreach(rows, i, row) {
+                const char *repository = json_get_string(row, "repository", "");
+                _cleanup_free_ char *folder = path_join(repository, "damaged"), *size = NULL;
+                bool known = streq(repository, last);
+
+                last = repository;
+                if (known || !fs_is_directory(folder))
+                        continue;
+                size = format_size(fs_disk_usage(folder));
+                printf("%s: damaged objects that were replaced take %s in %s; prune removes them after thirty days\n",
+                       json_get_string(row, "service", ""), size, folder);
+        }
+}
+
 static int run_ls(Invocation *invocation, Error **err)
 {
         static const ListingColumn columns[] = {
@@ -105,6 +127,7 @@ static int run_ls(Invocation *invocation, Error **err)
         r = listing_print(rows, columns, invocation_text(invocation, "format", NULL), LISTING_LINES, err);
         if (r >= 0 && streq(format, "table")) {
                 backup_print_timelines(rows);
+                print_aside(rows);
                 print_work(works);
                 offsite_print(invocation, project, service);
         }

@@ -85,7 +85,7 @@ static void print_report(const Verify *verify, const json_t *report)
         json_array_foreach(faults, i, fault)
                 printf("%s: %s\n", json_get_string(fault, "object", ""), json_get_string(fault, "message", ""));
         if (kept)
-                printf("The damaged ones are kept in %s; remove them when they are of no use.\n", kept);
+                printf("The damaged ones are kept in %s for thirty days.\n", kept);
 }
 
 static int look_at(Verify *verify, const char *path, Error **err)
@@ -100,6 +100,43 @@ static int look_at(Verify *verify, const char *path, Error **err)
                 return r;
         print_report(verify, report);
         verify->faults += json_array_size(json_object_get(report, "faults"));
+        return 0;
+}
+
+/* What needs no copy. *ret_any: something was written. */
+static int describe(const Verify *verify, bool *ret_any, Error **err)
+{
+        STRV_FOREACH(path, verify->paths) {
+                _cleanup_json_ json_t *result = NULL;
+                const char *kept;
+                int r = work_ask(verify->invocation, "repository-describe", json_pack("{s:s}", "repository", *path), &result, err);
+
+                if (r < 0)
+                        return r;
+                if (!json_get_bool(result, "written", false))
+                        continue;
+                *ret_any = true;
+                kept = json_get_string(result, "kept", NULL);
+                if (!invocation_json(verify->invocation))
+                        printf("repository.json: written anew, as its folder has it%s%s%s\n", kept ? " (the damaged one is kept in " : "", kept ?: "",
+                               kept ? ")" : "");
+        }
+        return 0;
+}
+
+/* What is to be mended from where. A description alone needs no copy to be there. */
+static int prepare(Verify *verify, Error **err)
+{
+        _cleanup_error_ Error *no_copy = NULL;
+        bool written = false;
+        int r = verify->repair && !verify->copy ? describe(verify, &written, err) : 0;
+
+        if (r < 0 || (!verify->copy && !verify->repair))
+                return r;
+        r = find_copy(verify, &no_copy);
+        if (r != -ERROR_USAGE || !written)
+                return error_move(err, &no_copy, r);
+        verify->repair = false;
         return 0;
 }
 
@@ -127,8 +164,8 @@ static int run_verify(Invocation *invocation, Error **err)
 
         if (r == 0)
                 r = backup_repositories_of(invocation, &verify.scope, verify.service, &verify.paths, err);
-        if (r == 0 && (verify.copy || verify.repair))
-                r = find_copy(&verify, err);
+        if (r == 0)
+                r = prepare(&verify, err);
         STRV_FOREACH(path, verify.paths)
                 if (r == 0)
                         r = look_at(&verify, *path, err);
@@ -149,7 +186,8 @@ const Command command_backup_verify = {
         .details = "Reads everything and compares it with its checksums; names what is damaged, missing or torn, which backups "
                    "that hurts, and segments that the log lacks.\n\n"
                    "With --repair the good objects are fetched from the copy elsewhere, checked, and put into their places; the "
-                   "damaged ones are kept aside. Everything is then looked at once more: what could not be mended is told as before.",
+                   "damaged ones are kept aside for thirty days. A repository.json that is damaged or missing is written anew without a copy, "
+                   "by what its folder says. Everything is then looked at once more: what could not be mended is told as before.",
         .examples = "berth backup verify\nberth backup verify --repair\nberth backup verify --copy --repair",
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = options,

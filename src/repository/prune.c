@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/strv.h"
+#include "repository/aside.h"
 
 void prune_report_done(PruneReport *report)
 {
@@ -69,5 +70,7 @@ int prune_run(Repository *repository, const PruneOptions *options, const WorkPro
 {
         int r = expire(repository, options, report, err);
 
+        if (r == 0 && !options->dry_run && repository->path)
+                r = aside_prune(repository->path, options->now_ns, &report->leftovers, &report->freed_bytes, err);
         return r < 0 || options->dry_run ? r : prune_chunks(repository, progress, report, err);
 }

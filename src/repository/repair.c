@@ -10,9 +10,10 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "repository/aside.h"
+#include "repository/describe.h"
 #include "repository/file_list.h"
 
-#define ASIDE "damaged"
 #define STAGE ".repair" /* a name that listings pass over */
 
 void repair_report_done(RepairReport *report)
@@ -209,17 +210,6 @@ static int repair_backups(Repair *repair, Error **err)
 
 /* ---- all ---- */
 
-static char *make_name_aside(void)
-{
-        time_t seconds = (time_t)(clock_realtime_ns() / NSEC_PER_SEC);
-        char text[32];
-        struct tm utc;
-
-        gmtime_r(&seconds, &utc);
-        strftime(text, sizeof(text), "%Y%m%dT%H%M%SZ", &utc);
-        return xasprintf(ASIDE "/%s", text);
-}
-
 static int open_stage(Repair *repair, Error **err)
 {
         const Repository *repository = repair->repository;
@@ -242,11 +232,26 @@ static void repair_done(Repair *repair)
         free(repair->aside);
 }
 
+/* Nothing needs to be fetched for it. */
+static int repair_description(Repair *repair, Error **err)
+{
+        _cleanup_free_ char *kept = NULL;
+        int r = repository_describe_anew(repair->repository, &kept, err);
+
+        if (r == 0)
+                strv_add(&repair->report->mended, REPOSITORY_DESCRIPTION);
+        if (r == 0 && kept && !repair->report->kept)
+                repair->report->kept = xstrdup(kept + strlen(repair->repository->path) + 1);
+        return r;
+}
+
 /* Lists before packs: they say which chunks are needed. */
 static int mend(Repair *repair, Error **err)
 {
         int r = open_stage(repair, err);
 
+        if (r == 0 && repair->repository->undescribed)
+                r = repair_description(repair, err);
         if (r == 0)
                 r = repair_backups(repair, err);
         if (r == 0)
@@ -271,7 +276,7 @@ int repository_repair(Repository *repository, Repository *source, unsigned threa
                       RepairReport *ret, VerifyReport *ret_after, Error **err)
 {
         _cleanup_(repair_done) Repair repair = { .repository = repository, .source = source, .progress = progress, .report = ret,
-                                                 .aside = make_name_aside(), .transfer = { .progress = progress } };
+                                                 .aside = aside_name(), .transfer = { .progress = progress } };
         _cleanup_verify_report_ VerifyReport found = { 0 };
         int r;
 

@@ -10,10 +10,10 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "repository/describe.h"
 #include "repository/storage_sealed.h"
 #include "state/document.h"
 
-#define DESCRIPTION       "repository.json"
 #define DESCRIPTION_LIMIT (1u << 20)
 #define CIPHER            "aes-256-gcm"
 
@@ -25,6 +25,7 @@ void repository_free(Repository *repository)
         free(repository->path);
         free(repository->project);
         free(repository->service);
+        free(repository->undescribed);
         free(repository);
 }
 
@@ -36,12 +37,12 @@ static json_t *describe(const char *project, const char *service, uint64_t syste
                          "chunk_bytes", (int)chunk_bytes, "created_ns", (json_int_t)clock_realtime_ns());
 }
 
-static int write_description(const char *path, const char *project, const char *service, uint64_t system_identifier,
-                             Error **err)
+int repository_describe(const Repository *repository, Error **err)
 {
-        _cleanup_free_ char *file = path_join(path, DESCRIPTION), *parent = path_dirname(path);
-        _cleanup_json_ json_t *document = describe(project, service, system_identifier, REPOSITORY_CHUNK_BYTES);
-        int r = fs_make_directories(path, 0700, err);
+        _cleanup_free_ char *file = path_join(repository->path, REPOSITORY_DESCRIPTION), *parent = path_dirname(repository->path);
+        _cleanup_json_ json_t *document = describe(repository->project, repository->service, repository->system_identifier,
+                                                   repository->chunk_bytes);
+        int r = fs_make_directories(repository->path, 0700, err);
 
         if (r == 0)
                 r = document_save(file, REPOSITORY_FORMAT, document, err);
@@ -57,11 +58,23 @@ int repository_create(const char *folder, const char *project, const char *servi
         int r = repository_open(path, &repository, &missing);
 
         if (r == -ERROR_NOT_FOUND) {
-                r = write_description(path, project, service, system_identifier, err);
+                const Repository fresh = { .path = path,
+                                           .project = (char *)project,
+                                           .service = (char *)service,
+                                           .system_identifier = system_identifier,
+                                           .chunk_bytes = REPOSITORY_CHUNK_BYTES };
+
+                r = repository_describe(&fresh, err);
                 if (r == 0)
                         r = repository_open(path, &repository, err);
         } else if (r < 0) {
                 error_move(err, &missing, r);
+        }
+        if (r == 0 && repository->undescribed && system_identifier == repository->system_identifier) {
+                _cleanup_free_ char *file = path_join(path, REPOSITORY_DESCRIPTION);
+
+                if (!fs_exists(file)) /* nothing is replaced: what is damaged stays until somebody has it mended */
+                        r = repository_describe(repository, err);
         }
         if (r < 0)
                 return error_prefix(err, r, "repository of backups");
@@ -99,15 +112,20 @@ static int check_folder(const char *path, const Repository *repository, Error **
 
 int repository_open(const char *path, Repository **ret, Error **err)
 {
-        _cleanup_free_ char *file = path_join(path, DESCRIPTION);
+        _cleanup_free_ char *file = path_join(path, REPOSITORY_DESCRIPTION);
         _cleanup_(repository_freep) Repository *repository = xnew(Repository);
         _cleanup_json_ json_t *document = NULL;
-        int r = document_load(file, REPOSITORY_FORMAT, &document, err);
+        _cleanup_error_ Error *damage = NULL;
+        int r = document_load(file, REPOSITORY_FORMAT, &document, &damage);
 
         if (r == 0)
-                r = read_description(document, file, repository, err);
+                r = read_description(document, file, repository, &damage);
         if (r == 0)
                 r = check_folder(path, repository, err);
+        else if ((r == -ERROR_CORRUPT || r == -ERROR_NOT_FOUND) && repository_known_by_folder(path, repository))
+                repository->undescribed = xstrdup(damage->message), r = 0;
+        else
+                r = error_move(err, &damage, r);
         if (r == 0)
                 r = storage_folder_create(path, &repository->storage, err);
         if (r < 0)
@@ -145,9 +163,9 @@ int repository_open_elsewhere(Storage *storage, const BackupKey *key, Repository
         int r;
 
         repository->storage = storage;
-        r = storage_get_document(storage, DESCRIPTION, REPOSITORY_FORMAT, DESCRIPTION_LIMIT, &document, err);
+        r = storage_get_document(storage, REPOSITORY_DESCRIPTION, REPOSITORY_FORMAT, DESCRIPTION_LIMIT, &document, err);
         if (r == 0)
-                r = read_description(document, DESCRIPTION, repository, err);
+                r = read_description(document, REPOSITORY_DESCRIPTION, repository, err);
         encryption = json_object_get(document, "encryption");
         if (r == 0 && encryption)
                 r = needs_key(encryption, key, err);
@@ -168,7 +186,7 @@ int repository_begin_elsewhere(Storage *storage, const BackupKey *key, const Rep
         if (key)
                 json_object_set_new(document, "encryption",
                                     json_pack("{s:s, s:s, s:s}", "cipher", CIPHER, "key", key->id_text, "key_name", key->name));
-        return storage_put_document(storage, DESCRIPTION, REPOSITORY_FORMAT, document, err);
+        return storage_put_document(storage, REPOSITORY_DESCRIPTION, REPOSITORY_FORMAT, document, err);
 }
 
 int repository_lock(const Repository *repository, int *ret_fd, Error **err)
@@ -203,7 +221,7 @@ static int64_t last_change(const char *folder, const char *name)
 /* One that is just being made has neither yet; where only the description is gone, that is damage, which shall be seen. */
 static bool is_line(const char *folder, const char *name)
 {
-        _cleanup_free_ char *description = xasprintf("%s/%s/" DESCRIPTION, folder, name);
+        _cleanup_free_ char *description = xasprintf("%s/%s/" REPOSITORY_DESCRIPTION, folder, name);
         _cleanup_free_ char *backups = xasprintf("%s/%s/backups", folder, name);
 
         return strspn(name, "0123456789") == strlen(name) && (fs_exists(description) || fs_exists(backups));

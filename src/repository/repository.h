@@ -17,6 +17,7 @@
 #include "repository/storage.h"
 
 #define REPOSITORY_FORMAT 1
+#define REPOSITORY_DESCRIPTION "repository.json"
 #define REPOSITORY_CHUNK_BYTES 65536 /* of new repositories: eight pages */
 
 typedef struct Repository {
@@ -25,6 +26,7 @@ typedef struct Repository {
         char *project, *service;
         uint64_t system_identifier;
         uint32_t chunk_bytes;
+        char *undescribed;      /* why repository.json could not be read, and its folder was asked instead; NULL: it could */
         bool encrypted;         /* of a copy elsewhere: what is written there is sealed */
 } Repository;
 
@@ -32,7 +34,8 @@ typedef struct Repository {
  * ERROR_CORRUPT where repository.json names another cluster. *ret is the caller's. */
 int repository_create(const char *folder, const char *project, const char *service, uint64_t system_identifier,
                       Repository **ret, Error **err);
-/* An existing one, by its own folder. ERROR_NOT_FOUND; ERROR_UNSUPPORTED where a newer Berth wrote it. */
+/* An existing one, by its own folder. One whose description is damaged or missing opens all the same (describe.h). ERROR_NOT_FOUND;
+ * ERROR_UNSUPPORTED where a newer Berth wrote it. */
 int repository_open(const char *path, Repository **ret, Error **err);
 /* A copy that lies elsewhere, by its storage, which is taken also on failure. key, which is borrowed for the repository's
  * life, opens it where it is encrypted (NULL: none): ERROR_DENIED where it is another, or none and one is needed.

@@ -190,6 +190,8 @@ int verify_look(Verification *verification, BackupList *list, Error **err)
         VerifyReport *report = verification->report;
         int r = backup_list_load(verification->repository, list, err); /* before the packs: a backup that ends meanwhile has some more */
 
+        if (verification->repository->undescribed)
+                verify_fault(verification, REPOSITORY_DESCRIPTION, "%s", verification->repository->undescribed);
         if (r == 0)
                 r = measure(verification, err);
         if (r == 0)

@@ -55,6 +55,7 @@ int job_recover(const Job *job, json_t **ret, Error **err);
 int job_backups(const Job *job, json_t **ret, Error **err);
 int job_backup_remove(const Job *job, json_t **ret, Error **err);
 int job_repository_verify(const Job *job, json_t **ret, Error **err);
+int job_repository_describe(const Job *job, json_t **ret, Error **err);
 int job_repository_repair(const Job *job, json_t **ret, Error **err);
 int job_repository_prune(const Job *job, json_t **ret, Error **err);
 int job_repository_copy(const Job *job, json_t **ret, Error **err);

@@ -4,9 +4,35 @@
  * afterwards, and "mended", "failed", "kept"? (a path), "fetched_bytes" */
 #include "base/fs.h"
 #include "base/mem.h"
+#include "repository/describe.h"
 #include "repository/repair.h"
 #include "state/document.h"
 #include "worker/copy_private.h"
+
+/* repository-describe {"repository"} → {"written", "kept"?}: repository.json where it is damaged or missing. */
+int job_repository_describe(const Job *job, json_t **ret, Error **err)
+{
+        _cleanup_(repository_freep) Repository *repository = NULL;
+        _cleanup_close_ int lock_fd = -1;
+        _cleanup_free_ char *kept = NULL;
+        const char *path;
+        bool written = false;
+        int r = job_require(job, "repository", &path, err);
+
+        if (r == 0)
+                r = repository_open(path, &repository, err);
+        if (r == 0 && repository->undescribed) {
+                written = true;
+                r = repository_lock(repository, &lock_fd, err);
+                if (r == 0)
+                        r = repository_describe_anew(repository, &kept, err);
+        }
+        if (r < 0)
+                return r;
+        *ret = json_pack("{s:b}", "written", written);
+        json_set_string(*ret, "kept", kept);
+        return 0;
+}
 
 static json_t *to_json(const Repository *repository, const RepairReport *report, const VerifyReport *after)
 {

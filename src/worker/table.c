@@ -16,6 +16,7 @@ const JobEntry job_table[] = {
         { "release", "take settings and slot out of a cluster", job_release },
         { "repository-copy", "bring backups and log to a copy elsewhere", job_repository_copy },
         { "repository-fetch", "bring backups and log back from a copy elsewhere", job_repository_fetch },
+        { "repository-describe", "write the description of backups anew", job_repository_describe },
         { "repository-prune", "remove what is not kept any longer", job_repository_prune },
         { "repository-repair", "mend backups from their copy elsewhere, or the copy", job_repository_repair },
         { "repository-verify", "look for damage and gaps in backups", job_repository_verify },

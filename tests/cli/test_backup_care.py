@@ -34,6 +34,40 @@ def test_verify(shop):
     assert f"packs/{pack.name}" in result.stdout and "faults" in result.stderr
 
 
+@pytest.mark.parametrize("damage", [None, "", '{"format": 1, "system_id', "\0" * 200, "[]", "{}", '{"format": 1, "system_identifier": "0"}'])
+def test_a_description_that_is_damaged_is_written_anew(shop, damage):
+    """Nothing depends on it: backups are listed, and what it said is known by the folder."""
+    description = next(shop.repository.glob("*/repository.json"))
+    whole = json.loads(description.read_text())
+    if damage is None:
+        description.unlink()
+    else:
+        description.write_text(damage)
+    listed = [json.loads(line)["id"] for line in shop("backup", "ls", "--format", "json").stdout.splitlines()]
+    assert listed == shop.ids
+    result = shop("backup", "verify", check=False)
+    assert result.returncode == 1 and "repository.json: " in result.stdout and "1 faults" in result.stderr, result
+    said = shop("backup", "verify", "--repair").stdout
+    assert "repository.json: written anew" in said
+    written = json.loads(description.read_text())
+    assert {**written, "created_ns": 0} == {**whole, "created_ns": 0}
+    assert json.loads(shop("backup", "verify", "--format", "json").stdout)["faults"] == []
+    kept = [path.read_text() for path in description.parent.glob("damaged/*/repository.json")]
+    assert kept == ([] if damage is None else [damage])
+    assert ("damaged objects that were replaced take" in shop("backup", "ls").stdout) == bool(kept)
+    # Without anything to write, and without a copy, it says what it needs.
+    assert "there is no copy" in shop.fails("backup", "verify", "--repair")
+
+
+@pytest.mark.parametrize("text", ['{"format": 99}', '{"format": 99, "system_id'])
+def test_a_description_of_another_time_is_left_alone(shop, text):
+    description = next(shop.repository.glob("*/repository.json"))
+    description.write_text(text)
+    for words in (["ls"], ["verify"], ["verify", "--repair"]):
+        assert "repository.json" in shop.fails("backup", *words)
+    assert description.read_text() == text
+
+
 def test_ls_draws_what_can_be_restored(shop):
     said = shop("backup", "ls").stdout
     assert "db can be restored to any moment from 2026-11-20 00:00:00" in said
