@@ -1,13 +1,10 @@
-#include "keeper/watch.h"
-
-#include <signal.h>
+#include "keeper/watch_private.h"
 
 #include <sys/epoll.h>
 
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/parse.h"
 #include "base/strv.h"
 #include "deploy/spec.h"
 #include "keeper/backups.h"
@@ -50,17 +47,11 @@ static void stop_watching_exit(Unit *unit)
         unit->exit_fd = fs_close(unit->exit_fd);
 }
 
-static void cancel_restart(Unit *unit)
-{
-        unit->restart_timer = loop_timer_remove(unit->restart_timer);
-        unit->restarting = false;
-}
-
 void watch_free_unit(void *pointer)
 {
         Unit *unit = pointer;
 
-        cancel_restart(unit);
+        unit_cancel_restart(unit);
         unit->probe_timer = loop_timer_remove(unit->probe_timer);
         stop_watching_exit(unit);
         health_config_free(unit->health_config);
@@ -101,186 +92,6 @@ bool watch_is_busy(const Keeper *keeper)
 const char *unit_health_name(const Unit *unit)
 {
         return unit->health_config ? health_status_name(unit->health.status) : NULL;
-}
-
-/* ---- what an end means ---- */
-
-static int64_t annotation_int(const ContainerSpec *spec, const char *key, int64_t fallback)
-{
-        const char *text = spec ? strv_env_get(spec->annotations, key) : NULL;
-        int64_t value = fallback;
-
-        if (text)
-                parse_int64(text, 0, INT64_MAX, &value);
-        return value;
-}
-
-static void read_policy(Unit *unit, const ContainerSpec *spec)
-{
-        unit->policy = (RestartPolicy){ RESTART_NO, -1, -1, -1 };
-        if (!spec)
-                return;
-        restart_policy_from_text(spec->restart, &unit->policy);
-        unit->policy.delay_ns = annotation_int(spec, ANNOTATION_RESTART_DELAY, -1);
-        unit->policy.window_ns = annotation_int(spec, ANNOTATION_RESTART_WINDOW, -1);
-}
-
-typedef struct RestartTask {
-        Keeper *keeper;
-        char *id;
-        unsigned run;
-        int64_t restart_count;
-        UnitNews news;
-} RestartTask;
-
-static int restart_work(void *context, Error **err)
-{
-        RestartTask *task = context;
-        Engine *engine = task->keeper->parts.engine;
-        _cleanup_error_ Error *reason = NULL;
-        int r, r2;
-
-        engine->operations->container_note(engine, task->id, NULL, task->restart_count, NULL);
-        r = engine->operations->container_start(engine, task->id, NULL, &reason);
-        r2 = unit_news_read(engine, task->id, &task->news, err);
-        if (r2 < 0)
-                return r2; /* it is gone */
-        return r < 0 ? error_move(err, &reason, r) : 0;
-}
-
-static void restart_done(void *context, int result, Error *error)
-{
-        RestartTask *task = context;
-        Keeper *keeper = task->keeper;
-        Unit *unit = watch_find(keeper, task->id);
-
-        if (unit)
-                unit->restart_in_flight = false;
-        if (unit && unit->run == task->run) {
-                unit->restarting = false;
-                if (result < 0)
-                        log_failure(LOG_LEVEL_WARNING, error, "restart container %s", unit->name);
-                if (!task->news.info) {
-                        watch_forget(keeper, task->id);
-                } else {
-                        keeper_publish(keeper, result < 0 ? "die" : "restart", unit->id, unit->name, unit->service, NULL);
-                        watch_update(keeper, &task->news, true);
-                }
-        }
-        unit_news_done(&task->news);
-        free(task->id);
-        free(task);
-        execution_poke(keeper);
-        keeper_check_idle(keeper);
-}
-
-static void on_restart_timer(void *context)
-{
-        Unit *unit = context;
-        RestartTask *task = xnew(RestartTask);
-
-        unit->restart_timer = NULL;
-        unit->restart_in_flight = true;
-        unit->restart_count++;
-        *task = (RestartTask){ unit->keeper, xstrdup(unit->id), unit->run, unit->restart_count, { .exit_fd = -1 } };
-        thread_pool_post(unit->keeper->parts.pool, restart_work, restart_done, task);
-}
-
-static void schedule_restart(Unit *unit, int64_t uptime_ns, bool manual)
-{
-        RestartEnd end = { .exit_code = unit->exit_code, .manual = manual, .uptime_ns = uptime_ns,
-                           .attempts = unit->attempts };
-        RestartVerdict verdict = restart_decide(&unit->policy, &end);
-        Loop *loop = unit->keeper->parts.loop;
-
-        unit->attempts = verdict.attempts;
-        if (!verdict.restart || unit->oneoff || unit->stopping || unit->keeper->halting ||
-            (unit->keeper->parts.engine->capabilities & ENGINE_RESTARTS))
-                return;
-        unit->restarting = true;
-        unit->restart_timer = loop_add_timer(loop, loop_now_ns(loop) + verdict.delay_ns, on_restart_timer, unit);
-}
-
-/* ---- one-offs ---- */
-
-typedef struct RemoveTask {
-        Keeper *keeper;
-        char *id;
-} RemoveTask;
-
-static int remove_work(void *context, Error **err)
-{
-        RemoveTask *task = context;
-        Engine *engine = task->keeper->parts.engine;
-
-        return engine->operations->container_remove(engine, task->id, REMOVE_ANONYMOUS_VOLUMES, err);
-}
-
-static void remove_done(void *context, int result, Error *error)
-{
-        RemoveTask *task = context;
-
-        if (result < 0)
-                log_failure(LOG_LEVEL_WARNING, error, "remove container %.12s", task->id);
-        else
-                watch_forget(task->keeper, task->id);
-        keeper_check_idle(task->keeper);
-        free(task->id);
-        free(task);
-}
-
-static void remove_if_over(Unit *unit)
-{
-        RemoveTask *task;
-
-        if (!unit->remove_at_end || unit->owner || unit->state != CONTAINER_EXITED)
-                return;
-        unit->remove_at_end = false; /* once */
-        task = xnew(RemoveTask);
-        *task = (RemoveTask){ unit->keeper, xstrdup(unit->id) };
-        thread_pool_post(unit->keeper->parts.pool, remove_work, remove_done, task);
-}
-
-static int kill_bound_work(void *context, Error **err)
-{
-        RemoveTask *task = context;
-        Engine *engine = task->keeper->parts.engine;
-
-        return engine->operations->container_kill(engine, task->id, SIGKILL, err);
-}
-
-static void kill_bound_done(void *context, int result, Error *error)
-{
-        RemoveTask *task = context;
-
-        if (result < 0)
-                log_failure(LOG_LEVEL_WARNING, error, "kill container %.12s, whose client is gone", task->id);
-        free(task->id);
-        free(task);
-}
-
-static void kill_if_bound(Unit *unit)
-{
-        RemoveTask *task;
-
-        if (!unit->bound || unit->state != CONTAINER_RUNNING)
-                return;
-        unit->bound = false; /* once */
-        task = xnew(RemoveTask);
-        *task = (RemoveTask){ unit->keeper, xstrdup(unit->id) };
-        thread_pool_post(unit->keeper->parts.pool, kill_bound_work, kill_bound_done, task);
-}
-
-void watch_owner_left(Keeper *keeper, const Channel *channel)
-{
-        STRMAP_FOREACH(entry, &keeper->units) {
-                Unit *unit = entry->value;
-                if (unit->owner == channel) {
-                        unit->owner = NULL;
-                        kill_if_bound(unit);
-                        remove_if_over(unit);
-                }
-        }
 }
 
 /* ---- ends ---- */
@@ -340,8 +151,8 @@ static void exit_done(void *context, int result, Error *error)
                                 publish_end(unit, task->news.info);
                         watch_update(keeper, &task->news, false);
                         if (is_over)
-                                schedule_restart(unit, uptime_ns, told);
-                        remove_if_over(unit);
+                                unit_schedule_restart(unit, uptime_ns, told);
+                        unit_remove_if_over(unit);
                 }
         }
         unit_news_done(&task->news);
@@ -370,8 +181,8 @@ static void on_exit_fd(void *context, int fd, uint32_t events)
 
 void watch_ended(Unit *unit, int64_t uptime_ns, bool manual)
 {
-        schedule_restart(unit, uptime_ns, manual);
-        remove_if_over(unit);
+        unit_schedule_restart(unit, uptime_ns, manual);
+        unit_remove_if_over(unit);
 }
 
 /* ---- knowing ---- */
@@ -393,7 +204,7 @@ static Unit *unit_create(Keeper *keeper, const ContainerInfo *info)
                 unit->health_config = health_config_from_json(info->spec->healthcheck_json);
         unit->remove_at_end = info->spec && strv_env_get(info->spec->annotations, ANNOTATION_REMOVE);
         unit->bound = info->spec && strv_env_get(info->spec->annotations, ANNOTATION_BOUND);
-        read_policy(unit, info->spec);
+        unit_read_policy(unit, info->spec);
         strmap_set(&keeper->units, unit->id, unit);
         return unit;
 }
@@ -410,7 +221,7 @@ static void begin_run(Unit *unit, const ContainerInfo *info, bool fresh)
         if (fresh)
                 probe_begin(unit);
         else if (unit->bound && !unit->owner)
-                kill_if_bound(unit); /* its client was the connection of a keeper before this one */
+                unit_kill_if_bound(unit); /* its client was the connection of a keeper before this one */
         else
                 probe_take_over(unit, health_status_from_name(info->health));
 }
@@ -465,7 +276,7 @@ void watch_forget(Keeper *keeper, const char *id)
 void watch_expect_stop(Unit *unit)
 {
         unit->stopping = true;
-        cancel_restart(unit);
+        unit_cancel_restart(unit);
         probe_end(unit);
 }
 
@@ -473,59 +284,7 @@ void watch_expect_nothing(Unit *unit)
 {
         unit->stopping = false;
         unit->attempts = 0;
-        cancel_restart(unit);
-}
-
-/* ---- conditions ---- */
-
-static int check_healthy(const Unit *unit, bool running_is_enough, Error **err)
-{
-        if (unit->restarting || unit->ending)
-                return 0;
-        if (unit->state == CONTAINER_EXITED || unit->state == CONTAINER_DEAD)
-                return error_set(err, ERROR_FAILED, "container %s exited (%d)", unit->name, unit->exit_code);
-        if (unit->state == CONTAINER_CREATED) /* all starts of the plan are over */
-                return error_set(err, ERROR_FAILED, "container %s was not started", unit->name);
-        if (unit->state != CONTAINER_RUNNING)
-                return 0;
-        if (!unit->health_config)
-                return running_is_enough ? 1
-                                         : error_set(err, ERROR_FAILED, "container %s has no healthcheck configured",
-                                                     unit->name);
-        if (unit->health.status == HEALTH_UNHEALTHY)
-                return error_set(err, ERROR_UNHEALTHY, "container %s is unhealthy", unit->name);
-        return unit->health.status == HEALTH_HEALTHY && !unit->noting; /* whoever looks next shall see it, too */
-}
-
-static int check_completed(const Unit *unit, Error **err)
-{
-        if (unit->state == CONTAINER_CREATED)
-                return error_set(err, ERROR_FAILED, "container %s was not started", unit->name);
-        if (unit->restarting || unit->ending || unit->state != CONTAINER_EXITED)
-                return 0;
-        if (unit->exit_code != 0)
-                return error_set(err, ERROR_FAILED, "service \"%s\" didn't complete successfully: exit %d", unit->service,
-                                 unit->exit_code);
-        return 1;
-}
-
-int watch_check_condition(Keeper *keeper, const char *service, DependencyCondition condition, bool running_is_enough,
-                          Error **err)
-{
-        int all = 1;
-
-        STRMAP_FOREACH(entry, &keeper->units) {
-                const Unit *unit = entry->value;
-                int r;
-                if (unit->oneoff || !streq(unit->service, service))
-                        continue;
-                r = condition == DEPENDENCY_COMPLETED ? check_completed(unit, err)
-                    : condition == DEPENDENCY_HEALTHY ? check_healthy(unit, running_is_enough, err) : 1;
-                if (r < 0)
-                        return r;
-                all &= r;
-        }
-        return all;
+        unit_cancel_restart(unit);
 }
 
 json_t *watch_status(Keeper *keeper)
