@@ -1,12 +1,39 @@
 /* What depends_on asks of a service's containers. */
+#include <string.h>
+
+#include "base/mem.h"
 #include "keeper/watch.h"
+
+#define LINE_LIMIT 200 /* bytes */
+
+/* An end, or a check that fails, has its reason in what the container said. */
+static int look_at_logs(const Unit *unit, int result, Error **err)
+{
+        return error_hint(err, result, "\"berth logs %s\" shows what it said.", unit->service);
+}
+
+/* The first line of what the last check said, without what a terminal might obey. */
+static int unhealthy(const Unit *unit, Error **err)
+{
+        int r = error_set(err, ERROR_UNHEALTHY, "container %s is unhealthy", unit->name);
+        size_t length = unit->probe_output ? strcspn(unit->probe_output, "\n") : 0;
+        _cleanup_free_ char *line = xstrndup(unit->probe_output ?: "", MIN(length, (size_t)LINE_LIMIT));
+
+        if (!*line)
+                return look_at_logs(unit, r, err);
+        for (char *c = line; *c; c++)
+                if ((unsigned char)*c < ' ' || *c == 0x7f)
+                        *c = '?';
+        return error_hint(err, r, "Its check said: %s. \"berth logs %s\" shows what the service said.", line, unit->service);
+}
 
 static int check_healthy(const Unit *unit, bool running_is_enough, Error **err)
 {
         if (unit->restarting || unit->ending)
                 return 0;
         if (unit->state == CONTAINER_EXITED || unit->state == CONTAINER_DEAD)
-                return error_set(err, ERROR_FAILED, "container %s exited (%d)", unit->name, unit->exit_code);
+                return look_at_logs(unit, error_set(err, ERROR_FAILED, "container %s exited (%d)", unit->name, unit->exit_code),
+                                    err);
         if (unit->state == CONTAINER_CREATED) /* all starts of the plan are over */
                 return error_set(err, ERROR_FAILED, "container %s was not started", unit->name);
         if (unit->state != CONTAINER_RUNNING)
@@ -16,7 +43,7 @@ static int check_healthy(const Unit *unit, bool running_is_enough, Error **err)
                                          : error_set(err, ERROR_FAILED, "container %s has no healthcheck configured",
                                                      unit->name);
         if (unit->health.status == HEALTH_UNHEALTHY)
-                return error_set(err, ERROR_UNHEALTHY, "container %s is unhealthy", unit->name);
+                return unhealthy(unit, err);
         return unit->health.status == HEALTH_HEALTHY && !unit->noting; /* whoever looks next shall see it, too */
 }
 
@@ -27,8 +54,8 @@ static int check_completed(const Unit *unit, Error **err)
         if (unit->restarting || unit->ending || unit->state != CONTAINER_EXITED)
                 return 0;
         if (unit->exit_code != 0)
-                return error_set(err, ERROR_FAILED, "service \"%s\" didn't complete successfully: exit %d", unit->service,
-                                 unit->exit_code);
+                return look_at_logs(unit, error_set(err, ERROR_FAILED, "service \"%s\" didn't complete successfully: exit %d",
+                                                    unit->service, unit->exit_code), err);
         return 1;
 }
 

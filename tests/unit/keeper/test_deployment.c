@@ -66,6 +66,7 @@ static void test_unhealthy_dependency(void **state)
         fake_engine_exec_result(world->engine, "demo-db-1", 1, "no");
         up(world, &asked, "{" HEALTHY_DB ", " API("service_healthy") "}", "");
         assert_string_equal(asked.error->message, "dependency failed to start: container demo-db-1 is unhealthy");
+        assert_string_equal(asked.error->hint, "Its check said: no. \"berth logs db\" shows what the service said.");
         assert_int_equal(journal_find(world, "start demo-api-1"), -1);
         asked_done(&asked);
 }
@@ -79,6 +80,7 @@ static void test_dependency_that_ends(void **state)
         fake_engine_exit(world->engine, "demo-db-1", 7);
         up(world, &asked, "{" HEALTHY_DB ", " API("service_healthy") "}", "");
         assert_string_equal(asked.error->message, "dependency failed to start: container demo-db-1 exited (7)");
+        assert_string_equal(asked.error->hint, "\"berth logs db\" shows what it said.");
         asked_done(&asked);
 }
 
@@ -101,6 +103,7 @@ static void test_completed(void **state)
         fake_engine_exit(world->engine, "demo-db-1", 3);
         up(world, &asked, "{" DB ", " API("service_completed_successfully") "}", "");
         assert_string_equal(asked.error->message, "service \"db\" didn't complete successfully: exit 3");
+        assert_string_equal(asked.error->hint, "\"berth logs db\" shows what it said.");
         asked_done(&asked);
         fake_engine_exit(world->engine, "demo-db-1", 0);
         up(world, &asked, "{" DB ", " API("service_completed_successfully") "}", "");

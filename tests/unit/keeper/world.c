@@ -120,7 +120,7 @@ static void on_finished(void *context, json_t *result, const Error *error)
         asked->request = NULL;
         asked->result = error ? NULL : json_incref(result);
         if (error)
-                error_set(&asked->error, error->kind, "%s", error->message);
+                asked->error = error_copy(error);
 }
 
 void world_begin(World *world, Asked *asked, const char *method, const char *params)
