@@ -8,6 +8,7 @@
 #include "base/vector.h"
 #include "cli/backup.h"
 #include "cli/output/color.h"
+#include "postgres/wal_name.h"
 #include "state/document.h"
 
 #define LINE_COLUMNS 78
@@ -15,6 +16,8 @@
 /* Any moment between the two can be had. Equal: that one alone. */
 typedef struct Span {
         int64_t from_ns, until_ns;
+        int64_t timeline;
+        Lsn start, end; /* of the log: of the backup's end, and of the last that is here */
 } Span;
 
 typedef struct Timeline {
@@ -38,6 +41,12 @@ static int compare_spans(const void *left, const void *right)
         return (a->from_ns > b->from_ns) - (a->from_ns < b->from_ns);
 }
 
+/* Also where the log goes on and on, and the newest moment of it is only not known yet. */
+static bool touches(const Span *last, const Span *next)
+{
+        return next->from_ns <= last->until_ns || (next->timeline == last->timeline && next->start <= last->end);
+}
+
 /* What touches becomes one. */
 static void join_spans(Timeline *timeline)
 {
@@ -47,12 +56,24 @@ static void join_spans(Timeline *timeline)
         for (size_t i = 1; i < timeline->spans.length; i++) {
                 Span *last = &timeline->spans.items[kept], *next = &timeline->spans.items[i];
 
-                if (next->from_ns <= last->until_ns)
+                if (touches(last, next)) {
                         last->until_ns = MAX(last->until_ns, next->until_ns);
-                else
+                        last->end = MAX(last->end, next->end);
+                } else {
                         timeline->spans.items[++kept] = *next;
+                }
         }
         timeline->spans.length = timeline->spans.length ? kept + 1 : 0;
+}
+
+static Span span_of(const json_t *row)
+{
+        Span span = { .from_ns = json_get_int(row, "finished_ns", 0), .timeline = json_get_int(row, "until_timeline", 0), .start = UINT64_MAX };
+
+        span.until_ns = MAX(span.from_ns, json_get_int(row, "until_ns", 0));
+        lsn_parse(json_get_string(row, "stop_lsn", ""), &span.start);
+        lsn_parse(json_get_string(row, "until_lsn", ""), &span.end);
+        return span;
 }
 
 static void collect(const json_t *rows, Timeline *timeline)
@@ -66,7 +87,7 @@ static void collect(const json_t *rows, Timeline *timeline)
                 if (!streq(json_get_string(row, "repository", ""), timeline->repository) || from_ns <= 0)
                         continue;
                 vector_add(&timeline->backups, from_ns);
-                vector_add(&timeline->spans, (Span){ from_ns, MAX(from_ns, json_get_int(row, "until_ns", 0)) });
+                vector_add(&timeline->spans, span_of(row));
         }
         join_spans(timeline);
 }
