@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/strv.h"
+#include "base/vector.h"
 
 int fs_close(int fd)
 {
@@ -347,7 +348,7 @@ uint64_t fs_disk_usage(const char *path)
 
 int fs_list_directory(int dir_fd, const char *path, char ***ret, Error **err)
 {
-        _cleanup_strv_ char **names = NULL;
+        VECTOR(char *) names = { 0 }; /* there may be very many: strv_add would count them each time */
         int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
         struct dirent *entry;
@@ -358,10 +359,11 @@ int fs_list_directory(int dir_fd, const char *path, char ***ret, Error **err)
         }
         while ((entry = readdir(folder)))
                 if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
-                        strv_add(&names, entry->d_name);
+                        vector_add(&names, xstrdup(entry->d_name));
         closedir(folder);
-        strv_sort(names);
-        *ret = TAKE_PTR(names);
+        *ret = strv_of(names.items, names.length);
+        vector_done(&names);
+        strv_sort(*ret);
         return 0;
 }
 

@@ -45,10 +45,38 @@ void strv_addf(char ***strings, const char *format, ...)
         va_end(arguments);
 }
 
+/* Room for length of them as strv_take expects it: a power of two, the NULL included. */
+static void reserve(char ***strings, size_t length)
+{
+        size_t room = 1;
+
+        while (room < length + 1)
+                room *= 2;
+        *strings = xreallocarray(*strings, room, sizeof(char *));
+}
+
 void strv_add_all(char ***strings, char *const *others)
 {
-        STRV_FOREACH(item, others)
-                strv_add(strings, *item);
+        size_t length = strv_length(*strings), n = strv_length(others);
+
+        if (!n)
+                return;
+        reserve(strings, length + n);
+        for (size_t i = 0; i < n; i++)
+                (*strings)[length + i] = xstrdup(others[i]);
+        (*strings)[length + n] = NULL;
+}
+
+char **strv_of(char *const *texts, size_t n)
+{
+        char **strings = NULL;
+
+        if (!n)
+                return NULL;
+        reserve(&strings, n);
+        memcpy(strings, texts, n * sizeof(char *));
+        strings[n] = NULL;
+        return strings;
 }
 
 char **strv_new(const char *first, ...)
@@ -121,14 +149,19 @@ void strv_sort(char **strings)
 char **strv_split(const char *text, char separator)
 {
         char **parts = NULL;
+        size_t n = 1;
 
-        for (;;) {
-                const char *end = strchrnul(text, separator);
-                strv_take(&parts, xstrndup(text, (size_t)(end - text)));
-                if (!*end)
-                        return parts;
-                text = end + 1;
+        /* There may be very many: strv_take would count them each time. */
+        for (const char *at = text; (at = strchr(at, separator)) && separator; at++)
+                n++;
+        reserve(&parts, n);
+        for (size_t i = 0; i < n; i++) {
+                size_t length = (size_t)(strchrnul(text, separator) - text);
+                parts[i] = xstrndup(text, length);
+                text += length + 1;
         }
+        parts[n] = NULL;
+        return parts;
 }
 
 char **strv_split_words(const char *text)

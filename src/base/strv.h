@@ -18,6 +18,8 @@ void strv_add(char ***strings, const char *text);
 void strv_take(char ***strings, char *text);
 void strv_addf(char ***strings, const char *format, ...) _printf_(2, 3);
 void strv_add_all(char ***strings, char *const *others);
+/* A new vector of the n texts themselves, which it then owns; NULL for none. */
+char **strv_of(char *const *texts, size_t n);
 /* A new vector of copies of its arguments; end with NULL. */
 char **strv_new(const char *first, ...) __attribute__((sentinel));
 char **strv_copy(char *const *strings);
