@@ -78,12 +78,15 @@ static bool list_databases(Checks *checks)
 
 /* ---- rows: every table is read ---- */
 
+/* Each in a transaction of its own: the locks of all of them may be more than the server has room for. */
 static const char rows_script[] =
-        "CREATE FUNCTION pg_temp.rows_of(regclass) RETURNS bigint LANGUAGE plpgsql AS $$\n"
-        "DECLARE n bigint; BEGIN EXECUTE format('SELECT count(*) FROM %s', $1) INTO n; RETURN n; END $$;\n"
         "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;\n"
-        "SELECT count(*), coalesce(sum(pg_temp.rows_of(c.oid)), 0) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace\n"
-        " WHERE relkind IN ('r', 'm') AND relispopulated AND nspname <> 'information_schema' AND nspname !~ '^pg_';\n";
+        "DO $$ DECLARE t regclass; n bigint; tables bigint := 0; rows numeric := 0; BEGIN\n"
+        " FOR t IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'm') AND relispopulated\n"
+        "  AND nspname <> 'information_schema' AND nspname !~ '^pg_' LOOP\n"
+        "  EXECUTE format('SELECT count(*) FROM %s', t) INTO n; tables := tables + 1; rows := rows + n; COMMIT;\n"
+        " END LOOP; PERFORM set_config('berth.rows', tables || E'\\t' || rows, false); END $$;\n"
+        "SELECT current_setting('berth.rows');\n";
 
 static void count_rows(Checks *checks)
 {

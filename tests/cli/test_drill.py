@@ -86,6 +86,21 @@ def test_a_good_backup_passes(project, protected):
     assert sql(deployment, "SELECT count(*) FROM t") == "501"
 
 
+def test_more_tables_than_a_transaction_can_lock(project, protected):
+    deployment = make(project, protected, "locks", "{amcheck: false}")
+    for setting in ("max_locks_per_transaction = 10", "max_connections = 10", "max_worker_processes = 2", "autovacuum_max_workers = 1"):
+        sql(deployment, f"ALTER SYSTEM SET {setting}")
+    deployment("restart", "db")
+    deployment("up", "-d", "--wait")
+    sql(deployment, "DO $$ BEGIN FOR i IN 1..2000 LOOP EXECUTE format('CREATE TABLE t%s (i int)', i); COMMIT; END LOOP; END $$")
+    sql(deployment, "INSERT INTO t2000 VALUES (1)")
+    with pytest.raises(AssertionError, match="out of shared memory"):
+        sql(deployment, "BEGIN; " + "; ".join(f"LOCK t{i}" for i in range(1, 2001)) + "; COMMIT")
+    received(protected, deployment)
+    report = json.loads(deployment("drill", "--to", "latest", "--format", "json").stdout)
+    assert "501 rows in 2001 tables" in next(check["message"] for check in report["checks"] if check["name"] == "rows")
+
+
 def test_a_failing_check_fails_and_is_told(project, protected):
     deployment = make(project, protected, "check", "{schedule: '@weekly', checks: ['SELECT count(*) > 1000 FROM t', 'SELECT 1']}")
     received(protected, deployment)
