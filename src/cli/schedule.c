@@ -33,7 +33,7 @@ static char *result_text(const json_t *job)
 {
         if (json_get_bool(job, "running", false))
                 return xstrdup("running");
-        if (json_get_int(job, "retry_ns", 0))
+        if (json_get_int(job, "failures", 0)) /* it is tried again, before it is due or when it is */
                 return xasprintf("failed %d times", (int)json_get_int(job, "failures", 0));
         return xstrdup(json_get_string(job, "outcome", "never"));
 }

@@ -2,8 +2,8 @@
  * results mean. Times are realtime nanoseconds, given by the caller, so that tests let years pass; nothing is started here.
  *
  * - What came due while nobody looked (the machine was off) is done once, at once.
- * - What fails is tried again after 1, 5 and 15 minutes, unless it is due again before; then it has failed, which is told
- *   once until it succeeds again.
+ * - What fails is tried again after 1, 5 and 15 minutes, or when it is due again where that is before: a try like the others.
+ *   After four it has failed, which is told once until it succeeds again: 21 minutes after the first, at most.
  * - A clock that was set back makes nothing happen twice; one that was set back by more than a day is believed. */
 #ifndef BERTH_DEPLOY_SCHEDULE_H
 #define BERTH_DEPLOY_SCHEDULE_H

@@ -35,6 +35,7 @@ typedef struct KeeperParts {
         /* Remembers what wrote a volume's data; NULL */
         int (*note_volume)(const Layout *layout, const char *name, const char *written_by, Error **err);
         bool protect;           /* databases are backed up (backups.h) */
+        const char *backup_schedule; /* by this line of a crontab where nothing is said; NULL: at two o'clock */
         /* Renews what a container serves where that is due; NULL */
         int (*renew_certificate)(const Layout *layout, const ContainerInfo *info, int64_t now_s, bool *ret_renewed, Error **err);
 } KeeperParts;

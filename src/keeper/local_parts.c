@@ -63,6 +63,7 @@ int local_parts_fill(KeeperParts *parts, Engine **ret_engine, Error **err)
         parts->check_ports = check_ports;
         parts->remove_image = remove_image;
         parts->protect = !streq_ptr(getenv("BERTH_BACKUP"), "off");
+        parts->backup_schedule = getenv("BERTH_BACKUP_SCHEDULE");
         parts->renew_certificate = tls_renew_container;
         parts->watch_fd = -1;
         parts->watch_read = local_network_watch_read;

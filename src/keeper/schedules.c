@@ -159,12 +159,14 @@ static void put(Schedules *schedules, const char *service)
         int64_t jitter_ns = DEFAULT_JITTER_NS;
         _cleanup_error_ Error *error = NULL;
 
+        if (!expression)
+                expression = keeper->parts.backup_schedule ? keeper->parts.backup_schedule : DEFAULT_EXPRESSION;
         if (jitter)
                 parse_duration(jitter, &jitter_ns);
-        if (expression && streq(expression, "off"))
+        if (streq(expression, "off"))
                 schedule_drop(&schedules->schedule, BACKUP, service);
-        else if (schedule_put(&schedules->schedule, BACKUP, service, expression ? expression : DEFAULT_EXPRESSION, zone,
-                              jitter_ns, loop_realtime_ns(keeper->parts.loop), &error) < 0)
+        else if (schedule_put(&schedules->schedule, BACKUP, service, expression, zone, jitter_ns,
+                              loop_realtime_ns(keeper->parts.loop), &error) < 0)
                 log_failure(LOG_LEVEL_WARNING, error, "schedule");
 }
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from support import backups, database
+from support import backups, clock, database
 from support.backups import containers, first_backup, listed, received, sql, volumes
 from support.program import wait_until
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is 
 MAJOR = database.major()
 
 
-def make(project, protected, name, drill="{schedule: '@weekly'}", **options):
+def make(project, protected, name, drill=f"{{schedule: '{clock.far()}'}}", **options):
     deployment = project(name=name)
     told = deployment.folder / "told"
     tell = deployment.write("tell", f"#!/bin/sh\ncat >>{told}\necho >>{told}\n", mode=0o755)
@@ -102,7 +102,7 @@ def test_more_tables_than_a_transaction_can_lock(project, protected):
 
 
 def test_a_failing_check_fails_and_is_told(project, protected):
-    deployment = make(project, protected, "check", "{schedule: '@weekly', checks: ['SELECT count(*) > 1000 FROM t', 'SELECT 1']}")
+    deployment = make(project, protected, "check", f"{{schedule: '{clock.far()}', checks: ['SELECT count(*) > 1000 FROM t', 'SELECT 1']}}")
     received(protected, deployment)
     said = deployment.fails("drill", "db", "--to", "latest")
     assert 'SELECT count(*) > 1000 FROM t: gave "f"' in said

@@ -2,14 +2,16 @@
 import json
 import os
 import signal
+import zoneinfo
 
 import pytest
 
-from support import database
+from support import clock, database
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(database.major() is None, reason="no PostgreSQL is installed")
 HOUR = 3600 * 10**9
+ZONE = zoneinfo.ZoneInfo("Europe/Berlin")
 COMPOSE = """
 services:
   db:
@@ -22,7 +24,8 @@ x-berth: {alerts: {command: ["./tell"]}}
 """
 
 
-def make(project, berth, name, extra="schedule: '0 2 * * *', timezone: Europe/Berlin, jitter: 0s"):
+def make(project, berth, name, extra=None):
+    extra = extra or f"schedule: '{clock.far(ZONE)}', timezone: {ZONE}, jitter: 0s"
     berth.environment.pop("BERTH_BACKUP")
     return project(COMPOSE.replace("MAJOR", str(database.major())).replace("EXTRA", extra), name=name)
 
@@ -50,16 +53,17 @@ def without_keeper(berth, name, change):
 
 
 def test_due_missed_and_listed(project, berth):
-    deployment = make(project, berth, "clock")
+    line = clock.far(ZONE)
+    deployment = make(project, berth, "clock", f"schedule: '{line}', timezone: {ZONE}")
     assert "has no schedule" in deployment("schedule", check=False).stderr
     deployment("up", "-d", "--wait")
     wait_until(lambda: backups(berth, "clock"), timeout=120)  # the first one does not wait for the clock
     wait_until(lambda: kept(berth, "clock").exists())
     row = listed(deployment)[0]
-    assert (row["Service"], row["Job"], row["Schedule"]) == ("db", "backup", "0 2 * * * (Europe/Berlin)")
+    assert (row["Service"], row["Job"], row["Schedule"]) == ("db", "backup", f"{line} (Europe/Berlin)")
     assert row["Result"] == "never" and row["Next"]
     table = deployment("schedule").stdout
-    assert table.splitlines()[0].split()[:4] == ["SERVICE", "JOB", "SCHEDULE", "NEXT"] and "0 2 * * *" in table
+    assert table.splitlines()[0].split()[:4] == ["SERVICE", "JOB", "SCHEDULE", "NEXT"] and line in table
 
     # The machine was off for a week: once, at once.
     without_keeper(berth, "clock", lambda job: job.update(covered_ns=job["covered_ns"] - 7 * 24 * HOUR))
@@ -101,6 +105,10 @@ def test_failure_is_tried_again_and_told(project, berth):
         wait_until(lambda: listed(deployment)[0]["Result"] == (f"failed {failures} times" if failures < 4 else "failed"), timeout=120)
         assert listed(deployment)[0]["Message"]
         assert told.exists() == (failures == 4) or wait_until(told.exists)
+        if failures == 1:  # it is due before it would be tried again: that counts on
+            without_keeper(berth, "sad", lambda job: job.update(retry_ns=0))
+            deployment("up", "-d")
+            assert wait_until(lambda: listed(deployment))[0]["Result"] == "failed 1 times"
     (line / "repository.json.away").rename(line / "repository.json")
     without_keeper(berth, "sad", lambda job: job.update(covered_ns=job["covered_ns"] - 48 * HOUR))
     deployment("up", "-d")

@@ -1,8 +1,15 @@
-"""A clock that a test sets, for the program and its containers alone: clock.c."""
+"""A clock that a test sets, for the program and its containers alone: clock.c. And times at which nothing comes due by itself."""
+import datetime
 import pathlib
 import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
+
+
+def far(zone=None, days="*"):
+    """A line of a crontab that is twelve hours away, by that zone's clock or this machine's: no test depends on the hour it runs at."""
+    then = datetime.datetime.now(zone) + datetime.timedelta(hours=12)
+    return f"{then.minute} {then.hour} * * {days}"
 
 
 class Clock:

@@ -8,7 +8,7 @@ import subprocess
 import textwrap
 import time
 
-from . import kernel
+from . import clock, kernel
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("BERTH_BUILD") or ROOT / "build")
@@ -29,6 +29,7 @@ class Berth:
         self.environment = {name: os.environ[name] for name in ("PATH", "TERM", "TZ") if name in os.environ}
         self.environment.update(BERTH_DATA_DIR=str(self.data), BERTH_RUN_DIR=str(self.run), BERTH_CONFIG_DIR=str(self.config),
                                 BERTH_BACKUP="off",  # tests of backups take it away
+                                BERTH_BACKUP_SCHEDULE=clock.far(),
                                 HOME=str(self.root), LANG="C.UTF-8", **(environment or {}))
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if name in os.environ:  # what runs in the background has nobody to tell: it writes a file, see clean

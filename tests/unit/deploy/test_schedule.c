@@ -97,6 +97,29 @@ static void test_failure_of_a_frequent_job_is_told(void **state)
         schedule_done(&schedule);
 }
 
+/* What was missed fails half a minute before the job is due anyhow: that is the next of four tries, not the first of four. */
+static void test_failure_just_before_it_is_due(void **state)
+{
+        int64_t due = at("2026-11-22T02:00:00Z"), now = due - MINUTE / 2;
+        Schedule schedule;
+        ScheduledJob *job;
+        bool told;
+
+        schedule_init(&schedule, "shop");
+        put(&schedule, "db", "0 2 * * *", at("2026-11-18T12:00:00Z"));
+        job = schedule_due(&schedule, now);
+        assert_non_null(job);
+        schedule_began(job, now);
+        assert_false(schedule_ended(&schedule, job, false, "no space", now));
+        assert_int_equal(job->failures, 1);
+        assert_true(run_next(&schedule, false, &told) == due && !told);
+        assert_int_equal(job->failures, 2);
+        assert_true(run_next(&schedule, false, &told) == due + 5 * MINUTE && !told);
+        assert_true(run_next(&schedule, false, &told) == due + 20 * MINUTE && told);
+        assert_true(schedule_next_ns(&schedule) == due + DAY);
+        schedule_done(&schedule);
+}
+
 static void test_clock_that_is_set(void **state)
 {
         int64_t now = at("2026-11-21T12:00:00Z"), first;
@@ -193,6 +216,7 @@ int main(void)
                 cmocka_unit_test(test_daily),
                 cmocka_unit_test(test_retries_then_tells_once),
                 cmocka_unit_test(test_failure_of_a_frequent_job_is_told),
+                cmocka_unit_test(test_failure_just_before_it_is_due),
                 cmocka_unit_test(test_clock_that_is_set),
                 cmocka_unit_test(test_remembers),
                 cmocka_unit_test(test_jitter),
