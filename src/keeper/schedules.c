@@ -221,6 +221,8 @@ void schedules_update(Keeper *keeper)
         }
         VECTOR_FOREACH(job, &schedules->schedule.jobs)
                 (*job)->paused = !service_runs(keeper, (*job)->service);
+        /* Here too, since what follows puts the timer off: where something happens every few minutes it never comes. */
+        schedule_look(&schedules->schedule, loop_realtime_ns(keeper->parts.loop));
         after = schedule_to_json(&schedules->schedule);
         if (!json_equal(before, after))
                 save(schedules);
