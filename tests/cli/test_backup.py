@@ -160,8 +160,8 @@ def test_an_interrupted_backup_is_none(project, protected):
     first = first_backup(protected, deployment)
     slow = deployment.start("backup", "db", "--max-rate", "32k")
     children = pathlib.Path(f"/proc/{slow.pid}/task/{slow.pid}/children")
-    worker = int(wait_until(lambda: children.read_text().split())[0])
     wait_until(lambda: being_read(deployment))
+    worker = int(children.read_text().split()[-1])  # not what looked for the database before
     # Whoever asks from elsewhere sees how far it is.
     shown = wait_until(lambda: next((row for row in all_listed(deployment) if row.get("at_work") and row.get("left_ns")), None))
     assert shown["service"] == "db" and shown["kind"] == "full" and shown["pid"] == worker and "finished_ns" not in shown, shown
