@@ -14,6 +14,7 @@
 #include "keeper/commit_watch.h"
 #include "keeper/offsite.h"
 #include "keeper/readiness.h"
+#include "keeper/receiver_watch.h"
 #include "keeper/release.h"
 #include "keeper/slot_watch.h"
 #include "keeper/watch.h"
@@ -49,6 +50,7 @@ typedef struct Guard {
         bool hangs;             /* the receiver tells nothing any more */
         bool starting, backing_up;
         SlotWatch slot;
+        ReceiverWatch watch;
         int64_t gap_ns;         /* the loss of log that was told; 0: none */
         bool gap_is_open;       /* no base backup behind it yet */
         bool turned_out;        /* its receiver was told to end, since another one is wanted */
@@ -375,14 +377,17 @@ static void look(void *context)
                 return;
         if (guard->receiver_fd < 0) {
                 look_at_slot(guard, false);
-                if (readiness_reached(unit->postmaster_path))
-                        start_receiver(guard);
-                else
+                if (!readiness_reached(unit->postmaster_path)) {
                         look_later(guard, LOOK_NS);
+                        return;
+                }
+                receiver_watch_see(&guard->watch, guard->backups->keeper, guard->service, false);
+                start_receiver(guard);
                 return;
         }
         seen = receiver_look(guard->backups->keeper, guard->service, guard->receiver_pid);
         heed(guard, seen != RECEIVER_WAITS);
+        receiver_watch_see(&guard->watch, guard->backups->keeper, guard->service, seen != RECEIVER_WAITS);
         if (guard->backing_up) { /* its end looks again */
                 look_later(guard, commit_watch_pause_ns(&guard->commits, SETTLED_LOOK_NS));
                 return;

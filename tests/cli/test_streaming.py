@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from support import database
-from support.backups import first_backup, is_synchronous, kill, listed, nobody_receives, receiver, sql, status, streams, waits
+from support.backups import first_backup, is_synchronous, kill, listed, nobody_receives, received, receiver, sql, status, streams, waits
 from support.program import wait_until
 
 pytestmark = pytest.mark.skipif(database.major() is None, reason="no PostgreSQL is installed")
@@ -255,6 +255,31 @@ def test_status(project, protected):
     told = status(deployment, "db")
     assert told["state"] == "exited" and told["restorable"]["from_ns"] == first["finished_ns"] and "slot" not in told
     assert "is no database" in deployment.fails("status", "web")
+
+
+def test_a_receiver_that_fails_for_long_is_told(project, protected):
+    """A repository that it must not write to, and one whose description is damaged, which is no reason not to."""
+    protected.environment["BERTH_RECEIVER_ALERT_SECONDS"] = "1"
+    deployment = project(compose() + 'x-berth: {alerts: {command: ["TELL"]}}\n', name="fails")
+    told = deployment.folder / "told"
+    told.touch()
+    tell = deployment.write("tell", f'#!/bin/sh\necho "$BERTH_ALERT_WHAT $BERTH_ALERT_STATE: $BERTH_ALERT_MESSAGE" >>{told}\n', mode=0o755)
+    deployment.write("compose.yaml", (deployment.folder / "compose.yaml").read_text().replace("TELL", str(tell)))
+    deployment("up", "-d", "--wait")
+    first = first_backup(protected, deployment)
+    mend = nobody_receives(protected, deployment, first)
+    wait_until(lambda: "receiver failed: the log is not received" in told.read_text())
+    assert "format 99" in told.read_text()
+    mend()
+    wait_until(lambda: "receiver resolved: the log is received again" in told.read_text())
+    assert told.read_text().count("receiver failed") == 1
+    pathlib.Path(first["repository"], "repository.json").write_text("")
+    kill(receiver(protected, "fails")["pid"])
+    wait_until(lambda: streams(protected, "fails"))
+    sql(deployment, "CREATE TABLE t AS SELECT 1")
+    received(protected, deployment)
+    assert "repository.json: " in deployment("backup", "verify", check=False).stdout
+    deployment("backup", "verify", "--repair")
 
 
 @pytest.mark.slow
