@@ -78,3 +78,29 @@ def test_other_majors(project, protected, images, number):
     assert sql(deployment, ROWS, "side") == "500|600|7" and inside(deployment, "side")
     deployment("restore", "db", "--to", before, "--yes")
     assert sql(deployment, "SELECT count(*) FROM pg_tablespace WHERE oid > 16383") == "0"
+
+
+@pytest.mark.slow
+def test_a_clone_of_a_point_behind_it(project, protected):
+    """By the way that a clone takes on this file system, and by the backups: now, behind the making, and before."""
+    number = database.major()
+    deployment, before = check(project, protected, number)
+    behind = sql(deployment, "SELECT clock_timestamp()")
+    sql(deployment, "INSERT INTO o VALUES (0)")
+    received(protected, deployment)
+    there = protected.data / f"volumes/ts{number}_more/_data"
+    files = lambda: sorted((path, path.stat().st_mtime_ns) for path in there.rglob("*"))
+    untouched = files()
+    for name, words, rows in (("now", [], "501|600|7"), ("then", ["--to", behind], "500|600|7")):
+        deployment("clone", "db", name, *words)
+        assert sql(deployment, ROWS, name) == rows, name
+        sql(deployment, "INSERT INTO o VALUES (-1); CREATE TABLE mine TABLESPACE again_ AS SELECT 1", name)
+        deployment("stop", name)
+        deployment("start", name, "--wait")
+        assert sql(deployment, "SELECT count(*) FROM o WHERE i = -1", name) == "1"
+    deployment("clone", "db", "early", "--to", before)
+    assert sql(deployment, "SELECT count(*) FROM pg_tablespace WHERE oid > 16383", "early") == "0"
+    assert inside(deployment, "then") and files() == untouched and sql(deployment, ROWS) == "501|600|7"
+    for name in ("now", "then", "early"):
+        deployment("clone", "rm", name, "--yes")
+    assert files() == untouched
