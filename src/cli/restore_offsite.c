@@ -50,11 +50,14 @@ static int fetch(const Restore *restore, const OffsiteSettings *settings, const 
         json_t *params = params_of(settings);
         int r;
 
-        text = xasprintf("not on this machine: the backups of service \"%s\" are fetched from %s", restore->service,
+        text = xasprintf("not on this machine: what leads to that point of the backups of service \"%s\" is fetched from %s", restore->service,
                          json_get_string(settings->copy, "url", ""));
         report_warning(text);
         json_set_string(params, "folder", folder);
         json_set_string(params, "into", into);
+        json_set_string(params, "to", restore->to);
+        json_set_string(params, "backup", invocation_text(restore->invocation, "backup", NULL));
+        json_object_set_new(params, "timeline", json_integer(invocation_number(restore->invocation, "timeline", 0)));
         r = work_run(restore->invocation, &work, params, &report, err);
         return error_prefix(err, r, "copy elsewhere");
 }

@@ -370,6 +370,14 @@ static int send_backups(Copying *copying, Error **err)
 
 /* ---- all ---- */
 
+static void want_only(Retention *retention, const char *id)
+{
+        VECTOR_FOREACH(backup, &retention->backups) {
+                backup->with_log = streq(backup->record->id, id);
+                backup->reason = backup->with_log ? RETENTION_LAST : RETENTION_EXPIRED;
+        }
+}
+
 /* What the copy's policy says of all that is here or there. */
 static int decide(Copying *copying, Error **err)
 {
@@ -384,6 +392,8 @@ static int decide(Copying *copying, Error **err)
                 if (!is_listed(&copying->backups, (*record)->id))
                         vector_add(&copying->retention.backups, (RetentionBackup){ .record = *record });
         retention_decide(&copying->retention, &copying->options->policy, copying->options->now_ns);
+        if (copying->options->only_backup)
+                want_only(&copying->retention, copying->options->only_backup);
         return 0;
 }
 

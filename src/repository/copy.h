@@ -28,6 +28,9 @@ typedef struct CopyOptions {
         /* The log has been sent once more: copied_ns, copied_lsn and timeline of the report are true from now on. NULL. */
         void (*log_sent)(void *context, const CopyReport *report);
         void *context;
+        /* This backup alone, and all of the log that leads on from it: what can be reached from it can be had there. NULL: what policy
+         * says. */
+        const char *only_backup;
         bool log_only;          /* no backup is new: what is there is not even looked through */
 } CopyOptions;
 

@@ -2,7 +2,8 @@
  *
  * repository-copy {"repository", "copy", "key"?, "make_key"?, "keep"?, "prune"?, "take_over"?, "max_rate"?} → {"backups", "packs",
  * "segments", "bytes", "postponed"} repository-fetch {"copy", "folder", "key"?, "keep"?, "into":
- * "<data>/backups/<project>/<service>"} → the same and "repository" */
+ * "<data>/backups/<project>/<service>", "to"?, "backup"?, "timeline"?: of the backups only the one that leads to that point} → the same
+ * and "repository" */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "operate/cluster_settings.h"
+#include "operate/restore.h"
 #include "state/document.h"
 #include "worker/copy_private.h"
 
@@ -227,6 +229,23 @@ static int not_whole(const Opened *from, const CopyReport *report, Error **err)
         return error_hint(err, r, "The warnings say which; what is whole was fetched, and can be restored with --backup.");
 }
 
+/* The backup from which the point "to" is reached there; *ret_id NULL: no point is said. The caller's. */
+static int choose_backup(const Job *job, Repository *from, char **ret_id, Error **err)
+{
+        const char *to = json_get_string(job->params, "to", NULL);
+        _cleanup_restore_plan_ RestorePlan plan = { 0 };
+        RestoreTarget target;
+        int r = to ? restore_target_parse(to, &target, err) : 0;
+
+        if (r < 0 || !to)
+                return r;
+        target.timeline = (uint32_t)json_get_int(job->params, "timeline", 0);
+        r = restore_plan_make(from, json_get_string(job->params, "backup", NULL), &target, &plan, err);
+        if (r == 0)
+                *ret_id = xstrdup(plan.backup->id);
+        return r;
+}
+
 int job_repository_fetch(const Job *job, json_t **ret, Error **err)
 {
         CopyOptions options = { .now_ns = clock_realtime_ns() };
@@ -234,6 +253,7 @@ int job_repository_fetch(const Job *job, json_t **ret, Error **err)
         WorkProgress progress = job_progress(job);
         _cleanup_close_ int lock_fd = -1;
         CopyReport report = { 0 };
+        _cleanup_free_ char *only = NULL;
         const char *folder, *target;
         int r = job_require(job, "folder", &folder, err);
 
@@ -243,6 +263,9 @@ int job_repository_fetch(const Job *job, json_t **ret, Error **err)
                 r = job_read_policy(job, false, &options.policy, err);
         if (r == 0)
                 r = job_open_copy(job, folder, &from, err);
+        if (r == 0)
+                r = choose_backup(job, from.repository, &only, err);
+        options.only_backup = only;
         if (r == 0)
                 r = repository_create(target, from.repository->project, from.repository->service,
                                       from.repository->system_identifier, &into.repository, err);

@@ -137,8 +137,23 @@ def test_a_restore_takes_from_the_copy_what_is_not_here_any_more(project, protec
     told = deployment("restore", "db", "--yes")
     assert "fetched from s3://backups/gone" in told.stderr
     assert sql(deployment, "SELECT i FROM t") == "42"
-    # It goes on with the same copy.
+    # Only what leads there: with two backups in the copy the later one, and for the earlier point then the other.
+    deployment("backup", "db")
     sql(deployment, "INSERT INTO t VALUES (43)")
+    first, second = listed(deployment)
+    copied(protected, deployment)
+    deployment("down")
+    wait_until(lambda: state(protected, "gone").get("phase") == "copied" and "running" not in state(protected, "gone"))
+    remove(protected.data / "backups" / "gone")
+    deployment("backup", "export", "db", "-o", "late", "--to", "latest")
+    assert [row["id"] for row in listed(deployment)] == [second["id"]]
+    assert position(listed(deployment)[0]["until_lsn"]) >= position(second["until_lsn"])
+    assert not list(protected.data.glob("backups/gone/db/*/wal/00000001/*"))
+    deployment("backup", "export", "db", "-o", "early", "--backup", first["id"], "--to", "immediate")
+    assert [row["id"] for row in listed(deployment)] == [first["id"], second["id"]]
+    deployment("up", "-d", "--wait")
+    # It goes on with the same copy.
+    sql(deployment, "INSERT INTO t VALUES (44)")
     copied(protected, deployment)
     # A point that neither has is refused, and a place that cannot be reached is told beside it.
     assert "no way to that point" in deployment.fails("restore", "db", "--to", "2001-02-03", "--yes")
