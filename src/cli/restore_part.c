@@ -63,6 +63,23 @@ static json_t *make_params(const Restore *restore)
         return params;
 }
 
+static void report_left_out(const json_t *part)
+{
+        int64_t keys = json_get_int(part, "foreign_keys_left_out", 0);
+        const char *children = json_get_string(part, "children_left_out", NULL), *name = json_get_string(part, "name", "");
+        const json_t *publication;
+        size_t i;
+
+        if (keys)
+                printf("%lld foreign key%s of it %s left out: what %s to may be gone by now.\n", (long long)keys, keys == 1 ? "" : "s",
+                       keys == 1 ? "is" : "are", keys == 1 ? "it leads" : "they lead");
+        if (children)
+                printf("Tables that inherit from it are left out: %s. Name them, too, where they are wanted.\n", children);
+        json_array_foreach(json_object_get(part, "publications_left_out"), i, publication)
+                printf("Publication %s does not have it now: ALTER PUBLICATION %s ADD TABLE %s, once subscribers may get it.\n",
+                       json_string_value(publication), json_string_value(publication), name);
+}
+
 static int report(const Restore *restore, const json_t *result)
 {
         const json_t *part;
@@ -74,14 +91,11 @@ static int report(const Restore *restore, const json_t *result)
                 return 0;
         }
         json_array_foreach(json_object_get(result, "parts"), i, part) {
-                int64_t tables = json_get_int(part, "tables", 0), rows = json_get_int(part, "rows", 0),
-                        keys = json_get_int(part, "foreign_keys_left_out", 0);
+                int64_t tables = json_get_int(part, "tables", 0), rows = json_get_int(part, "rows", 0);
 
                 printf("%s: %lld row%s in %lld table%s, as at %s\n", json_get_string(part, "name", ""), (long long)rows,
                        rows == 1 ? "" : "s", (long long)tables, tables == 1 ? "" : "s", restore->shown);
-                if (keys)
-                        printf("%lld foreign key%s of it %s left out: what %s to may be gone by now.\n", (long long)keys,
-                               keys == 1 ? "" : "s", keys == 1 ? "is" : "are", keys == 1 ? "it leads" : "they lead");
+                report_left_out(part);
         }
         return 0;
 }

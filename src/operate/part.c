@@ -86,7 +86,7 @@ static int add_table(const PartServers *servers, const PartStream *stream, const
                      json_t *parts, Error **err)
 {
         const char *as_table = servers->part->as_table;
-        _cleanup_free_ char *renamed = NULL;
+        _cleanup_free_ char *renamed = NULL, *counted = NULL;
         _cleanup_strv_ char **lines = NULL;
         int64_t rows, keys = 0;
         json_t *row;
@@ -101,10 +101,14 @@ static int add_table(const PartServers *servers, const PartStream *stream, const
         if (r < 0)
                 return r;
         strv_add_all(patterns, lines);
-        rows = count_rows(servers, stream->from, lines[0], &r, err);
+        /* Of a table that others inherit from only its own rows. */
+        counted = xasprintf("%s%s", lines[1] ? "" : "ONLY ", lines[0]);
+        rows = count_rows(servers, stream->from, counted, &r, err);
+        if (r >= 0)
+                r = part_add_statistics(servers, stream, lines, check, err);
         if (r < 0)
                 return r;
-        add_check(check, lines[0], rows);
+        add_check(check, counted, rows);
         row = json_pack("{s:s, s:I, s:I}", "name", renamed ? renamed : table, "tables", (json_int_t)strv_length(lines), "rows",
                         (json_int_t)rows);
         if (renamed) {
@@ -112,7 +116,7 @@ static int add_table(const PartServers *servers, const PartStream *stream, const
                 json_object_set_new(row, "foreign_keys_left_out", json_integer(keys));
         }
         json_array_append_new(parts, row);
-        return 0;
+        return part_note_left_out(servers, stream, lines[0], row, err);
 }
 
 int part_restore_tables(const PartServers *servers, json_t *results, Error **err)

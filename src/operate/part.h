@@ -16,7 +16,8 @@ typedef struct Part {
 
 /* Before anything is restored: the service runs, and nothing is in the way. ERROR_EXISTS names what is. */
 int part_check(const Part *part, Error **err);
-/* *ret: {"backup", "parts": [{"name", "tables", "rows", "of"?, "foreign_keys_left_out"?}]}. The copy is thrown away, however it ends. */
+/* *ret: {"backup", "parts": [{"name", "tables", "rows", "of"?, "foreign_keys_left_out"?, "children_left_out"?,
+ * "publications_left_out"?}]}. The copy is thrown away, however it ends. */
 int part_restore(const Part *part, const EngineProgress *progress, json_t **ret, Error **err);
 
 #endif

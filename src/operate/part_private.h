@@ -2,6 +2,7 @@
 #ifndef BERTH_OPERATE_PART_PRIVATE_H
 #define BERTH_OPERATE_PART_PRIVATE_H
 
+#include "base/strbuf.h"
 #include "operate/part.h"
 
 typedef struct PartServers {
@@ -31,6 +32,12 @@ int part_rename_table(const PartServers *servers, const PartStream *stream, cons
 /* as_table with its schema, by text alone. */
 int part_new_name(Engine *engine, const ContainerInfo *container, const char *database, const char *table, const char *as_table,
                   char **ret, Error **err);
+
+/* part_extras.c. Statements that make the extended statistics of tables ("schema"."table", a strv, as the copy has them) are added to
+ * script. */
+int part_add_statistics(const PartServers *servers, const PartStream *stream, char *const *tables, Strbuf *script, Error **err);
+/* What does not come with table: row gets "children_left_out" (tables that inherit from it) and "publications_left_out". */
+int part_note_left_out(const PartServers *servers, const PartStream *stream, const char *table, json_t *row, Error **err);
 
 /* Names that a query gives, a line each; the caller's. */
 int part_ask(Engine *engine, const ContainerInfo *container, const char *database, const char *script, char **ret, Error **err);

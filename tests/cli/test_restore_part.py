@@ -133,3 +133,77 @@ def test_a_table_under_another_name(shop, protected):
     shop(*restore, "public.item", "--as-table", "item_then", "--clean", "--yes", *at)
     assert sql(shop, "SELECT count(*) FROM item_then", database="shop") == "300"
     assert sql(shop, "SELECT count(*) FROM pg_class WHERE relname LIKE 'berth%'", database="shop") == "0" and nothing_is_left(shop)
+
+
+MADE = """
+CREATE SCHEMA s;
+CREATE FUNCTION s.code() RETURNS text LANGUAGE sql AS $$ SELECT 'c' $$;
+CREATE FUNCTION s.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.touched := true; RETURN NEW; END $$;
+CREATE ROLE reader;
+CREATE TABLE s.kind(id int PRIMARY KEY);
+CREATE TABLE s.rich(id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, number bigserial, code text DEFAULT s.code(), size int,
+    twice int GENERATED ALWAYS AS (size * 2) STORED, touched boolean, kind int REFERENCES s.kind, CONSTRAINT small CHECK (size < 1000))
+    WITH (fillfactor = 70);
+INSERT INTO s.kind VALUES (1);
+CREATE TRIGGER touch BEFORE INSERT ON s.rich FOR EACH ROW EXECUTE FUNCTION s.touch();
+ALTER TABLE s.rich ENABLE ROW LEVEL SECURITY;
+CREATE POLICY mine ON s.rich FOR SELECT TO reader USING (size > 0);
+CREATE RULE quiet AS ON DELETE TO s.rich WHERE OLD.size = 7 DO INSTEAD NOTHING;
+GRANT SELECT (id, size), UPDATE (code) ON s.rich TO reader;
+COMMENT ON TABLE s.rich IS 'rich';
+COMMENT ON COLUMN s.rich.size IS 'how large';
+COMMENT ON POLICY mine ON s.rich IS 'of readers';
+ALTER TABLE s.rich ALTER size SET STATISTICS 50, ALTER code SET STORAGE EXTERNAL, REPLICA IDENTITY FULL;
+CREATE UNIQUE INDEX rich_code ON s.rich (code, lower(code), id) WHERE size > 1;
+CREATE STATISTICS s.rich_both (dependencies, ndistinct) ON size, code FROM s.rich;
+CREATE STATISTICS s."Rich's" ON (size % 10), code FROM s.rich;
+ALTER STATISTICS s.rich_both SET STATISTICS 77;
+COMMENT ON STATISTICS s.rich_both IS 'both''s';
+ALTER STATISTICS s."Rich's" OWNER TO reader;
+INSERT INTO s.rich(size, kind) SELECT i, 1 FROM generate_series(1, 100) i;
+CREATE TABLE s.heir(more int) INHERITS (s.rich);
+INSERT INTO s.heir(number, size, id) SELECT i, i, 1000 + i FROM generate_series(1, 5) i;
+CREATE PUBLICATION told FOR TABLE s.rich;
+CREATE PUBLICATION everything FOR ALL TABLES;
+CREATE TABLE s.whole(at int, v text) PARTITION BY RANGE (at);
+CREATE TABLE s.low PARTITION OF s.whole FOR VALUES FROM (0) TO (10);
+CREATE TABLE s.high PARTITION OF s.whole FOR VALUES FROM (10) TO (20);
+INSERT INTO s.whole SELECT i, 'v' FROM generate_series(0, 19) i;
+"""
+
+
+def described(deployment, table):
+    """All that the server says of it, without the names of others that lead to it."""
+    told = sql(deployment, f"SELECT pg_get_statisticsobjdef(oid), stxstattarget, pg_get_userbyid(stxowner), obj_description(oid, 'pg_statistic_ext') "
+                           f"FROM pg_statistic_ext WHERE stxrelid = '{table}'::regclass ORDER BY stxname", database="shop")
+    dumped = deployment("dump", "db", "-F", "plain", "-d", "shop", "-t", table, "-o", "-").stdout
+    return told, [line for line in dumped.splitlines() if "restrict" not in line and "setval" not in line]
+
+
+@pytest.mark.slow
+def test_all_of_a_table_comes_and_what_does_not_is_told(shop, protected):
+    sql(shop, MADE, database="shop")
+    before = described(shop, "s.rich")
+    assert "rich_both" in before[0] and "77" in before[0] and "both's" in before[0] and "|reader|" in before[0]
+    whole = described(shop, "s.low")
+    received(protected, shop)
+    at = ["--database", "shop", "--to", sql(shop, "SELECT clock_timestamp()")]
+    # An heir depends on it, and is named; its own rows are not counted as its parent's.
+    assert "other objects depend on it" in shop.fails("restore", "db", "--table", "s.rich", "--clean", "--yes", *at)
+    sql(shop, "DROP TABLE s.heir; DELETE FROM s.rich WHERE size <> 7; ALTER TABLE s.rich DROP COLUMN twice", database="shop")
+    said = shop("restore", "db", "--table", "s.rich", "--clean", "--yes", *at).stdout
+    assert said.startswith("s.rich: 100 rows in 1 table,")
+    assert "Tables that inherit from it are left out: s.heir." in said
+    assert "Publication told does not have it now: ALTER PUBLICATION told ADD TABLE s.rich" in said and "everything" not in said
+    assert described(shop, "s.rich") == before
+    sql(shop, "INSERT INTO s.rich(size, kind) VALUES (500, 1)", database="shop")
+    assert sql(shop, "SELECT id > 100, number > 100, code, twice, touched FROM s.rich WHERE size = 500", database="shop") == "t|t|c|1000|t"
+    # Under another name its statistics come along, by another name.
+    shop("restore", "db", "--table", "s.rich", "--as-table", "s.rich_then", *at)
+    assert sql(shop, "SELECT string_agg(stxname, ' ' ORDER BY stxname) FROM pg_statistic_ext WHERE stxrelid = 's.rich_then'::regclass",
+               database="shop") == "rich_then_Rich's rich_then_both"
+    # One partition alone, in its place and among the others.
+    sql(shop, "TRUNCATE s.whole", database="shop")
+    shop("restore", "db", "--table", "s.low", "--clean", "--yes", *at)
+    assert sql(shop, "SELECT (SELECT count(*) FROM s.low), (SELECT count(*) FROM s.whole)", database="shop") == "10|10"
+    assert described(shop, "s.low") == whole
