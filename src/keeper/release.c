@@ -114,10 +114,12 @@ static int run_job(const Release *release, const json_t *params, json_t **ret, E
         }
 }
 
-/* What the receiver took back by itself when it was ended. */
+/* What the receiver took back by itself when it was ended: not where it had to be killed, and the job did it. */
 static void add_receivers_part(json_t *result, const json_t *state)
 {
-        if (streq(json_get_string(state, "synchronous", ""), "on"))
+        const json_t *first = json_array_get(json_object_get(result, "changes"), 0);
+
+        if (streq(json_get_string(state, "synchronous", ""), "on") && !streq(json_get_string(first, "name", ""), "synchronous_standby_names"))
                 json_array_insert_new(json_object_get(result, "changes"), 0,
                                       json_pack("{s:s, s:s, s:s, s:s}", "what", "setting", "name", "synchronous_standby_names",
                                                 "done", "taken back", "value", json_get_string(state, "slot", "")));

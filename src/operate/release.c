@@ -116,8 +116,8 @@ static int free_commits(const ReleaseOptions *options, PGconn *sql, json_t *chan
         if (r == 0)
                 r = synchronous_let_go(&options->target, options->slot, NULL, err);
         if (r == 0 && streq_ptr(present, options->slot))
-                json_array_append_new(changes, json_pack("{s:s, s:s, s:s, s:s}", "what", "setting", "name", SYNCHRONOUS, "done", "taken back",
-                                                         "value", present));
+                json_array_insert_new(changes, 0, json_pack("{s:s, s:s, s:s, s:s}", "what", "setting", "name", SYNCHRONOUS, "done", "taken back",
+                                                            "value", present));
         return r;
 }
 

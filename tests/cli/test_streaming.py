@@ -180,7 +180,7 @@ def test_release(project, protected):
     wait_until(lambda: is_synchronous(protected, deployment))
     said = deployment("release", "db").stdout
     for what in ("synchronous_standby_names is reset", "max_slot_wal_keep_size is reset", "replication slot berth_"):
-        assert what in said, said
+        assert said.count(what) == 1, said
     assert sql(deployment, "SELECT count(*) FROM pg_replication_slots") == "0"
     assert sql(deployment, "SHOW max_slot_wal_keep_size") == "-1" and names(deployment) == ""
     assert "nothing of Berth is in it" in deployment("release").stdout
