@@ -1,5 +1,6 @@
-/* What the parts of `berth upgrade` share: upgrade.c decides, upgrade_copy.c makes the new cluster (upgrade_programs.c the
- * part of pg_upgrade, upgrade_server.c the containers), upgrade_switch.c puts one in the place of the other. */
+/* What the parts of `berth upgrade` share: upgrade.c decides, upgrade_prepare.c finds what there is, upgrade_copy.c makes the
+ * new cluster (upgrade_programs.c the part of pg_upgrade, upgrade_server.c the containers), upgrade_switch.c puts one in the
+ * place of the other. */
 #ifndef BERTH_CLI_UPGRADE_H
 #define BERTH_CLI_UPGRADE_H
 
@@ -35,6 +36,10 @@ typedef struct UpgradeServer {
 
 void upgrade_task_done(UpgradeTask *task);
 #define _cleanup_upgrade_task_ _cleanup_(upgrade_task_done)
+
+/* Fills the record of an upgrade of the service to record.to, checks that it goes, and asks; 1: it was only asked what would
+ * be done. */
+int upgrade_prepare(UpgradeTask *task, const char *service, Error **err);
 
 /* Makes the new cluster in record.kept and compares it with the old one, which goes on serving readers; then calls
  * finish(task) while writers still wait. Where it fails, or dies, nothing has changed. */
