@@ -31,6 +31,8 @@ typedef struct Restore {
 void restore_done(Restore *restore);
 #define _cleanup_restore_ _cleanup_(restore_done)
 
+/* ---- restore_open.c ---- */
+
 /* By the option "to"; restore_open does so. */
 void restore_read_point(Restore *restore);
 /* Only finds the service; restore_open does so. */
@@ -44,6 +46,8 @@ json_t *restore_point_params(const Restore *restore);
 
 /* The keeper's "restore" or "restore_part" with params (taken); a point that the log does not have is answered with what can be had. */
 int restore_request(const Restore *restore, const char *method, json_t *params, json_t **ret, Error **err);
+
+/* ---- other files ---- */
 
 /* restore_offsite.c: {"copy", "key"?} of the copy elsewhere that the project names, a new reference; NULL: there is none. */
 json_t *restore_elsewhere(const Restore *restore);
