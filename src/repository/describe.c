@@ -12,26 +12,31 @@
 #include "base/strbuf.h"
 #include "base/strv.h"
 #include "repository/aside.h"
+#include "repository/storage_sealed.h"
 #include "state/document.h"
 
 #define INDEX_ENDING ".index"
 #define INDEX_LIMIT  ((size_t)256 << 20)
+#define RECORD_LIMIT ((size_t)1 << 20)
 #define PAGE_BYTES   8192
 
 /* ---- what there is ---- */
 
 /* Torn or not: what says that it is of another time is not ours to replace. */
-static bool says_newer_format(const char *file)
+static bool says_newer_format(const Strbuf *text)
 {
-        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
-        const char *found;
+        const char *found = strstr(strbuf_text(text), "\"format\"");
 
-        if (fs_read_file(AT_FDCWD, file, INDEX_LIMIT, &text, NULL) < 0)
-                return false;
-        found = strstr(strbuf_text(&text), "\"format\"");
         found = found ? found + strlen("\"format\"") : "";
         found += strspn(found, " \t\r\n");
         return *found == ':' && strtoll(found + 1, NULL, 10) > REPOSITORY_FORMAT;
+}
+
+static bool file_says_newer_format(const char *file)
+{
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
+
+        return fs_read_file(AT_FDCWD, file, INDEX_LIMIT, &text, NULL) == 0 && says_newer_format(&text);
 }
 
 static bool has_newer_records(const char *path)
@@ -87,7 +92,7 @@ bool repository_known_by_folder(const char *path, Repository *ret)
         const char *name = path_basename(path);
 
         if (!*name || strspn(name, "0123456789") != strlen(name) || sscanf(name, "%" SCNu64, &ret->system_identifier) != 1 ||
-            (!fs_is_directory(backups) && !fs_is_directory(log)) || says_newer_format(file) || has_newer_records(path))
+            (!fs_is_directory(backups) && !fs_is_directory(log)) || file_says_newer_format(file) || has_newer_records(path))
                 return false;
         ret->chunk_bytes = find_chunk_bytes(path);
         ret->project = xstrdup(path_basename(project));
@@ -122,5 +127,56 @@ int repository_describe_anew(Repository *repository, char **ret_kept, Error **er
                 r = repository_describe(repository, err);
         if (r == 0)
                 free_and_replace(&repository->undescribed, NULL);
+        return r;
+}
+
+/* ---- a copy elsewhere ---- */
+
+/* Some small object of it, which says by its first bytes whether it is sealed. *ret_any false: there is none. */
+static int read_record(Storage *storage, bool *ret_any, Strbuf *ret, Error **err)
+{
+        _cleanup_storage_list_ StorageList list = { 0 };
+        int r = storage->operations->list(storage, "backups", &list, err);
+
+        *ret_any = false;
+        VECTOR_FOREACH(entry, &list.entries)
+                if (r == 0 && !*ret_any && endswith(entry->key, "/backup.json")) {
+                        r = storage_get(storage, entry->key, RECORD_LIMIT, ret, err);
+                        *ret_any = r == 0;
+                }
+        return r;
+}
+
+static int refuse_key(const char *id, const BackupKey *key, Error **err)
+{
+        int r = error_set(err, ERROR_DENIED, "the copy is encrypted with the key %s, and %s%s", id, key ? "this is the key " : "no key was given",
+                          key ? key->id_text : "");
+
+        return error_hint(err, r, REPOSITORY_DESCRIPTION " of the copy is damaged. To write it anew give the key file whose id is %s.", id);
+}
+
+int repository_describe_elsewhere(Storage *storage, const BackupKey *key, const Repository *repository, bool *ret_written, Error **err)
+{
+        _cleanup_strbuf_ Strbuf text = STRBUF_INIT, record = STRBUF_INIT;
+        _cleanup_json_ json_t *document = NULL;
+        _cleanup_error_ Error *damage = NULL;
+        char id[2 * BACKUP_KEY_ID_SIZE + 1];
+        bool any, sealed;
+        int r = storage_get_document(storage, REPOSITORY_DESCRIPTION, REPOSITORY_FORMAT, RECORD_LIMIT, &document, &damage);
+
+        *ret_written = false;
+        if (r != -ERROR_CORRUPT && r != -ERROR_NOT_FOUND)
+                return r < 0 ? error_move(err, &damage, r) : 0;
+        storage_get(storage, REPOSITORY_DESCRIPTION, RECORD_LIMIT, &text, NULL);
+        if (says_newer_format(&text))
+                return error_move(err, &damage, r);
+        r = read_record(storage, &any, &record, err);
+        if (r < 0 || !any)
+                return r; /* no copy, or one that was not complete yet */
+        sealed = sealed_by(strbuf_text(&record), record.length, id);
+        if (sealed && (!key || !streq(key->id_text, id)))
+                return refuse_key(id, key, err);
+        r = repository_begin_elsewhere(storage, sealed ? key : NULL, repository, err);
+        *ret_written = r == 0;
         return r;
 }

@@ -12,5 +12,8 @@ int repository_describe(const Repository *repository, Error **err);
 /* Writes the description of one that was opened without it (repository->undescribed). What was there is kept below "damaged/<time>/";
  * *ret_kept is that folder, the caller's, NULL: nothing was there. The caller holds the repository's lock. */
 int repository_describe_anew(Repository *repository, char **ret_kept, Error **err);
+/* The same for the copy of repository in storage, where there are backups: which key is needed what lies there says itself.
+ * *ret_written false: it is whole, or there is no copy. ERROR_DENIED where key is not that one. */
+int repository_describe_elsewhere(Storage *storage, const BackupKey *key, const Repository *repository, bool *ret_written, Error **err);
 
 #endif

@@ -369,6 +369,17 @@ static const StorageOperations sealed_operations = {
         .sweep = sealed_sweep,
 };
 
+bool sealed_by(const char *head, size_t size, char ret_key[2 * BACKUP_KEY_ID_SIZE + 1])
+{
+        _cleanup_free_ char *digits = NULL;
+
+        if (size < SEALED_HEADER_BYTES || memcmp(head, MAGIC, MAGIC_BYTES) != 0)
+                return false;
+        digits = hex_encode((const unsigned char *)head + MAGIC_BYTES, BACKUP_KEY_ID_SIZE);
+        memcpy(ret_key, digits, 2 * BACKUP_KEY_ID_SIZE + 1);
+        return true;
+}
+
 Storage *storage_sealed_create(Storage *inner, const BackupKey *key)
 {
         SealedStorage *sealed = xnew(SealedStorage);

@@ -11,6 +11,9 @@
 #define SEALED_TAG_BYTES    16
 #define SEALED_HEADER_BYTES 56
 
+/* Whether these are the first bytes of a sealed object; ret_key: the id of its key, as text. */
+bool sealed_by(const char *head, size_t size, char ret_key[2 * BACKUP_KEY_ID_SIZE + 1]);
+
 /* Takes inner; key is borrowed for the storage's life. Reading what
  * another key sealed is ERROR_DENIED and names both keys; what is damaged is ERROR_CORRUPT. */
 Storage *storage_sealed_create(Storage *inner, const BackupKey *key);

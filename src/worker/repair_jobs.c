@@ -4,6 +4,7 @@
  * afterwards, and "mended", "failed", "kept"? (a path), "fetched_bytes" */
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/strv.h"
 #include "repository/describe.h"
 #include "repository/repair.h"
 #include "state/document.h"
@@ -46,6 +47,24 @@ static json_t *to_json(const Repository *repository, const RepairReport *report,
         return result;
 }
 
+/* Before the copy is opened, which needs it. */
+static int describe_copy(const Job *job, const char *path, bool *ret_written, Error **err)
+{
+        _cleanup_(repository_freep) Repository *repository = NULL;
+        _cleanup_(backup_key_freep) BackupKey *key = NULL;
+        _cleanup_(storage_freep) Storage *storage = NULL;
+        _cleanup_free_ char *folder = NULL;
+        int r = repository_open(path, &repository, err);
+
+        if (r == 0)
+                r = job_load_key(job, &key, err);
+        if (r < 0)
+                return r;
+        folder = copy_folder(repository);
+        r = job_open_storage(job, folder, &storage, err);
+        return r < 0 ? r : repository_describe_elsewhere(storage, key, repository, ret_written, err);
+}
+
 int job_repository_repair(const Job *job, json_t **ret, Error **err)
 {
         _cleanup_copy_work_ CopyWork work = { .lock_fd = -1 };
@@ -53,10 +72,13 @@ int job_repository_repair(const Job *job, json_t **ret, Error **err)
         _cleanup_repair_report_ RepairReport report = { 0 };
         WorkProgress progress = job_progress(job);
         _cleanup_close_ int lock_fd = -1;
+        bool elsewhere = json_get_bool(job->params, "elsewhere", false), written = false;
         Repository *here, *there;
         const char *path;
         int r = job_require(job, "repository", &path, err);
 
+        if (r == 0 && elsewhere)
+                r = describe_copy(job, path, &written, err);
         if (r == 0)
                 r = copy_work_open(job, path, false, &work, err);
         if (r == 0)
@@ -65,7 +87,9 @@ int job_repository_repair(const Job *job, json_t **ret, Error **err)
                 return r;
         here = work.from.repository;
         there = work.to.repository;
-        if (json_get_bool(job->params, "elsewhere", false)) {
+        if (written)
+                strv_add(&report.mended, REPOSITORY_DESCRIPTION);
+        if (elsewhere) {
                 here = work.to.repository;
                 there = work.from.repository;
         }

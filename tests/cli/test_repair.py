@@ -173,6 +173,30 @@ def test_a_damaged_copy_is_sent_again(berth, mount, request, kind):
         assert {path: path.read_bytes() for path in before} == before, "what is here is not touched"
 
 
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_the_description_of_a_copy_is_written_anew(berth, mount, encrypted):
+    """Which key it is encrypted with what lies there says itself; one of another time is left alone."""
+    pair, path = Pair(berth, {"url": str(mount)}, berth.root / "keys" / "shop.json" if encrypted else None), mount / FOLDER / "repository.json"
+    whole = json.loads(path.read_text())
+    assert ("encryption" in whole) == encrypted
+    for damage in ("", '{"format": 1, "encr', None):
+        path.unlink() if damage is None else path.write_text(damage)
+        worker.fails(berth, "repository-verify", copy=pair.place, folder=FOLDER, **pair.key)
+        result = pair.repair(elsewhere=True)
+        assert "repository.json" in result["mended"] and result["faults"] == [], result
+        assert {**json.loads(path.read_text()), "created_ns": 0} == {**whole, "created_ns": 0}
+        assert pair.verify_copy()["backups"] == 2
+    for text in ('{"format": 99}', '{"format": 99, "encr'):
+        path.write_text(text)
+        worker.fails(berth, "repository-repair", repository=str(pair.path), copy=pair.place, elsewhere=True, **pair.key)
+        assert path.read_text() == text
+    if encrypted:
+        path.write_text("")
+        error = worker.fails(berth, "repository-repair", repository=str(pair.path), copy=pair.place, elsewhere=True)
+        assert whole["encryption"]["key"] in error["message"] and "give the key file" in error["hint"], error
+        assert path.read_text() == ""
+
+
 def offsite_compose(place, more=""):
     return backups.compose(database.major(), more=f", backup: {{offsite: {{url: {place}, schedule: 1s{more}}}}}")
 
