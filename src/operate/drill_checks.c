@@ -78,15 +78,7 @@ static bool list_databases(Checks *checks)
 
 /* ---- rows: every table is read ---- */
 
-/* Each in a transaction of its own: the locks of all of them may be more than the server has room for. */
-static const char rows_script[] =
-        "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;\n"
-        "DO $$ DECLARE t regclass; n bigint; tables bigint := 0; rows numeric := 0; BEGIN\n"
-        " FOR t IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'm') AND relispopulated\n"
-        "  AND nspname <> 'information_schema' AND nspname !~ '^pg_' LOOP\n"
-        "  EXECUTE format('SELECT count(*) FROM %s', t) INTO n; tables := tables + 1; rows := rows + n; COMMIT;\n"
-        " END LOOP; PERFORM set_config('berth.rows', tables || E'\\t' || rows, false); END $$;\n"
-        "SELECT current_setting('berth.rows');\n";
+static const char rows_script[] = "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;\n" SQL_COUNT_ROWS("true");
 
 static void count_rows(Checks *checks)
 {
@@ -96,7 +88,7 @@ static void count_rows(Checks *checks)
         STRV_FOREACH(database, checks->databases) {
                 _cleanup_error_ Error *error = NULL;
                 _cleanup_free_ char *answer = NULL;
-                const char *tab;
+                char *rest;
 
                 if (!**database)
                         continue;
@@ -105,9 +97,8 @@ static void count_rows(Checks *checks)
                         note(checks, "rows", false, text);
                         return;
                 }
-                tab = strchr(answer, '\t');
-                tables += strtoll(answer, NULL, 10);
-                rows += tab ? strtoll(tab + 1, NULL, 10) : 0;
+                tables += strtoll(answer, &rest, 10);
+                rows += strtoll(rest, NULL, 10);
         }
         text = xasprintf("%lld rows in %lld table%s were read", (long long)rows, (long long)tables, tables == 1 ? "" : "s");
         note(checks, "rows", true, text);

@@ -14,12 +14,8 @@
 #define SCRIPT_LIMIT ((size_t)1024 * 1024)
 
 /* Rows of plain tables; those of extensions come with them. */
-static const char count_script[] =
-        "CREATE FUNCTION pg_temp.rows_of(regclass) RETURNS bigint LANGUAGE plpgsql AS $$\n"
-        "DECLARE n bigint; BEGIN EXECUTE format('SELECT count(*) FROM %s', $1) INTO n; RETURN n; END $$;\n"
-        "SELECT count(*) || ' ' || coalesce(sum(pg_temp.rows_of(c.oid)), 0) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace\n"
-        " WHERE relkind = 'r' AND relpersistence = 'p' AND nspname <> 'information_schema' AND nspname !~ '^pg_'\n"
-        " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e');\n";
+static const char count_script[] = SQL_COUNT_ROWS(
+        "relkind = 'r' AND relpersistence = 'p' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')");
 
 static int run(Engine *engine, const ContainerInfo *container, Strbuf *sql, Error **err)
 {
