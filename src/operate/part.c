@@ -9,6 +9,8 @@
 #include "operate/sql.h"
 #include "state/document.h"
 
+#define LOCKS_FOR_DUMP INT64_C(512)
+
 int part_ask(Engine *engine, const ContainerInfo *container, const char *database, const char *script, char **ret, Error **err)
 {
         int r = sql_run(engine, container, database, script, ret, err);
@@ -251,6 +253,16 @@ static int bring(const PartServers *servers, json_t *results, Error **err)
         return r;
 }
 
+/* pg_dump locks every table of the database at once, in the copy where nobody else needs room. */
+static int64_t locks_for_dump(Engine *engine, const ContainerInfo *running)
+{
+        _cleanup_free_ char *answer = NULL;
+
+        if (part_ask(engine, running, "template1", "SHOW max_locks_per_transaction;\n", &answer, NULL) < 0)
+                return 0;
+        return MAX(strtoll(answer, NULL, 10), LOCKS_FOR_DUMP);
+}
+
 static int open_and_bring(const Part *part, const EngineProgress *progress, json_t **ret, Error **err)
 {
         Engine *engine = part->restore.engine;
@@ -258,12 +270,15 @@ static int open_and_bring(const Part *part, const EngineProgress *progress, json
         _cleanup_(container_info_freep) ContainerInfo *running = NULL, *copy = NULL;
         _cleanup_free_ char *container = NULL;
         _cleanup_json_ json_t *opened = NULL, *results = json_array();
-        int r = restore_service_begin(&part->restore, &places, err);
+        ServiceRestore restore = part->restore;
+        int r = find_running(part, &running, err);
 
+        if (r < 0)
+                return r;
+        restore.locks = locks_for_dump(engine, running);
+        r = restore_service_begin(&restore, &places, err);
         if (r >= 0)
-                r = restore_service_open(&part->restore, &places, progress, &opened, &container, err);
-        if (r >= 0)
-                r = find_running(part, &running, err);
+                r = restore_service_open(&restore, &places, progress, &opened, &container, err);
         if (r >= 0)
                 r = engine->operations->container_inspect(engine, container, &copy, err);
         if (r >= 0) {

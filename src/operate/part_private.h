@@ -19,7 +19,8 @@ typedef struct PartStream {
         const char *check;      /* SQL that ends the transaction badly where something is missing; NULL */
 } PartStream;
 
-/* pg_dump of the copy into psql of the running server: one transaction, committed once pg_dump has ended well. */
+/* pg_dump of the copy into psql of the running server. Tables come in one transaction, committed once pg_dump has ended well; a whole
+ * database, which is new and nobody's yet, does not: the locks of all its tables may be more than the server has room for. */
 int part_stream(const PartServers *servers, const PartStream *stream, Error **err);
 /* One whole database: made under another name, filled, counted, and then given its name. Adds to results. */
 int part_restore_database(const PartServers *servers, const char *name, const char *target, json_t *results, Error **err);

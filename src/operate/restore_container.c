@@ -97,6 +97,12 @@ static void add_settings(const Recovering *recovering, ContainerSpec *spec)
                 strv_add(&argv, "-c");
                 strv_add(&argv, settings[i]);
         }
+        if (recovering->restore->locks) {
+                _cleanup_free_ char *locks = xasprintf("max_locks_per_transaction=%lld", (long long)recovering->restore->locks);
+
+                strv_add(&argv, "-c");
+                strv_add(&argv, locks);
+        }
         if (recovering->server_version >= FIRST_WITH_SYNCFS) {
                 strv_add(&argv, "-c");
                 strv_add(&argv, "recovery_init_sync_method=syncfs");
