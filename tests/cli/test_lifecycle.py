@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from support import kernel
+from support import database, kernel
 from support.program import wait_until
 
 ONE = """
@@ -224,6 +224,29 @@ def test_a_failed_dependency_stops_what_waits_for_it(project, images):
     error = made.fails("up", "-d")
     assert "job" in error
     assert made.ps() == {}
+
+
+@pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
+@pytest.mark.parametrize("more", ["", "cap_add: [SYS_PTRACE]"], ids=["entered", "by-the-runtime"])
+def test_a_check_that_is_cut_off_does_the_server_no_harm(project, more):
+    """A postmaster takes an orphan that ends by a signal for a crashed backend, and throws everybody out."""
+    made = project(f"""
+        services:
+          db:
+            image: postgres:{database.major()}
+            environment: {{POSTGRES_PASSWORD: Xk29-fjw0-w9dk}}
+            x-berth: {{images: host, backup: off}}
+            healthcheck: {{test: [CMD-SHELL, "if [ -e /tmp/slow ]; then sleep 50 | sleep 50; fi; pg_isready -U postgres"], interval: 1s, timeout: 1s, retries: 2}}
+            {more}
+    """)
+    made("up", "-d", "--wait")
+    made("exec", "-T", "db", "touch", "/tmp/slow")
+    wait_until(lambda: made.ps()["demo-db-1"]["Health"] == "unhealthy")
+    made("exec", "-T", "db", "rm", "/tmp/slow")
+    wait_until(lambda: made.ps()["demo-db-1"]["Health"] == "healthy")
+    said = made("logs", "db").stdout
+    assert "terminated" not in said and "reinitializing" not in said, said
+    wait_until(lambda: "sleep 50" not in made("top").stdout)
 
 
 def test_an_unhealthy_service_fails_wait(project, images):

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "engine/local/enter.h"
+#include "engine/local/enter_reaper.h"
 
 #define MAX_ITEMS 4096
 #define MAX_GROUPS 256
@@ -205,8 +206,6 @@ static void become(void)
         take_capabilities();
         if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
                 fail("user");
-        /* Ours to end when whoever waits for us is killed; after the user, whose change would clear it. */
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (parameters.no_new_privileges)
                 install_filter();
         if (chdir(parameters.folder) < 0) {
@@ -246,13 +245,15 @@ static _noreturn_ void execute(void)
         _exit(error_number == ENOENT ? 127 : 126);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
         int status;
         size_t size;
         char *text = read_all(ENTER_PARAMETERS_FD, &size);
         pid_t pid;
 
+        if (argc > 0) /* for those who list processes inside; there is room for as many letters as there were */
+                strncpy(argv[0], "berth-exec", strlen(argv[0]));
         for (size_t i = 0; i < size; i += strlen(text + i) + 1)
                 take(text[i], text + i + 1);
         if (!parameters.n_arguments || !parameters.folder) {
@@ -276,7 +277,7 @@ int main(void)
         if (pid == 0) {
                 setsid();
                 become();
-                execute();
+                enter_reap(execute);
         }
         /* The command's, not ours. */
         close(0);

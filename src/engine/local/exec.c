@@ -80,10 +80,8 @@ static int capture(const ExecProcess *process, const ExecSpec *spec, int *ret_st
         output_write = fs_close(output_write);
         *ret_timed_out = !converse(output_read, started.pidfd, spec->timeout_ms, output,
                                    spec->output_limit ? spec->output_limit : DEFAULT_OUTPUT_LIMIT);
-        if (*ret_timed_out) {
-                kill_process_tree(exec_process_pid(process)); /* the runtime's is not its child on this machine */
-                kill_process_tree(started.pid);
-        }
+        if (*ret_timed_out)
+                exec_process_kill(process, &started);
         return process_wait(&started, -1, ret_status, err);
 }
 
@@ -140,13 +138,11 @@ static int await(const ExecProcess *process, Process *started, const ExecSpec *s
         } while (ready < 0 && errno == EINTR);
         if (pollers[0].revents)
                 return process_wait(started, -1, ret_exit_code, err);
-        exec_process_terminate(process, started->pid);
+        exec_process_terminate(process, started);
         pollers[0].revents = 0;
         poll(pollers, 1, END_GRACE_MS);
-        if (!pollers[0].revents) {
-                kill_process_tree(exec_process_pid(process));
-                kill_process_tree(started->pid);
-        }
+        if (!pollers[0].revents)
+                exec_process_kill(process, started);
         r = process_wait(started, -1, ret_exit_code, err);
         if (r < 0)
                 return r;

@@ -2,19 +2,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "engine/local/enter_reaper.h"
 #include "engine/local/users.h"
 #include "state/document.h"
 
-#define CONFIG_LIMIT ((size_t)16 * 1024 * 1024)
+#define KILL_NS       (3 * NSEC_PER_SEC)
+#define KILL_AGAIN_MS 10
+#define CONFIG_LIMIT  ((size_t)16 * 1024 * 1024)
 
 void exec_process_done(ExecProcess *process)
 {
@@ -242,41 +248,108 @@ pid_t exec_process_pid(const ExecProcess *process)
         return parse_int64(strbuf_text(&text), 2, INT32_MAX, &pid) ? (pid_t)pid : 0;
 }
 
-static void for_children(pid_t pid, void (*call)(pid_t child))
+static char **children_of(pid_t pid)
 {
         _cleanup_free_ char *path = xasprintf("/proc/%d/task/%d/children", (int)pid, (int)pid);
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
-        _cleanup_strv_ char **children = NULL;
+
+        return fs_read_file(AT_FDCWD, path, 1 << 20, &text, NULL) < 0 ? NULL : strv_split_words(strbuf_text(&text));
+}
+
+static pid_t first_child(pid_t pid)
+{
+        _cleanup_strv_ char **children = children_of(pid);
         int64_t child;
 
-        if (fs_read_file(AT_FDCWD, path, 1 << 20, &text, NULL) < 0)
-                return;
-        children = strv_split(strbuf_text(&text), ' ');
-        STRV_FOREACH(item, children)
-                if (parse_int64(*item, 2, INT32_MAX, &child))
-                        call((pid_t)child);
+        return children && children[0] && parse_int64(children[0], 2, INT32_MAX, &child) ? (pid_t)child : 0;
 }
 
 /* Stopped first, so that it cannot fork while its children are looked for. */
-void kill_process_tree(pid_t pid)
+static void kill_tree(pid_t pid)
 {
+        _cleanup_strv_ char **children = NULL;
+        int64_t child;
+
         if (pid <= 1 || kill(pid, SIGSTOP) < 0)
                 return;
-        for_children(pid, kill_process_tree);
+        children = children_of(pid);
+        STRV_FOREACH(item, children)
+                if (parse_int64(*item, 2, INT32_MAX, &child))
+                        kill_tree((pid_t)child);
         kill(pid, SIGKILL);
 }
 
-static void terminate(pid_t pid)
+/* Those that have no children: their parents are there to wait for them. */
+static void kill_leaves(pid_t pid)
 {
-        kill(pid, SIGTERM);
+        _cleanup_strv_ char **children = children_of(pid);
+        int64_t child;
+
+        STRV_FOREACH(item, children)
+                if (parse_int64(*item, 2, INT32_MAX, &child))
+                        kill_leaves((pid_t)child);
+        if (pid > 1 && !children)
+                kill(pid, SIGKILL);
 }
 
-void exec_process_terminate(const ExecProcess *process, pid_t started)
+/* The reaper of berth-enter; 0 where there is none yet, and never will be. */
+static pid_t find_reaper(pid_t enter)
 {
-        pid_t pid = exec_process_pid(process);
+        siginfo_t stopped;
+        pid_t reaper;
+
+        /* Or it might be made at this moment. */
+        if (kill(enter, SIGSTOP) < 0 || waitid(P_PID, (id_t)enter, &stopped, WSTOPPED | WEXITED | WNOWAIT) < 0)
+                return 0;
+        reaper = first_child(enter);
+        kill(enter, reaper ? SIGCONT : SIGKILL);
+        return reaper;
+}
+
+static bool has_ended(const Process *process, int wait_ms)
+{
+        struct pollfd item = { .fd = process->pidfd, .events = POLLIN };
+
+        return poll(&item, 1, wait_ms) > 0;
+}
+
+static void kill_children_of_reaper(pid_t reaper)
+{
+        _cleanup_strv_ char **children = children_of(reaper);
+        int64_t child;
+
+        STRV_FOREACH(item, children)
+                if (parse_int64(*item, 2, INT32_MAX, &child))
+                        kill_tree((pid_t)child);
+}
+
+void exec_process_kill(const ExecProcess *process, const Process *started)
+{
+        int64_t until_ns = clock_monotonic_ns() + KILL_NS;
+        pid_t reaper = process->direct ? find_reaper(started->pid) : 0, own = process->direct ? 0 : exec_process_pid(process);
+
+        if (process->direct && !reaper)
+                return;
+        if (reaper)
+                kill(reaper, ENTER_KILL); /* it stays until it has waited for all of them */
+        while (!has_ended(started, KILL_AGAIN_MS) && clock_monotonic_ns() < until_ns) {
+                if (reaper)
+                        kill_children_of_reaper(reaper);
+                else if (own > 0)
+                        kill_leaves(own);
+                else
+                        break;
+        }
+        if (has_ended(started, 0))
+                return;
+        kill_tree(own); /* the runtime's is not its child on this machine */
+        kill_tree(started->pid);
+}
+
+void exec_process_terminate(const ExecProcess *process, const Process *started)
+{
+        pid_t pid = process->direct ? find_reaper(started->pid) : exec_process_pid(process);
 
         if (pid > 0)
-                terminate(pid);
-        else
-                for_children(started, terminate);
+                kill(pid, SIGTERM);
 }

@@ -28,8 +28,9 @@ void exec_process_done(ExecProcess *process);
 /* Its pid on this machine; 0 while it is not known. */
 pid_t exec_process_pid(const ExecProcess *process);
 /* Tells the command to end; started: what was spawned of it here. */
-void exec_process_terminate(const ExecProcess *process, pid_t started);
-/* Kills a process with everything that descends from it. */
-void kill_process_tree(pid_t pid);
+void exec_process_terminate(const ExecProcess *process, const Process *started);
+/* Ends it with everything that descends from it, without a child left to the container's first process where that can be. started is
+ * still to be waited for. */
+void exec_process_kill(const ExecProcess *process, const Process *started);
 
 #endif
