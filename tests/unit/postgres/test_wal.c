@@ -11,6 +11,7 @@
 #include "postgres/tar_stream.h"
 #include "postgres/wal_name.h"
 #include "postgres/wal_tablespaces.h"
+#include "postgres/wal_times.h"
 
 #define SEGMENT (16u << 20)
 
@@ -78,7 +79,7 @@ static void begin_page(Log *log)
 
 static void write_record(Log *log, uint8_t manager, uint8_t info, const char *data, uint32_t size)
 {
-        uint32_t total = 24 + 5 + size;
+        uint32_t total = 24 + 5 + size, sum;
         _cleanup_free_ char *record = xcalloc(1, total);
 
         put(record, &total, 4);
@@ -87,6 +88,8 @@ static void write_record(Log *log, uint8_t manager, uint8_t info, const char *da
         record[24] = (char)254;
         put(record + 25, &size, 4);
         put(record + 29, data, size);
+        sum = crc32c_add(crc32c(record + 24, total - 24), record, 20);
+        put(record + 20, &sum, 4);
         log->at = (log->at + 7) & ~(size_t)7;
         log->left = 0;
         for (uint32_t i = 0; i < total; i++) {
@@ -147,6 +150,44 @@ static void test_tablespaces(void **state)
         }
 }
 
+static void write_transaction(Log *log, uint8_t info, int64_t seconds, uint32_t size)
+{
+        _cleanup_free_ char *data = xcalloc(1, size);
+        int64_t time_us = (seconds - 946684800) * 1000000;
+
+        put(data, &time_us, 8);
+        write_record(log, 1, info, data, size);
+}
+
+/* Commits and rollbacks of both kinds, across pages and segments; nothing else that has a time, none that is not whole. */
+static void test_times(void **state)
+{
+        static const struct {
+                uint8_t info;
+                bool counts;
+        } kinds[] = { { 0x00, true }, { 0x80, true }, { 0x20, true }, { 0x30, true }, { 0x40, true }, { 0x10, false }, { 0x50, false } };
+
+        for (size_t kind = 0; kind < ARRAY_SIZE(kinds); kind++)
+                for (size_t shift = 0; shift < 12; shift++) {
+                        _cleanup_free_ Log *log = xnew(Log);
+                        WalTimes times = { 0 };
+
+                        write_transaction(log, 0, 1000000000, 8);
+                        fill(log, SMALL_SEGMENT);
+                        for (size_t i = 0; i < shift; i++)
+                                write_record(log, 10, 0, "\0\0\0\0\0\0\0", 1 + i % 8);
+                        write_transaction(log, kinds[kind].info, 1100000000, 100 + (uint32_t)shift);
+                        wal_times_read(&times, SMALL_SEGMENT, log->bytes, SMALL_SEGMENT);
+                        wal_times_read(&times, 2 * SMALL_SEGMENT, log->bytes + SMALL_SEGMENT, SMALL_SEGMENT);
+                        assert_true(times.latest_ns == (kinds[kind].counts ? 1100000000 : 1000000000) * INT64_C(1000000000));
+                        times = (WalTimes){ 0 };
+                        log->bytes[log->at - 1] ^= 1;
+                        wal_times_read(&times, SMALL_SEGMENT, log->bytes, SMALL_SEGMENT);
+                        wal_times_read(&times, 2 * SMALL_SEGMENT, log->bytes + SMALL_SEGMENT, SMALL_SEGMENT);
+                        assert_true(times.latest_ns == 1000000000 * INT64_C(1000000000));
+                }
+}
+
 /* Whatever stands there, nothing is read beyond it. */
 static void test_tablespaces_of_rubbish(void **state)
 {
@@ -165,6 +206,7 @@ static void test_tablespaces_of_rubbish(void **state)
                 for (size_t at = 0; at < SMALL_SEGMENT; at += PAGE, address += PAGE)
                         put(bytes + at + 8, &address, 8);
                 wal_tablespaces_read(&tablespaces, 0, bytes, SMALL_SEGMENT);
+                wal_times_read(&(WalTimes){ 0 }, 0, bytes, SMALL_SEGMENT);
         }
 }
 
@@ -311,6 +353,7 @@ int main(void)
                 cmocka_unit_test(test_segments),
                 cmocka_unit_test(test_histories),
                 cmocka_unit_test(test_tablespaces),
+                cmocka_unit_test(test_times),
                 cmocka_unit_test(test_tablespaces_of_rubbish),
                 cmocka_unit_test(test_crc),
                 cmocka_unit_test(test_archive_in_pieces_of_any_size),
