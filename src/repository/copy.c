@@ -188,7 +188,13 @@ static void note_end(Copying *copying, const WalList *here, int64_t looked_ns)
         copying->report->copied_lsn = last->start + (last->partial ? last->stored_bytes : copying->segment_bytes);
 }
 
-/* The moment was noted before the log was looked at, so that it speaks of what is there now. The newer one stays. */
+static bool is_further(const CaughtUp *one, const CaughtUp *other)
+{
+        return one->timeline != other->timeline ? one->timeline > other->timeline : one->lsn > other->lsn;
+}
+
+/* The moment was noted before the log was looked at, so that it speaks of what is there now. The one that is further in the log stays,
+ * whatever the times: a clock that was ahead would keep a moment that has not come yet. */
 static int send_moment(Copying *copying, const CaughtUp *moment, Error **err)
 {
         CaughtUp there;
@@ -196,7 +202,7 @@ static int send_moment(Copying *copying, const CaughtUp *moment, Error **err)
         char lsn[LSN_TEXT_SIZE];
         int r;
 
-        if (caught_up_read(copying->to, &there) && there.at_ns >= moment->at_ns)
+        if (caught_up_read(copying->to, &there) && (is_further(&there, moment) || there.at_ns == moment->at_ns))
                 return 0;
         document = json_pack("{s:I, s:s, s:I}", "timeline", (json_int_t)moment->timeline, "lsn", lsn_format(moment->lsn, lsn), "at_ns",
                              (json_int_t)moment->at_ns);
