@@ -46,6 +46,18 @@ char *clock_format_local(int64_t realtime_ns)
         return xstrdup(text);
 }
 
+char *clock_format_exact(int64_t realtime_ns)
+{
+        time_t seconds = (time_t)(realtime_ns / NSEC_PER_SEC);
+        char text[64], zone[16];
+        struct tm local;
+
+        localtime_r(&seconds, &local);
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &local);
+        strftime(zone, sizeof(zone), "%z", &local);
+        return xasprintf("%s.%06d %s", text, (int)(realtime_ns % NSEC_PER_SEC / 1000), zone);
+}
+
 char *clock_format_rfc3339(int64_t realtime_ns)
 {
         time_t seconds = (time_t)(realtime_ns / NSEC_PER_SEC);

@@ -21,6 +21,8 @@ int64_t clock_realtime_ns(void);
 char *clock_format_rfc3339(int64_t realtime_ns);
 /* "2026-11-21 15:30:12 +0100": in the zone of whoever runs this; owned by the caller. */
 char *clock_format_local(int64_t realtime_ns);
+/* The same with microseconds: "2026-11-21 15:30:12.123456 +0100". */
+char *clock_format_exact(int64_t realtime_ns);
 /* RFC 3339 or "2006-01-02[T15:04[:05]]" (local time where no zone is given), a blank for the T, and zones as PostgreSQL
  * ("+01") and strftime (" +0100") print them; false where it is none of these. */
 bool clock_parse_time(const char *text, int64_t *ret_realtime_ns);

@@ -27,8 +27,7 @@ static json_t *row_of(Repository *repository, const BackupRecord *record)
         if (restore_plan_make(repository, record->id, &latest, &plan, NULL) < 0)
                 return row;
         json_set_string(row, "until_lsn", lsn_format(MAX(plan.range.end, record->stop_lsn), until));
-        json_object_set_new(row, "until_ns",
-                            json_integer(restore_until_ns(record, &plan.range)));
+        json_object_set_new(row, "until_ns", json_integer(plan.until_ns));
         json_object_set_new(row, "until_timeline", json_integer(plan.target.timeline));
         return row;
 }

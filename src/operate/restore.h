@@ -34,17 +34,16 @@ typedef struct RestorePlan {
         WalRange range;         /* the log that is there from the backup's start on */
         RestoreTarget target;   /* timeline filled in */
         Lsn resumes;            /* there is log behind a gap after range: where it goes on; 0: range is all there is */
+        int64_t until_ns;       /* the newest moment to which backup and range certainly lead */
+        bool may_end;           /* the log is known to be complete until the time that is wanted: nothing need be behind it */
 } RestorePlan;
 void restore_plan_done(RestorePlan *plan);
 #define _cleanup_restore_plan_ _cleanup_(restore_plan_done)
 
-/* Until when backup and range lead: the last moment of which all is known. */
-int64_t restore_until_ns(const BackupRecord *backup, const WalRange *range);
-
 /* Chooses the newest backup from which target can be reached (backup_id NULL), or checks that the named one can.
- * A time behind the last byte that came, of which is known that nothing was missing then, is RESTORE_LATEST of the plan, which
- * ends at range.end. One of the last seconds is waited for where a receiver is at work. ERROR_NOT_FOUND says which range is
- * possible. */
+ * A time can be reached where the log has a commit behind it, or is known to be complete until then; where nothing at all came
+ * behind it, it is RESTORE_LATEST of the plan, which ends at range.end. One of the last seconds is waited for where a receiver is at work.
+ * ERROR_NOT_FOUND says which range is possible. */
 int restore_plan_make(Repository *repository, const char *backup_id, const RestoreTarget *target, RestorePlan *ret,
                       Error **err);
 

@@ -264,7 +264,8 @@ static int await_recovery(Recovering *recovering, json_t **ret, Error **err)
         return restore_run_job(restore, "recover", params, recovering->progress, ret, err);
 }
 
-/* A time behind the last commit: the server gives up where its log ends, though that is the state of that time. */
+/* A time behind the last commit, of a log that is complete until then: the server gives up where it ends, though that is the state of
+ * that time. */
 static int forget_target(const Recovering *recovering, Error **err)
 {
         static const char line[] = "recovery_target_time = ''\n";
@@ -276,7 +277,7 @@ static int forget_target(const Recovering *recovering, Error **err)
         return fd < 0 ? error_set(err, ERROR_IO, "open \"%s\"", path) : fs_write_all(fd, line, strlen(line), err);
 }
 
-static int recover(Recovering *recovering, bool by_time, json_t **ret, Error **err)
+static int recover(Recovering *recovering, bool by_time, bool may_end, json_t **ret, Error **err)
 {
         _cleanup_error_ Error *reason = NULL;
         int r = await_recovery(recovering, ret, &reason);
@@ -284,13 +285,16 @@ static int recover(Recovering *recovering, bool by_time, json_t **ret, Error **e
         if (r >= 0)
                 return r;
         read_last_words(recovering);
-        if (r == -ERROR_FAILED && by_time && streq_ptr(recovering->last_words, NOT_REACHED)) {
+        if (r == -ERROR_FAILED && may_end && streq_ptr(recovering->last_words, NOT_REACHED)) {
                 r = operations_of(recovering)
                             ->container_stop(recovering->restore->engine, recovering->id, 0, true, err);
                 if (r >= 0)
                         r = forget_target(recovering, err);
                 return r < 0 ? r : await_recovery(recovering, ret, err);
         }
+        if (r == -ERROR_FAILED && by_time && streq_ptr(recovering->last_words, NOT_REACHED))
+                return error_hint(err, error_set(err, ERROR_CORRUPT, "the log ends before %s: some of it cannot be read", recovering->restore->to),
+                                  "\"berth backup verify\" names what is damaged. An earlier point can be restored with --to.");
         if (r == -ERROR_FAILED && streq_ptr(recovering->last_words, NOT_REACHED))
                 return error_set(err, ERROR_NOT_FOUND, "the log does not come to \"%s\": there is no restore point of that name",
                                  recovering->restore->to);
@@ -310,11 +314,11 @@ int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, 
                                   .tablespaces = json_object_get(result, "tablespaces") };
         _cleanup_json_ json_t *recovered = NULL;
         _cleanup_error_ Error *left = NULL;
-        bool by_time = streq(json_get_string(result, "kind", ""), "time");
+        bool by_time = streq(json_get_string(result, "kind", ""), "time"), may_end = by_time && json_get_bool(result, "may_end", false);
         int r = create_container(&recovering, err), r2;
 
         if (r >= 0)
-                r = recover(&recovering, by_time, &recovered, err);
+                r = recover(&recovering, by_time, may_end, &recovered, err);
         if (recovered)
                 json_object_update(result, recovered);
         if (r >= 0 && ret_container) {

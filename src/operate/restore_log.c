@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "operate/restore_private.h"
+#include "operate/restore_times.h"
 #include "postgres/auto_conf.h"
 
 #define SETTINGS "postgresql.auto.conf"
@@ -42,19 +43,10 @@ static bool is_needed(const RestorePlan *plan, const WalSegment *segment)
         return plan->target.kind != RESTORE_LSN || segment->start <= plan->target.lsn;
 }
 
-/* What came after the plan was made is behind its end. */
-static void cut(char *content, const WalSegment *segment, Lsn end, uint32_t segment_bytes)
+/* The server stops in what is laid out: there is a commit behind the time that is wanted. */
+static bool all_is_laid(const RestorePlan *plan, const WalTimes *laid)
 {
-        if (segment->start + segment_bytes > end)
-                memset(content + (end > segment->start ? end - segment->start : 0), 0,
-                       (size_t)(segment->start + segment_bytes - MAX(end, segment->start)));
-}
-
-/* Whether the time that is wanted lies before the last byte of the segments that are laid out. */
-static bool all_came_before(const RestorePlan *plan, size_t n_laid)
-{
-        return plan->target.kind == RESTORE_TIME && n_laid &&
-               plan->target.time_ns <= plan->range.segments.items[n_laid - 1].modified_ns;
+        return plan->target.kind == RESTORE_TIME && laid->latest_ns > plan->target.time_ns;
 }
 
 static int read_segment(Repository *repository, const WalSegment *segment, uint32_t segment_bytes, Rescue *rescue, void *content,
@@ -78,6 +70,7 @@ static int put_segments(Repository *repository, const RestorePlan *plan, int dir
 {
         uint32_t segment_bytes = plan->backup->segment_bytes;
         _cleanup_free_ char *content = xmalloc(segment_bytes);
+        WalTimes laid = { 0 };
         size_t n = 0;
 
         VECTOR_FOREACH(segment, &plan->range.segments) {
@@ -88,12 +81,12 @@ static int put_segments(Repository *repository, const RestorePlan *plan, int dir
                 if (!is_needed(plan, segment))
                         break;
                 r = read_segment(repository, segment, segment_bytes, options->rescue, content, &damage);
-                if (r == -ERROR_CORRUPT && all_came_before(plan, n))
+                if (r == -ERROR_CORRUPT && all_is_laid(plan, &laid))
                         break;
                 if (r < 0)
                         return error_move(err, &damage, r);
-                if (r == 0)
-                        cut(content, segment, plan->range.end, segment_bytes);
+                /* What came after the plan was made is behind its end, and cut off. */
+                restore_add_times(&laid, &plan->range, segment, segment_bytes, content);
                 if (r == 0)
                         r = put_file(dir_fd, path, content, segment_bytes, options, err);
                 if (r < 0)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "operate/restore.h"
+#include "operate/restore_times.h"
 #include "repository/caught_up.h"
 
 /* The kernel stamps files by its last tick. */
@@ -46,23 +47,29 @@ void restore_plan_done(RestorePlan *plan)
 
 typedef enum Reach { REACHED, TOO_EARLY, TOO_LATE } Reach;
 
-int64_t restore_until_ns(const BackupRecord *backup, const WalRange *range)
+static int64_t until_of(Repository *repository, const BackupRecord *backup, const WalRange *range)
 {
-        return range->segments.length && range->end >= backup->stop_lsn ? MAX(range->known_ns, backup->finished_ns)
-                                                                        : backup->finished_ns;
+        int64_t until_ns = MAX(range->known_ns, backup->finished_ns);
+
+        if (range->segments.length && range->end > range->known_lsn)
+                until_ns = MAX(until_ns, restore_before_ns(restore_last_commit_ns(repository, range, backup->segment_bytes)));
+        return until_ns;
 }
 
 /* A backup's own log makes it consistent, so its end is in reach even where the archive has nothing. */
-static Reach reach_of(const BackupRecord *backup, const WalRange *range, const RestoreTarget *target)
+static Reach reach_of(Repository *repository, const BackupRecord *backup, const WalRange *range, const RestoreTarget *target)
 {
         Lsn end = MAX(range->end, backup->stop_lsn);
-        int64_t end_ns = restore_until_ns(backup, range);
 
         switch (target->kind) {
         case RESTORE_LSN:
                 return target->lsn < backup->stop_lsn ? TOO_EARLY : target->lsn > end ? TOO_LATE : REACHED;
         case RESTORE_TIME:
-                return target->time_ns < backup->finished_ns ? TOO_EARLY : target->time_ns > end_ns ? TOO_LATE : REACHED;
+                if (target->time_ns < backup->finished_ns)
+                        return TOO_EARLY;
+                return target->time_ns <= range->known_ns ||
+                                       restore_has_commit_behind(repository, range, backup->segment_bytes, target->time_ns)
+                               ? REACHED : TOO_LATE;
         case RESTORE_LATEST:
         case RESTORE_IMMEDIATE:
         case RESTORE_NAME:
@@ -104,18 +111,19 @@ static void note_range(Choice *choice, const BackupRecord *backup, const WalRang
 {
         char start[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
         bool in_lsn = choice->target->kind == RESTORE_LSN;
-        int64_t end_ns = restore_until_ns(backup, range);
 
         free_and_replace(&choice->earliest,
                          in_lsn ? xstrdup(lsn_format(backup->stop_lsn, start)) : clock_format_local(backup->finished_ns));
         if (!choice->latest) /* the newest backup is asked first */
-                choice->latest = in_lsn ? xstrdup(lsn_format(MAX(range->end, backup->stop_lsn), end)) : clock_format_local(end_ns);
+                choice->latest = in_lsn ? xstrdup(lsn_format(MAX(range->end, backup->stop_lsn), end))
+                                        : clock_format_local(until_of(choice->repository, backup, range));
 }
 
-/* No commit lies between the last byte and the target: a server that was asked for that time would look for one. */
-static bool is_behind_all(const RestoreTarget *target, const WalRange *range)
+/* A server that was asked for that time would look in vain for a commit behind it. Where that is not certain it is asked. */
+static bool is_behind_all(Repository *repository, const RestorePlan *plan)
 {
-        return target->kind == RESTORE_TIME && range->end_ns && target->time_ns > range->end_ns + STAMP_NS;
+        return plan->may_end && plan->target.time_ns > plan->range.end_ns + STAMP_NS &&
+               !restore_has_commit_behind(repository, &plan->range, plan->backup->segment_bytes, plan->target.time_ns);
 }
 
 /* Where the log goes on behind the first byte that is missing. */
@@ -138,12 +146,14 @@ static int try_backup(Choice *choice, BackupRecord **backup, RestorePlan *ret, E
         if (r < 0)
                 return r;
         note_range(choice, *backup, &range);
-        if (reach_of(*backup, &range, choice->target) != REACHED)
+        if (reach_of(choice->repository, *backup, &range, choice->target) != REACHED)
                 return 0;
         *ret = (RestorePlan){ .backup = TAKE_PTR(*backup), .range = range, .target = *choice->target };
+        ret->until_ns = until_of(choice->repository, ret->backup, &ret->range);
         ret->target.timeline = ret->range.timelines.items[ret->range.timelines.length - 1];
+        ret->may_end = ret->target.kind == RESTORE_TIME && ret->target.time_ns <= ret->range.known_ns;
         ret->resumes = resumption(choice, ret->backup, &ret->range);
-        if (is_behind_all(&ret->target, &ret->range))
+        if (is_behind_all(choice->repository, ret))
                 ret->target.kind = RESTORE_LATEST;
         range = (WalRange){ 0 };
         return 1;
@@ -228,7 +238,7 @@ int restore_plan_check_gap(const RestorePlan *plan, const RestoreTarget *asked, 
 
         if (!plan->resumes || asked->kind != RESTORE_LATEST)
                 return 0;
-        until = clock_format_local(restore_until_ns(plan->backup, &plan->range));
+        until = clock_format_exact(plan->until_ns);
         r = error_set(err, ERROR_NOT_FOUND, "the log behind backup %s has a gap from %s to %s", plan->backup->id,
                       lsn_format(MAX(plan->range.end, plan->backup->stop_lsn), from), lsn_format(plan->resumes, to));
         return error_hint(err, r, "All before the gap can be restored: --to '%s'. A new backup, \"berth backup\", leads past it.",
@@ -248,16 +258,17 @@ static char *earlier_backup(Repository *repository, const RestorePlan *plan)
         return NULL;
 }
 
-/* The time of the last byte before the first segment that cannot be read; 0: all can. */
+/* The moment to which the log before the first segment that cannot be read leads; 0: all can. */
 static int64_t readable_until_ns(Repository *repository, const RestorePlan *plan)
 {
-        _cleanup_free_ char *content = xmalloc(plan->backup->segment_bytes);
-        int64_t until_ns = plan->backup->finished_ns;
+        const uint32_t segment_bytes = plan->backup->segment_bytes;
+        _cleanup_free_ char *content = xmalloc(segment_bytes);
+        WalTimes times = { 0 };
 
         VECTOR_FOREACH(segment, &plan->range.segments) {
-                if (wal_read_segment(repository, segment->name, plan->backup->segment_bytes, content, NULL) < 0)
-                        return until_ns;
-                until_ns = MAX(until_ns, segment->modified_ns);
+                if (wal_read_segment(repository, segment->name, segment_bytes, content, NULL) < 0)
+                        return MAX(restore_before_ns(times.latest_ns), plan->backup->finished_ns);
+                restore_add_times(&times, &plan->range, segment, segment_bytes, content);
         }
         return 0;
 }
@@ -274,7 +285,7 @@ int restore_plan_offer(Repository *repository, const RestorePlan *plan, int r, E
                 return error_hint(err, r, "The backup itself can be restored: --backup %s --to immediate. \"berth backup verify\" names "
                                           "all that is damaged.", plan->backup->id);
         if (until_ns) {
-                until = clock_format_local(until_ns);
+                until = clock_format_exact(until_ns);
                 return error_hint(err, r, "Points until then can be restored: --to '%s'. \"berth backup verify\" names all that is damaged.",
                                   until);
         }

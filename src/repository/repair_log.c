@@ -45,7 +45,7 @@ static int check_history(Repository *repository, const void *what, Error **err)
         return wal_read_history(repository, *(const uint32_t *)what, &history, err);
 }
 
-/* A complete one. It keeps the time of the one that it replaces, by which points in time are found. */
+/* A complete one. It keeps the time of the one that it replaces, by which its timeline's age is known. */
 static int mend_segment(LogRepair *log, const char *name, Error **err)
 {
         const WalSegment *here = find(&log->here, name, false), *there = find(&log->there, name, false);

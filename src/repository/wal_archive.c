@@ -251,15 +251,15 @@ static void walk(const WalList *list, const Lineage *lineage, uint32_t segment_b
         }
 }
 
-/* A server that rested: the moment is behind the last byte. */
 static void note_moment(Repository *repository, WalRange *range)
 {
         CaughtUp moment;
 
-        range->known_ns = range->end_ns;
         if (range->segments.length && caught_up_read(repository, &moment) && moment.timeline == range->timeline &&
-            moment.lsn >= range->start && moment.lsn <= range->end)
-                range->known_ns = MAX(range->known_ns, moment.at_ns);
+            moment.lsn >= range->start && moment.lsn <= range->end) {
+                range->known_ns = moment.at_ns;
+                range->known_lsn = moment.lsn;
+        }
 }
 
 int wal_range_find(Repository *repository, const WalList *list, uint32_t timeline, Lsn start, uint32_t segment_bytes,

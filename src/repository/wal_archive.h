@@ -13,7 +13,7 @@ typedef struct WalSegment {
         Lsn start;
         bool partial;
         uint64_t stored_bytes;  /* of a partial one: with its pieces */
-        int64_t modified_ns;    /* when its last byte came */
+        int64_t modified_ns;    /* of its file: when its last byte came here, or something later. Says nothing of when it was written */
 } WalSegment;
 
 /* A partial segment that grows elsewhere gets more objects, "<segment>.partial-<offset, 8 digits>", each with what follows from
@@ -45,8 +45,9 @@ int wal_segment_remove(Repository *repository, const WalList *list, const WalSeg
 /* A stretch without a gap, along one timeline and its ancestors. */
 typedef struct WalRange {
         Lsn start, end;         /* end: the first byte that is missing */
-        int64_t end_ns;         /* when the last of it came; 0: unknown */
-        int64_t known_ns;       /* all that was written until then is in it: later than end_ns where nothing more came */
+        int64_t end_ns;         /* of its files, the time of the youngest */
+        int64_t known_ns;       /* all that was written until then is in it, as the receiver noted; 0: it noted nothing of it */
+        Lsn known_lsn;          /* and lies before this place */
         uint32_t timeline;      /* at its end */
         VECTOR(WalSegment) segments;   /* in order; the last may be partial */
         VECTOR(uint32_t) timelines;    /* from the backup's to the last one, in order */

@@ -3,7 +3,7 @@
  * "service"?} → {"backups": rows of operate/catalog.h} backup-remove {"repository": path, "backup", "last_too"?}
  * restore {"repository": path, "directory", "inside"?, "uid"?, "gid"?, "to"?, "backup"?, "timeline"?, "lock"?: a file
  * that is locked as long as it writes, "elsewhere"?: {"copy", "key"?}, what is damaged is taken from there} → {"backup", "timeline",
- * "end_lsn", "kind", "server_version", "rescued": objects, "tablespaces": [{"oid",
+ * "end_lsn", "kind", "may_end" (a server that does not come to the time has all until then), "server_version", "rescued": objects, "tablespaces": [{"oid",
  * "location"}], which the log makes anew}
  * restore-plan: the same without "directory": only looks → {"backup", "timeline", "from_ns", "until_ns"}
  * recover {"target", "slot"?, "stall_ms"} → {"recovered_lsn"} */
@@ -156,10 +156,10 @@ int job_restore(const Job *job, json_t **ret, Error **err)
         if (r < 0)
                 r = restore_plan_offer(repository, &plan, r, err);
         if (r == 0)
-                *ret = json_pack("{s:s, s:i, s:s, s:s, s:i, s:o, s:O}", "backup", plan.backup->id, "timeline",
+                *ret = json_pack("{s:s, s:i, s:s, s:s, s:b, s:i, s:o, s:O}", "backup", plan.backup->id, "timeline",
                                  (int)plan.target.timeline, "end_lsn",
                                  lsn_format(MAX(plan.range.end, plan.backup->stop_lsn), end), "kind",
-                                 plan.target.kind == RESTORE_TIME ? "time" : "other", "server_version",
+                                 plan.target.kind == RESTORE_TIME ? "time" : "other", "may_end", (int)plan.may_end, "server_version",
                                  plan.backup->server_version, "rescued", json_from_strv(rescue_objects(rescue)),
                                  "tablespaces", tablespaces);
         return r;
@@ -216,7 +216,7 @@ int job_restore_plan(const Job *job, json_t **ret, Error **err)
         if (r == 0)
                 *ret = json_pack("{s:s, s:i, s:I, s:I}", "backup", plan.backup->id, "timeline", (int)plan.target.timeline,
                                  "from_ns", (json_int_t)plan.backup->finished_ns, "until_ns",
-                                 (json_int_t)restore_until_ns(plan.backup, &plan.range));
+                                 (json_int_t)plan.until_ns);
         return r;
 }
 

@@ -96,7 +96,7 @@ static void test_moments_of_rest(void **state)
                 { { 1, (Lsn)4 * SAMPLE_SEGMENT, INT64_MAX / 2 }, true },
                 { { 1, (Lsn)4 * SAMPLE_SEGMENT + 1, INT64_MAX / 2 }, false },
                 { { 2, (Lsn)4 * SAMPLE_SEGMENT, INT64_MAX / 2 }, false },
-                { { 1, (Lsn)3 * SAMPLE_SEGMENT, 17 }, false },
+                { { 1, (Lsn)3 * SAMPLE_SEGMENT, 17 }, true }, /* whatever the time of the files is */
         };
 
         sample_begin(sample);
@@ -107,7 +107,7 @@ static void test_moments_of_rest(void **state)
 
                 assert_ok(caught_up_write(sample->repository, &rows[i].moment, err));
                 range = range_from(sample, 1, 2, 0);
-                assert_true(range.known_ns == (rows[i].counts ? rows[i].moment.at_ns : range.end_ns));
+                assert_true(range.known_ns == (rows[i].counts ? rows[i].moment.at_ns : 0));
         }
 }
 
