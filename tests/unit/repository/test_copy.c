@@ -1,3 +1,4 @@
+#include "repository/caught_up.h"
 #include "repository/copy.h"
 #include "repository/prune.h"
 #include "repository/storage_sealed.h"
@@ -270,6 +271,35 @@ static void copy_while_completed(Sample *sample, Repository *copy)
         assert_int_equal(pieces_of(copy), 0);
 }
 
+/* A moment that a wrong clock noted does not stay when the right one has noted more; what is further in the log does. */
+static void test_moments(void **state)
+{
+        static const struct {
+                CaughtUp moment;
+                Lsn stays;
+        } rows[] = {
+                { { 1, 1000, SAMPLE_EPOCH + 300 * DAY }, 1000 },
+                { { 1, 2000, SAMPLE_EPOCH }, 2000 },
+                { { 1, 1500, SAMPLE_EPOCH + DAY }, 2000 },
+                { { 2, 1200, SAMPLE_EPOCH + DAY }, 1200 },
+        };
+        _cleanup_sample_ Sample sample = { 0 };
+        _cleanup_(repository_freep) Repository *copy = NULL;
+        _cleanup_free_ char *a = NULL;
+
+        sample_begin(&sample);
+        copy = open_copy(&sample, NULL);
+        a = sample_backup(&sample, 0, 0, 1);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                CaughtUp there;
+
+                assert_ok(caught_up_write(sample.repository, &rows[i].moment, err));
+                copy_at(&sample, copy, everything, 0);
+                assert_true(caught_up_read(copy, &there));
+                assert_true(there.lsn == rows[i].stays);
+        }
+}
+
 /* What the report says is there is there, by the other name. */
 static void test_completed_while_it_is_sent(void **state)
 {
@@ -381,6 +411,7 @@ int main(void)
                 cmocka_unit_test(test_partial_segments_grow),
                 cmocka_unit_test(test_a_slow_partial_segment_costs_little),
                 cmocka_unit_test(test_expired_is_not_sent_again),
+                cmocka_unit_test(test_moments),
                 cmocka_unit_test(test_completed_while_it_is_sent),
                 cmocka_unit_test(test_cut_off_anywhere),
                 cmocka_unit_test(test_incomplete_backup_is_not_sent),
