@@ -128,14 +128,24 @@ static int acknowledge(Receiver *receiver, bool ask, Error **err)
         return replication_send_status(receiver->connection, receiver->position, receiver->state.flushed, ask, err);
 }
 
+static void note_moment(Receiver *receiver, CaughtUp moment)
+{
+        moment.timeline = receiver->timeline;
+        if (caught_up_write(receiver->repository, &moment, NULL) == 0)
+                receiver->state.caught_up_ns = moment.at_ns;
+}
+
 static int sync_and_acknowledge(Receiver *receiver, Error **err)
 {
         int r = segment_sync(&receiver->segment, err);
+        CaughtUp moment;
 
         if (r < 0)
                 return r;
         receiver->synced_ns = clock_monotonic_ns();
         receiver->state.flushed = receiver->position;
+        if (pulse_synced(&receiver->pulse, receiver->state.flushed, &moment))
+                note_moment(receiver, moment);
         return acknowledge(receiver, false, err);
 }
 
@@ -180,6 +190,9 @@ static int take_data(Receiver *receiver, const WalMessage *message, Error **err)
         }
         receiver->state.received_ns = clock_realtime_ns();
         pulse_forget(&receiver->pulse);
+        /* An older timeline's end is not the server's. */
+        if (message->start + message->size == message->server_end && receiver->timeline == receiver->identity.timeline)
+                pulse_came(&receiver->pulse, message->server_end, message->sent_ns);
         return 0;
 }
 
@@ -190,9 +203,7 @@ static void take_place(Receiver *receiver, Lsn server)
 
         if (!pulse_answered(&receiver->pulse, server, &moment) || receiver->state.flushed < server)
                 return;
-        moment.timeline = receiver->timeline;
-        if (caught_up_write(receiver->repository, &moment, NULL) == 0)
-                receiver->state.caught_up_ns = moment.at_ns;
+        note_moment(receiver, moment);
 }
 
 static int64_t sync_pause_ns(const Receiver *receiver)

@@ -45,6 +45,8 @@ typedef struct Pulse {
         int64_t open_ns;        /* realtime of the question that is not answered yet; 0: none */
         Lsn before;             /* what the last answer said */
         int64_t before_ns;      /* when that was asked; 0: nothing is known, or something came since */
+        CaughtUp busy;          /* of what came: waits to be synced; lsn 0: nothing does */
+        int64_t busy_ns;        /* at_ns of the last that was told */
 } Pulse;
 
 /* Something came, or another connection begins. */
@@ -53,6 +55,10 @@ int64_t pulse_due_in_ns(const Pulse *pulse);
 void pulse_asked(Pulse *pulse);
 /* True where it says something: *ret has lsn and at_ns. */
 bool pulse_answered(Pulse *pulse, Lsn server, CaughtUp *ret);
+/* What came was all that the server had synced when it sent it, at sent_ns. */
+void pulse_came(Pulse *pulse, Lsn server, int64_t sent_ns);
+/* All before flushed is synced. True about every second where that says something. */
+bool pulse_synced(Pulse *pulse, Lsn flushed, CaughtUp *ret);
 
 /* ---- receiver_synchronous.c ---- */
 

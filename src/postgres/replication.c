@@ -120,6 +120,7 @@ static int parse_message(const char *buffer, size_t size, WalMessage *ret, Error
         if (size >= 25 && buffer[0] == 'w') {
                 ret->start = read64(buffer + 1);
                 ret->server_end = read64(buffer + 9);
+                ret->sent_ns = ((int64_t)read64(buffer + 17) + EPOCH_2000_US) * 1000;
                 ret->data = buffer + 25;
                 ret->size = size - 25;
         } else if (size >= 18 && buffer[0] == 'k') {

@@ -28,6 +28,7 @@ typedef struct WalMessage {
         const char *data;       /* NULL: a keepalive */
         size_t size;
         Lsn start, server_end;  /* start: of data */
+        int64_t sent_ns;        /* of data: by the server's clock; realtime */
         bool reply_wanted;
 } WalMessage;
 

@@ -1,5 +1,5 @@
 /* caught-up.json: up to which moment the log is known to be complete though nothing came any more. A server that rests
- * sends nothing, so the last segment does not tell a moment of rest from a receiver that was away. The receiver rewrites it
+ * sends nothing, and one that loads for hours commits nothing, so the log alone does not tell it. The receiver rewrites it
  * in place, in one write of always the same size; a lost write leaves an older moment, which is as true. */
 #ifndef BERTH_REPOSITORY_CAUGHT_UP_H
 #define BERTH_REPOSITORY_CAUGHT_UP_H

@@ -59,6 +59,21 @@ def written(berth, name):
     return (berth.data / "volumes" / f"{name}_data" / "_data" / "postgresql.auto.conf").read_text()
 
 
+def test_a_moment_within_a_long_transaction(project, protected):
+    """It writes all the time, so that the log neither rests nor has a commit: that nothing is missing is known all the same."""
+    deployment = project(compose(), name="loads")
+    deployment("up", "-d", "--wait")
+    first_backup(protected, deployment)
+    sql(deployment, "CREATE TABLE t(i int)")
+    loading = deployment.start("psql", "db", "-XAtqc", "DO $$ BEGIN LOOP INSERT INTO t SELECT generate_series(1, 300); "
+                               "PERFORM pg_sleep(0.02); END LOOP; END $$")
+    wait_until(lambda: sql(deployment, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %' AND backend_xid IS NOT NULL") == "1")
+    until = listed(deployment)[-1]["until_ns"]
+    wait_until(lambda: listed(deployment)[-1]["until_ns"] > until + 3 * 10 ** 9)
+    assert sql(deployment, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO %'") == "t"
+    loading.wait()
+
+
 def test_commits_wait_for_the_receiver(project, protected):
     deployment = project(compose("{synchronous: true}"), name="wait")
     deployment("up", "-d", "--wait")
