@@ -79,6 +79,7 @@ static void add_state(Gathering *all)
 {
         const char *state = all->info ? container_state_name(all->info->state) : "gone";
         bool released = is_released(all), keeper = keeper_lives(all->invocation->layout, all->scope->name);
+        bool is_down = !all->info && !json_object_get(json_object_get(all->model, "services"), all->service);
 
         all->wanted = backup_is_wanted(all->model, all->service) && !released;
         json_set_string(all->status, "service", all->service);
@@ -93,7 +94,7 @@ static void add_state(Gathering *all)
         if (all->wanted && all->info && all->info->state == CONTAINER_EXITED && all->info->exit_code != 0)
                 add_problem(all, "the server has ended with exit status %d (\"berth logs %s\" says why, \"berth up\" starts it)",
                             all->info->exit_code, all->service);
-        json_set_string(all->status, "backups", released ? "released" : all->wanted ? "on" : "off");
+        json_set_string(all->status, "backups", released ? "released" : all->wanted ? "on" : is_down ? "down" : "off");
 }
 
 static void add_receiver(Gathering *all)

@@ -135,6 +135,8 @@ def test_restore_when_all_is_gone(project, protected):
     first_backup(protected, deployment)
     received(protected, deployment)
     deployment("down", "-v", "--purge", "--yes")
+    told, = json.loads(deployment("status", "--format", "json").stdout)
+    assert told["state"] == "gone" and told["backups"] == "down" and told["restorable"]
     deployment("restore", "db", "--yes")
     assert sql(deployment, "SELECT i FROM t") == "42"
 
