@@ -248,47 +248,42 @@ pid_t exec_process_pid(const ExecProcess *process)
         return parse_int64(strbuf_text(&text), 2, INT32_MAX, &pid) ? (pid_t)pid : 0;
 }
 
-static char **children_of(pid_t pid)
+/* How many it called; NULL: it only counts them. *ret_first may be NULL. */
+static size_t for_children(pid_t pid, void (*call)(pid_t child), pid_t *ret_first)
 {
         _cleanup_free_ char *path = xasprintf("/proc/%d/task/%d/children", (int)pid, (int)pid);
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
-
-        return fs_read_file(AT_FDCWD, path, 1 << 20, &text, NULL) < 0 ? NULL : strv_split_words(strbuf_text(&text));
-}
-
-static pid_t first_child(pid_t pid)
-{
-        _cleanup_strv_ char **children = children_of(pid);
+        _cleanup_strv_ char **children = NULL;
+        size_t n = 0;
         int64_t child;
 
-        return children && children[0] && parse_int64(children[0], 2, INT32_MAX, &child) ? (pid_t)child : 0;
+        if (fs_read_file(AT_FDCWD, path, 1 << 20, &text, NULL) < 0)
+                return 0;
+        children = strv_split_words(strbuf_text(&text));
+        STRV_FOREACH(item, children) {
+                if (!parse_int64(*item, 2, INT32_MAX, &child))
+                        continue;
+                if (n++ == 0 && ret_first)
+                        *ret_first = (pid_t)child;
+                if (call)
+                        call((pid_t)child);
+        }
+        return n;
 }
 
 /* Stopped first, so that it cannot fork while its children are looked for. */
 static void kill_tree(pid_t pid)
 {
-        _cleanup_strv_ char **children = NULL;
-        int64_t child;
-
         if (pid <= 1 || kill(pid, SIGSTOP) < 0)
                 return;
-        children = children_of(pid);
-        STRV_FOREACH(item, children)
-                if (parse_int64(*item, 2, INT32_MAX, &child))
-                        kill_tree((pid_t)child);
+        for_children(pid, kill_tree, NULL);
         kill(pid, SIGKILL);
 }
 
 /* Those that have no children: their parents are there to wait for them. */
 static void kill_leaves(pid_t pid)
 {
-        _cleanup_strv_ char **children = children_of(pid);
-        int64_t child;
-
-        STRV_FOREACH(item, children)
-                if (parse_int64(*item, 2, INT32_MAX, &child))
-                        kill_leaves((pid_t)child);
-        if (pid > 1 && !children)
+        if (for_children(pid, kill_leaves, NULL) == 0 && pid > 1)
                 kill(pid, SIGKILL);
 }
 
@@ -296,12 +291,12 @@ static void kill_leaves(pid_t pid)
 static pid_t find_reaper(pid_t enter)
 {
         siginfo_t stopped;
-        pid_t reaper;
+        pid_t reaper = 0;
 
         /* Or it might be made at this moment. */
         if (kill(enter, SIGSTOP) < 0 || waitid(P_PID, (id_t)enter, &stopped, WSTOPPED | WEXITED | WNOWAIT) < 0)
                 return 0;
-        reaper = first_child(enter);
+        for_children(enter, NULL, &reaper);
         kill(enter, reaper ? SIGCONT : SIGKILL);
         return reaper;
 }
@@ -311,16 +306,6 @@ static bool has_ended(const Process *process, int wait_ms)
         struct pollfd item = { .fd = process->pidfd, .events = POLLIN };
 
         return poll(&item, 1, wait_ms) > 0;
-}
-
-static void kill_children_of_reaper(pid_t reaper)
-{
-        _cleanup_strv_ char **children = children_of(reaper);
-        int64_t child;
-
-        STRV_FOREACH(item, children)
-                if (parse_int64(*item, 2, INT32_MAX, &child))
-                        kill_tree((pid_t)child);
 }
 
 void exec_process_kill(const ExecProcess *process, const Process *started)
@@ -334,7 +319,7 @@ void exec_process_kill(const ExecProcess *process, const Process *started)
                 kill(reaper, ENTER_KILL); /* it stays until it has waited for all of them */
         while (!has_ended(started, KILL_AGAIN_MS) && clock_monotonic_ns() < until_ns) {
                 if (reaper)
-                        kill_children_of_reaper(reaper);
+                        for_children(reaper, kill_tree, NULL);
                 else if (own > 0)
                         kill_leaves(own);
                 else
