@@ -42,9 +42,9 @@ static int check_healthy(const Unit *unit, bool running_is_enough, Error **err)
                 return running_is_enough ? 1
                                          : error_set(err, ERROR_FAILED, "container %s has no healthcheck configured",
                                                      unit->name);
-        if (unit->health.status == HEALTH_UNHEALTHY)
-                return unhealthy(unit, err);
-        return unit->health.status == HEALTH_HEALTHY && !unit->noting; /* whoever looks next shall see it, too */
+        if (unit->noting) /* whoever looks next shall see it, too */
+                return 0;
+        return unit->health.status == HEALTH_UNHEALTHY ? unhealthy(unit, err) : unit->health.status == HEALTH_HEALTHY;
 }
 
 static int check_completed(const Unit *unit, Error **err)

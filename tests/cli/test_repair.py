@@ -132,13 +132,13 @@ def test_chunks_come_from_other_packs_and_what_neither_has_is_told(berth, mount)
     pair = Pair(berth, {"url": str(mount)}, None)
     copy = mount / FOLDER
     for path in copy.glob("packs/*"):
-        path.rename(path.with_name("f" * 31 + path.name[31:]))
+        path.rename(path.with_name("f" + path.name[1:]))
     flip(one(pair.path, "packs/*.pack"))
     assert pair.repair()["faults"] == []
     pair.mend()
     # The same place damaged on both sides: told, nothing false is reported, and what is whole stays whole.
     victim = one(pair.path, "packs/*.pack")
-    for path in (victim, one(copy, "packs/*" + victim.name[31:])):
+    for path in (victim, copy / "packs" / ("f" + victim.name[1:])):
         flip(path)
     result = pair.repair()
     assert result["faults"] and result["damaged"] and any("neither" in text for text in result["failed"]), result
