@@ -85,6 +85,7 @@ def test_a_backup_removes_what_is_not_kept(project, protected):
     assert json.loads(deployment("backup", "verify", "--format", "json").stdout)["faults"] == []
 
 
+@pytest.mark.slow
 def test_points_in_time(project, protected):
     deployment = project(compose(), name="pitr")
     deployment("up", "-d", "--wait")
@@ -188,6 +189,7 @@ def test_an_interrupted_backup_is_none(project, protected):
     assert len(listed(deployment)) == 2
 
 
+@pytest.mark.slow
 def test_progress_tells_bytes_rate_and_the_time_left(project, protected):
     deployment = project(compose(), name="watched")
     deployment("up", "-d", "--wait")

@@ -1,6 +1,5 @@
 """backup verify, prune and copy: the verbs, on a made-up repository. What they do is tested with the worker's jobs."""
 import json
-import os
 import subprocess
 
 import pytest
@@ -72,15 +71,13 @@ def test_ls_draws_what_can_be_restored(shop):
     said = shop("backup", "ls").stdout
     assert "db can be restored to any moment from 2026-11-20 00:00:00" in said
     line = said.splitlines()[-1]
-    assert line.count("●") == 2 and line.startswith("  ●─") and line.endswith("─")
+    assert line.count("●") == 2 and line.startswith("  ●─") and line.endswith("─●"), "no commit is behind the last one"
     # Another one two days later, and nothing of the log between.
     subprocess.run([MAKE_SAMPLE, shop.repository, "3", "80", "4"], check=True, capture_output=True)
-    for segment in shop.repository.glob("*/wal/*/*0[012].zst"):
-        os.utime(segment, (1795240800, 1795240800))  # 2026-11-21 06:00
     said = shop("backup", "ls").stdout
     assert "a moment from 2026-11-20 00:00:00" in said and "but for:" in said
-    assert "2026-11-21 06:00:00 +0000 to 2026-11-23 00:00:00 +0000 (42h0m0s)" in said
-    assert "─ " in said.splitlines()[-1] and said.splitlines()[-1].count("●") == 3
+    assert "2026-11-21 00:00:00 +0000 to 2026-11-23 00:00:00 +0000 (48h0m0s)" in said
+    assert "─● " in said.splitlines()[-1] and said.splitlines()[-1].count("●") == 3
 
 
 def test_prune(shop):

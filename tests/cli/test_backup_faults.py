@@ -99,6 +99,7 @@ def test_work_of_a_killed_backup_is_reused(project, protected):
     assert faults(deployment) == []
 
 
+@pytest.mark.slow
 def test_no_room_in_the_repository(project, protected):
     """A backup that finds no room says so and is none; the log waits in the server, and goes on without a gap when there is room."""
     with disk.small(protected.data / "backups", "120m") as backups_disk:

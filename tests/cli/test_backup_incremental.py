@@ -52,6 +52,7 @@ def checked(shop, backup):
     return folder
 
 
+@pytest.mark.slow
 def test_changes_alone_are_sent_and_each_backup_is_whole(shop):
     assert sql(shop, "SHOW summarize_wal") == "on", "switched on by the receiver"
     sql(shop, "CREATE TABLE t AS SELECT i, repeat('x', 300) AS w FROM generate_series(1, 30000) AS i")

@@ -41,6 +41,7 @@ def restore(deployment, *arguments):
     wait_until(lambda: backups.receiver(deployment.berth, deployment.name).get("phase") == "streaming")
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_set(project, protected):
     times = clock.Clock(protected)
     deployment = project(name="steps")

@@ -71,6 +71,7 @@ def test_a_copy_is_a_service_of_its_own(project, protected, free_port):
     assert containers(deployment) == ["beside-db-1"], "a copy came back without its data"
 
 
+@pytest.mark.slow
 def test_restored_means_that_it_answers(project, protected):
     """No health check says when a server is there, and this one takes its time."""
     slow = 'entrypoint: [sh, -c, "[ ! -e /var/lib/postgresql/data/slow ] || sleep 2; exec docker-entrypoint.sh postgres"]'

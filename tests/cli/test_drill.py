@@ -86,6 +86,7 @@ def test_a_good_backup_passes(project, protected):
     assert sql(deployment, "SELECT count(*) FROM t") == "501"
 
 
+@pytest.mark.slow
 def test_more_tables_than_a_transaction_can_lock(project, protected):
     deployment = make(project, protected, "locks", "{amcheck: false}")
     for setting in ("max_locks_per_transaction = 10", "max_connections = 10", "max_worker_processes = 2", "autovacuum_max_workers = 1"):
@@ -185,6 +186,7 @@ def test_a_broken_index_is_found(project, protected):
     assert nothing_is_left(deployment, "index")
 
 
+@pytest.mark.slow
 def test_what_a_killed_keeper_left_is_cleared_away(project, protected):
     deployment = make(project, protected, "killed", "{checks: ['SELECT pg_sleep(600) IS NOT NULL']}")
     drill = deployment.start("drill", "db", "--to", "immediate")

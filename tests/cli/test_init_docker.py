@@ -27,6 +27,7 @@ def compose(dockerd, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_init_under_docker_compose(dockerd, berth, compose, free_port):
     builder = registry.build.Builder()
     image = builder.image("postgres:15")

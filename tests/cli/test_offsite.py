@@ -124,6 +124,7 @@ def test_the_log_is_there_while_a_backup_still_goes(project, protected, tmp_path
     assert row["Result"] == "running" and row["Message"].endswith("s behind")
 
 
+@pytest.mark.slow
 def test_a_restore_takes_from_the_copy_what_is_not_here_any_more(project, protected, s3):
     place = f"url: 's3://backups/gone', endpoint: '{s3.endpoint}', credentials: '{s3.credentials}', key: shop.key"
     deployment = make(project, "gone", place)
@@ -142,6 +143,8 @@ def test_a_restore_takes_from_the_copy_what_is_not_here_any_more(project, protec
     sql(deployment, "INSERT INTO t VALUES (43)")
     first, second = listed(deployment)
     copied(protected, deployment)
+    remembered = next((protected.data / "backups/gone/db").glob("*/copies.json"))
+    wait_until(lambda: second["id"] in json.loads(remembered.read_text())["have"])
     deployment("down")
     wait_until(lambda: state(protected, "gone").get("phase") == "copied" and "running" not in state(protected, "gone"))
     remove(protected.data / "backups" / "gone")
