@@ -248,8 +248,9 @@ static int run_open(const DumpOptions *options, const EngineProgress *progress, 
 int dump_to_path(const DumpOptions *options, const char *path, const EngineProgress *progress, DumpResult *ret,
                  Error **err)
 {
-        _cleanup_dump_staging_ DumpStaging staging = DUMP_STAGING_INIT;
         _cleanup_(run_done) DumpRun run = { 0 };
+        /* Closed before the run is done: its watcher reads the run's texts. */
+        _cleanup_dump_staging_ DumpStaging staging = DUMP_STAGING_INIT;
         _cleanup_free_ char *target = NULL;
         int r = run_open(options, progress, &run, err);
 
