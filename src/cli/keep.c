@@ -9,11 +9,11 @@
 #include "base/mem.h"
 #include "cli/dump.h"
 #include "cli/work.h"
+#include "operate/receiver_control.h"
 #include "operate/sql.h"
 #include "postgres/wal_name.h"
 #include "state/document.h"
 
-#define STATE_FORMAT     1 /* of a receiver's state, docs/formats.md */
 #define RECEIVE_LIMIT_NS (60 * NSEC_PER_SEC)
 #define RECEIVE_PAUSE_MS 50
 
@@ -22,15 +22,9 @@
 /* How far the log is in the repository; false where nobody receives it. */
 static bool find_received(const Invocation *invocation, const Scope *scope, const char *service, Lsn *ret)
 {
-        _cleanup_free_ char *path =
-                layout_run(invocation->layout, "projects/%s/receivers/%s.json", scope->name, service);
-        _cleanup_json_ json_t *state = NULL;
-        _cleanup_free_ char *process = NULL;
+        _cleanup_json_ json_t *state = receiver_state_load(invocation->layout, scope->name, service);
 
-        if (document_load(path, STATE_FORMAT, &state, NULL) < 0)
-                return false;
-        process = xasprintf("/proc/%d", (int)json_get_int(state, "pid", 0));
-        return fs_exists(process) && streq(json_get_string(state, "phase", ""), "streaming") &&
+        return receiver_state_pid(state) && streq(json_get_string(state, "phase", ""), "streaming") &&
                lsn_parse(json_get_string(state, "flushed", ""), ret);
 }
 

@@ -1,10 +1,7 @@
 /* restore: a database as it was. The copy is made and recovered beside the present data, then takes its place; the old
  * data is kept. */
 #include <stdio.h>
-#include <time.h>
 
-#include "base/clock.h"
-#include "base/fs.h"
 #include "base/mem.h"
 #include "cli/client.h"
 #include "cli/confirm.h"
@@ -12,9 +9,9 @@
 #include "cli/report.h"
 #include "cli/restore.h"
 #include "cli/verbs.h"
+#include "operate/receiver_control.h"
 #include "state/document.h"
 
-#define STATE_FORMAT 1
 #define DRAIN_MS     20000 /* what the receiver may take for the last of the log */
 
 /* ---- steps, each a request to the keeper ---- */
@@ -47,28 +44,6 @@ static int start_and_await(Restore *restore, Error **err)
         return r < 0 ? r : scope_database_await(restore->invocation, &restore->scope, restore->service, err);
 }
 
-/* The receiver ends when it has the last of the log. */
-static void wait_for_receiver(const Restore *restore)
-{
-        const Layout *layout = restore->invocation->layout;
-        _cleanup_free_ char *path =
-                layout_run(layout, "projects/%s/receivers/%s.json", restore->scope.name, restore->service);
-        const struct timespec pause = { .tv_nsec = 20 * NSEC_PER_MSEC };
-        int64_t until_ns = clock_monotonic_ns() + DRAIN_MS * NSEC_PER_MSEC;
-
-        while (clock_monotonic_ns() < until_ns) {
-                _cleanup_json_ json_t *state = NULL;
-                _cleanup_free_ char *process = NULL;
-
-                if (document_load(path, STATE_FORMAT, &state, NULL) < 0)
-                        return;
-                process = xasprintf("/proc/%d", (int)json_get_int(state, "pid", 0));
-                if (!fs_exists(process))
-                        return;
-                nanosleep(&pause, NULL);
-        }
-}
-
 static int make_copy(Restore *restore, json_t **ret, Error **err)
 {
         json_t *params = restore_point_params(restore);
@@ -96,7 +71,7 @@ static int carry_out(Restore *restore, json_t **ret, Error **err)
                 stopping = true;
                 r = stop_service(restore, err);
                 if (r >= 0)
-                        wait_for_receiver(restore);
+                        receiver_await_end(restore->invocation->layout, restore->scope.name, restore->service, DRAIN_MS);
         }
         if (r >= 0)
                 r = make_copy(restore, ret, err);

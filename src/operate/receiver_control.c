@@ -106,6 +106,17 @@ void receiver_resume(const Layout *layout, const char *project, const char *serv
                 kill(pid, SIGUSR2);
 }
 
+void receiver_await_end(const Layout *layout, const char *project, const char *service, int timeout_ms)
+{
+        _cleanup_json_ json_t *state = receiver_state_load(layout, project, service);
+        pid_t pid = receiver_state_pid(state);
+        _cleanup_close_ int fd = pid ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+        struct pollfd item = { .fd = fd, .events = POLLIN };
+
+        if (fd >= 0)
+                poll(&item, 1, timeout_ms);
+}
+
 int receiver_stop(const Layout *layout, const char *project, const char *service, Error **err)
 {
         static const struct {

@@ -23,6 +23,8 @@ bool receiver_was_asked(const Layout *layout, const char *project, const char *s
 int receiver_pause(const Layout *layout, const char *project, const char *service);
 /* It may be a synchronous standby again. */
 void receiver_resume(const Layout *layout, const char *project, const char *service);
+/* Waits until it has ended by itself, as it does once its server has: it files the last of the log first. */
+void receiver_await_end(const Layout *layout, const char *project, const char *service, int timeout_ms);
 /* Ends it, and waits for that: one that does not obey in time is killed, which harms nothing. ERROR_TIMEOUT where it lives even so. No
  * receiver is fine. */
 int receiver_stop(const Layout *layout, const char *project, const char *service, Error **err);

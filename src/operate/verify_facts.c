@@ -12,6 +12,7 @@
 #include "operate/job_guards.h"
 #include "operate/login.h"
 #include "operate/migration.h"
+#include "operate/receiver_control.h"
 #include "operate/secret_check.h"
 #include "operate/sql.h"
 #include "operate/tls_serve.h"
@@ -20,7 +21,6 @@
 
 #define POSTGRES_PORT 5432
 #define ANSWER_LIMIT_MS 20000
-#define RECEIVER_STATE_FORMAT 1
 
 void verify_gathering_done(VerifyGathering *gathering)
 {
@@ -149,20 +149,17 @@ static void gather_backups(const VerifySubject *subject, const char *system, Ver
 
 static void gather_streaming(const VerifySubject *subject, VerifyGathering *gathering)
 {
-        _cleanup_free_ char *path = layout_run(subject->layout, "projects/%s/receivers/%s.json", subject->container->project,
-                                               subject->container->service);
         VerifyFacts *facts = &gathering->facts;
-        _cleanup_json_ json_t *state = NULL;
-        _cleanup_free_ char *process = NULL;
+        _cleanup_json_ json_t *state =
+                receiver_state_load(subject->layout, subject->container->project, subject->container->service);
         const char *phase, *message;
 
-        if (facts->backups_off || document_load(path, RECEIVER_STATE_FORMAT, &state, NULL) < 0)
+        if (facts->backups_off || !receiver_state_pid(state))
                 return;
-        process = xasprintf("/proc/%d", (int)json_get_int(state, "pid", 0));
         phase = json_get_string(state, "phase", "");
         message = json_get_string(state, "message", NULL);
-        facts->streaming = fs_exists(process) && streq(phase, "streaming");
-        if (!facts->streaming && fs_exists(process))
+        facts->streaming = streq(phase, "streaming");
+        if (!facts->streaming)
                 facts->not_streaming = arena_printf(gathering->texts, "%s%s%s", phase, message ? ": " : "", message ? message : "");
 }
 
