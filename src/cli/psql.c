@@ -4,10 +4,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/strv.h"
 #include "cli/database.h"
 #include "cli/verbs.h"
+
+#define FRESH_S 10
 
 static int run_psql(Invocation *invocation, Error **err)
 {
@@ -25,6 +28,9 @@ static int run_psql(Invocation *invocation, Error **err)
                 r = scope_database(&scope, names[0], &info, err);
         if (r < 0)
                 return r;
+        /* One that was started a moment ago may not listen yet. Where it is something else, psql says it better. */
+        if (clock_realtime_ns() - info->started_ns < FRESH_S * NSEC_PER_SEC)
+                scope_database_await(invocation, &scope, info->service, FRESH_S, NULL);
         arguments += named;
         if (arguments[0] && streq(arguments[0], "--")) /* as people write who are used to kubectl */
                 arguments++;

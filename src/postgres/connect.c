@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -11,11 +12,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
 
 #define CONNECT_TIMEOUT_S "10"
+#define CONNECT_TIMEOUT_NS (10 * NSEC_PER_SEC)
+#define SQLSTATE_LENGTH 5
+#define STATE_CANNOT_CONNECT_NOW "57P03" /* it starts, recovers or ends */
 #define PID_FILE_LIMIT 4096
 
 /* postmaster.pid's lines (miscadmin.h). */
@@ -114,6 +119,30 @@ static bool is_up(PGconn *connection)
         return PQstatus(connection) == CONNECTION_OK;
 }
 
+/* For one host. A refusal comes in the server's language; here its SQLSTATE is told along, which PQconnectdbParams cannot be asked for. */
+static PGconn *connect_telling_state(const Words *words)
+{
+        PGconn *connection = PQconnectStartParams(words->names, words->values, 1);
+        int64_t until_ns = clock_monotonic_ns() + CONNECT_TIMEOUT_NS;
+        PostgresPollingStatusType wanted = PGRES_POLLING_WRITING;
+
+        if (!connection || PQstatus(connection) == CONNECTION_BAD)
+                return connection;
+        PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
+        while (wanted == PGRES_POLLING_READING || wanted == PGRES_POLLING_WRITING) {
+                struct pollfd item = { .fd = PQsocket(connection), .events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT };
+                int64_t left_ns = until_ns - clock_monotonic_ns();
+                int n = left_ns > 0 ? poll(&item, 1, (int)(left_ns / NSEC_PER_MSEC) + 1) : 0;
+
+                if (n == 0 || (n < 0 && errno != EINTR))
+                        break;
+                if (n > 0)
+                        wanted = PQconnectPoll(connection);
+        }
+        PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
+        return connection;
+}
+
 /* Only this thread's user changes, and only its effective one: the server asks the kernel for it. */
 static PGconn *connect_by_socket(const PostgresTarget *target, const Door *door, Words words)
 {
@@ -128,7 +157,7 @@ static PGconn *connect_by_socket(const PostgresTarget *target, const Door *door,
         add_word(&words, "port", door->port);
         if (syscall(SYS_setresuid, -1, door->uid, -1) < 0)
                 return NULL;
-        connection = connect_words(&words);
+        connection = connect_telling_state(&words);
         if (syscall(SYS_setresuid, -1, 0, -1) < 0)
                 abort(); /* the thread would go on as somebody else */
         return connection;
@@ -145,34 +174,55 @@ static PGconn *connect_by_loopback(const PostgresTarget *target, const Door *doo
                 return NULL;
         add_word(&words, "hostaddr", "127.0.0.1");
         add_word(&words, "port", door->port);
-        connection = connect_words(&words);
+        connection = connect_telling_state(&words);
         if (setns(here, CLONE_NEWNET) < 0)
                 abort(); /* the thread would go on in the wrong network */
         return connection;
 }
 
-/* "connection to server on socket … failed: FATAL:  …": the last part is the reason. */
+/* Of "… failed: FATAL:  57P03: the database system is starting up": where the SQLSTATE begins; the word before it may be in any
+ * language. NULL: the message brings none. */
+static const char *find_sqlstate(const char *message)
+{
+        static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+        for (const char *at = strstr(message, ":  "); at; at = strstr(at + 1, ":  ")) {
+                const char *state = at + strlen(":  ");
+
+                if (strspn(state, letters) == SQLSTATE_LENGTH && startswith(state + SQLSTATE_LENGTH, ": "))
+                        return state;
+        }
+        return NULL;
+}
+
+/* The last part of the message's first line is the reason. */
 static const char *reason_of(PGconn *connection, char *buffer, size_t size)
 {
         const char *text = connection ? PQerrorMessage(connection) : "it cannot be reached", *fatal = strstr(text, "FATAL:");
+        const char *state = find_sqlstate(text);
 
-        snprintf(buffer, size, "%s", fatal ? fatal + strlen("FATAL:") + strspn(fatal + strlen("FATAL:"), " ") : text);
+        if (state)
+                text = state + SQLSTATE_LENGTH + strlen(": ");
+        else if (fatal)
+                text = fatal + strlen("FATAL:") + strspn(fatal + strlen("FATAL:"), " ");
+        snprintf(buffer, size, "%s", *text ? text : "no answer within " CONNECT_TIMEOUT_S " s");
         buffer[strcspn(buffer, "\n")] = '\0';
         return buffer;
 }
 
 static int refuse(Error **err, const PostgresTarget *target, ConnectMode mode, PGconn *connection)
 {
-        bool answered = connection && strstr(PQerrorMessage(connection), "FATAL:");
-        const char *state = connection ? PQerrorMessage(connection) : "";
+        const char *text = connection ? PQerrorMessage(connection) : "", *state = find_sqlstate(text);
+        bool denied = state ? !startswith(state, STATE_CANNOT_CONNECT_NOW)
+                            : strstr(text, "FATAL:") && !strstr(text, "the database system is");
         char buffer[256];
         int r;
 
-        if (!answered || strstr(state, "the database system is"))
-                return error_set(err, ERROR_UNAVAILABLE, "the server does not answer: %s",
-                                 reason_of(connection, buffer, sizeof(buffer)));
-        r = error_set(err, ERROR_DENIED, "the server refuses: %s", reason_of(connection, buffer, sizeof(buffer)));
-        if (strstr(state, "pg_hba"))
+        reason_of(connection, buffer, sizeof(buffer));
+        if (!denied)
+                return error_set(err, ERROR_UNAVAILABLE, "the server does not answer: %s", buffer);
+        r = error_set(err, ERROR_DENIED, "the server refuses: %s", buffer);
+        if (strstr(text, "pg_hba"))
                 return error_hint(err, r, "A line in its pg_hba.conf would let us in: local %s %s peer",
                                   mode == CONNECT_REPLICATION ? "replication" : "all", target->user);
         return r;

@@ -36,3 +36,12 @@ def test_psql(project):
     assert deployment("psql", "db", "--", "-XAtc", who).stdout == "dbadmin shop\n"
     failed = deployment("psql", "db", "-Xc", "SELECT nope", check=False)
     assert failed.returncode == 1 and 'column "nope" does not exist' in failed.stderr
+
+
+def test_psql_waits_for_a_server_that_was_just_started(project):
+    deployment = project(COMPOSE, name="fresh", files={"password": "Xk29-fjw0-w9dk"})
+    deployment("up", "-d")
+    assert deployment("psql", "db", "-XAtc", "SELECT 1").stdout == "1\n"
+    for _ in range(3):
+        deployment("restart", "db")
+        assert deployment("psql", "db", "-XAtc", "SELECT 1").stdout == "1\n"
