@@ -21,7 +21,7 @@ char **arena_strv(Arena *arena, char *const *strings);
 void arena_clear(Arena *arena);
 size_t arena_size(const Arena *arena); /* bytes handed out */
 
-#define arena_new(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
+#define arena_new(arena, type)              ((type *)arena_alloc((arena), sizeof(type)))
 #define arena_new_array(arena, type, count) ((type *)arena_alloc((arena), sizeof(type) * (count)))
 
 #endif

@@ -146,7 +146,11 @@ static bool parse_ago(const char *text, int64_t now_ns, int64_t *ret_realtime_ns
         static const struct {
                 const char *word, *letter;
                 int64_t seconds;
-        } units[] = { { "second", "s", 1 }, { "minute", "m", 60 }, { "hour", "h", 3600 }, { "day", "d", 86400 }, { "week", "w", 7 * 86400 } };
+        } units[] = { { "second", "s", 1 },
+                      { "minute", "m", 60 },
+                      { "hour", "h", 3600 },
+                      { "day", "d", 86400 },
+                      { "week", "w", 7 * 86400 } };
         bool minus = *text == '-';
         char *rest;
         long count;
@@ -157,7 +161,8 @@ static bool parse_ago(const char *text, int64_t now_ns, int64_t *ret_realtime_ns
         if (count < 0 || count > 1000000)
                 return false;
         for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
-                const char *end = minus ? startswith(rest, units[i].letter) : startswith(rest + strspn(rest, " "), units[i].word);
+                const char *end =
+                        minus ? startswith(rest, units[i].letter) : startswith(rest + strspn(rest, " "), units[i].word);
 
                 if (!minus && end)
                         end = startswith(end + (*end == 's'), " ago");

@@ -35,8 +35,8 @@ static const CronField fields[N_FIELDS] = {
 static const struct {
         const char *name, *text;
 } shorthands[] = {
-        { "@yearly", "0 0 1 1 *" },  { "@annually", "0 0 1 1 *" }, { "@monthly", "0 0 1 * *" },
-        { "@weekly", "0 0 * * 0" },  { "@daily", "0 0 * * *" },    { "@midnight", "0 0 * * *" },
+        { "@yearly", "0 0 1 1 *" }, { "@annually", "0 0 1 1 *" }, { "@monthly", "0 0 1 * *" },
+        { "@weekly", "0 0 * * 0" }, { "@daily", "0 0 * * *" },    { "@midnight", "0 0 * * *" },
         { "@hourly", "0 * * * *" },
 };
 
@@ -136,9 +136,10 @@ int cron_parse(const char *text, Cron *ret, Error **err)
                         meant = shorthands[i].text;
         words = strv_split_words(meant);
         if (*meant == '@' || strv_length(words) != N_FIELDS)
-                return error_hint(err, error_set(err, ERROR_INVALID, "\"%s\" is no schedule", text),
-                                  "Write minute, hour, day of the month, month and day of the week, as in \"0 2 * * *\", "
-                                  "or @hourly, @daily, @weekly, @monthly, @yearly.");
+                return error_hint(
+                        err, error_set(err, ERROR_INVALID, "\"%s\" is no schedule", text),
+                        "Write minute, hour, day of the month, month and day of the week, as in \"0 2 * * *\", "
+                        "or @hourly, @daily, @weekly, @monthly, @yearly.");
         return parse_words(words, text, ret, err);
 }
 
@@ -174,7 +175,8 @@ static int64_t first_of_day(const Cron *cron, const Timezone *timezone, LocalTim
         for (local.hour = 0; local.hour < 24; local.hour++)
                 for (local.minute = 0; local.minute < 60; local.minute++) {
                         int64_t instant;
-                        if (!(cron->hours & UINT32_C(1) << local.hour) || !(cron->minutes & UINT64_C(1) << local.minute))
+                        if (!(cron->hours & UINT32_C(1) << local.hour) ||
+                            !(cron->minutes & UINT64_C(1) << local.minute))
                                 continue;
                         instant = instant_after(cron, timezone, &local, after_s);
                         first = MIN(first, instant);

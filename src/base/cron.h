@@ -7,7 +7,7 @@
 #include "base/timezone.h"
 
 typedef struct Cron {
-        uint64_t minutes;       /* a bit each */
+        uint64_t minutes; /* a bit each */
         uint32_t hours, days, months, weekdays;
         bool any_day, any_weekday, any_hour; /* written as a star: a day is meant where both fit, else where one does */
 } Cron;

@@ -10,35 +10,35 @@
 
 typedef enum ErrorKind {
         ERROR_NONE = 0,
-        ERROR_INTERNAL,      /* a fault of the program */
-        ERROR_USAGE,         /* the command line is wrong */
-        ERROR_INVALID,       /* a file or value is not what it must be */
-        ERROR_NOT_FOUND,     /* what was named does not exist */
-        ERROR_EXISTS,        /* what was to be made exists already */
-        ERROR_CONFLICT,      /* it collides with something else: a port, a name, a lock */
-        ERROR_DENIED,        /* rights are missing */
-        ERROR_UNAVAILABLE,   /* a service, registry or program does not answer or is missing */
+        ERROR_INTERNAL,    /* a fault of the program */
+        ERROR_USAGE,       /* the command line is wrong */
+        ERROR_INVALID,     /* a file or value is not what it must be */
+        ERROR_NOT_FOUND,   /* what was named does not exist */
+        ERROR_EXISTS,      /* what was to be made exists already */
+        ERROR_CONFLICT,    /* it collides with something else: a port, a name, a lock */
+        ERROR_DENIED,      /* rights are missing */
+        ERROR_UNAVAILABLE, /* a service, registry or program does not answer or is missing */
         ERROR_TIMEOUT,
-        ERROR_CANCELLED,     /* by the user or by a shutdown */
-        ERROR_IO,            /* the system refused: see errno_value */
-        ERROR_NO_SPACE,      /* disk full or quota reached */
-        ERROR_UNSUPPORTED,   /* not built yet, or not possible here */
-        ERROR_CORRUPT,       /* stored data failed its check */
-        ERROR_FAILED,        /* a program, container or health check ended badly */
+        ERROR_CANCELLED,   /* by the user or by a shutdown */
+        ERROR_IO,          /* the system refused: see errno_value */
+        ERROR_NO_SPACE,    /* disk full or quota reached */
+        ERROR_UNSUPPORTED, /* not built yet, or not possible here */
+        ERROR_CORRUPT,     /* stored data failed its check */
+        ERROR_FAILED,      /* a program, container or health check ended badly */
         ERROR_UNHEALTHY,
-        ERROR_CONFIRMATION,  /* a destructive step needs a yes that was not given */
+        ERROR_CONFIRMATION, /* a destructive step needs a yes that was not given */
         _ERROR_KIND_MAX,
 } ErrorKind;
 
 typedef struct Error {
         ErrorKind kind;
-        int errno_value;     /* 0 unless the system refused */
-        char sqlstate[6];    /* "" unless a server refused */
+        int errno_value;  /* 0 unless the system refused */
+        char sqlstate[6]; /* "" unless a server refused */
         char *message;
-        char *hint;          /* NULL or a sentence */
-        char *file;          /* position in a user's file; NULL where there is none */
-        int line, column;    /* from 1; 0 unknown */
-        struct Error *next;  /* further errors of the same file, in order; owned */
+        char *hint;         /* NULL or a sentence */
+        char *file;         /* position in a user's file; NULL where there is none */
+        int line, column;   /* from 1; 0 unknown */
+        struct Error *next; /* further errors of the same file, in order; owned */
 } Error;
 
 void error_free(Error *error);

@@ -20,7 +20,7 @@ void *xmemdup(const void *data, size_t size);
 char *xasprintf(const char *format, ...) _printf_(1, 2);
 char *xvasprintf(const char *format, va_list arguments) _printf_(1, 0);
 
-#define xnew(type) ((type *)xcalloc(1, sizeof(type)))
+#define xnew(type)              ((type *)xcalloc(1, sizeof(type)))
 #define xnew_array(type, count) ((type *)xcalloc((count), sizeof(type)))
 
 /* Frees *pointer and puts value, which it then owns, in its place. */

@@ -43,7 +43,7 @@ void parallel_run(size_t count, size_t most, void (*step)(void *context, size_t 
 typedef struct Trial {
         int (*step)(void *context, size_t i);
         void *context;
-        int failure;            /* the first one's */
+        int failure; /* the first one's */
         size_t failed;
 } Trial;
 
@@ -52,7 +52,8 @@ static void try_step(void *context, size_t i)
         Trial *trial = context;
         int none = 0, failure = __atomic_load_n(&trial->failure, __ATOMIC_RELAXED) ? 0 : trial->step(trial->context, i);
 
-        if (failure && __atomic_compare_exchange_n(&trial->failure, &none, failure, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        if (failure &&
+            __atomic_compare_exchange_n(&trial->failure, &none, failure, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
                 trial->failed = i;
 }
 

@@ -89,8 +89,8 @@ static bool duration_unit(const char **text, double *ret_ns)
         static const struct {
                 const char *name;
                 double ns;
-        } units[] = { { "ns", 1 },     { "us", 1e3 },    { "µs", 1e3 },      { "ms", 1e6 },     { "s", 1e9 },
-                      { "m", 60e9 },   { "h", 3600e9 },  { "d", 86400e9 },   { "w", 7 * 86400e9 } };
+        } units[] = { { "ns", 1 },   { "us", 1e3 },   { "µs", 1e3 },    { "ms", 1e6 },       { "s", 1e9 },
+                      { "m", 60e9 }, { "h", 3600e9 }, { "d", 86400e9 }, { "w", 7 * 86400e9 } };
         size_t length = strcspn(*text, "0123456789.");
 
         for (size_t i = 0; i < ARRAY_SIZE(units); i++)

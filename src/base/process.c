@@ -20,7 +20,7 @@
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
 #endif
 
-#define MAX_KEPT_FDS 64
+#define MAX_KEPT_FDS         64
 #define DEFAULT_OUTPUT_LIMIT ((size_t)1024 * 1024)
 
 char *process_find(const char *name)
@@ -222,8 +222,8 @@ static void converse(const ProcessRun *run, Process *process, struct pollfd *pol
                 if (pollers[IN].fd >= 0 && pollers[IN].revents)
                         feed(&pollers[IN], run->input, run->input_size, &offset);
                 /* It has ended; a grandchild may hold the pipes open for ever, so only what is there now is read. */
-                if (pollers[END].fd >= 0 && pollers[END].revents &&
-                    !(pollers[OUT].revents & POLLIN) && !(pollers[ERR].revents & POLLIN))
+                if (pollers[END].fd >= 0 && pollers[END].revents && !(pollers[OUT].revents & POLLIN) &&
+                    !(pollers[ERR].revents & POLLIN))
                         return;
         }
         if (deadline) {

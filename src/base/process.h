@@ -26,7 +26,7 @@ typedef struct ProcessSpec {
 
 typedef struct Process {
         pid_t pid;
-        int pidfd;                /* readable once it has ended; -1 where the kernel has none */
+        int pidfd; /* readable once it has ended; -1 where the kernel has none */
 } Process;
 
 /* ERROR_UNAVAILABLE where the program is missing ("crun: not found in PATH"). The caller must process_wait. */
@@ -38,19 +38,19 @@ int process_wait(Process *process, int timeout_ms, int *ret_status, Error **err)
 void process_kill(Process *process);
 
 typedef struct ProcessResult {
-        int status;               /* exit status, or 128 + signal */
-        bool timed_out;           /* it was killed at the deadline */
-        Strbuf output;            /* stdout (and stderr where merged), cut at the limit */
-        Strbuf errors;            /* stderr */
+        int status;     /* exit status, or 128 + signal */
+        bool timed_out; /* it was killed at the deadline */
+        Strbuf output;  /* stdout (and stderr where merged), cut at the limit */
+        Strbuf errors;  /* stderr */
 } ProcessResult;
 
 typedef struct ProcessRun {
-        ProcessSpec spec;         /* its stdout_fd and stderr_fd are ignored */
-        const void *input;        /* NULL: spec.stdin_fd */
+        ProcessSpec spec;  /* its stdout_fd and stderr_fd are ignored */
+        const void *input; /* NULL: spec.stdin_fd */
         size_t input_size;
-        size_t output_limit;      /* bytes kept of each; 0: 1 MiB. More is read and thrown away */
-        int timeout_ms;           /* -1: none; past it the process is killed */
-        bool merge_errors;        /* stderr into output */
+        size_t output_limit; /* bytes kept of each; 0: 1 MiB. More is read and thrown away */
+        int timeout_ms;      /* -1: none; past it the process is killed */
+        bool merge_errors;   /* stderr into output */
 } ProcessRun;
 
 #define PROCESS_RUN_INIT { .spec = PROCESS_SPEC_INIT, .timeout_ms = -1 }

@@ -11,7 +11,7 @@ typedef struct WorkProgress {
         void (*status)(void *context, const char *text);
         void (*bytes)(void *context, const char *what, uint64_t done, uint64_t total); /* total 0: unknown */
         void (*warning)(void *context, const char *text);
-        int cancel_fd;          /* readable: give up with ERROR_CANCELLED; -1: never */
+        int cancel_fd; /* readable: give up with ERROR_CANCELLED; -1: never */
 } WorkProgress;
 
 static inline void progress_status(const WorkProgress *progress, const char *text)

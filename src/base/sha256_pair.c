@@ -20,13 +20,13 @@ static void hash_plainly(const Sha256Piece *piece, unsigned char ret[SHA256_SIZE
 /* In registers all the way: of a lane nothing goes through memory within a block. */
 #define FAST_INLINE static inline __attribute__((always_inline, target("sha,sse4.1")))
 
-#define BLOCK_BYTES 64
+#define BLOCK_BYTES  64
 #define LENGTH_BYTES 8 /* at the end of the last block */
 
 typedef struct Lane {
-        __m128i abef, cdgh;             /* the state as the instructions want it: A and B first, E and F behind them */
+        __m128i abef, cdgh; /* the state as the instructions want it: A and B first, E and F behind them */
         const unsigned char *at;
-        size_t blocks;                  /* whole ones from at on */
+        size_t blocks; /* whole ones from at on */
 } Lane;
 
 /* Content that fills no block, the bit behind it, zeros and the length. */

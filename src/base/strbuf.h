@@ -7,8 +7,8 @@
 #include "base/macros.h"
 
 typedef struct Strbuf {
-        char *data;      /* never NULL to a reader that uses strbuf_text */
-        size_t length;   /* bytes, without the terminator */
+        char *data;    /* never NULL to a reader that uses strbuf_text */
+        size_t length; /* bytes, without the terminator */
         size_t capacity;
 } Strbuf;
 

@@ -13,7 +13,7 @@ typedef struct Strmap {
         StrmapEntry *entries; /* in order of insertion, without gaps */
         size_t length;
         size_t capacity;
-        uint32_t *slots;      /* index + 1 into entries; 0 is empty */
+        uint32_t *slots; /* index + 1 into entries; 0 is empty */
         size_t n_slots;
         void (*free_value)(void *value); /* NULL: the map does not own its values */
 } Strmap;

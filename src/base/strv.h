@@ -37,7 +37,6 @@ const char *strv_env_get(char *const *environment, const char *key);
 /* Sets KEY=VALUE, replacing an earlier one. */
 void strv_env_set(char ***environment, const char *key, const char *value);
 
-#define STRV_FOREACH(item, strings) \
-        for (char *const *item = (char *const *)(strings); item && *item; item++)
+#define STRV_FOREACH(item, strings) for (char *const *item = (char *const *)(strings); item && *item; item++)
 
 #endif

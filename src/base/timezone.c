@@ -9,32 +9,32 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 
-#define ZONES "/usr/share/zoneinfo"
-#define FILE_LIMIT ((size_t)1024 * 1024)
-#define HEADER_SIZE 44
-#define DAY_S 86400
+#define ZONES               "/usr/share/zoneinfo"
+#define FILE_LIMIT          ((size_t)1024 * 1024)
+#define HEADER_SIZE         44
+#define DAY_S               86400
 #define RULE_TIME_DEFAULT_S 7200
 
 typedef struct Change {
         int64_t at_s;
-        int offset_s;           /* from then on */
+        int offset_s; /* from then on */
 } Change;
 
 typedef enum DateForm { DATE_MONTH_WEEK, DATE_JULIAN, DATE_DAY } DateForm;
 
-typedef struct RuleDate {       /* when in a year clocks change */
+typedef struct RuleDate { /* when in a year clocks change */
         DateForm form;
-        int month, week, day;   /* day: of the week; of the year for the other forms */
-        int time_s;             /* of local time before the change */
+        int month, week, day; /* day: of the week; of the year for the other forms */
+        int time_s;           /* of local time before the change */
 } RuleDate;
 
 struct Timezone {
         Change *changes;
         size_t n_changes;
-        int first_offset_s;     /* before the first change */
-        bool has_rule, has_summer;      /* for times after the last change */
+        int first_offset_s;        /* before the first change */
+        bool has_rule, has_summer; /* for times after the last change */
         int standard_s, summer_s;
-        RuleDate begin, end;    /* of summer time */
+        RuleDate begin, end; /* of summer time */
 };
 
 void timezone_free(Timezone *timezone)
@@ -222,8 +222,8 @@ static uint64_t big_endian(const unsigned char *data, size_t size)
 
 static bool read_counts(const unsigned char *header, const unsigned char *end, Counts *ret)
 {
-        uint32_t *const counts[] = { &ret->is_utc, &ret->is_standard, &ret->leaps,
-                                     &ret->changes, &ret->types, &ret->characters };
+        uint32_t *const counts[] = { &ret->is_utc,  &ret->is_standard, &ret->leaps,
+                                     &ret->changes, &ret->types,       &ret->characters };
 
         if (end - header < HEADER_SIZE || memcmp(header, "TZif", 4) != 0)
                 return false;
@@ -281,8 +281,9 @@ static bool read_file(Timezone *timezone, const unsigned char *data, size_t size
         if (end - data < 2 || data[0] != '\n')
                 return false;
         length = (size_t)(end - data) - 1;
-        length = memchr(data + 1, '\n', length) ? (size_t)((const unsigned char *)memchr(data + 1, '\n', length) - data) - 1
-                                                : sizeof(rule);
+        length = memchr(data + 1, '\n', length)
+                         ? (size_t)((const unsigned char *)memchr(data + 1, '\n', length) - data) - 1
+                         : sizeof(rule);
         if (length >= sizeof(rule))
                 return false;
         memcpy(rule, data + 1, length);

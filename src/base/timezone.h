@@ -8,10 +8,10 @@
 typedef struct Timezone Timezone;
 
 typedef struct LocalTime {
-        int year, month, day;   /* month and day from 1 */
+        int year, month, day; /* month and day from 1 */
         int hour, minute, second;
-        int weekday;            /* 0: Sunday; not read by timezone_instants */
-        int offset_s;           /* east of UTC; not read by timezone_instants */
+        int weekday;  /* 0: Sunday; not read by timezone_instants */
+        int offset_s; /* east of UTC; not read by timezone_instants */
 } LocalTime;
 
 /* A name such as "Europe/Berlin", or "UTC". NULL or "": this machine's (/etc/localtime, UTC without one).

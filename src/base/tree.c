@@ -45,7 +45,7 @@ typedef struct Syncing {
         int root_fd;
         char **paths;
         size_t n_paths, capacity;
-        bool some_closed;       /* to us: then the file system is synced as a whole */
+        bool some_closed; /* to us: then the file system is synced as a whole */
 } Syncing;
 
 static int note_path(void *context, const char *path, const struct stat *status, Error **err)

@@ -11,38 +11,39 @@
                 size_t capacity; \
         }
 
-#define vector_reserve(vector)                                                                        \
-        do {                                                                                          \
-                if ((vector)->length == (vector)->capacity) {                                         \
-                        (vector)->capacity = (vector)->capacity ? 2 * (vector)->capacity : 8;         \
-                        (vector)->items = xreallocarray((vector)->items, (vector)->capacity,          \
-                                                        sizeof((vector)->items[0]));                  \
-                }                                                                                     \
+#define vector_reserve(vector)                                                                                  \
+        do {                                                                                                    \
+                if ((vector)->length == (vector)->capacity) {                                                   \
+                        (vector)->capacity = (vector)->capacity ? 2 * (vector)->capacity : 8;                   \
+                        (vector)->items =                                                                       \
+                                xreallocarray((vector)->items, (vector)->capacity, sizeof((vector)->items[0])); \
+                }                                                                                               \
         } while (0)
 
-#define vector_add(vector, ...)                                     \
-        do {                                                        \
-                vector_reserve(vector);                             \
-                (vector)->items[(vector)->length++] = (__VA_ARGS__);\
+#define vector_add(vector, ...)                                      \
+        do {                                                         \
+                vector_reserve(vector);                              \
+                (vector)->items[(vector)->length++] = (__VA_ARGS__); \
         } while (0)
 
 /* Appends a zeroed item and yields its address, valid until the next one is added. */
-#define vector_add_zero(vector)                                                              \
-        ({                                                                                   \
-                vector_reserve(vector);                                                      \
-                memset(&(vector)->items[(vector)->length], 0, sizeof((vector)->items[0]));   \
-                &(vector)->items[(vector)->length++];                                        \
+#define vector_add_zero(vector)                                                            \
+        ({                                                                                 \
+                vector_reserve(vector);                                                    \
+                memset(&(vector)->items[(vector)->length], 0, sizeof((vector)->items[0])); \
+                &(vector)->items[(vector)->length++];                                      \
         })
 
-#define vector_done(vector)                    \
-        do {                                   \
-                free((vector)->items);         \
-                (vector)->items = NULL;        \
-                (vector)->length = 0;          \
-                (vector)->capacity = 0;        \
+#define vector_done(vector)             \
+        do {                            \
+                free((vector)->items);  \
+                (vector)->items = NULL; \
+                (vector)->length = 0;   \
+                (vector)->capacity = 0; \
         } while (0)
 
-#define VECTOR_FOREACH(item, vector) \
-        for (typeof((vector)->items[0]) *item = (vector)->items; item && item < (vector)->items + (vector)->length; item++)
+#define VECTOR_FOREACH(item, vector)                                                                                \
+        for (typeof((vector)->items[0]) *item = (vector)->items; item && item < (vector)->items + (vector)->length; \
+             item++)
 
 #endif

@@ -40,8 +40,9 @@ const Command command_attach = {
         .name = "attach",
         .summary = "Join the input and output of a running container",
         .arguments = "SERVICE",
-        .details = "Shows what it writes from now on, and ends with its exit status. Input is passed on where the service has "
-                   "\"stdin_open: true\". Ctrl-C is for the container; Ctrl-P Ctrl-Q leaves one that has a terminal.",
+        .details =
+                "Shows what it writes from now on, and ends with its exit status. Input is passed on where the service "
+                "has \"stdin_open: true\". Ctrl-C is for the container; Ctrl-P Ctrl-Q leaves one that has a terminal.",
         .examples = "berth attach --sig-proxy=false db",
         .group = GROUP_RUN,
         .flags = COMMAND_NEEDS_ROOT,

@@ -55,7 +55,8 @@ static void print_result(const json_t *result)
         _cleanup_free_ char *size = format_size((uint64_t)json_get_int(result, "size_bytes", 0));
         _cleanup_free_ char *added = format_size((uint64_t)json_get_int(result, "new_bytes", 0));
 
-        printf("%s  %s, %s, %s new\n", json_get_string(result, "id", ""), json_get_string(result, "kind", ""), size, added);
+        printf("%s  %s, %s, %s new\n", json_get_string(result, "id", ""), json_get_string(result, "kind", ""), size,
+               added);
 }
 
 static int run_backup(Invocation *invocation, Error **err)
@@ -74,15 +75,16 @@ static int run_backup(Invocation *invocation, Error **err)
                 r = scope_database(&scope, names[0], &info, err);
         if (r < 0)
                 return r;
-        r = scope_database_await(invocation, &scope, info->service, DATABASE_READY_S, err); /* it may have been started a moment ago */
+        r = scope_database_await(invocation, &scope, info->service, DATABASE_READY_S,
+                                 err); /* it may have been started a moment ago */
         if (r < 0)
                 return r;
         work.name = info->service;
         r = work_run(invocation, &work,
-                     json_pack("{s:s, s:s, s:o, s:I, s:b, s:b, s:b}", "project", scope.name, "service", info->service, "target",
-                               database_target_to_json(info), "max_rate_kib", (json_int_t)rate_kib, "gentle",
-                               invocation_flag(invocation, "gentle"), "full", invocation_flag(invocation, "full"), "wait",
-                               !invocation_flag(invocation, "no-wait")),
+                     json_pack("{s:s, s:s, s:o, s:I, s:b, s:b, s:b}", "project", scope.name, "service", info->service,
+                               "target", database_target_to_json(info), "max_rate_kib", (json_int_t)rate_kib, "gentle",
+                               invocation_flag(invocation, "gentle"), "full", invocation_flag(invocation, "full"),
+                               "wait", !invocation_flag(invocation, "no-wait")),
                      &result, err);
         if (r < 0)
                 return r;
@@ -96,25 +98,28 @@ static int run_backup(Invocation *invocation, Error **err)
 }
 
 static const Option options[] = {
-        { "max-rate", 0, OPTION_TEXT, "SIZE", "Bytes a second that are taken from the server at most, for example 64m" },
+        { "max-rate", 0, OPTION_TEXT, "SIZE",
+          "Bytes a second that are taken from the server at most, for example 64m" },
         { "gentle", 0, OPTION_FLAG, NULL, "At low priority" },
-        { "full", 0, OPTION_FLAG, NULL, "Have the server send everything, also where it could send what has changed (from 17 on)" },
+        { "full", 0, OPTION_FLAG, NULL,
+          "Have the server send everything, also where it could send what has changed (from 17 on)" },
         { "no-wait", 0, OPTION_FLAG, NULL, "Fail where another backup, restore or removal is at work" },
         { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json" },
         { NULL },
 };
 
-static const Command *const children[] = { &command_backup_ls,     &command_backup_show,  &command_backup_rm,
-                                           &command_backup_verify, &command_backup_prune, &command_backup_copy,
+static const Command *const children[] = { &command_backup_ls,     &command_backup_show,   &command_backup_rm,
+                                           &command_backup_verify, &command_backup_prune,  &command_backup_copy,
                                            &command_backup_key,    &command_backup_export, NULL };
 
 const Command command_backup = {
         .name = "backup",
         .summary = "Take a base backup of a database now",
         .arguments = "[SERVICE]",
-        .details = "The database goes on serving. What has not changed since an earlier backup is not stored again; each "
-                   "backup is whole by itself. SERVICE can be left out where the project has one database.\n\n"
-                   "Databases are backed up without this command, too: see docs/backup.md.",
+        .details =
+                "The database goes on serving. What has not changed since an earlier backup is not stored again; each "
+                "backup is whole by itself. SERVICE can be left out where the project has one database.\n\n"
+                "Databases are backed up without this command, too: see docs/backup.md.",
         .examples = "berth backup\nberth backup db --max-rate 64m\nberth backup ls",
         .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,

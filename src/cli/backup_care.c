@@ -15,7 +15,8 @@ int backup_repositories_of(Invocation *invocation, const Scope *scope, const cha
         _cleanup_json_ json_t *result = NULL;
         const json_t *row;
         size_t i;
-        int r = work_ask(invocation, "backups", json_pack("{s:s, s:s}", "project", scope->name, "service", service), &result, err);
+        int r = work_ask(invocation, "backups", json_pack("{s:s, s:s}", "project", scope->name, "service", service),
+                         &result, err);
 
         if (r < 0)
                 return r;
@@ -30,7 +31,8 @@ int backup_repositories_of(Invocation *invocation, const Scope *scope, const cha
 int backup_repositories(Invocation *invocation, char ***ret, char **ret_service, Error **err)
 {
         _cleanup_scope_ Scope scope = { 0 };
-        int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &scope, ret_service, err);
+        int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &scope, ret_service,
+                             err);
 
         return r < 0 ? r : backup_repositories_of(invocation, &scope, *ret_service, ret, err);
 }
@@ -82,7 +84,8 @@ static void print_pruned(const json_t *report, bool dry_run)
 
         json_array_foreach(backups, i, id)
                 printf("%s\n", json_string_value(id));
-        printf(dry_run ? "%zu backups and %lld segments of the log would go\n" : "%zu backups and %lld segments of the log removed",
+        printf(dry_run ? "%zu backups and %lld segments of the log would go\n"
+                       : "%zu backups and %lld segments of the log removed",
                json_array_size(backups), (long long)json_get_int(report, "segments", 0));
         if (!dry_run)
                 printf(", %s freed\n", freed);
@@ -93,7 +96,9 @@ static int run_prune(Invocation *invocation, Error **err)
         bool dry_run = invocation_flag(invocation, "dry-run");
         _cleanup_free_ char *service = NULL, *what = NULL;
         _cleanup_strv_ char **paths = NULL;
-        int r = invocation_text(invocation, "keep", NULL) ? 0 : error_set(err, ERROR_USAGE, "--keep is missing: what is to stay");
+        int r = invocation_text(invocation, "keep", NULL)
+                        ? 0
+                        : error_set(err, ERROR_USAGE, "--keep is missing: what is to stay");
 
         if (r == 0)
                 r = backup_repositories(invocation, &paths, &service, err);
@@ -136,10 +141,12 @@ const Command command_backup_prune = {
         .name = "backup prune",
         .summary = "Remove backups and log that are not kept any longer, and give their room back",
         .arguments = "[SERVICE]",
-        .details = "What a kept backup or a promised moment needs stays, and so does the newest good backup, however old it is. "
-                   "Within a time, and since the oldest of the last backups, any moment can be restored; daily, weekly and "
-                   "monthly backups can be restored as they are.",
-        .examples = "berth backup prune --keep 14d --dry-run\nberth backup prune --keep 30d\nberth backup prune --keep time=7d,weekly=4,monthly=6",
+        .details =
+                "What a kept backup or a promised moment needs stays, and so does the newest good backup, however old "
+                "it is. Within a time, and since the oldest of the last backups, any moment can be restored; daily, "
+                "weekly and monthly backups can be restored as they are.",
+        .examples =
+                "berth backup prune --keep 14d --dry-run\nberth backup prune --keep 30d\nberth backup prune --keep time=7d,weekly=4,monthly=6",
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = prune_options,
         .max_arguments = 1,

@@ -160,8 +160,8 @@ static int copy_as_said(Invocation *invocation, Error **err)
 
 static int run_copy(Invocation *invocation, Error **err)
 {
-        static const char *const own[] = { "endpoint",    "region", "credentials", "identity",
-                                           "known-hosts", "key",    "make-key",    "keep", "max-rate" };
+        static const char *const own[] = { "endpoint", "region",   "credentials", "identity", "known-hosts",
+                                           "key",      "make-key", "keep",        "max-rate" };
 
         if (invocation_text(invocation, "to", NULL))
                 return copy_there(invocation, err);
@@ -260,9 +260,8 @@ const Command command_backup_copy = {
         .summary = "Bring backups and log to a copy elsewhere",
         .arguments = "[SERVICE]",
         .details = "What is there is not sent again. Without --to it is the copy that x-berth.backup.offsite names, "
-                   "which is brought up "
-                   "to date by itself as well. Encrypted, a copy can be read with the key alone: who loses it loses "
-                   "the copy.",
+                   "which is brought up to date by itself as well. Encrypted, a copy can be read with the key alone: "
+                   "who loses it loses the copy.",
         .examples = "berth backup copy\n"
                     "berth backup copy --to s3://backups/shop --region eu-central-1 --credentials s3.txt --key "
                     "shop.key --make-key\n"
@@ -278,10 +277,9 @@ const Command command_backup_key = {
         .summary = "Make the key that encrypts copies elsewhere, or show which one it is",
         .arguments = "[FILE]",
         .details = "FILE is the one that x-berth.backup.offsite.key names where it is not given, or one named after "
-                   "the project among "
-                   "the configuration. A key that is there is never replaced; its id, which is printed, tells keys "
-                   "apart and is no "
-                   "secret. Whoever loses the file loses the copies: nobody can read them without it.",
+                   "the project among the configuration. A key that is there is never replaced; its id, which is "
+                   "printed, tells keys apart and is no secret. Whoever loses the file loses the copies: nobody can "
+                   "read them without it.",
         .examples = "berth backup key\nberth backup key /etc/shop.key",
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = key_options,

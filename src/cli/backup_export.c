@@ -108,9 +108,8 @@ const Command command_backup_export = {
         .summary = "Write a backup out as an ordinary data folder, or as an archive of one",
         .arguments = "[SERVICE]",
         .details = "With all its log up to the point, every file checked on the way, and the settings that have a "
-                   "server recover to "
-                   "that point when it is started on it. pg_verifybackup can check the folder. Nothing of Berth is "
-                   "needed to use it.",
+                   "server recover to that point when it is started on it. pg_verifybackup can check the folder. "
+                   "Nothing of Berth is needed to use it.",
         .examples = "berth backup export db -o /mnt/disk/db-monday\nberth backup export db --to '2026-11-21 14:30' -o "
                     "- | zstd > db.tar.zst",
         .flags = COMMAND_NEEDS_ROOT,

@@ -74,10 +74,11 @@ static void print_work(const json_t *works)
         size_t i;
 
         json_array_foreach(works, i, work) {
-                _cleanup_free_ char *text = backup_work_text(work), *since = backup_local_time(json_get_int(work, "started_ns", 0));
+                _cleanup_free_ char *text = backup_work_text(work),
+                                    *since = backup_local_time(json_get_int(work, "started_ns", 0));
 
-                printf("%s: a backup is at work (%s) since %s: %s\n", json_get_string(work, "service", ""), json_get_string(work, "kind", ""),
-                       since, text);
+                printf("%s: a backup is at work (%s) since %s: %s\n", json_get_string(work, "service", ""),
+                       json_get_string(work, "kind", ""), since, text);
         }
 }
 
@@ -105,9 +106,15 @@ static void print_aside(const json_t *rows)
 static int run_ls(Invocation *invocation, Error **err)
 {
         static const ListingColumn columns[] = {
-                { "BACKUP", "id" },       { "SERVICE", "service" }, { "KIND", "kind" }, { "SIZE", "Size" },
-                { "NEW", "New" },         { "FROM", "From" },       { "RESTORABLE UNTIL", "Until" },
-                { "CLUSTER", "Cluster" }, { NULL },
+                { "BACKUP", "id" },
+                { "SERVICE", "service" },
+                { "KIND", "kind" },
+                { "SIZE", "Size" },
+                { "NEW", "New" },
+                { "FROM", "From" },
+                { "RESTORABLE UNTIL", "Until" },
+                { "CLUSTER", "Cluster" },
+                { NULL },
         };
         _cleanup_free_ char *project = NULL;
         _cleanup_json_ json_t *rows = NULL, *works = NULL;
@@ -145,7 +152,8 @@ static int find_row(const json_t *rows, const char *id, const json_t **ret, Erro
                         *ret = row;
         if (*ret)
                 return 0;
-        return error_hint(err, error_set(err, ERROR_NOT_FOUND, "there is no backup %s", id), "\"berth backup ls\" lists them.");
+        return error_hint(err, error_set(err, ERROR_NOT_FOUND, "there is no backup %s", id),
+                          "\"berth backup ls\" lists them.");
 }
 
 static int run_show(Invocation *invocation, Error **err)
@@ -205,7 +213,8 @@ static const Option ls_options[] = {
 };
 static const Option rm_options[] = {
         { "yes", 'y', OPTION_FLAG, NULL, "Do not ask" },
-        { "last-too", 0, OPTION_FLAG, NULL, "Also the only backup of a cluster, without which its log is worth nothing" },
+        { "last-too", 0, OPTION_FLAG, NULL,
+          "Also the only backup of a cluster, without which its log is worth nothing" },
         { NULL },
 };
 static const Option show_options[] = { { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "json" }, { NULL } };
@@ -214,10 +223,11 @@ const Command command_backup_ls = {
         .name = "backup ls",
         .summary = "List backups, and how far each leads",
         .arguments = "[SERVICE]",
-        .details = "FROM is the first point that can be restored from a backup, RESTORABLE UNTIL the last one that the log "
-                   "behind it leads to without a gap. CLUSTER tells the database that is there now from earlier ones of the "
-                   "same name. A backup that is at work is shown with what has been read, and how long it will still take; with "
-                   "--format json as an object that has \"at_work\".",
+        .details =
+                "FROM is the first point that can be restored from a backup, RESTORABLE UNTIL the last one that the "
+                "log behind it leads to without a gap. CLUSTER tells the database that is there now from earlier ones "
+                "of the same name. A backup that is at work is shown with what has been read, and how long it will "
+                "still take; with --format json as an object that has \"at_work\".",
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = ls_options,
         .max_arguments = 1,

@@ -68,7 +68,9 @@ static void join_spans(Timeline *timeline)
 
 static Span span_of(const json_t *row)
 {
-        Span span = { .from_ns = json_get_int(row, "finished_ns", 0), .timeline = json_get_int(row, "until_timeline", 0), .start = UINT64_MAX };
+        Span span = { .from_ns = json_get_int(row, "finished_ns", 0),
+                      .timeline = json_get_int(row, "until_timeline", 0),
+                      .start = UINT64_MAX };
 
         span.until_ns = MAX(span.from_ns, json_get_int(row, "until_ns", 0));
         lsn_parse(json_get_string(row, "stop_lsn", ""), &span.start);

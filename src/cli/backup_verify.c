@@ -16,7 +16,7 @@ typedef struct Verify {
         Invocation *invocation;
         Scope scope;
         char *service;
-        char **paths;           /* of its repositories */
+        char **paths;             /* of its repositories */
         OffsiteSettings settings; /* where --copy or --repair want them */
         bool copy, repair;
         size_t faults;
@@ -37,8 +37,9 @@ static int find_copy(Verify *verify, Error **err)
 
         if (r < 0 || said)
                 return r;
-        return error_hint(err, error_set(err, ERROR_USAGE, "there is no copy of the backups of service \"%s\"", verify->service),
-                          "x-berth.backup.offsite in the compose file names a place for one.");
+        return error_hint(
+                err, error_set(err, ERROR_USAGE, "there is no copy of the backups of service \"%s\"", verify->service),
+                "x-berth.backup.offsite in the compose file names a place for one.");
 }
 
 static json_t *copy_params(const Verify *verify, const char *path)
@@ -47,7 +48,8 @@ static json_t *copy_params(const Verify *verify, const char *path)
 
         json_set_string(params, "key", verify->settings.key);
         if (!verify->repair) {
-                _cleanup_free_ char *folder = xasprintf("%s/%s/%s", verify->scope.name, verify->service, path_basename(path));
+                _cleanup_free_ char *folder =
+                        xasprintf("%s/%s/%s", verify->scope.name, verify->service, path_basename(path));
                 json_set_string(params, "folder", folder);
                 return params;
         }
@@ -90,9 +92,14 @@ static void print_report(const Verify *verify, const json_t *report)
 
 static int look_at(Verify *verify, const char *path, Error **err)
 {
-        Work work = { verify->repair ? "repository-repair" : "repository-verify", "Verifying", "backups", verify->service,
-                      "verifying", "verified" };
-        json_t *params = verify->copy || verify->repair ? copy_params(verify, path) : json_pack("{s:s}", "repository", path);
+        Work work = { verify->repair ? "repository-repair" : "repository-verify",
+                      "Verifying",
+                      "backups",
+                      verify->service,
+                      "verifying",
+                      "verified" };
+        json_t *params =
+                verify->copy || verify->repair ? copy_params(verify, path) : json_pack("{s:s}", "repository", path);
         _cleanup_json_ json_t *report = NULL;
         int r = work_run(verify->invocation, &work, params, &report, err);
 
@@ -109,7 +116,8 @@ static int describe(const Verify *verify, bool *ret_any, Error **err)
         STRV_FOREACH(path, verify->paths) {
                 _cleanup_json_ json_t *result = NULL;
                 const char *kept;
-                int r = work_ask(verify->invocation, "repository-describe", json_pack("{s:s}", "repository", *path), &result, err);
+                int r = work_ask(verify->invocation, "repository-describe", json_pack("{s:s}", "repository", *path),
+                                 &result, err);
 
                 if (r < 0)
                         return r;
@@ -118,8 +126,8 @@ static int describe(const Verify *verify, bool *ret_any, Error **err)
                 *ret_any = true;
                 kept = json_get_string(result, "kept", NULL);
                 if (!invocation_json(verify->invocation))
-                        printf("repository.json: written anew, as its folder has it%s%s%s\n", kept ? " (the damaged one is kept in " : "", kept ?: "",
-                               kept ? ")" : "");
+                        printf("repository.json: written anew, as its folder has it%s%s%s\n",
+                               kept ? " (the damaged one is kept in " : "", kept ?: "", kept ? ")" : "");
         }
         return 0;
 }
@@ -147,11 +155,15 @@ static int judge(const Verify *verify, Error **err)
 
         if (!verify->faults)
                 return 0;
-        r = error_set(err, ERROR_CORRUPT, "%sthe backups of service \"%s\" have %zu faults", copy, verify->service, verify->faults);
+        r = error_set(err, ERROR_CORRUPT, "%sthe backups of service \"%s\" have %zu faults", copy, verify->service,
+                      verify->faults);
         if (!verify->repair)
-                return error_hint(err, r, verify->copy ? "\"berth backup verify --copy --repair\" sends again what is damaged."
-                                                       : "Where there is a copy elsewhere, --repair brings back what it has. Else take a new backup "
-                                                         "with \"berth backup\"; what is not damaged can be restored.");
+                return error_hint(
+                        err, r,
+                        verify->copy
+                                ? "\"berth backup verify --copy --repair\" sends again what is damaged."
+                                : "Where there is a copy elsewhere, --repair brings back what it has. Else take a new "
+                                  "backup with \"berth backup\"; what is not damaged can be restored.");
         return error_hint(err, r, "Take a new backup with \"berth backup\"; what is not damaged can be restored.");
 }
 
@@ -160,7 +172,8 @@ static int run_verify(Invocation *invocation, Error **err)
         _cleanup_(verify_done) Verify verify = { .invocation = invocation,
                                                  .copy = invocation_flag(invocation, "copy"),
                                                  .repair = invocation_flag(invocation, "repair") };
-        int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &verify.scope, &verify.service, err);
+        int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &verify.scope,
+                             &verify.service, err);
 
         if (r == 0)
                 r = backup_repositories_of(invocation, &verify.scope, verify.service, &verify.paths, err);
@@ -173,8 +186,10 @@ static int run_verify(Invocation *invocation, Error **err)
 }
 
 static const Option options[] = {
-        { "repair", 0, OPTION_FLAG, NULL, "Bring back what is damaged or missing from the copy that x-berth.backup.offsite names" },
-        { "copy", 0, OPTION_FLAG, NULL, "Look at that copy instead; with --repair, what is damaged there is sent again" },
+        { "repair", 0, OPTION_FLAG, NULL,
+          "Bring back what is damaged or missing from the copy that x-berth.backup.offsite names" },
+        { "copy", 0, OPTION_FLAG, NULL,
+          "Look at that copy instead; with --repair, what is damaged there is sent again" },
         { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json" },
         { NULL },
 };
@@ -183,11 +198,12 @@ const Command command_backup_verify = {
         .name = "backup verify",
         .summary = "Look for damage and gaps in backups, and mend them from their copy",
         .arguments = "[SERVICE]",
-        .details = "Reads everything and compares it with its checksums; names what is damaged, missing or torn, which backups "
-                   "that hurts, and segments that the log lacks.\n\n"
-                   "With --repair the good objects are fetched from the copy elsewhere, checked, and put into their places; the "
-                   "damaged ones are kept aside for thirty days. A repository.json that is damaged or missing is written anew without a copy, "
-                   "by what its folder says. Everything is then looked at once more: what could not be mended is told as before.",
+        .details =
+                "Reads everything and compares it with its checksums; names what is damaged, missing or torn, which "
+                "backups that hurts, and segments that the log lacks.\n\nWith --repair the good objects are fetched "
+                "from the copy elsewhere, checked, and put into their places; the damaged ones are kept aside for "
+                "thirty days. A repository.json that is damaged or missing is written anew without a copy, by what its "
+                "folder says. Everything is then looked at once more: what could not be mended is told as before.",
         .examples = "berth backup verify\nberth backup verify --repair\nberth backup verify --copy --repair",
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = options,

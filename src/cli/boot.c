@@ -7,7 +7,7 @@
 #include "cli/invocation.h"
 #include "cli/verbs.h"
 
-#define BOOT_UNIT "berth.service"
+#define BOOT_UNIT     "berth.service"
 #define SHUTDOWN_UNIT "berth-shutdown.service"
 
 static int systemctl(const char *verb, const char *unit, const char *option, Error **err)
@@ -68,8 +68,7 @@ const Command command_enable = {
         .name = "enable",
         .summary = "Bring projects back after a reboot",
         .details = "Switches the boot unit berth.service on. \"make install\" does so by itself. Containers whose "
-                   "restart policy is always "
-                   "or unless-stopped, and which were not stopped by hand, are started again.",
+                   "restart policy is always or unless-stopped, and which were not stopped by hand, are started again.",
         .group = GROUP_MACHINE,
         .flags = COMMAND_NEEDS_ROOT,
         .function = run_enable,
@@ -78,8 +77,9 @@ const Command command_enable = {
 const Command command_disable = {
         .name = "disable",
         .summary = "Start nothing after a reboot",
-        .details = "Switches the boot unit berth.service off. Containers are still stopped cleanly when the machine goes "
-                   "down: that is berth-shutdown.service's doing.",
+        .details =
+                "Switches the boot unit berth.service off. Containers are still stopped cleanly when the machine goes "
+                "down: that is berth-shutdown.service's doing.",
         .group = GROUP_MACHINE,
         .flags = COMMAND_NEEDS_ROOT,
         .function = run_disable,

@@ -96,10 +96,8 @@ const Command command_clone_ls = {
         .name = "clone ls",
         .summary = "List the copies of databases that the project has",
         .details = "Also those that \"berth restore --as\" made. A copy that is \"down\" has its data and no "
-                   "container: \"berth up "
-                   "NAME\" brings it back. One that is \"unfinished\" was cut off while it was made: \"berth clone rm "
-                   "NAME\" clears "
-                   "it away.",
+                   "container: \"berth up NAME\" brings it back. One that is \"unfinished\" was cut off while it was "
+                   "made: \"berth clone rm NAME\" clears it away.",
         .examples = "berth clone ls",
         .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT | COMMAND_JSON,
@@ -145,9 +143,9 @@ const Command command_clone_rm = {
         .name = "clone rm",
         .summary = "Remove copies with their data",
         .arguments = "NAME...",
-        .details = "Of each its container, its volume (for good: not into the trash) and its port go. The database that it is "
-                   "a copy of is "
-                   "left alone.",
+        .details =
+                "Of each its container, its volume (for good: not into the trash) and its port go. The database that "
+                "it is a copy of is left alone.",
         .examples = "berth clone rm staging yesterday",
         .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT,
@@ -183,17 +181,16 @@ const Command command_clone = {
         .name = "clone",
         .summary = "Make a second database beside a first one",
         .arguments = "SERVICE NAME",
-        .details = "The copy is the service NAME of the project "
-                   "from then on, with a volume and a container of its own, on the same networks, with the same "
-                   "passwords: ps, psql, "
-                   "logs, stop and up know it. The first database is not touched and goes on. The copy is not backed "
-                   "up itself, and "
-                   "nothing that it logs reaches an archive.\n\n"
-                   "Where the data of a running database lies on a file system that shares blocks between files (btrfs, XFS), it is copied "
-                   "by reflink, as it is now: that takes a checkpoint and a moment, whatever its size, and room only for what "
-                   "changes later. Elsewhere, and with --to, --backup or --timeline, the copy is restored from the newest backup and the "
-                   "log that was received. Which way was taken is said.\n\n"
-                   "\"berth down\" removes its container and leaves its data, \"berth down -v\" removes both.",
+        .details =
+                "The copy is the service NAME of the project from then on, with a volume and a container of its own, "
+                "on the same networks, with the same passwords: ps, psql, logs, stop and up know it. The first "
+                "database is not touched and goes on. The copy is not backed up itself, and nothing that it logs "
+                "reaches an archive.\n\nWhere the data of a running database lies on a file system that shares blocks "
+                "between files (btrfs, XFS), it is copied by reflink, as it is now: that takes a checkpoint and a "
+                "moment, whatever its size, and room only for what changes later. Elsewhere, and with --to, --backup "
+                "or --timeline, the copy is restored from the newest backup and the log that was received. Which way "
+                "was taken is said.\n\n\"berth down\" removes its container and leaves its data, \"berth down -v\" "
+                "removes both.",
         .examples = "berth clone db staging\nberth clone db yesterday --to '2026-11-20 18:00' --port 5433\nberth clone "
                     "ls\nberth clone rm staging",
         .group = GROUP_DATABASE,

@@ -3,12 +3,9 @@
 #include "base/strbuf.h"
 
 const char *const command_group_titles[_COMMAND_GROUP_MAX] = {
-        [GROUP_RUN] = "Run a project",
-        [GROUP_LOOK] = "Look at it",
-        [GROUP_DATABASE] = "Databases",
-        [GROUP_DATA] = "Images, volumes, networks, secrets",
-        [GROUP_MACHINE] = "This machine",
-        [GROUP_GUIDE] = "In the words of a Makefile",
+        [GROUP_RUN] = "Run a project",    [GROUP_LOOK] = "Look at it",
+        [GROUP_DATABASE] = "Databases",   [GROUP_DATA] = "Images, volumes, networks, secrets",
+        [GROUP_MACHINE] = "This machine", [GROUP_GUIDE] = "In the words of a Makefile",
 };
 
 const char *command_word(const Command *command)

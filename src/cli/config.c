@@ -18,7 +18,7 @@ static int print_lines(char **lines, bool sort)
         if (sort)
                 strv_sort(lines);
         STRV_FOREACH(line, lines)
-        puts(*line);
+                puts(*line);
         return 0;
 }
 
@@ -72,8 +72,8 @@ static int print_profiles(const Project *project, Error **err)
                                                                  : &project->disabled_services[i - project->n_services];
 
                 STRV_FOREACH(profile, service->profiles)
-                if (!strv_contains(lines, *profile))
-                        strv_add(&lines, *profile);
+                        if (!strv_contains(lines, *profile))
+                                strv_add(&lines, *profile);
         }
         return print_lines(lines, true);
 }
@@ -101,8 +101,7 @@ static int print_hashes(const Project *project, const char *wanted, Error **err)
         else
                 names = strv_split(wanted, ',');
         strv_sort(names);
-        STRV_FOREACH(name, names)
-        {
+        STRV_FOREACH(name, names) {
                 const Service *service = project_find_service(project, *name);
                 _cleanup_free_ char *hash = NULL;
 
@@ -240,8 +239,10 @@ static const Option config_options[] = {
         { "no-path-resolution", 0, OPTION_FLAG, NULL, "Leave relative paths as they are" },
         { "no-consistency", 0, OPTION_FLAG, NULL, "Do not check that the parts fit together" },
         { "no-env-resolution", 0, OPTION_FLAG, NULL, "Leave env_file as it is" },
-        { "resolve-image-digests", 0, OPTION_FLAG, NULL, "Print the images with the digests that their tags have in the registry now" },
-        { "lock-image-digests", 0, OPTION_FLAG, NULL, "Print nothing but them: an override file that fixes the images" },
+        { "resolve-image-digests", 0, OPTION_FLAG, NULL,
+          "Print the images with the digests that their tags have in the registry now" },
+        { "lock-image-digests", 0, OPTION_FLAG, NULL,
+          "Print nothing but them: an override file that fixes the images" },
         { NULL },
 };
 
@@ -250,9 +251,8 @@ const Command command_config = {
         .summary = "Check the compose files and print what they come to",
         .arguments = "[SERVICE...]",
         .details = "All files merged, variables filled in, short forms written out, in the form that docker compose "
-                   "prints. With services, only they "
-                   "and what they depend on.\n\nNothing of Berth's own shows: what it does by default beside the files "
-                   "is not part of the model.",
+                   "prints. With services, only they and what they depend on.\n\nNothing of Berth's own shows: what it "
+                   "does by default beside the files is not part of the model.",
         .examples = "berth config --format json\nberth config -q && echo fine\n# where a value came from: file and "
                     "line, override, .env, default\n"
                     "berth config --explain services.db.environment.PGDATA\n"

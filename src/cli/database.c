@@ -1,8 +1,8 @@
 #include "cli/database.h"
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/strv.h"
-#include "base/fs.h"
 #include "compose/xberth.h"
 #include "deploy/spec.h"
 
@@ -36,7 +36,8 @@ static int find_only_one(const Scope *scope, char **ret, Error **err)
                 return r;
         for (size_t i = 0; i < list.length; i++) {
                 const ContainerInfo *info = list.items[i];
-                if (!container_is_database(info) || streq_ptr(found, info->service) || scope_is_copy(scope, info->service))
+                if (!container_is_database(info) || streq_ptr(found, info->service) ||
+                    scope_is_copy(scope, info->service))
                         continue;
                 if (found) {
                         r = error_set(err, ERROR_USAGE, "project \"%s\" has several databases: %s, %s", scope->name,

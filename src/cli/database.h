@@ -15,7 +15,8 @@ bool container_is_database(const ContainerInfo *info);
 #define DATABASE_READY_S 60 /* for a server that has nothing to recover */
 /* Waits until the server of the service's container accepts connections. ERROR_CONFLICT: the container does not run; ERROR_TIMEOUT: it
  * did not within the limit. */
-int scope_database_await(const Invocation *invocation, const Scope *scope, const char *service, int limit_s, Error **err);
+int scope_database_await(const Invocation *invocation, const Scope *scope, const char *service, int limit_s,
+                         Error **err);
 /* What x-berth says of a service (NULL: of the project alone); its defaults where there is no compose file. */
 XBerth scope_settings(const Scope *scope, const char *service);
 /* Before it was brought up: x-berth says so, or its image is called postgres and its command is no other program's. */

@@ -32,7 +32,8 @@ static bool answers(const Invocation *invocation, const Scope *scope, const Cont
         return false;
 }
 
-int scope_database_await(const Invocation *invocation, const Scope *scope, const char *service, int limit_s, Error **err)
+int scope_database_await(const Invocation *invocation, const Scope *scope, const char *service, int limit_s,
+                         Error **err)
 {
         const struct timespec pause = { .tv_nsec = LOOK_NS };
         int64_t until_ns = clock_monotonic_ns() + limit_s * NSEC_PER_SEC;

@@ -179,7 +179,8 @@ bool keeper_lives(const Layout *layout, const char *project)
 bool container_is_restarting(const Layout *layout, const ContainerInfo *info)
 {
         return info->state == CONTAINER_EXITED && info->project && info->spec && !info->oneoff &&
-               restart_is_due(info->spec->restart, info->exit_code, container_was_told_to_stop(info), info->restart_count) &&
+               restart_is_due(info->spec->restart, info->exit_code, container_was_told_to_stop(info),
+                              info->restart_count) &&
                keeper_lives(layout, info->project);
 }
 

@@ -149,10 +149,8 @@ const Command command_down = {
         .summary = "Stop and remove containers and networks",
         .arguments = "[SERVICE...]",
         .details = "Volumes stay unless --volumes is given. Then their names, sizes and last use are listed and a yes "
-                   "is asked for; "
-                   "what is removed stays in the trash for seven days (\"berth volume ls --trash\", \"berth volume "
-                   "restore\"). The next "
-                   "\"up\" starts with empty volumes all the same.",
+                   "is asked for; what is removed stays in the trash for seven days (\"berth volume ls --trash\", "
+                   "\"berth volume restore\"). The next \"up\" starts with empty volumes all the same.",
         .differences = "`-v` asks, needs --yes where there is no terminal, and moves volumes to a trash instead of "
                        "deleting them.",
         .group = GROUP_RUN,

@@ -26,7 +26,9 @@ static void print_report(const json_t *report)
                 const char *message = json_get_string(check, "message", "");
 
                 printf("%-7s %s%s%s\n",
-                       json_get_bool(check, "skipped", false) ? "skipped" : json_get_bool(check, "good", false) ? "passed" : "FAILED",
+                       json_get_bool(check, "skipped", false) ? "skipped"
+                       : json_get_bool(check, "good", false)  ? "passed"
+                                                              : "FAILED",
                        json_get_string(check, "name", ""), *message ? ": " : "", message);
         }
         printf("backup %s restored to %s: ready after %.1f s\n", json_get_string(report, "backup", ""), point,
@@ -40,8 +42,8 @@ static int run_drill(Invocation *invocation, Error **err)
         _cleanup_restore_ Restore restore = { .invocation = invocation };
         _cleanup_json_ json_t *report = NULL;
         json_t *params;
-        int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &restore.scope, &restore.service,
-                             err);
+        int r = backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &restore.scope,
+                             &restore.service, err);
 
         if (r >= 0)
                 r = restore_need_container(&restore, err);
@@ -64,7 +66,8 @@ static int run_drill(Invocation *invocation, Error **err)
 }
 
 static const Option options[] = {
-        { "to", 0, OPTION_TEXT, "POINT", "A time, an LSN, the name of a restore point, \"latest\" or \"immediate\" (default: a moment by lot behind the newest backup)" },
+        { "to", 0, OPTION_TEXT, "POINT",
+          "A time, an LSN, the name of a restore point, \"latest\" or \"immediate\" (default: a moment by lot behind the newest backup)" },
         { "format", 0, OPTION_CHOICE, "FORMAT", "Output format", "table|json" },
         { NULL },
 };
@@ -73,12 +76,14 @@ const Command command_drill = {
         .name = "drill",
         .summary = "Try whether a database could be brought back: restore a copy, check it, throw it away",
         .arguments = "[SERVICE]",
-        .details = "The newest backup is restored to a moment behind it in a container without network and without ports. Every file is "
-                   "compared with its checksum, and by pg_verifybackup where the image has it; the server has to recover and be promoted; every table is read and its rows "
-                   "are counted; pg_amcheck looks at tables and indexes; each query of x-berth.backup.drill.checks has to give true. "
-                   "How long it took until the server was ready, and how old the newest point was, is measured.\n\n"
-                   "The running database is not touched. A drill that fails ends with status 1 and tells those whom x-berth.alerts names. "
-                   "x-berth.backup.drill.schedule has it done by the clock: see \"berth schedule\".",
+        .details =
+                "The newest backup is restored to a moment behind it in a container without network and without ports. "
+                "Every file is compared with its checksum, and by pg_verifybackup where the image has it; the server "
+                "has to recover and be promoted; every table is read and its rows are counted; pg_amcheck looks at "
+                "tables and indexes; each query of x-berth.backup.drill.checks has to give true. How long it took "
+                "until the server was ready, and how old the newest point was, is measured.\n\nThe running database is "
+                "not touched. A drill that fails ends with status 1 and tells those whom x-berth.alerts names. "
+                "x-berth.backup.drill.schedule has it done by the clock: see \"berth schedule\".",
         .examples = "berth drill\nberth drill db --to latest",
         .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,

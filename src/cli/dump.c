@@ -165,15 +165,12 @@ const Command command_dump = {
         .arguments = "[SERVICE] [-- ARGS...]",
         .details =
                 "A logical backup: one consistent moment of a database, of some of its schemas or tables, or of all "
-                "databases, "
-                "which any PostgreSQL of the same or a later major takes. The database goes on serving. The name of "
-                "what was "
-                "written is printed; without -o it is PROJECT-SERVICE-DATABASE-TIME in this folder, with mode 0600.\n\n"
-                "A dump is whole or absent: it is written beside its place, read back, synced and moved. After a "
-                "failure nothing "
-                "is left, and what was there before is still there. What follows -- goes to pg_dump.\n\n"
-                "Roles are the cluster's and not a database's: --roles adds them, with their passwords' verifiers. "
-                "\"berth load\" brings a dump back; so do psql and pg_restore.",
+                "databases, which any PostgreSQL of the same or a later major takes. The database goes on serving. The "
+                "name of what was written is printed; without -o it is PROJECT-SERVICE-DATABASE-TIME in this folder, "
+                "with mode 0600.\n\nA dump is whole or absent: it is written beside its place, read back, synced and "
+                "moved. After a failure nothing is left, and what was there before is still there. What follows -- "
+                "goes to pg_dump.\n\nRoles are the cluster's and not a database's: --roles adds them, with their "
+                "passwords' verifiers. \"berth load\" brings a dump back; so do psql and pg_restore.",
         .examples = "berth dump\nberth dump db -d shop -t public.orders -o orders.dump\nberth dump -F directory -j 4 "
                     "-o shop.dir\n"
                     "berth dump --all -o backups/\nberth dump -F plain -o - -- --schema-only\n"

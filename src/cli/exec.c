@@ -89,9 +89,10 @@ const Command command_exec = {
         .name = "exec",
         .summary = "Run a command in a running container",
         .arguments = "SERVICE COMMAND [ARGS...]",
-        .details = "Ends with the command's exit status; 126 where it cannot be run and 127 where it is not found. The command belongs to "
-                   "the container: where this client is killed (SIGKILL) it goes on there, as with docker, unless it has a terminal, "
-                   "which is hung up. \"berth top\" shows it, and it ends with the container.",
+        .details = "Ends with the command's exit status; 126 where it cannot be run and 127 where it is not found. The "
+                   "command belongs to the container: where this client is killed (SIGKILL) it goes on there, as with "
+                   "docker, unless it has a terminal, which is hung up. \"berth top\" shows it, and it ends with the "
+                   "container.",
         .examples = "berth exec db psql -U postgres\nberth exec -T db pg_dump -U postgres app > app.sql\n"
                     "# by the name of a container, from any folder\nberth exec demo-db-1 sh",
         .differences = "-it is accepted and does nothing: a terminal is used where there is one.",

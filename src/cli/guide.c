@@ -12,17 +12,27 @@
 #include "cli/verbs.h"
 
 enum {
-        DB_UP, DB_DOWN, DB_LOGS, DB_BASH, DB_MIGRATE, DB_ROLLBACK, DB_MIGRATE_CREATE, DB_MIGRATE_FORCE, DB_FRESH, DB_DELETE,
-        DB_SECURE, DB_SEED,
+        DB_UP,
+        DB_DOWN,
+        DB_LOGS,
+        DB_BASH,
+        DB_MIGRATE,
+        DB_ROLLBACK,
+        DB_MIGRATE_CREATE,
+        DB_MIGRATE_FORCE,
+        DB_FRESH,
+        DB_DELETE,
+        DB_SECURE,
+        DB_SEED,
 };
 
 #define WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 typedef struct Translation {
         const char *const *words, *const *last; /* around the argument */
-        bool database;        /* the argument is the database, which need not be named */
-        const char *variable; /* the argument may be written VARIABLE=value */
-        const char *fallback; /* where it is not given */
+        bool database;                          /* the argument is the database, which need not be named */
+        const char *variable;                   /* the argument may be written VARIABLE=value */
+        const char *fallback;                   /* where it is not given */
         bool required;
 } Translation;
 
@@ -30,7 +40,8 @@ static const Translation translations[GUIDE_VERBS] = {
         [DB_UP] = { .words = WORDS("up", "-d") },
         [DB_DOWN] = { .words = WORDS("down") },
         [DB_LOGS] = { .words = WORDS("logs", "-f"), .database = true },
-        [DB_BASH] = { .words = WORDS("exec"), .database = true,
+        [DB_BASH] = { .words = WORDS("exec"),
+                      .database = true,
                       .last = WORDS("sh", "-c", "if command -v bash >/dev/null 2>&1; then exec bash; fi; exec sh") },
         [DB_MIGRATE] = { .words = WORDS("migrate", "up"), .variable = "n" },
         [DB_ROLLBACK] = { .words = WORDS("migrate", "down"), .variable = "n", .fallback = "1" },
@@ -59,8 +70,9 @@ static int find_value(const Invocation *invocation, const Translation *translati
         const char *value = rest && *rest == '=' ? rest + 1 : argument ? argument : translation->fallback;
 
         if (isempty(value) && translation->required)
-                return error_hint(err, error_set(err, ERROR_USAGE, "%s needs %s=VALUE", invocation->command->name,
-                                                 translation->variable),
+                return error_hint(err,
+                                  error_set(err, ERROR_USAGE, "%s needs %s=VALUE", invocation->command->name,
+                                            translation->variable),
                                   "For example: %s", invocation->command->examples);
         *ret = isempty(value) ? NULL : xstrdup(value);
         return 0;
@@ -154,7 +166,8 @@ static const Option service_options[] = {
 };
 
 static const Option delete_options[] = {
-        { "backup", 0, OPTION_FLAG, NULL, "Set a restore point in the backups first, or write a dump where there are none, without asking" },
+        { "backup", 0, OPTION_FLAG, NULL,
+          "Set a restore point in the backups first, or write a dump where there are none, without asking" },
         { "no-backup", 0, OPTION_FLAG, NULL, "Do not offer one" },
         { "service", 0, OPTION_TEXT, "SERVICE", "The database to keep, where the project has several",
           .complete = COMPLETE_SERVICES },
@@ -165,10 +178,10 @@ static const Option delete_options[] = {
 #define GUIDE(command_name, text) \
         .name = command_name, .summary = text, .group = GROUP_GUIDE, .flags = COMMAND_NEEDS_ROOT
 
-#define DELETES                                                                                                    \
-        "The names and sizes of the volumes are listed and a yes is asked for, and before that a way back is "       \
-        "offered: a restore point, where the database is backed up and its log received; else a dump, every "       \
-        "database of the server as SQL, in the project's folder, with mode 0600. Volumes stay in the trash "         \
+#define DELETES                                                                                                \
+        "The names and sizes of the volumes are listed and a yes is asked for, and before that a way back is " \
+        "offered: a restore point, where the database is backed up and its log received; else a dump, every "  \
+        "database of the server as SQL, in the project's folder, with mode 0600. Volumes stay in the trash "   \
         "for seven days (\"berth volume ls --trash\", \"berth volume restore\"). Without a terminal --yes is needed."
 
 const Command guide_commands[GUIDE_VERBS] = {

@@ -189,14 +189,25 @@ static const Command image_ls = { .name = "image ls",
                                   .function = run_ls,
                                   .complete = COMPLETE_IMAGES,
                                   .aliases = (const char *const[]){ "list", NULL } };
-static const Command image_inspect = { .name = "image inspect", .summary = "Show all about images, as JSON",
-                                       .arguments = "IMAGE...", .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT, .options = inspect_each_options,
-                                       .min_arguments = 1, .max_arguments = -1, .function = run_inspect,
+static const Command image_inspect = { .name = "image inspect",
+                                       .summary = "Show all about images, as JSON",
+                                       .arguments = "IMAGE...",
+                                       .flags = COMMAND_JSON | COMMAND_NEEDS_ROOT,
+                                       .options = inspect_each_options,
+                                       .min_arguments = 1,
+                                       .max_arguments = -1,
+                                       .function = run_inspect,
                                        .complete = COMPLETE_IMAGES };
 
 static const Command *const children[] = {
-        &image_ls, &image_inspect, &command_image_pull, &command_image_load, &command_image_import, &command_image_rm,
-        &command_image_prune, NULL,
+        &image_ls,
+        &image_inspect,
+        &command_image_pull,
+        &command_image_load,
+        &command_image_import,
+        &command_image_rm,
+        &command_image_prune,
+        NULL,
 };
 
 const Command command_image = {

@@ -14,7 +14,7 @@
 
 typedef struct Shown {
         Progress *progress;
-        const char *name;       /* of what is worked on */
+        const char *name;              /* of what is worked on */
         const char *state, *end_state; /* "pulling", "pulled" */
         int64_t start_ns;
 } Shown;
@@ -71,7 +71,11 @@ static ImageProgress shown_start(Shown *shown, const Invocation *invocation, con
         };
         show(shown, state, NULL);
         return (ImageProgress){
-                .context = shown, .status = show_status, .bytes = show_bytes, .warning = show_warning, .cancel_fd = -1,
+                .context = shown,
+                .status = show_status,
+                .bytes = show_bytes,
+                .warning = show_warning,
+                .cancel_fd = -1,
         };
 }
 
@@ -165,8 +169,10 @@ static int run_import(Invocation *invocation, Error **err)
 }
 
 static const Option pull_options[] = {
-        { "images", 0, OPTION_CHOICE, "WHERE", "Where from: auto takes this machine's packages where they serve "
-                                               "(default: registry)", "auto|host|registry" },
+        { "images", 0, OPTION_CHOICE, "WHERE",
+          "Where from: auto takes this machine's packages where they serve "
+          "(default: registry)",
+          "auto|host|registry" },
         { "platform", 0, OPTION_TEXT, "PLATFORM", "For example linux/arm64" },
         { "quiet", 'q', OPTION_FLAG, NULL, "No progress" },
         { NULL },
@@ -178,8 +184,10 @@ static const Option load_options[] = {
         { NULL },
 };
 static const Option import_options[] = {
-        { "change", 'c', OPTION_TEXT, "INSTRUCTION", "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or "
-                                                     "WORKDIR with its value", .flags = OPTION_REPEATABLE },
+        { "change", 'c', OPTION_TEXT, "INSTRUCTION",
+          "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME or "
+          "WORKDIR with its value",
+          .flags = OPTION_REPEATABLE },
         { "platform", 0, OPTION_TEXT, "PLATFORM", "What the programs in it run on" },
         { "quiet", 'q', OPTION_FLAG, NULL, "No progress" },
         { NULL },
@@ -205,8 +213,7 @@ const Command command_image_load = {
         .summary = "Load images from an archive, a folder or a running Docker",
         .arguments = "[FILE|FOLDER|docker-daemon:NAME] [NAME]",
         .details = "Understands what `docker save` writes and OCI layouts, as a tar archive (also compressed), a "
-                   "folder or on "
-                   "standard input. NAME is given to the image where it is the only one.",
+                   "folder or on standard input. NAME is given to the image where it is the only one.",
         .examples = "berth image load image.tar\nberth image load docker-daemon:myapp:latest\ndocker save myapp | "
                     "berth image load",
         .flags = COMMAND_NEEDS_ROOT,

@@ -122,8 +122,7 @@ const Command command_image_rm = {
         .summary = "Remove images",
         .arguments = "IMAGE...",
         .details = "A name goes alone where the image has others; with the last one the image goes, and layers that no "
-                   "other "
-                   "image has. An image that a container uses, running or not, is refused.",
+                   "other image has. An image that a container uses, running or not, is refused.",
         .flags = COMMAND_NEEDS_ROOT,
         .options = rm_options,
         .min_arguments = 1,

@@ -15,8 +15,8 @@
 #include "state/document.h"
 #include "state/worker.h"
 
-#define NEWEST_MAJOR 18
-#define OLDEST_MAJOR 13
+#define NEWEST_MAJOR        18
+#define OLDEST_MAJOR        13
 #define CONFIGURATION_LIMIT ((size_t)1024 * 1024)
 
 /* The highest major whose server is installed here; without one, the newest. */
@@ -42,8 +42,8 @@ static int chosen_major(const Invocation *invocation, int *ret, Error **err)
         if (!invocation_given(invocation, "postgres"))
                 major = default_major();
         if (major < OLDEST_MAJOR || major > NEWEST_MAJOR)
-                return error_set(err, ERROR_USAGE, "--postgres: PostgreSQL %lld is not supported, %d to %d are", (long long)major,
-                                 OLDEST_MAJOR, NEWEST_MAJOR);
+                return error_set(err, ERROR_USAGE, "--postgres: PostgreSQL %lld is not supported, %d to %d are",
+                                 (long long)major, OLDEST_MAJOR, NEWEST_MAJOR);
         *ret = (int)major;
         return 0;
 }
@@ -98,10 +98,11 @@ const Command command_init = {
         .name = "init",
         .summary = "Write a production deployment: compose file, secrets, TLS, settings, roles",
         .arguments = "[DIR]",
-        .details = "Writes a folder that runs under Berth and under docker compose alike: a compose file, generated passwords, a private "
-                   "certificate authority with a server certificate, a postgresql.conf sized to this machine, access rules that want TLS, "
-                   "roles for owner, application, read-only use and monitoring, and a first migration.\n\n"
-                   "The folder must be new or empty. Either everything is written or nothing.",
+        .details =
+                "Writes a folder that runs under Berth and under docker compose alike: a compose file, generated "
+                "passwords, a private certificate authority with a server certificate, a postgresql.conf sized to this "
+                "machine, access rules that want TLS, roles for owner, application, read-only use and monitoring, and "
+                "a first migration.\n\nThe folder must be new or empty. Either everything is written or nothing.",
         .examples = "berth init shop\ncd shop && berth up -d --wait",
         .group = GROUP_RUN,
         .flags = COMMAND_JSON,
@@ -205,16 +206,18 @@ static const Option tune_options[] = {
         { "disk", 0, OPTION_CHOICE, "KIND", "Kind of disk (default: what the machine says)", "ssd|hdd" },
         { "write", 0, OPTION_TEXT, "FILE", "Bring this postgresql.conf up to it, and say what changed" },
         { "dry-run", 0, OPTION_FLAG, NULL, "With --write: say what would change" },
-        { "format", 0, OPTION_CHOICE, "FORMAT", "Output format; conf is a fragment of postgresql.conf", "table|json|conf" },
+        { "format", 0, OPTION_CHOICE, "FORMAT", "Output format; conf is a fragment of postgresql.conf",
+          "table|json|conf" },
         { NULL },
 };
 
 const Command command_tune = {
         .name = "tune",
         .summary = "Print settings of PostgreSQL sized to this machine, with their reasons",
-        .details = "With --write a postgresql.conf, such as the one that `berth init` wrote, gets them: lines that set something else are "
-                   "replaced, missing ones are added, all others stay.",
-        .examples = "berth tune\nberth tune --memory 4g --connections 200 --format conf\nberth tune --write config/postgresql.conf",
+        .details = "With --write a postgresql.conf, such as the one that `berth init` wrote, gets them: lines that set "
+                   "something else are replaced, missing ones are added, all others stay.",
+        .examples =
+                "berth tune\nberth tune --memory 4g --connections 200 --format conf\nberth tune --write config/postgresql.conf",
         .group = GROUP_LOOK,
         .flags = COMMAND_JSON,
         .options = tune_options,

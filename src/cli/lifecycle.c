@@ -198,8 +198,8 @@ static const Option rm_options[] = {
         { NULL },
 };
 
-#define ON_SERVICES                                                                                                    \
-        .arguments = "[SERVICE...]", .group = GROUP_RUN, .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT,          \
+#define ON_SERVICES                                                                                           \
+        .arguments = "[SERVICE...]", .group = GROUP_RUN, .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT, \
         .max_arguments = -1, .complete = COMPLETE_SERVICES
 
 const Command command_start = { .name = "start",

@@ -67,10 +67,9 @@ const Command command_load = {
         .summary = "Load a dump into a database",
         .arguments = "FILE [SERVICE]",
         .details = "Takes what \"berth dump\" writes of one database, and any pg_dump: SQL, an archive, or a folder of "
-                   "the directory "
-                   "format. It runs by the server's own psql or pg_restore in one transaction and stops at the first "
-                   "error, so it is there "
-                   "as a whole or not at all; with -j it is not one transaction. Statistics are made anew at the end.",
+                   "the directory format. It runs by the server's own psql or pg_restore in one transaction and stops "
+                   "at the first error, so it is there as a whole or not at all; with -j it is not one transaction. "
+                   "Statistics are made anew at the end.",
         .examples = "berth load shop.dump\nberth load shop.dir db -d shop2 --create -j 4\nberth load shop.dump --clean",
         .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT,

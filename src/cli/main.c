@@ -41,8 +41,10 @@ static int run_command(Invocation *invocation, Error **err)
         if (r == -ERROR_DENIED && geteuid() != 0)
                 error_hint(err, r, "Try \"sudo berth %s\".", invocation->command->name);
         if (r == -ERROR_NO_SPACE)
-                error_hint(err, r, "\"df -h %s\" shows how full it is; \"berth image prune\" and \"berth volume prune\" make "
-                                   "room.", invocation->layout->data_dir);
+                error_hint(err, r,
+                           "\"df -h %s\" shows how full it is; \"berth image prune\" and \"berth volume prune\" make "
+                           "room.",
+                           invocation->layout->data_dir);
         flushed = report_flush(err);
         return r == 0 ? flushed : r;
 }

@@ -44,25 +44,19 @@ char *commands_markdown(void)
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
 
         strbuf_adds(&text,
-                    "# Commands\n"
-                    "Generated from the command table (`build/generate-documents markdown`); do not edit by hand.\n\n"
-                    "Names, flags and meanings are docker compose's. Where a command does something else on purpose, "
-                    "it says so "
-                    "under \"Different from docker compose\". Wherever SERVICE stands, the name of a container works "
-                    "too, from "
-                    "any folder. Every listing takes `--format json`.\n\n"
-                    "Exit status: 0 success, 1 an error, 2 a wrong command line, 126 and 127 a command that cannot be "
-                    "run or "
-                    "found in a container, 130 after Ctrl-C; `exec` and `run` end with their command's own.\n\n"
-                    "## Before any command\n");
+                    "# Commands\nGenerated from the command table (`build/generate-documents markdown`); do not edit "
+                    "by hand.\n\nNames, flags and meanings are docker compose's. Where a command does something else "
+                    "on purpose, it says so under \"Different from docker compose\". Wherever SERVICE stands, the name "
+                    "of a container works too, from any folder. Every listing takes `--format json`.\n\nExit status: 0 "
+                    "success, 1 an error, 2 a wrong command line, 126 and 127 a command that cannot be run or found in "
+                    "a container, 130 after Ctrl-C; `exec` and `run` end with their command's own.\n\n## Before any "
+                    "command\n");
         add_options(&text, global_options);
         strbuf_adds(&text, "\n## Of docker compose and not here\n");
         for (const ForeignCommand *foreign = foreign_commands; foreign->word; foreign++)
                 strbuf_addf(&text, "- `%s`: %s. %s\n", foreign->word, foreign->reason, foreign->hint);
         strbuf_adds(&text, "\nAccepted without effect, for scripts that bring them along: `--compatibility`, "
-                           "`--parallel`, `--build`, "
-                           "`--no-build`, `--menu`, `exec -it`.\n"
-                           "\n## The commands\n");
+                           "`--parallel`, `--build`, `--no-build`, `--menu`, `exec -it`.\n\n## The commands\n");
         commands_visit(add_command, &text);
         return strbuf_take(&text);
 }

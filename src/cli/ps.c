@@ -99,7 +99,8 @@ static void warn_where_nobody_looks(const Scope *scope, const Layout *layout, co
                 runs |= list->items[i]->state == CONTAINER_RUNNING && !list->items[i]->oneoff;
         if (!runs || keeper_lives(layout, scope->name))
                 return;
-        text = xasprintf("nobody looks after project \"%s\": its keeper does not run (\"berth up -d\" starts it)", scope->name);
+        text = xasprintf("nobody looks after project \"%s\": its keeper does not run (\"berth up -d\" starts it)",
+                         scope->name);
         report_warning(text);
 }
 

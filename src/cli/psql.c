@@ -53,10 +53,8 @@ const Command command_psql = {
         .summary = "Open psql in a database's container",
         .arguments = "[SERVICE] [ARGS...]",
         .details = "User, database and password are the ones that the container was given (POSTGRES_USER, POSTGRES_DB, "
-                   "their _FILE "
-                   "forms), so none is asked for. SERVICE can be left out where the project has one database. What "
-                   "follows goes to "
-                   "psql; without SERVICE it begins with an option, after --.",
+                   "their _FILE forms), so none is asked for. SERVICE can be left out where the project has one "
+                   "database. What follows goes to psql; without SERVICE it begins with an option, after --.",
         .examples = "berth psql\nberth psql db -c 'SELECT version()'\nberth psql -- -c 'SELECT 1'\nberth psql db < "
                     "dump.sql",
         .group = GROUP_DATABASE,

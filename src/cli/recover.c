@@ -225,13 +225,10 @@ const Command command_recover = {
         .summary = "Bring a whole project back on an empty machine, from a copy elsewhere",
         .arguments = "URL [DIR]",
         .details = "URL is what x-berth.backup.offsite.url said: s3://BUCKET/PREFIX, sftp://USER@HOST/FOLDER or the "
-                   "path of a folder. "
-                   "Compose files, secrets and certificates are laid out in DIR (where they were, if it is not given), "
-                   "the databases "
-                   "restored, and everything is started. From then on this machine writes the copy; the lost one, "
-                   "should it come back, "
-                   "refuses to.\n\n"
-                   "Interrupted, the same command goes on where it was.",
+                   "path of a folder. Compose files, secrets and certificates are laid out in DIR (where they were, if "
+                   "it is not given), the databases restored, and everything is started. From then on this machine "
+                   "writes the copy; the lost one, should it come back, refuses to.\n\nInterrupted, the same command "
+                   "goes on where it was.",
         .examples = "berth recover s3://backups/shop --credentials s3.txt --key shop.json\n"
                     "berth recover sftp://backup@nas/srv/berth ./shop --to '2026-11-21 14:29'",
         .group = GROUP_DATABASE,

@@ -46,7 +46,8 @@ static int run_release(Invocation *invocation, Error **err)
 
         if (r >= 0)
                 r = client_request_quietly(invocation, scope.name, "release",
-                                           json_pack("{s:o}", "services", json_from_strv(scope.services)), &result, err);
+                                           json_pack("{s:o}", "services", json_from_strv(scope.services)), &result,
+                                           err);
         if (r < 0)
                 return r;
         if (invocation_json(invocation)) {
@@ -68,11 +69,12 @@ const Command command_release = {
         .name = "release",
         .summary = "Take everything of Berth out of a running database: settings and replication slot",
         .arguments = "[SERVICE...]",
-        .details = "Before another tool takes a database over, or where commits hang. Settings are as they were before Berth "
-                   "changed them (\"berth status\" lists them), except for those that somebody has changed since; the "
-                   "replication slot is dropped, commits wait for nobody. It can be repeated. The database goes on running, and "
-                   "is not backed up any more until the next \"berth up\", which then takes a new base backup where the log has a "
-                   "gap. What was backed up stays.",
+        .details =
+                "Before another tool takes a database over, or where commits hang. Settings are as they were before "
+                "Berth changed them (\"berth status\" lists them), except for those that somebody has changed since; "
+                "the replication slot is dropped, commits wait for nobody. It can be repeated. The database goes on "
+                "running, and is not backed up any more until the next \"berth up\", which then takes a new base "
+                "backup where the log has a gap. What was backed up stays.",
         .examples = "berth release db",
         .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_NEEDS_PROJECT | COMMAND_JSON,

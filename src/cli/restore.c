@@ -12,7 +12,7 @@
 #include "operate/receiver_control.h"
 #include "state/document.h"
 
-#define DRAIN_MS     20000 /* what the receiver may take for the last of the log */
+#define DRAIN_MS 20000 /* what the receiver may take for the last of the log */
 
 /* ---- steps, each a request to the keeper ---- */
 
@@ -41,7 +41,9 @@ static int start_and_await(Restore *restore, Error **err)
 {
         int r = start_service(restore, err);
 
-        return r < 0 ? r : scope_database_await(restore->invocation, &restore->scope, restore->service, DATABASE_READY_S, err);
+        return r < 0 ? r
+                     : scope_database_await(restore->invocation, &restore->scope, restore->service, DATABASE_READY_S,
+                                            err);
 }
 
 static int make_copy(Restore *restore, json_t **ret, Error **err)
@@ -71,7 +73,8 @@ static int carry_out(Restore *restore, json_t **ret, Error **err)
                 stopping = true;
                 r = stop_service(restore, err);
                 if (r >= 0)
-                        receiver_await_end(restore->invocation->layout, restore->scope.name, restore->service, DRAIN_MS);
+                        receiver_await_end(restore->invocation->layout, restore->scope.name, restore->service,
+                                           DRAIN_MS);
         }
         if (r >= 0)
                 r = make_copy(restore, ret, err);
@@ -141,7 +144,8 @@ static bool is_part(const Invocation *invocation)
 /* What goes with what. */
 static int check_options(const Invocation *invocation, Error **err)
 {
-        bool as = invocation_given(invocation, "as"), forget = invocation_flag(invocation, "forget"), part = is_part(invocation);
+        bool as = invocation_given(invocation, "as"), forget = invocation_flag(invocation, "forget"),
+             part = is_part(invocation);
 
         if (as + forget + part > 1)
                 return error_set(err, ERROR_USAGE, "--as, --forget and --database or --table are different things");
@@ -175,9 +179,13 @@ static const Option options[] = {
           "Beside the running one: a second database, as the service NAME of the project" },
         { "port", 0, OPTION_NUMBER, "PORT",
           "For --as: publish it on this port of 127.0.0.1 (default: a free one, where the service publishes one)" },
-        { "database", 0, OPTION_TEXT, "NAME", "Only this database, into the running server (several: with commas)", .flags = OPTION_REPEATABLE },
-        { "table", 0, OPTION_TEXT, "SCHEMA.TABLE", "Only this table, into the running server (several: with commas); --database says where it was", .flags = OPTION_REPEATABLE },
-        { "as-table", 0, OPTION_TEXT, "SCHEMA.TABLE", "For one --table: give it this name (without a schema: in its own), beside the present one" },
+        { "database", 0, OPTION_TEXT, "NAME", "Only this database, into the running server (several: with commas)",
+          .flags = OPTION_REPEATABLE },
+        { "table", 0, OPTION_TEXT, "SCHEMA.TABLE",
+          "Only this table, into the running server (several: with commas); --database says where it was",
+          .flags = OPTION_REPEATABLE },
+        { "as-table", 0, OPTION_TEXT, "SCHEMA.TABLE",
+          "For one --table: give it this name (without a schema: in its own), beside the present one" },
         { "into", 0, OPTION_TEXT, "DATABASE", "For --database and --table: bring it to this database" },
         { "clean", 0, OPTION_FLAG, NULL, "For --database and --table: replace what exists" },
         { "forget", 0, OPTION_FLAG, NULL, "Remove the data that earlier restores of the service have set aside" },
@@ -193,22 +201,19 @@ const Command command_restore = {
         .arguments = "[SERVICE]",
         .details =
                 "A copy is laid out beside the present data and recovered in a container without network; only then "
-                "does it "
-                "take the data's place, in one step, and the service starts on it. The old data is kept as a volume of "
-                "its "
-                "own (or a folder, for a bind mount). The service goes on serving until the copy is ready, except for "
-                "\"latest\", which is its last word: it is stopped first.\n\n"
-                "With --database or --table a part is taken out of a throwaway copy by its pg_dump and brought into the running server in one "
-                   "transaction; its rows are counted on both sides. What exists is only replaced with --clean: a database once the new "
-                   "one is whole.\n\n"
-                   "With --as the service is left alone: the copy gets a volume and a container of its own, and is a "
-                "service of "
-                "the project from then on (see \"berth clone\").\n\n"
-                "It may run, be stopped, or be gone with its volume. A time without a zone is in the zone of this "
-                "machine. "
-                "\"berth backup ls\" shows which points can be had.",
-        .examples = "berth restore db --to '2026-11-21 14:30'\nberth restore db --to before_release\nberth restore db "
-                    "--as yesterday --to '2026-11-20 18:00'\nberth restore db --table public.orders --as-table orders_yesterday --to 'yesterday 14:29'\nberth restore db --forget",
+                "does it take the data's place, in one step, and the service starts on it. The old data is kept as a "
+                "volume of its own (or a folder, for a bind mount). The service goes on serving until the copy is "
+                "ready, except for \"latest\", which is its last word: it is stopped first.\n\nWith --database or "
+                "--table a part is taken out of a throwaway copy by its pg_dump and brought into the running server in "
+                "one transaction; its rows are counted on both sides. What exists is only replaced with --clean: a "
+                "database once the new one is whole.\n\nWith --as the service is left alone: the copy gets a volume "
+                "and a container of its own, and is a service of the project from then on (see \"berth clone\").\n\nIt "
+                "may run, be stopped, or be gone with its volume. A time without a zone is in the zone of this "
+                "machine. \"berth backup ls\" shows which points can be had.",
+        .examples =
+                "berth restore db --to '2026-11-21 14:30'\nberth restore db --to before_release\nberth restore db --as "
+                "yesterday --to '2026-11-20 18:00'\nberth restore db --table public.orders --as-table orders_yesterday "
+                "--to 'yesterday 14:29'\nberth restore db --forget",
         .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = options,

@@ -50,8 +50,9 @@ static int fetch(const Restore *restore, const OffsiteSettings *settings, const 
         json_t *params = params_of(settings);
         int r;
 
-        text = xasprintf("not on this machine: what leads to that point of the backups of service \"%s\" is fetched from %s", restore->service,
-                         json_get_string(settings->copy, "url", ""));
+        text = xasprintf(
+                "not on this machine: what leads to that point of the backups of service \"%s\" is fetched from %s",
+                restore->service, json_get_string(settings->copy, "url", ""));
         report_warning(text);
         json_set_string(params, "folder", folder);
         json_set_string(params, "into", into);
@@ -67,7 +68,8 @@ json_t *restore_elsewhere(const Restore *restore)
         _cleanup_offsite_settings_ OffsiteSettings settings = { 0 };
         bool said = false;
 
-        if (offsite_settings_of(restore->invocation, &restore->scope, restore->service, &settings, &said, NULL) < 0 || !said)
+        if (offsite_settings_of(restore->invocation, &restore->scope, restore->service, &settings, &said, NULL) < 0 ||
+            !said)
                 return NULL;
         return params_of(&settings);
 }
@@ -88,8 +90,8 @@ int restore_mend(const Restore *restore, bool *ret_mended, Error **err)
         if (r < 0)
                 return error_prefix(err, r, "copy elsewhere");
         *ret_mended = json_array_size(json_object_get(report, "mended")) > 0;
-        text = xasprintf("the backups of service \"%s\" were damaged here: %zu objects were mended from their copy", restore->service,
-                         json_array_size(json_object_get(report, "mended")));
+        text = xasprintf("the backups of service \"%s\" were damaged here: %zu objects were mended from their copy",
+                         restore->service, json_array_size(json_object_get(report, "mended")));
         if (*ret_mended)
                 report_warning(text);
         return 0;

@@ -91,7 +91,9 @@ static int find_way(Restore *restore, Error **err)
 {
         int r = find_repository(restore, err);
 
-        return r < 0 ? r : work_ask(restore->invocation, "restore-plan", restore_point_params(restore), &restore->plan, err);
+        return r < 0 ? r
+                     : work_ask(restore->invocation, "restore-plan", restore_point_params(restore), &restore->plan,
+                                err);
 }
 
 int restore_open_service(Restore *restore, Error **err)
@@ -101,8 +103,8 @@ int restore_open_service(Restore *restore, Error **err)
         if (restore->service)
                 return 0;
         restore_read_point(restore);
-        return backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &restore->scope, &restore->service,
-                            err);
+        return backup_scope(invocation, invocation->arguments ? invocation->arguments[0] : NULL, &restore->scope,
+                            &restore->service, err);
 }
 
 int restore_open(Restore *restore, Error **err)
@@ -159,7 +161,9 @@ int restore_request(const Restore *restore, const char *method, json_t *params, 
                 return r;
         from = clock_format_local(json_get_int(restore->plan, "from_ns", 0));
         until = clock_format_local(json_get_int(restore->plan, "until_ns", 0));
-        return error_hint(err, r,
-                          "A time is written '2026-11-21 14:29', '14:29', 'yesterday 14:29' or '10 minutes ago'; from %s to %s can be "
-                          "restored.", from, until);
+        return error_hint(
+                err, r,
+                "A time is written '2026-11-21 14:29', '14:29', 'yesterday 14:29' or '10 minutes ago'; from %s to %s "
+                "can be restored.",
+                from, until);
 }

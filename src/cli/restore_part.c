@@ -35,7 +35,8 @@ static int check_as_table(const Invocation *invocation, Error **err)
 static int ask(const Restore *restore, Error **err)
 {
         const Invocation *invocation = restore->invocation;
-        _cleanup_strv_ char **names = invocation_list(invocation, invocation_given(invocation, "table") ? "table" : "database");
+        _cleanup_strv_ char **names =
+                invocation_list(invocation, invocation_given(invocation, "table") ? "table" : "database");
         _cleanup_free_ char *list = strv_join(names, ", "), *what = NULL;
 
         if (!invocation_flag(invocation, "clean"))
@@ -66,15 +67,17 @@ static json_t *make_params(const Restore *restore)
 static void report_left_out(const json_t *part)
 {
         int64_t keys = json_get_int(part, "foreign_keys_left_out", 0);
-        const char *children = json_get_string(part, "children_left_out", NULL), *name = json_get_string(part, "name", "");
+        const char *children = json_get_string(part, "children_left_out", NULL),
+                   *name = json_get_string(part, "name", "");
         const json_t *publication;
         size_t i;
 
         if (keys)
-                printf("%lld foreign key%s of it %s left out: what %s to may be gone by now.\n", (long long)keys, keys == 1 ? "" : "s",
-                       keys == 1 ? "is" : "are", keys == 1 ? "it leads" : "they lead");
+                printf("%lld foreign key%s of it %s left out: what %s to may be gone by now.\n", (long long)keys,
+                       keys == 1 ? "" : "s", keys == 1 ? "is" : "are", keys == 1 ? "it leads" : "they lead");
         if (children)
-                printf("Tables that inherit from it are left out: %s. Name them, too, where they are wanted.\n", children);
+                printf("Tables that inherit from it are left out: %s. Name them, too, where they are wanted.\n",
+                       children);
         json_array_foreach(json_object_get(part, "publications_left_out"), i, publication)
                 printf("Publication %s does not have it now: ALTER PUBLICATION %s ADD TABLE %s, once subscribers may get it.\n",
                        json_string_value(publication), json_string_value(publication), name);

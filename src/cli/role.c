@@ -209,10 +209,10 @@ static int run_rotate(Invocation *invocation, Error **err)
         return secret_rotate(invocation, invocation_text(invocation, "service", NULL), invocation->arguments[0], err);
 }
 
-#define SERVICE_OPTION                                                                                                 \
-        {                                                                                                              \
-                "service", 0, OPTION_TEXT, "SERVICE", "The database; not needed where the project has one",            \
-                        .complete = COMPLETE_SERVICES                                                                  \
+#define SERVICE_OPTION                                                                                      \
+        {                                                                                                   \
+                "service", 0, OPTION_TEXT, "SERVICE", "The database; not needed where the project has one", \
+                        .complete = COMPLETE_SERVICES                                                       \
         }
 #define DATABASE_OPTION                                                                                                \
         {                                                                                                              \
@@ -238,8 +238,7 @@ static const Command command_role_ls = {
         .summary = "List the roles of a database",
         .arguments = "[SERVICE]",
         .details = "DRIFT tells of the roles of x-berth what is not as their kinds have it: rights that are missing or "
-                   "too many, tables "
-                   "of others, a database to which everybody may connect.",
+                   "too many, tables of others, a database to which everybody may connect.",
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = ls_options,
         .max_arguments = 1,
@@ -252,10 +251,9 @@ static const Command command_role_add = {
         .name = "role add",
         .summary = "Make a role with a password of its own",
         .arguments = "NAME",
-        .details = "Kinds: owner (owns database and schemas), app (reads and writes data), readonly (reads "
-                   "data), monitor (reads statistics). The generated password is kept in secrets/NAME_password of the "
-                   "project's "
-                   "folder; what to write into the compose file is printed.",
+        .details = "Kinds: owner (owns database and schemas), app (reads and writes data), readonly (reads data), "
+                   "monitor (reads statistics). The generated password is kept in secrets/NAME_password of the "
+                   "project's folder; what to write into the compose file is printed.",
         .examples = "berth role add reports --kind readonly",
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT,
         .options = add_options,
@@ -269,8 +267,7 @@ static const Command command_role_grant = {
         .summary = "Give a role what a kind of role may do",
         .arguments = "NAME KIND",
         .details = "owner gets, besides, what the superuser owns in the database: schemas, tables, views, sequences, "
-                   "functions and types, "
-                   "such as migrations made that ran as the superuser.",
+                   "functions and types, such as migrations made that ran as the superuser.",
         .examples = "berth role grant reports app",
         .flags = COMMAND_NEEDS_ROOT,
         .options = grant_options,

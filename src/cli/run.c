@@ -11,8 +11,8 @@
 #include "cli/session.h"
 #include "cli/shell_words.h"
 #include "cli/verbs.h"
-#include "operate/secret_source.h"
 #include "keeper/start.h"
+#include "operate/secret_source.h"
 #include "state/document.h"
 
 #define REMOVAL_POLL_MS 10
@@ -205,8 +205,7 @@ const Command command_run = {
         .summary = "Run a command in a new container of a service",
         .arguments = "SERVICE [COMMAND] [ARGS...]",
         .details = "The container has the service's configuration but none of its published ports, unless "
-                   "--service-ports is given. "
-                   "Ends with the command's exit status.",
+                   "--service-ports is given. Ends with the command's exit status.",
         .examples = "berth run --rm db psql -h db -U postgres",
         .group = GROUP_RUN,
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT | COMMAND_STOP_AT_ARGUMENT,

@@ -13,9 +13,14 @@
 #define OFFSITE_FORMAT 1
 
 static const ListingColumn columns[] = {
-        { "SERVICE", "Service" }, { "JOB", "Job" },         { "SCHEDULE", "Schedule" },
-        { "NEXT", "Next" },       { "LAST", "Last" },       { "RESULT", "Result" },
-        { "MESSAGE", "Message", .flexible = true }, { NULL },
+        { "SERVICE", "Service" },
+        { "JOB", "Job" },
+        { "SCHEDULE", "Schedule" },
+        { "NEXT", "Next" },
+        { "LAST", "Last" },
+        { "RESULT", "Result" },
+        { "MESSAGE", "Message", .flexible = true },
+        { NULL },
 };
 
 /* "2026-11-22 02:04 CET"-like, in this machine's zone; "" for never. */
@@ -78,14 +83,16 @@ static json_t *row_of_copy(const char *service, const json_t *state, const Timez
 {
         const char *zone = json_get_string(state, "timezone", NULL), *schedule = json_get_string(state, "schedule", "");
         bool is_interval = schedule[strcspn(schedule, " @")] == '\0';
-        _cleanup_free_ char *next = local_text(timezone, json_get_int(state, "next_ns", 0)), *result = copy_result(state);
-        _cleanup_free_ char *last = local_text(timezone, json_get_int(state, "finished_ns", 0)), *message = copy_message(state);
+        _cleanup_free_ char *next = local_text(timezone, json_get_int(state, "next_ns", 0)),
+                            *result = copy_result(state);
+        _cleanup_free_ char *last = local_text(timezone, json_get_int(state, "finished_ns", 0)),
+                            *message = copy_message(state);
         _cleanup_free_ char *text = is_interval ? xasprintf("every %s", schedule)
                                     : zone      ? xasprintf("%s (%s)", schedule, zone)
                                                 : xstrdup(schedule);
 
-        return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "Service", service, "Job", "copy", "Schedule", text, "Next", next,
-                         "Last", last, "Result", result, "Message", message);
+        return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "Service", service, "Job", "copy", "Schedule", text, "Next",
+                         next, "Last", last, "Result", result, "Message", message);
 }
 
 static json_t *load(const Invocation *invocation, const Scope *scope, const char *file, int format, Error **err)
@@ -99,11 +106,13 @@ static json_t *load(const Invocation *invocation, const Scope *scope, const char
         return document;
 }
 
-static int add_rows(const Invocation *invocation, const Scope *scope, const Timezone *timezone, json_t *rows, Error **err)
+static int add_rows(const Invocation *invocation, const Scope *scope, const Timezone *timezone, json_t *rows,
+                    Error **err)
 {
         _cleanup_error_ Error *failure = NULL;
         _cleanup_json_ json_t *jobs = load(invocation, scope, "schedule.json", SCHEDULE_FORMAT, &failure);
-        _cleanup_json_ json_t *copies = load(invocation, scope, "offsite.json", OFFSITE_FORMAT, failure ? NULL : &failure);
+        _cleanup_json_ json_t *copies =
+                load(invocation, scope, "offsite.json", OFFSITE_FORMAT, failure ? NULL : &failure);
         const char *service;
         json_t *item;
         size_t i;
@@ -131,7 +140,8 @@ static int run_schedule(Invocation *invocation, Error **err)
                 r = timezone_load(NULL, &timezone, err);
         if (r == 0)
                 r = add_rows(invocation, &scope, timezone, rows, err);
-        return r < 0 ? r : listing_print(rows, columns, invocation_text(invocation, "format", NULL), LISTING_ARRAY, err);
+        return r < 0 ? r
+                     : listing_print(rows, columns, invocation_text(invocation, "format", NULL), LISTING_ARRAY, err);
 }
 
 static const Option options[] = {
@@ -142,10 +152,11 @@ static const Option options[] = {
 const Command command_schedule = {
         .name = "schedule",
         .summary = "List what the project does by the clock: when next, when last, and how that went",
-        .details = "Times are this machine's. A database is backed up at 02:00 unless x-berth.backup.schedule says "
-                   "otherwise. What came due while the machine was off is done once, when it is up again; what fails is "
-                   "tried three times more, and then told to whom x-berth.alerts names. Copies elsewhere are listed too, with how far "
-                   "behind they are.",
+        .details =
+                "Times are this machine's. A database is backed up at 02:00 unless x-berth.backup.schedule says "
+                "otherwise. What came due while the machine was off is done once, when it is up again; what fails is "
+                "tried three times more, and then told to whom x-berth.alerts names. Copies elsewhere are listed too, "
+                "with how far behind they are.",
         .examples = "berth schedule\nberth -p shop schedule --format json",
         .group = GROUP_LOOK,
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_JSON,

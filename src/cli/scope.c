@@ -354,7 +354,8 @@ int scope_open_container(Invocation *invocation, const char *name, Scope *ret, C
         char *names[] = { (char *)name, NULL };
         int r = scope_open(invocation, names, SCOPE_FORGIVES_MODEL, ret, err);
 
-        return r < 0 ? r : scope_container(ret, name, (int)invocation_number(invocation, "index", 0), true, ret_info, err);
+        return r < 0 ? r
+                     : scope_container(ret, name, (int)invocation_number(invocation, "index", 0), true, ret_info, err);
 }
 
 int scope_model_params(const Scope *scope, json_t **ret, Error **err)

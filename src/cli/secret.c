@@ -14,7 +14,7 @@
 /* ---- ls ---- */
 
 static const ListingColumn list_columns[] = {
-        { "NAME", "Name", false },       { "SOURCE", "Source", true }, { "MODE", "Mode", false },
+        { "NAME", "Name", false },        { "SOURCE", "Source", true }, { "MODE", "Mode", false },
         { "SERVICES", "Services", true }, { NULL, NULL, false },
 };
 
@@ -71,7 +71,7 @@ static int run_ls(Invocation *invocation, Error **err)
 /* ---- check ---- */
 
 static const ListingColumn check_columns[] = {
-        { "LEVEL", "Level", false }, { "ID", "Id", false },  { "WHAT", "Subject", false },
+        { "LEVEL", "Level", false }, { "ID", "Id", false },      { "WHAT", "Subject", false },
         { "WHERE", "Place", true },  { "WHY", "Message", true }, { NULL, NULL, false },
 };
 
@@ -134,8 +134,9 @@ static const Command command_secret_ls = {
 static const Command command_secret_check = {
         .name = "secret check",
         .summary = "Look for secrets that are open, weak, missing, in git or in the compose file",
-        .details = "Each finding has an identifier, under which x-berth.silence can leave it out, and its fix. No value is "
-                   "printed, and nothing is changed. The exit status is 1 where there is a finding.",
+        .details =
+                "Each finding has an identifier, under which x-berth.silence can leave it out, and its fix. No value "
+                "is printed, and nothing is changed. The exit status is 1 where there is a finding.",
         .examples = "berth secret check\nberth secret check --format json",
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_JSON,
         .options = format_options,

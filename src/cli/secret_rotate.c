@@ -81,7 +81,8 @@ static char *file_by_custom(const Call *call)
 
 static int find_secret(Call *call, bool is_superuser, Error **err)
 {
-        const Service *service = call->scope.project ? project_find_service(call->scope.project, call->database->service) : NULL;
+        const Service *service =
+                call->scope.project ? project_find_service(call->scope.project, call->database->service) : NULL;
 
         if (is_superuser) {
                 call->source = source_of_superuser(call, service);
@@ -95,14 +96,22 @@ static int find_secret(Call *call, bool is_superuser, Error **err)
         if (call->file || (call->source && invocation_flag(call->invocation, "adopt")))
                 return 0;
         if (call->source)
-                return error_hint(err, error_set(err, ERROR_UNSUPPORTED, "secret \"%s\" is no file: it can only be changed where it is kept",
-                                                 call->source->key),
+                return error_hint(err,
+                                  error_set(err, ERROR_UNSUPPORTED,
+                                            "secret \"%s\" is no file: it can only be changed where it is kept",
+                                            call->source->key),
                                   "Change it there, then bring the database up to it with --adopt.");
         if (is_superuser)
-                return error_hint(err, error_set(err, ERROR_UNSUPPORTED, "the password of \"%s\" is in the compose file or its environment, "
-                                                 "not in a secret", call->role),
-                                  "Make it a secret and name its file in POSTGRES_PASSWORD_FILE; \"berth secret check\" says how.");
-        return error_hint(err, error_set(err, ERROR_NOT_FOUND, "it is not known which secret holds the password of role \"%s\"", call->role),
+                return error_hint(
+                        err,
+                        error_set(err, ERROR_UNSUPPORTED,
+                                  "the password of \"%s\" is in the compose file or its environment, "
+                                  "not in a secret",
+                                  call->role),
+                        "Make it a secret and name its file in POSTGRES_PASSWORD_FILE; \"berth secret check\" says how.");
+        return error_hint(err,
+                          error_set(err, ERROR_NOT_FOUND,
+                                    "it is not known which secret holds the password of role \"%s\"", call->role),
                           "Say it: x-berth: {roles: {%s: {kind: app, secret: NAME}}}.", call->role);
 }
 
@@ -126,8 +135,9 @@ static int find_users(Call *call, Error **err)
 
         for (size_t i = 0; r >= 0 && call->file && i < list.length; i++) {
                 const ContainerInfo *info = list.items[i];
-                if (info->state == CONTAINER_RUNNING && !info->oneoff && info->service && !container_is_database(info) &&
-                    reads(info->spec, call->file) && !strv_contains(call->users, info->service))
+                if (info->state == CONTAINER_RUNNING && !info->oneoff && info->service &&
+                    !container_is_database(info) && reads(info->spec, call->file) &&
+                    !strv_contains(call->users, info->service))
                         strv_add(&call->users, info->service);
         }
         return r < 0 ? r : 0;
@@ -141,7 +151,8 @@ static int bring_to_containers(const Call *call, Error **err)
         if (r < 0 || !call->users || !restart)
                 return r;
         return client_request(call->invocation, call->database->project, "restart",
-                              json_pack("{s:o, s:b}", "services", json_from_strv(call->users), "no_deps", true), "Restarting", NULL, err);
+                              json_pack("{s:o, s:b}", "services", json_from_strv(call->users), "no_deps", true),
+                              "Restarting", NULL, err);
 }
 
 /* ---- all of it ---- */
@@ -169,10 +180,12 @@ static void tell(const Call *call, bool resumed)
 
         if (resumed)
                 printf("the change that was cut off is finished\n");
-        printf("role %s has %s password%s%s\n", call->role, invocation_flag(call->invocation, "adopt") ? "the secret's" : "a new",
-               call->file ? ", kept in " : "", call->file ? call->file : "");
+        printf("role %s has %s password%s%s\n", call->role,
+               invocation_flag(call->invocation, "adopt") ? "the secret's" : "a new", call->file ? ", kept in " : "",
+               call->file ? call->file : "");
         if (users)
-                printf("%s: %s\n", restarted ? "restarted, because they read it" : "to be restarted, because they read it", users);
+                printf("%s: %s\n",
+                       restarted ? "restarted, because they read it" : "to be restarted, because they read it", users);
 }
 
 int secret_rotate(Invocation *invocation, const char *service, const char *role, Error **err)
@@ -185,13 +198,18 @@ int secret_rotate(Invocation *invocation, const char *service, const char *role,
         int r = open_call(&call, service, role, err);
 
         if (r == 0 && invocation_flag(invocation, "adopt"))
-                r = call.file ? secret_file_read(call.file, &adopted, err) : secret_source_read(call.source, &adopted, err);
+                r = call.file ? secret_file_read(call.file, &adopted, err)
+                              : secret_source_read(call.source, &adopted, err);
         if (r == 0)
                 r = rotation_lock(invocation->layout, call.database->project, &lock, err);
         if (r < 0)
                 return r;
-        rotation = (Rotation){ .layout = invocation->layout, .engine = call.scope.engine, .database = call.database,
-                               .role = call.role, .secret = call.file, .adopt = adopted };
+        rotation = (Rotation){ .layout = invocation->layout,
+                               .engine = call.scope.engine,
+                               .database = call.database,
+                               .role = call.role,
+                               .secret = call.file,
+                               .adopt = adopted };
         r = rotation_run(&rotation, &resumed, err);
         if (r == 0)
                 r = bring_to_containers(&call, err);
@@ -205,7 +223,8 @@ int secret_rotate(Invocation *invocation, const char *service, const char *role,
 
 static int run_rotate(Invocation *invocation, Error **err)
 {
-        return secret_rotate(invocation, invocation->arguments ? invocation->arguments[0] : NULL, invocation_text(invocation, "role", NULL), err);
+        return secret_rotate(invocation, invocation->arguments ? invocation->arguments[0] : NULL,
+                             invocation_text(invocation, "role", NULL), err);
 }
 
 static const Option options[] = {
@@ -218,10 +237,11 @@ const Command command_secret_rotate = {
         .name = "secret rotate",
         .summary = "Give a role of a database another password",
         .arguments = "[SERVICE]",
-        .details = "The database gets a verifier of a new password, the secret's file is replaced, running containers get it, and "
-                   "the services that read it are restarted; the old password is refused from then on. Killed anywhere, it can be "
-                   "asked for again and goes on. With --adopt the database gets the password that the secret holds: for secrets "
-                   "that are kept in a vault, or that somebody edited.",
+        .details =
+                "The database gets a verifier of a new password, the secret's file is replaced, running containers get "
+                "it, and the services that read it are restarted; the old password is refused from then on. Killed "
+                "anywhere, it can be asked for again and goes on. With --adopt the database gets the password that the "
+                "secret holds: for secrets that are kept in a vault, or that somebody edited.",
         .examples = "berth secret rotate db\nberth secret rotate db --role app\nberth secret rotate db --adopt",
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT,
         .options = options,

@@ -15,7 +15,7 @@
 typedef struct Secure {
         Invocation *invocation;
         Scope scope;
-        char **files;           /* of --from: key, authority */
+        char **files; /* of --from: key, authority */
         json_t *rows;
 } Secure;
 
@@ -45,8 +45,9 @@ static int read_arguments(Secure *secure, Error **err)
         for (; rest && *rest; rest++)
                 strv_add(&secure->files, *rest);
         if (given ? strv_length(secure->files) < 1 || strv_length(secure->files) > 2 : secure->files != NULL)
-                return error_hint(err, error_set(err, ERROR_USAGE, given ? "--from: the key is missing" : "too many arguments"),
-                                  "berth secure [SERVICE] --from CERT KEY [CA]");
+                return error_hint(
+                        err, error_set(err, ERROR_USAGE, given ? "--from: the key is missing" : "too many arguments"),
+                        "berth secure [SERVICE] --from CERT KEY [CA]");
         return 0;
 }
 
@@ -71,7 +72,8 @@ static int find_services(Secure *secure, Error **err)
         if (r < 0)
                 return r;
         for (size_t i = 0; i < project->n_services; i++)
-                if (service_looks_like_database(project, &project->services[i]) || has_database(&list, project->services[i].name))
+                if (service_looks_like_database(project, &project->services[i]) ||
+                    has_database(&list, project->services[i].name))
                         strv_add(&secure->scope.services, project->services[i].name);
         if (secure->scope.services)
                 return 0;
@@ -122,8 +124,8 @@ static json_t *job_params(const Secure *secure)
         return params;
 }
 
-static void add_row(Secure *secure, const char *service, const char *certificate, const char *key, const char *authority,
-                    const json_t *result, const char *next)
+static void add_row(Secure *secure, const char *service, const char *certificate, const char *key,
+                    const char *authority, const json_t *result, const char *next)
 {
         time_t end = (time_t)json_get_int(result, "not_after_s", 0);
         struct tm broken;
@@ -164,8 +166,9 @@ static int secure_service(Secure *secure, const char *name, Error **err)
 
         x_security_read(project, service, &wanted);
         if (!tls_files_find(project, service, &wanted.tls, info ? info->spec : NULL, &files))
-                return error_set(err, ERROR_UNSUPPORTED,
-                                 "service \"%s\": its settings name a certificate or key that is no file of this machine", name);
+                return error_set(
+                        err, ERROR_UNSUPPORTED,
+                        "service \"%s\": its settings name a certificate or key that is no file of this machine", name);
         r = tls_ensure(secure->invocation->layout, project, service, &wanted.tls, &files, params, &result, err);
         if (r == 0)
                 r = bring_over(secure, info, json_get_bool(result, "changed", false), &next, err);
@@ -201,8 +204,12 @@ static int secure_client(Secure *secure, const char *client, Error **err)
 }
 
 static const ListingColumn columns[] = {
-        { "FOR", "Service", false }, { "CERTIFICATE", "Certificate", true }, { "GOOD UNTIL", "GoodUntil", false },
-        { "NEW", "Changed", false }, { "WHY", "Why", true },                 { "NEXT", "Next", true },
+        { "FOR", "Service", false },
+        { "CERTIFICATE", "Certificate", true },
+        { "GOOD UNTIL", "GoodUntil", false },
+        { "NEW", "Changed", false },
+        { "WHY", "Why", true },
+        { "NEXT", "Next", true },
         { NULL, NULL, false },
 };
 
@@ -240,15 +247,17 @@ const Command command_secure = {
         .name = "secure",
         .summary = "Give databases a certificate, and clients theirs",
         .arguments = "[SERVICE] [KEY [CA]]",
-        .details = "Makes what is missing: a private certificate authority in the project's folder (tls/ca.crt, tls/ca.key) and a "
-                   "certificate for each database (tls/SERVICE.crt, tls/SERVICE.key) with all names under which it is reached. The "
-                   "compose file need not know of it: a service that has a certificate is started with TLS. Where the service's "
-                   "own settings name certificate and key, those files are looked after.\n\n"
-                   "A certificate that is about to expire is renewed, by the project's keeper too, and the server reloads it "
-                   "without a restart. With --from, a certificate, its key and, if you like, its authority are checked and taken "
-                   "over; they are yours to renew.\n\n"
-                   "Clients verify the server with sslmode=verify-full sslrootcert=tls/ca.crt.",
-        .examples = "berth secure\nberth secure db --from db.pem db.key company-ca.pem\nberth secure --client reporting",
+        .details =
+                "Makes what is missing: a private certificate authority in the project's folder (tls/ca.crt, "
+                "tls/ca.key) and a certificate for each database (tls/SERVICE.crt, tls/SERVICE.key) with all names "
+                "under which it is reached. The compose file need not know of it: a service that has a certificate is "
+                "started with TLS. Where the service's own settings name certificate and key, those files are looked "
+                "after.\n\nA certificate that is about to expire is renewed, by the project's keeper too, and the "
+                "server reloads it without a restart. With --from, a certificate, its key and, if you like, its "
+                "authority are checked and taken over; they are yours to renew.\n\nClients verify the server with "
+                "sslmode=verify-full sslrootcert=tls/ca.crt.",
+        .examples =
+                "berth secure\nberth secure db --from db.pem db.key company-ca.pem\nberth secure --client reporting",
         .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = options,

@@ -34,7 +34,8 @@ static void pass_on_interrupt(const Session *session)
 {
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
 
-        if (session->engine->operations->container_inspect(session->engine, session->id, &info, NULL) >= 0 && info->pid > 0)
+        if (session->engine->operations->container_inspect(session->engine, session->id, &info, NULL) >= 0 &&
+            info->pid > 0)
                 kill(info->pid, SIGINT);
 }
 

@@ -6,12 +6,12 @@
 
 #include "engine/engine.h"
 
-typedef struct Session {        /* a thread that is joined to the container */
+typedef struct Session { /* a thread that is joined to the container */
         Engine *engine;
         const char *id;
         const ExecSpec *spec;
         pthread_t thread;
-        int done_fd;            /* readable at the end */
+        int done_fd; /* readable at the end */
         int result, exit_code;
         Error *error;
 } Session;

@@ -14,7 +14,8 @@
 static const ContainerInfo *find_container(const ContainerList *list, const char *service)
 {
         for (size_t i = 0; i < list->length; i++)
-                if (!list->items[i]->oneoff && streq_ptr(list->items[i]->service, service) && container_is_database(list->items[i]))
+                if (!list->items[i]->oneoff && streq_ptr(list->items[i]->service, service) &&
+                    container_is_database(list->items[i]))
                         return list->items[i];
         return NULL;
 }
@@ -47,10 +48,13 @@ static int gather(const Invocation *invocation, const Scope *scope, const char *
                 return r;
         services = find_services(scope, invocation->layout, &list);
         if (wanted && !strv_contains(services, wanted))
-                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "service \"%s\" is no database that was brought up", wanted),
-                                  "\"berth up\" brings it up.");
+                return error_hint(
+                        err,
+                        error_set(err, ERROR_NOT_FOUND, "service \"%s\" is no database that was brought up", wanted),
+                        "\"berth up\" brings it up.");
         if (!services)
-                return error_set(err, ERROR_NOT_FOUND, "project \"%s\" has no database that was brought up", scope->name);
+                return error_set(err, ERROR_NOT_FOUND, "project \"%s\" has no database that was brought up",
+                                 scope->name);
         STRV_FOREACH(service, services) {
                 json_t *row = NULL;
 
@@ -103,11 +107,12 @@ const Command command_status = {
         .name = "status",
         .summary = "Show how each database is protected: what would be lost now, and what can be restored",
         .arguments = "[SERVICE]",
-        .details = "What would be lost is asked of the server at this moment: bytes of its log that are not in the repository, and "
-                   "since when. RESTORABLE is the range of points in time that \"berth restore --to\" takes. Every setting that was "
-                   "changed in the cluster is listed with what it was before; \"berth release\" takes them back. What is not as it "
-                   "should be stands at the end, in red.\n\n"
-                   "Migrations have a status of their own: \"berth migrate status\".",
+        .details =
+                "What would be lost is asked of the server at this moment: bytes of its log that are not in the "
+                "repository, and since when. RESTORABLE is the range of points in time that \"berth restore --to\" "
+                "takes. Every setting that was changed in the cluster is listed with what it was before; \"berth "
+                "release\" takes them back. What is not as it should be stands at the end, in red.\n\nMigrations have "
+                "a status of their own: \"berth migrate status\".",
         .examples = "berth status\nberth status db --format json\n"
                     "berth status --format prometheus > /var/lib/prometheus/node-exporter/berth.prom",
         .group = GROUP_LOOK,

@@ -19,14 +19,14 @@
 #include "state/document.h"
 
 /* A slot that has less than this part of its limit left is near it. */
-#define NEAR_PART 4
+#define NEAR_PART    4
 #define KNOWN_FORMAT 1
 
 typedef struct Gathering {
         const Invocation *invocation;
         const Scope *scope;
         const char *service;
-        const ContainerInfo *info;      /* NULL: there is none */
+        const ContainerInfo *info; /* NULL: there is none */
         json_t *status, *problems;
         json_t *model, *receiver, *answer, *cluster; /* cluster is the answer's */
         bool wanted, receives;
@@ -92,14 +92,17 @@ static void add_state(Gathering *all)
         if (!keeper && all->info && all->info->state == CONTAINER_RUNNING)
                 add_problem(all, "nobody looks after this project: its keeper does not run (\"berth up\" starts it)");
         if (all->wanted && all->info && all->info->state == CONTAINER_EXITED && all->info->exit_code != 0)
-                add_problem(all, "the server has ended with exit status %d (\"berth logs %s\" says why, \"berth up\" starts it)",
-                            all->info->exit_code, all->service);
+                add_problem(
+                        all,
+                        "the server has ended with exit status %d (\"berth logs %s\" says why, \"berth up\" starts it)",
+                        all->info->exit_code, all->service);
         json_set_string(all->status, "backups", released ? "released" : all->wanted ? "on" : is_down ? "down" : "off");
 }
 
 static void add_receiver(Gathering *all)
 {
-        const char *phase = json_get_string(all->receiver, "phase", "none"), *message = json_get_string(all->receiver, "message", NULL);
+        const char *phase = json_get_string(all->receiver, "phase", "none"),
+                   *message = json_get_string(all->receiver, "message", NULL);
         bool alive = receiver_state_pid(all->receiver) > 0, runs = all->info && all->info->state == CONTAINER_RUNNING;
         json_t *receiver;
 
@@ -112,7 +115,10 @@ static void add_receiver(Gathering *all)
                 json_set_string(receiver, "message", message);
         json_object_set_new(all->status, "receiver", receiver);
         if (all->wanted && runs && !all->receives)
-                add_problem(all, "the log is not received: %s", !alive ? "no receiver runs (\"berth up\" starts it)" : message ? message : phase);
+                add_problem(all, "the log is not received: %s",
+                            !alive    ? "no receiver runs (\"berth up\" starts it)"
+                            : message ? message
+                                      : phase);
 }
 
 /* ---- what there is ---- */
@@ -141,11 +147,13 @@ static void add_backups(Gathering *all)
                 return;
         }
         json_object_set_new(all->status, "last_backup",
-                            json_pack("{s:O, s:O, s:O, s:O}", "id", json_object_get(last, "id"), "kind", json_object_get(last, "kind"),
-                                      "finished_ns", json_object_get(last, "finished_ns"), "size_bytes",
+                            json_pack("{s:O, s:O, s:O, s:O}", "id", json_object_get(last, "id"), "kind",
+                                      json_object_get(last, "kind"), "finished_ns",
+                                      json_object_get(last, "finished_ns"), "size_bytes",
                                       json_object_get(last, "size_bytes")));
         json_object_set_new(all->status, "restorable",
-                            json_pack("{s:I, s:I, s:s, s:I}", "from_ns", (json_int_t)json_get_int(first, "finished_ns", 0), "until_ns",
+                            json_pack("{s:I, s:I, s:s, s:I}", "from_ns",
+                                      (json_int_t)json_get_int(first, "finished_ns", 0), "until_ns",
                                       (json_int_t)json_get_int(last, "until_ns", 0), "until_lsn",
                                       json_get_string(last, "until_lsn", ""), "timeline",
                                       (json_int_t)json_get_int(last, "until_timeline", 0)));
@@ -153,7 +161,8 @@ static void add_backups(Gathering *all)
         if (gap_ns)
                 json_object_set_new(all->status, "gap_ns", json_integer(gap_ns));
         if (gap_ns > json_get_int(last, "finished_ns", 0))
-                add_problem(all, "a part of the log is lost: nothing behind it can be restored until the next base backup");
+                add_problem(all,
+                            "a part of the log is lost: nothing behind it can be restored until the next base backup");
 }
 
 /* "16/B374D848" as a number; -1 where it is none. postgres/wal_name.h does the same for programs that link it. */
@@ -167,8 +176,10 @@ static int64_t place_of(const char *text)
 /* What would be gone if server and data were lost now. */
 static void add_lost(Gathering *all)
 {
-        const json_t *sender = json_object_get(all->cluster, "sender"), *restorable = json_object_get(all->status, "restorable");
-        int64_t known_ns = MAX(json_get_int(all->receiver, "caught_up_ns", 0), json_get_int(all->receiver, "received_ns", 0));
+        const json_t *sender = json_object_get(all->cluster, "sender"),
+                     *restorable = json_object_get(all->status, "restorable");
+        int64_t known_ns =
+                MAX(json_get_int(all->receiver, "caught_up_ns", 0), json_get_int(all->receiver, "received_ns", 0));
         int64_t server = place_of(json_get_string(all->cluster, "flush_lsn", NULL)), here;
 
         if (!restorable)
@@ -210,7 +221,8 @@ static void add_schedule(Gathering *all)
                         add_problem(all, "the last scheduled %s failed: %s", json_get_string(job, "kind", ""),
                                     json_get_string(job, "message", ""));
                 if (streq(json_get_string(job, "kind", ""), "backup"))
-                        json_object_set_new(all->status, "next_backup_ns", json_integer(json_get_int(job, "next_ns", 0)));
+                        json_object_set_new(all->status, "next_backup_ns",
+                                            json_integer(json_get_int(job, "next_ns", 0)));
         }
 }
 
@@ -259,25 +271,31 @@ static void add_slot(Gathering *all)
         json_set_string(row, "limit", json_get_string(all->cluster, "limit", NULL));
         json_object_set_new(all->status, "slot", row);
         if (streq(status, "lost"))
-                add_problem(all, "the replication slot is lost: the server kept more log than max_slot_wal_keep_size (%s) allows; a new "
-                                 "base backup is taken once the log is received again",
+                add_problem(all,
+                            "the replication slot is lost: the server kept more log than max_slot_wal_keep_size (%s) "
+                            "allows; a new base backup is taken once the log is received again",
                             json_get_string(all->cluster, "limit", ""));
         else if (streq(status, "unreserved") || (left >= 0 && left < kept / (NEAR_PART - 1)))
-                add_problem(all, "the replication slot is near max_slot_wal_keep_size (%s): the log is lost when it gets there",
-                            json_get_string(all->cluster, "limit", ""));
+                add_problem(
+                        all,
+                        "the replication slot is near max_slot_wal_keep_size (%s): the log is lost when it gets there",
+                        json_get_string(all->cluster, "limit", ""));
         if (room >= 0 && room < kept / (NEAR_PART - 1)) {
                 _cleanup_free_ char *left_text = format_size((uint64_t)room), *kept_text = format_size((uint64_t)kept);
 
-                add_problem(all, "the disk of the server's log has %s left, and %s of log are kept for the receiver: a server that cannot "
-                                 "write its log stops. Make room there, and never remove anything from pg_wal",
-                            left_text, kept_text);
+                add_problem(
+                        all,
+                        "the disk of the server's log has %s left, and %s of log are kept for the receiver: a server "
+                        "that cannot write its log stops. Make room there, and never remove anything from pg_wal",
+                        left_text, kept_text);
         }
 }
 
 static void add_settings(Gathering *all)
 {
         const json_t *values = json_object_get(all->cluster, "settings");
-        json_t *list = json_array(), *entry, *changed = json_object_get(json_object_get(all->answer, "remembered"), "settings");
+        json_t *list = json_array(), *entry,
+               *changed = json_object_get(json_object_get(all->answer, "remembered"), "settings");
         const char *name;
 
         json_object_foreach(changed, name, entry) {
@@ -327,8 +345,8 @@ static int ask(Gathering *all, Error **err)
         return r;
 }
 
-int status_gather(const Invocation *invocation, const Scope *scope, const char *service, const ContainerInfo *info, json_t **ret,
-                  Error **err)
+int status_gather(const Invocation *invocation, const Scope *scope, const char *service, const ContainerInfo *info,
+                  json_t **ret, Error **err)
 {
         _cleanup_gathering_ Gathering all = { .invocation = invocation,
                                               .scope = scope,

@@ -36,18 +36,22 @@ static char *ago(int64_t ns)
 static void print_protection(const json_t *status)
 {
         const char *phase = json_get_string(json_object_get(status, "receiver"), "phase", "none");
-        const json_t *lost = json_object_get(status, "would_be_lost"), *restorable = json_object_get(status, "restorable");
+        const json_t *lost = json_object_get(status, "would_be_lost"),
+                     *restorable = json_object_get(status, "restorable");
         _cleanup_free_ char *size = format_size((uint64_t)json_get_int(lost, "bytes", 0));
 
-        line_taken("backups", xasprintf("%s; log: %s", json_get_string(status, "backups", ""), streq(phase, "none") ? "not received" : phase));
+        line_taken("backups", xasprintf("%s; log: %s", json_get_string(status, "backups", ""),
+                                        streq(phase, "none") ? "not received" : phase));
         if (lost && json_get_int(lost, "bytes", 0) == 0)
                 line("would be lost", "nothing: all that was committed is in the repository (0 B, 0 s)");
         else if (lost)
-                line_taken("would be lost", xasprintf("%s, %.1f s", size, json_number_value(json_object_get(lost, "seconds"))));
+                line_taken("would be lost",
+                           xasprintf("%s, %.1f s", size, json_number_value(json_object_get(lost, "seconds"))));
         else
-                line("would be lost", restorable                               ? "not known: the server does not answer"
-                                      : json_get_int(status, "n_backups", -1) < 0 ? "not known: the backups cannot be read"
-                                                                                  : "everything: there is no backup");
+                line("would be lost", restorable ? "not known: the server does not answer"
+                                      : json_get_int(status, "n_backups", -1) < 0
+                                              ? "not known: the backups cannot be read"
+                                              : "everything: there is no backup");
         if (restorable) {
                 _cleanup_free_ char *from = local_time(json_get_int(restorable, "from_ns", 0));
                 _cleanup_free_ char *until = local_time(json_get_int(restorable, "until_ns", 0));
@@ -68,14 +72,14 @@ static void print_backups(const json_t *status)
                 _cleanup_free_ char *size = format_size((uint64_t)json_get_int(last, "size_bytes", 0));
                 _cleanup_free_ char *when = ago(json_get_int(last, "finished_ns", 0));
 
-                line_taken("last backup", xasprintf("%s, %s, %s, %s", json_get_string(last, "id", ""), json_get_string(last, "kind", ""),
-                                                    size, when));
+                line_taken("last backup", xasprintf("%s, %s, %s, %s", json_get_string(last, "id", ""),
+                                                    json_get_string(last, "kind", ""), size, when));
         }
         if (work) {
                 _cleanup_free_ char *how_far = backup_work_text(work), *when = ago(json_get_int(work, "started_ns", 0));
 
-                line_taken("at work", xasprintf("%s, %s, began %s: %s", json_get_string(work, "id", ""), json_get_string(work, "kind", ""), when,
-                                                how_far));
+                line_taken("at work", xasprintf("%s, %s, began %s: %s", json_get_string(work, "id", ""),
+                                                json_get_string(work, "kind", ""), when, how_far));
         }
         if (json_get_int(status, "next_backup_ns", 0) > 0)
                 line("next backup", next);
@@ -115,8 +119,9 @@ static void print_slot(const json_t *status)
         if (!slot)
                 return;
         if (json_object_get(slot, "left_bytes"))
-                line_taken("slot", xasprintf("%s: %s kept, %s until max_slot_wal_keep_size (%s)", json_get_string(slot, "name", ""), kept,
-                                             left, json_get_string(slot, "limit", "")));
+                line_taken("slot", xasprintf("%s: %s kept, %s until max_slot_wal_keep_size (%s)",
+                                             json_get_string(slot, "name", ""), kept, left,
+                                             json_get_string(slot, "limit", "")));
         else
                 line_taken("slot", xasprintf("%s: %s kept, without a limit", json_get_string(slot, "name", ""), kept));
 }
@@ -143,13 +148,15 @@ static void print_cluster(const json_t *status)
 
 void status_print(const json_t *status)
 {
-        const char *health = json_get_string(status, "health", NULL), *version = json_get_string(status, "version", NULL);
+        const char *health = json_get_string(status, "health", NULL),
+                   *version = json_get_string(status, "version", NULL);
         const json_t *problem;
         size_t i;
 
-        printf("%s%s%s\n", color(stdout, COLOR_BOLD), json_get_string(status, "service", ""), color(stdout, COLOR_RESET));
-        line_taken("state", xasprintf("%s%s%s%s%s", json_get_string(status, "state", ""), health ? ", " : "", health ? health : "",
-                                      version ? ", PostgreSQL " : "", version ? version : ""));
+        printf("%s%s%s\n", color(stdout, COLOR_BOLD), json_get_string(status, "service", ""),
+               color(stdout, COLOR_RESET));
+        line_taken("state", xasprintf("%s%s%s%s%s", json_get_string(status, "state", ""), health ? ", " : "",
+                                      health ? health : "", version ? ", PostgreSQL " : "", version ? version : ""));
         print_protection(status);
         print_backups(status);
         print_offsite(status);

@@ -99,13 +99,11 @@ static const Command system_prune = {
         .name = "system prune",
         .summary = "Remove what has no owner any more",
         .details = "Bridges, interfaces, rules and namespaces of this installation that belong to no network or "
-                   "container, and volumes "
-                   "that were in the trash for more than seven days (found so twice, a day of running apart: a clock that "
-                   "leaps deletes nothing), and templates of images that are gone or that made no "
-                   "cluster for thirty days. Nothing that a project still knows is touched.",
+                   "container, and volumes that were in the trash for more than seven days (found so twice, a day of "
+                   "running apart: a clock that leaps deletes nothing), and templates of images that are gone or that "
+                   "made no cluster for thirty days. Nothing that a project still knows is touched.",
         .differences = "does not remove stopped containers, unused networks or images: \"berth down\", \"berth network "
-                       "rm\" and "
-                       "\"berth image prune\" do.",
+                       "rm\" and \"berth image prune\" do.",
         .flags = COMMAND_NEEDS_ROOT,
         .options = prune_options,
         .function = run_prune,

@@ -291,19 +291,19 @@ static const Option up_options[] = {
 
 static const Option create_options[] = { CREATION_OPTIONS, { NULL } };
 
-#define ON_MODEL                                                                                                       \
-        .group = GROUP_RUN, .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT, .max_arguments = -1,                  \
+#define ON_MODEL                                                                                      \
+        .group = GROUP_RUN, .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT, .max_arguments = -1, \
         .complete = COMPLETE_SERVICES
 
 const Command command_up = {
         .name = "up",
         .summary = "Create and start containers",
         .arguments = "[SERVICE...]",
-        .details = "Makes what the compose file says: networks, volumes and containers that are missing are created, "
-                   "containers whose "
-                   "configuration changed are recreated, what runs already is left alone.\n\n"
-                   "Without --detach the output of all containers is shown; Ctrl-C stops them (of named services: these, "
-                   "not what they depend on), a second Ctrl-C kills them.",
+        .details =
+                "Makes what the compose file says: networks, volumes and containers that are missing are created, "
+                "containers whose configuration changed are recreated, what runs already is left alone.\n\nWithout "
+                "--detach the output of all containers is shown; Ctrl-C stops them (of named services: these, not what "
+                "they depend on), a second Ctrl-C kills them.",
         .examples = "berth up -d --wait\nberth up --dry-run",
         .options = up_options,
         .function = run_up,

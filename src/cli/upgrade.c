@@ -71,10 +71,11 @@ static int take_up(UpgradeTask *task, const char *service, Error **err)
         if (r < 0)
                 return error_move(err, &reason, r);
         if (found.phase == UPGRADE_SWITCHED || found.phase == UPGRADE_RETURNING) {
-                r = error_set(err, ERROR_CONFLICT, "service \"%s\" went from PostgreSQL %d to %d, and the data of %d are kept",
-                              service, found.from, found.to,
-                              found.phase == UPGRADE_SWITCHED ? found.from : found.to);
-                return error_hint(err, r, "`berth upgrade %s --forget` lets them go, --rollback returns to them.", service);
+                r = error_set(err, ERROR_CONFLICT,
+                              "service \"%s\" went from PostgreSQL %d to %d, and the data of %d are kept", service,
+                              found.from, found.to, found.phase == UPGRADE_SWITCHED ? found.from : found.to);
+                return error_hint(err, r, "`berth upgrade %s --forget` lets them go, --rollback returns to them.",
+                                  service);
         }
         if (found.phase == UPGRADE_SWITCHING && upgrade_major_in_place(layout, &found) == found.to) {
                 task->record = found;
@@ -149,15 +150,17 @@ static int roll_back(UpgradeTask *task, const char *service, Error **err)
         if (r < 0)
                 return r;
         if (record->phase == UPGRADE_COPYING || record->phase == UPGRADE_RETURNED)
-                return error_set(err, ERROR_CONFLICT, "service \"%s\" runs PostgreSQL %d already", service, record->from);
-        what = xasprintf("return service \"%s\" to PostgreSQL %d (what was written since the upgrade stays in volume %s)",
-                         service, record->from, record->kept);
+                return error_set(err, ERROR_CONFLICT, "service \"%s\" runs PostgreSQL %d already", service,
+                                 record->from);
+        what = xasprintf(
+                "return service \"%s\" to PostgreSQL %d (what was written since the upgrade stays in volume %s)",
+                service, record->from, record->kept);
         r = confirm(what, NULL, invocation_flag(task->invocation, "yes"), "--yes", err);
         if (r >= 0)
                 r = upgrade_return(task, err);
         if (r >= 0)
-                printf("Service %s runs PostgreSQL %d again. The data of %d are kept in volume %s.\n", record->service, record->from,
-                       record->to, record->kept);
+                printf("Service %s runs PostgreSQL %d again. The data of %d are kept in volume %s.\n", record->service,
+                       record->from, record->to, record->kept);
         return r;
 }
 
@@ -170,8 +173,9 @@ static int forget(UpgradeTask *task, const char *service, Error **err)
         if (r < 0)
                 return r;
         if (record->phase == UPGRADE_SWITCHING || record->phase == UPGRADE_RETURNING)
-                return error_hint(err, error_set(err, ERROR_CONFLICT, "the upgrade of service \"%s\" is not finished", service),
-                                  "`berth upgrade %s --to %d` goes on, --rollback returns.", service, record->to);
+                return error_hint(
+                        err, error_set(err, ERROR_CONFLICT, "the upgrade of service \"%s\" is not finished", service),
+                        "`berth upgrade %s --to %d` goes on, --rollback returns.", service, record->to);
         what = xasprintf("let the data of PostgreSQL %d in volume %s go (kept in the trash for seven days)",
                          record->phase == UPGRADE_SWITCHED ? record->from : record->to, record->kept);
         r = confirm(what, NULL, invocation_flag(task->invocation, "yes"), "--yes", err);
@@ -201,21 +205,29 @@ static int run_upgrade(Invocation *invocation, Error **err)
         if (!scope.services || !project_find_service(scope.project, scope.services[0]))
                 return error_set(err, ERROR_NOT_FOUND, "the compose file has no service \"%s\"", names[0]);
         task.jobs = (int)MAX(invocation_number(invocation, "jobs", sysconf(_SC_NPROCESSORS_ONLN)), 1);
-        task.lock_timeout_s = (int)MIN(MAX(invocation_number(invocation, "lock-timeout", UPGRADE_HOLD_LIMIT_S), 1), 86400);
+        task.lock_timeout_s =
+                (int)MIN(MAX(invocation_number(invocation, "lock-timeout", UPGRADE_HOLD_LIMIT_S), 1), 86400);
         names[0] = project_find_service(scope.project, scope.services[0])->name;
         method = invocation_text(invocation, "method", "auto");
-        task.method = streq(method, "dump") ? UPGRADE_BY_DUMP : streq(method, "auto") ? UPGRADE_BY_EITHER : UPGRADE_BY_PROGRAMS;
-        return back ? roll_back(&task, names[0], err) : lets_go ? forget(&task, names[0], err) : start(&task, names[0], err);
+        task.method = streq(method, "dump")   ? UPGRADE_BY_DUMP
+                      : streq(method, "auto") ? UPGRADE_BY_EITHER
+                                              : UPGRADE_BY_PROGRAMS;
+        return back      ? roll_back(&task, names[0], err)
+               : lets_go ? forget(&task, names[0], err)
+                         : start(&task, names[0], err);
 }
 
 static const Option options[] = {
-        { "to", 0, OPTION_NUMBER, "MAJOR", "The major version to go to (default: the one that the compose file names)" },
+        { "to", 0, OPTION_NUMBER, "MAJOR",
+          "The major version to go to (default: the one that the compose file names)" },
         { "rollback", 0, OPTION_FLAG, NULL, "Return to the data and the image from before the upgrade" },
         { "forget", 0, OPTION_FLAG, NULL, "Let the data that were kept go" },
-        { "method", 0, OPTION_CHOICE, "METHOD", "How: pg_upgrade, where the image has the programs of both majors, or dump and restore",
+        { "method", 0, OPTION_CHOICE, "METHOD",
+          "How: pg_upgrade, where the image has the programs of both majors, or dump and restore",
           "auto|dump|pg_upgrade" },
         { "jobs", 'j', OPTION_NUMBER, "N", "How many tables are copied at once (default: one a processor)" },
-        { "lock-timeout", 0, OPTION_NUMBER, "SECONDS", "How long to wait for open transactions, which hold everything up (default: 60)" },
+        { "lock-timeout", 0, OPTION_NUMBER, "SECONDS",
+          "How long to wait for open transactions, which hold everything up (default: 60)" },
         { "dry-run", 0, OPTION_FLAG, NULL, "Check, and say what would be done" },
         { "yes", 'y', OPTION_FLAG, NULL, "Do not ask" },
         { NULL },
@@ -225,13 +237,13 @@ const Command command_upgrade = {
         .name = "upgrade",
         .summary = "Bring a database to a newer major version of PostgreSQL",
         .arguments = "SERVICE",
-        .details = "The new server is started beside the old one, in a volume of its own, and filled by the newer dump and "
-                   "restore, or by pg_upgrade from a copy of the old one's files; meanwhile readers of the old one go on and "
-                   "writers wait. Roles, settings, rows of every table, "
-                   "extensions, collations and indexes are compared; only then do the volumes change places, at one instant, "
-                   "and the compose file gets the new image. Where anything fails or is killed before that, the old server "
-                   "goes on as if nothing had been.\n\n"
-                   "The old data are kept until --forget; --rollback returns to them.",
+        .details =
+                "The new server is started beside the old one, in a volume of its own, and filled by the newer dump "
+                "and restore, or by pg_upgrade from a copy of the old one's files; meanwhile readers of the old one go "
+                "on and writers wait. Roles, settings, rows of every table, extensions, collations and indexes are "
+                "compared; only then do the volumes change places, at one instant, and the compose file gets the new "
+                "image. Where anything fails or is killed before that, the old server goes on as if nothing had "
+                "been.\n\nThe old data are kept until --forget; --rollback returns to them.",
         .examples = "berth upgrade db --to 17\nberth upgrade db --rollback\nberth upgrade db --forget",
         .group = GROUP_DATABASE,
         .flags = COMMAND_NEEDS_PROJECT | COMMAND_NEEDS_ROOT,

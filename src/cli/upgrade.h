@@ -9,7 +9,7 @@
 #include "operate/upgrade.h"
 
 typedef enum UpgradeMethod {
-        UPGRADE_BY_EITHER,      /* pg_upgrade where it goes */
+        UPGRADE_BY_EITHER, /* pg_upgrade where it goes */
         UPGRADE_BY_DUMP,
         UPGRADE_BY_PROGRAMS,
 } UpgradeMethod;
@@ -18,20 +18,20 @@ typedef struct UpgradeTask {
         Invocation *invocation;
         Scope *scope;
         UpgradeRecord record;
-        ContainerInfo *old;     /* its container, running; NULL where it is not needed */
-        char *old_folder;       /* of its data, on this machine */
-        char *volume_key;       /* in the compose file */
+        ContainerInfo *old; /* its container, running; NULL where it is not needed */
+        char *old_folder;   /* of its data, on this machine */
+        char *volume_key;   /* in the compose file */
         int jobs;
-        int lock_timeout_s;     /* how long to wait for open transactions */
+        int lock_timeout_s; /* how long to wait for open transactions */
         UpgradeMethod method;
 } UpgradeTask;
 
 /* A container beside the old one, a one-off that ends with this process. */
 typedef struct UpgradeServer {
         char *id, *name;
-        char *folder;           /* of its data, on this machine */
+        char *folder; /* of its data, on this machine */
         char *volume_folder;
-        ChannelClient *client;  /* as long as it is open the container may run */
+        ChannelClient *client; /* as long as it is open the container may run */
 } UpgradeServer;
 
 void upgrade_task_done(UpgradeTask *task);
@@ -65,14 +65,15 @@ int upgrade_server_end(UpgradeTask *task, UpgradeServer *server, Error **err);
 /* It is removed by the keeper once nobody looks at it any more. */
 void upgrade_server_await_removal(UpgradeTask *task, UpgradeServer *server);
 /* A step of operate/upgrade_steps.h; ERROR_CANCELLED after Ctrl-C. */
-int upgrade_task_step(UpgradeTask *task, const char *container, const char *name, char *const *arguments, char **ret, Error **err);
+int upgrade_task_step(UpgradeTask *task, const char *container, const char *name, char *const *arguments, char **ret,
+                      Error **err);
 
 /* The way of pg_upgrade: on a copy of the old server's files, which itself goes on. */
 typedef struct UpgradePrograms {
-        UpgradeServer workshop; /* a container with the programs of both majors */
+        UpgradeServer workshop;        /* a container with the programs of both majors */
         char *old_folder, *new_folder; /* of these programs, in it */
-        char *owner;            /* "UID:GID" of the data */
-        bool reindex;           /* text may sort differently under the new image */
+        char *owner;                   /* "UID:GID" of the data */
+        bool reindex;                  /* text may sort differently under the new image */
 } UpgradePrograms;
 
 void upgrade_programs_done(UpgradePrograms *programs);

@@ -113,7 +113,8 @@ static int check(UpgradeTask *task, const UpgradeServer *server, Error **err)
                 _cleanup_strv_ char **lines = strv_split(left_out, '\n');
 
                 STRV_FOREACH(line, lines) {
-                        _cleanup_free_ char *text = xasprintf("setting %s, unknown to PostgreSQL %d", *line, task->record.to);
+                        _cleanup_free_ char *text =
+                                xasprintf("setting %s, unknown to PostgreSQL %d", *line, task->record.to);
                         report_warning(text);
                 }
         }
@@ -163,7 +164,8 @@ static int hold_writers(UpgradeTask *task, UpgradeHold *tables, Error **err)
 }
 
 /* 1: done, and the new cluster lies in its volume; 0: this is not the way. */
-static int upgrade_by_programs(UpgradeTask *task, UpgradeHold *tables, UpgradeHold *objects, bool *ret_reindex, Error **err)
+static int upgrade_by_programs(UpgradeTask *task, UpgradeHold *tables, UpgradeHold *objects, bool *ret_reindex,
+                               Error **err)
 {
         _cleanup_upgrade_programs_ UpgradePrograms programs = { 0 };
         _cleanup_error_ Error *reason = NULL;

@@ -14,8 +14,8 @@
 #include "engine/local/volume.h"
 #include "operate/data_folder.h"
 
-#define OLDEST_MAJOR 13
-#define NEWEST_MAJOR 18
+#define OLDEST_MAJOR                13
+#define NEWEST_MAJOR                18
 #define FIRST_MAJOR_WITH_NEW_LAYOUT 18
 
 static int find_old(UpgradeTask *task, const char *service, Error **err)
@@ -36,9 +36,10 @@ static int find_old(UpgradeTask *task, const char *service, Error **err)
         task->old_folder = path ? data_folder_on_host(engine, task->old->spec, path, &mount, &is_new) : NULL;
         if (!task->old_folder || !mount || mount->kind != SPEC_MOUNT_VOLUME || mount->anonymous)
                 return error_hint(err,
-                                  error_set(err, ERROR_UNSUPPORTED, "the data of service \"%s\" are not in a named volume",
-                                            service),
-                                  "Mount a named volume at %s; `berth volume import` can fill it.", path ? path : "PGDATA");
+                                  error_set(err, ERROR_UNSUPPORTED,
+                                            "the data of service \"%s\" are not in a named volume", service),
+                                  "Mount a named volume at %s; `berth volume import` can fill it.",
+                                  path ? path : "PGDATA");
         r = engine->operations->volume_inspect(engine, mount->source, false, &volume, err);
         if (r < 0)
                 return r;
@@ -47,8 +48,8 @@ static int find_old(UpgradeTask *task, const char *service, Error **err)
                                  mount->source);
         task->record.volume = xstrdup(mount->source);
         task->record.old_target = xstrdup(mount->target);
-        task->record.old_folder = xstrdup(task->old_folder + strlen(volume->path) +
-                                          (task->old_folder[strlen(volume->path)] == '/'));
+        task->record.old_folder =
+                xstrdup(task->old_folder + strlen(volume->path) + (task->old_folder[strlen(volume->path)] == '/'));
         task->record.from = upgrade_major_of_folder(task->old_folder);
         return 0;
 }
@@ -77,19 +78,23 @@ static int choose_images(UpgradeTask *task, const char *service, Error **err)
                 record->new_image = xstrdup(written);
                 return 0;
         }
-        record->new_image = written && upgrade_image_major(written) == record->from ? upgrade_image_for(written, record->to)
-                                                                                    : NULL;
+        record->new_image =
+                written && upgrade_image_major(written) == record->from ? upgrade_image_for(written, record->to) : NULL;
         if (!record->new_image) {
-                r = error_set(err, ERROR_INVALID, "the tag of image \"%s\" names no major to replace", written ? written : "");
-                return error_hint(err, r, "Write the image of PostgreSQL %d into the compose file, then run this again.",
+                r = error_set(err, ERROR_INVALID, "the tag of image \"%s\" names no major to replace",
+                              written ? written : "");
+                return error_hint(err, r,
+                                  "Write the image of PostgreSQL %d into the compose file, then run this again.",
                                   record->to);
         }
         if (record->to >= FIRST_MAJOR_WITH_NEW_LAYOUT && record->from < FIRST_MAJOR_WITH_NEW_LAYOUT) {
-                r = error_set(err, ERROR_INVALID, "images from %d on keep their data elsewhere", FIRST_MAJOR_WITH_NEW_LAYOUT);
-                return error_hint(err, r,
-                                  "Write into the compose file `image: %s` and the volume at /var/lib/postgresql, then run "
-                                  "this again; the old server goes on until then.",
-                                  record->new_image);
+                r = error_set(err, ERROR_INVALID, "images from %d on keep their data elsewhere",
+                              FIRST_MAJOR_WITH_NEW_LAYOUT);
+                return error_hint(
+                        err, r,
+                        "Write into the compose file `image: %s` and the volume at /var/lib/postgresql, then run "
+                        "this again; the old server goes on until then.",
+                        record->new_image);
         }
         return 0;
 }
@@ -105,8 +110,9 @@ static int check_majors(const UpgradeTask *task, Error **err)
                 return error_set(err, ERROR_CONFLICT, "the data of service \"%s\" are of PostgreSQL %d already",
                                  record->service, record->from);
         if (record->to < record->from || record->from < OLDEST_MAJOR || record->to > NEWEST_MAJOR)
-                return error_set(err, ERROR_UNSUPPORTED, "from PostgreSQL %d to %d there is no way here (%d to %d, upwards)",
-                                 record->from, record->to, OLDEST_MAJOR, NEWEST_MAJOR);
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "from PostgreSQL %d to %d there is no way here (%d to %d, upwards)", record->from,
+                                 record->to, OLDEST_MAJOR, NEWEST_MAJOR);
         return 0;
 }
 
@@ -123,7 +129,8 @@ static int check_space(const UpgradeTask *task, Error **err)
                 return 0;
         wanted_text = format_size(wanted + wanted / 2);
         free_text = format_size(available);
-        return error_set(err, ERROR_IO, "the new cluster and the dump may take %s, and %s are free", wanted_text, free_text);
+        return error_set(err, ERROR_IO, "the new cluster and the dump may take %s, and %s are free", wanted_text,
+                         free_text);
 }
 
 static int ask(const UpgradeTask *task, Error **err)
@@ -136,10 +143,11 @@ static int ask(const UpgradeTask *task, Error **err)
 
         if (r < 0)
                 return r;
-        what = xasprintf("upgrade service \"%s\" from PostgreSQL %d to %d%s%s%s%s (writers wait meanwhile; the old data stay "
-                         "in volume %s)",
-                         record->service, record->from, record->to, edits ? ", and write image: " : "",
-                         edits ? record->new_image : "", edits ? " into " : "", edits ? place : "", record->kept);
+        what = xasprintf(
+                "upgrade service \"%s\" from PostgreSQL %d to %d%s%s%s%s (writers wait meanwhile; the old data stay "
+                "in volume %s)",
+                record->service, record->from, record->to, edits ? ", and write image: " : "",
+                edits ? record->new_image : "", edits ? " into " : "", edits ? place : "", record->kept);
         if (invocation_flag(task->invocation, "dry-run")) {
                 printf("%s\n", what);
                 return 1;

@@ -16,8 +16,8 @@ void upgrade_programs_done(UpgradePrograms *programs)
         free(programs->owner);
 }
 
-static int step_as(UpgradeTask *task, UpgradePrograms *programs, const char *user, const char *name, char *const *arguments,
-                   char **ret, Error **err)
+static int step_as(UpgradeTask *task, UpgradePrograms *programs, const char *user, const char *name,
+                   char *const *arguments, char **ret, Error **err)
 {
         int r = upgrade_step_as(task->scope->engine, programs->workshop.id, user, name, arguments, ret, err);
 
@@ -34,7 +34,8 @@ static int ask_old(UpgradeTask *task, const char *name, char *argument, char **r
 
 static int find_programs(UpgradeTask *task, UpgradePrograms *programs, Error **err)
 {
-        _cleanup_free_ char *from = xasprintf("%d", task->record.from), *to = xasprintf("%d", task->record.to), *found = NULL;
+        _cleanup_free_ char *from = xasprintf("%d", task->record.from), *to = xasprintf("%d", task->record.to),
+                            *found = NULL;
         char *arguments[] = { from, to, NULL };
         const char *space;
         int r = upgrade_step_as(task->scope->engine, programs->workshop.id, "root", "programs", arguments, &found, err);
@@ -62,7 +63,8 @@ static int check_copy(UpgradeTask *task, Error **err)
 /* A cluster of the same kind: locale, encoding, checksums, first superuser. */
 static int make_empty(UpgradeTask *task, UpgradePrograms *programs, Error **err)
 {
-        _cleanup_free_ char *to = xasprintf("%d", task->record.to), *kind = NULL, *essentials = NULL, *before = NULL, *now = NULL;
+        _cleanup_free_ char *to = xasprintf("%d", task->record.to), *kind = NULL, *essentials = NULL, *before = NULL,
+                            *now = NULL;
         _cleanup_strv_ char **words = NULL, **arguments = NULL;
         int r = ask_old(task, "kind", to, &kind, err);
 
@@ -80,7 +82,10 @@ static int make_empty(UpgradeTask *task, UpgradePrograms *programs, Error **err)
                 return r;
         programs->reindex = !streq(before, now);
         if (programs->reindex)
-                upgrade_say(task, "text sorts by other versions of its rules (libc/ICU %s, then %s): indexes will be made anew", before, now);
+                upgrade_say(
+                        task,
+                        "text sorts by other versions of its rules (libc/ICU %s, then %s): indexes will be made anew",
+                        before, now);
         return 0;
 }
 

@@ -92,12 +92,13 @@ int upgrade_server_look(UpgradeTask *task, UpgradeServer *server, Error **err)
                                   "the new major into the compose file, then run this again.");
         server->volume_folder = xstrdup(volume->path);
         free_and_replace(&task->record.new_target, xstrdup(mount->target));
-        free_and_replace(&task->record.new_folder,
-                         xstrdup(server->folder + strlen(volume->path) + (server->folder[strlen(volume->path)] == '/')));
+        free_and_replace(&task->record.new_folder, xstrdup(server->folder + strlen(volume->path) +
+                                                           (server->folder[strlen(volume->path)] == '/')));
         return 0;
 }
 
-int upgrade_task_step(UpgradeTask *task, const char *container, const char *name, char *const *arguments, char **ret, Error **err)
+int upgrade_task_step(UpgradeTask *task, const char *container, const char *name, char *const *arguments, char **ret,
+                      Error **err)
 {
         int r = upgrade_step(task->scope->engine, container, name, arguments, ret, err);
 

@@ -83,9 +83,10 @@ static int bring_up(UpgradeTask *task, bool as_before, Error **err)
 static void warn_of_file(const UpgradeTask *task)
 {
         const UpgradeRecord *record = &task->record;
-        _cleanup_free_ char *text = xasprintf("the compose file is for PostgreSQL %d still: before the next `up` write `image: %s` and the "
-                                              "volume at %s into it, or upgrade again",
-                                              record->to, record->old_image, record->old_target);
+        _cleanup_free_ char *text =
+                xasprintf("the compose file is for PostgreSQL %d still: before the next `up` write `image: %s` and the "
+                          "volume at %s into it, or upgrade again",
+                          record->to, record->old_image, record->old_target);
 
         report_warning(text);
 }

@@ -13,8 +13,8 @@
 #include "operate/verify_facts.h"
 #include "state/document.h"
 
-#define ANSWER_LIMIT_NS (60 * NSEC_PER_SEC)
-#define ANSWER_PAUSE_MS 100
+#define ANSWER_LIMIT_NS    (60 * NSEC_PER_SEC)
+#define ANSWER_PAUSE_MS    100
 #define STATEMENT_LIMIT_MS 20000
 
 static const ListingColumn columns[] = {
@@ -47,7 +47,8 @@ static int ask(const Verification *verification, const char *service, const char
 }
 
 /* A database without a health check counts as up before it answers. */
-static int ask_until_answered(const Verification *verification, const char *service, const char *sql, char **ret, Error **err)
+static int ask_until_answered(const Verification *verification, const char *service, const char *sql, char **ret,
+                              Error **err)
 {
         int64_t deadline = clock_monotonic_ns() + ANSWER_LIMIT_NS;
 
@@ -74,8 +75,8 @@ static int run_words(const Verification *verification, const char *const *words,
 }
 
 /* Does the row that was written before still stand there, once the database was taken away and brought back? */
-static int experiment(const Verification *verification, const char *service, const char *const *away, VerifyOutcome *ret,
-                      Error **err)
+static int experiment(const Verification *verification, const char *service, const char *const *away,
+                      VerifyOutcome *ret, Error **err)
 {
         static const char *const back[] = { "up", "-d", "--wait", NULL };
         _cleanup_free_ char *output = NULL;
@@ -84,8 +85,8 @@ static int experiment(const Verification *verification, const char *service, con
         if (r == 0)
                 r = run_words(verification, back, service, err);
         if (r == 0)
-                r = ask_until_answered(verification, service, "SELECT to_regclass('berth_verify_kept') IS NOT NULL", &output,
-                                       err);
+                r = ask_until_answered(verification, service, "SELECT to_regclass('berth_verify_kept') IS NOT NULL",
+                                       &output, err);
         if (r == 0)
                 *ret = streq(output, "t\n") ? OUTCOME_YES : OUTCOME_NO;
         return r;
@@ -96,8 +97,8 @@ static int run_experiments(const Verification *verification, const char *service
         static const char *const stop[] = { "stop", NULL }, *const remove[] = { "rm", "--stop", "--force", NULL };
         _cleanup_free_ char *output = NULL, *dropped = NULL;
         VerifyOutcome restart = OUTCOME_NOT_TRIED, removal = OUTCOME_NOT_TRIED;
-        int r = ask(verification, service, "DROP TABLE IF EXISTS berth_verify_kept; CREATE TABLE berth_verify_kept ()", &output,
-                    err);
+        int r = ask(verification, service, "DROP TABLE IF EXISTS berth_verify_kept; CREATE TABLE berth_verify_kept ()",
+                    &output, err);
 
         if (r == 0)
                 r = experiment(verification, service, stop, &restart, err);
@@ -113,7 +114,9 @@ static int run_experiments(const Verification *verification, const char *service
 
 static const char *lists_name(unsigned lists)
 {
-        return lists == CHECKLIST_BASICS ? "basics" : lists == CHECKLIST_PRODUCTION ? "production" : "basics, production";
+        return lists == CHECKLIST_BASICS       ? "basics"
+               : lists == CHECKLIST_PRODUCTION ? "production"
+                                               : "basics, production";
 }
 
 static void add_rows(Verification *verification, const char *service, const VerifyResults *results)
@@ -166,7 +169,8 @@ static int find_databases(const Scope *scope, char ***ret, Error **err)
         int r = scope_containers(scope, false, &list, err);
 
         for (size_t i = 0; r == 0 && i < list.length; i++)
-                if (container_is_database(list.items[i]) && (scope->services || !scope_is_copy(scope, list.items[i]->service)) &&
+                if (container_is_database(list.items[i]) &&
+                    (scope->services || !scope_is_copy(scope, list.items[i]->service)) &&
                     !strv_contains(*ret, list.items[i]->service))
                         strv_add(ret, list.items[i]->service);
         return r < 0 || *ret ? r
@@ -213,13 +217,15 @@ const Command command_verify = {
         .name = "verify",
         .summary = "Go through the checklists of the guides with the databases that run",
         .arguments = "[SERVICE...]",
-        .details = "Each check passes, fails, or is not applicable, with what was found and what to do. basics: it runs, is "
-                   "reached by name with its password, is migrated, keeps its data in a volume with a name, has room for "
-                   "connections and a backup. production: secrets, TLS, reach, order of start, durability. Ends with status "
-                   "1 where a check fails.\n\n"
-                   "Nothing is changed. With --experiments the database is stopped and started, and then recreated, to see "
-                   "that its data survives; it is away for some seconds. The volume itself is not put at risk.",
-        .examples = "berth verify\nberth verify db --list production\nberth verify --format json\nberth verify --experiments",
+        .details =
+                "Each check passes, fails, or is not applicable, with what was found and what to do. basics: it runs, "
+                "is reached by name with its password, is migrated, keeps its data in a volume with a name, has room "
+                "for connections and a backup. production: secrets, TLS, reach, order of start, durability. Ends with "
+                "status 1 where a check fails.\n\nNothing is changed. With --experiments the database is stopped and "
+                "started, and then recreated, to see that its data survives; it is away for some seconds. The volume "
+                "itself is not put at risk.",
+        .examples =
+                "berth verify\nberth verify db --list production\nberth verify --format json\nberth verify --experiments",
         .group = GROUP_LOOK,
         .flags = COMMAND_NEEDS_ROOT | COMMAND_JSON,
         .options = options,

@@ -142,8 +142,8 @@ static int inspect_one(const Invocation *invocation, Engine *engine, const char 
         int r = engine->operations->volume_inspect(engine, name, true, &info, err);
 
         if (r < 0)
-                return error_hint(err, r,
-                                  "\"berth volume ls\" lists the volumes, \"berth volume ls --trash\" the removed ones.");
+                return error_hint(
+                        err, r, "\"berth volume ls\" lists the volumes, \"berth volume ls --trash\" the removed ones.");
         *ret = describe_volume(info);
         return 0;
 }

@@ -26,8 +26,7 @@ int check_not_running(Engine *engine, const VolumeInfo *info, bool force, Error 
                         err,
                         error_set(err, ERROR_CONFLICT, "volume \"%s\" is in use by %s, which runs", info->name, *name),
                         "Stop it first: files that change while they are copied make a broken archive. --force does it "
-                        "all the "
-                        "same.");
+                        "all the same.");
         }
         return 0;
 }

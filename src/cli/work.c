@@ -16,10 +16,9 @@ typedef struct Shown {
 
 static void show_state(Shown *shown, const char *state, const char *text)
 {
-        _cleanup_json_ json_t *event =
-                json_pack("{s:s, s:s, s:s, s:s, s:I}", "event", "resource", "kind", shown->work->kind, "name",
-                          shown->work->name, "state", state, "ms",
-                          (json_int_t)((clock_monotonic_ns() - shown->start_ns) / NSEC_PER_MSEC));
+        _cleanup_json_ json_t *event = json_pack(
+                "{s:s, s:s, s:s, s:s, s:I}", "event", "resource", "kind", shown->work->kind, "name", shown->work->name,
+                "state", state, "ms", (json_int_t)((clock_monotonic_ns() - shown->start_ns) / NSEC_PER_MSEC));
 
         json_set_string(event, "text", text);
         progress_event(shown->progress, event);
@@ -37,8 +36,8 @@ static void show_status(Shown *shown, const char *text)
 
 static void show_bytes(Shown *shown, const json_t *told)
 {
-        _cleanup_json_ json_t *event = json_pack("{s:s, s:s, s:s}", "event", "bytes", "kind", shown->work->kind, "name",
-                                                 shown->work->name);
+        _cleanup_json_ json_t *event =
+                json_pack("{s:s, s:s, s:s}", "event", "bytes", "kind", shown->work->kind, "name", shown->work->name);
 
         json_object_update(event, (json_t *)told);
         progress_event(shown->progress, event);

@@ -7,9 +7,9 @@
 #include "cli/invocation.h"
 
 typedef struct Work {
-        const char *job;        /* of berth-worker */
-        const char *title;      /* "Backing up" */
-        const char *kind, *name; /* "database", "db": what is worked on */
+        const char *job;               /* of berth-worker */
+        const char *title;             /* "Backing up" */
+        const char *kind, *name;       /* "database", "db": what is worked on */
         const char *state, *end_state; /* "creating", "created" */
 } Work;
 

@@ -40,8 +40,7 @@ static const char *variable_value(const Loader *loader, const char *name)
 
 static void load_environment(Loader *loader)
 {
-        STRV_FOREACH(pair, loader->options->environment)
-        {
+        STRV_FOREACH(pair, loader->options->environment) {
                 const char *equals = strchr(*pair, '=');
                 _cleanup_free_ char *name = equals ? xstrndup(*pair, (size_t)(equals - *pair)) : NULL;
 
@@ -58,8 +57,7 @@ static char *project_folder(const Loader *loader, char *const *files)
 {
         if (!isempty(loader->options->project_dir))
                 return path_clean(loader->working_dir, loader->options->project_dir);
-        STRV_FOREACH(file, files)
-        {
+        STRV_FOREACH(file, files) {
                 _cleanup_free_ char *path = NULL;
 
                 if (streq(*file, "-"))
@@ -91,8 +89,8 @@ static int load_env_files(Loader *loader, char *const *files, Error **err)
                 _cleanup_strv_ char **parts = strv_split(listed, ',');
 
                 STRV_FOREACH(part, parts)
-                if (**part)
-                        strv_add(&env_files, *part);
+                        if (**part)
+                                strv_add(&env_files, *part);
         }
         if (!env_files && !default_env_file_disabled(loader)) {
                 _cleanup_free_ char *folder = project_folder(loader, files);
@@ -107,8 +105,8 @@ static int load_env_files(Loader *loader, char *const *files, Error **err)
         if (r < 0)
                 return r;
         STRMAP_FOREACH(entry, &read.map)
-        if (!strmap_has(&loader->variables.map, entry->key))
-                strmap_set(&loader->variables.map, entry->key, entry->value);
+                if (!strmap_has(&loader->variables.map, entry->key))
+                        strmap_set(&loader->variables.map, entry->key, entry->value);
         return 0;
 }
 
@@ -217,8 +215,7 @@ int discover(Loader *loader, Discovered *ret, Error **err)
         int r;
 
         load_environment(loader);
-        STRV_FOREACH(file, loader->options->files)
-        {
+        STRV_FOREACH(file, loader->options->files) {
                 if (source_is_remote(*file)) {
                         source_fail_remote(loader, NULL, *file);
                         return -ERROR_INVALID;
@@ -269,8 +266,7 @@ static int set_name_exactly(Loader *loader, const char *name, Error **err)
         if (!streq(normal, name))
                 return error_set(err, ERROR_INVALID,
                                  "invalid project name \"%s\": must consist only of lowercase alphanumeric characters, "
-                                 "hyphens, and underscores as "
-                                 "well as start with a letter or number",
+                                 "hyphens, and underscores as well as start with a letter or number",
                                  name);
         loader->project_name = arena_strdup(loader->arena, name);
         loader->name_given = true;
@@ -282,8 +278,7 @@ static const char *name_in_files(Loader *loader, char *const *files, bool *ret_n
 {
         const char *name = "";
 
-        STRV_FOREACH(file, files)
-        {
+        STRV_FOREACH(file, files) {
                 const YamlDocuments *documents = source_documents(loader, *file, NULL);
 
                 for (size_t i = 0; documents && i < documents->length; i++) {

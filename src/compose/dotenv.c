@@ -317,8 +317,7 @@ static const Variable *lookup_in(const void *context, const char *name)
 
 int dotenv_read_files(Loader *loader, char *const *files, const Variables *current, Variables *out, Error **err)
 {
-        STRV_FOREACH(file, files)
-        {
+        STRV_FOREACH(file, files) {
                 _cleanup_free_ char *path = path_clean(loader->working_dir, *file);
                 _cleanup_strbuf_ Strbuf data = STRBUF_INIT;
                 struct stat st;

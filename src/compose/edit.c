@@ -15,9 +15,9 @@
 
 typedef struct ImagePlace {
         const Node *node;
-        char *path;             /* of the real file */
-        Strbuf text;            /* its content */
-        size_t offset;          /* of the value */
+        char *path;    /* of the real file */
+        Strbuf text;   /* its content */
+        size_t offset; /* of the value */
 } ImagePlace;
 
 static void image_place_done(ImagePlace *place)
@@ -30,9 +30,9 @@ static int by_hand(const Node *node, const char *why, Error **err)
 {
         int r = error_set(err, ERROR_UNSUPPORTED, "the image cannot be changed for you: %s", why);
 
-        return node && node_file(node) ? error_hint(err, r, "Change what gives %s:%u its value, then run this again.", node_file(node),
-                                               node->line)
-                                  : error_hint(err, r, "Change it by hand, then run this again.");
+        return node && node_file(node) ? error_hint(err, r, "Change what gives %s:%u its value, then run this again.",
+                                                    node_file(node), node->line)
+                                       : error_hint(err, r, "Change it by hand, then run this again.");
 }
 
 /* The start of a line and column, both from 1; SIZE_MAX past the end. */

@@ -173,8 +173,7 @@ char *explain_variables(const Project *project)
         Strbuf out = STRBUF_INIT;
 
         collect(project, &collection);
-        STRMAP_FOREACH(entry, &collection.variables)
-        {
+        STRMAP_FOREACH(entry, &collection.variables) {
                 const TemplateVariable *variable = entry->value;
 
                 if ((int)strlen(entry->key) > name_width)
@@ -184,8 +183,7 @@ char *explain_variables(const Project *project)
         }
         strbuf_addf(&out, "%-*s  REQUIRED  %-*s  ALTERNATE VALUE\n", name_width, "NAME", default_width,
                     "DEFAULT VALUE");
-        STRMAP_FOREACH(entry, &collection.variables)
-        {
+        STRMAP_FOREACH(entry, &collection.variables) {
                 const TemplateVariable *variable = entry->value;
                 size_t start = out.length;
 
@@ -206,8 +204,7 @@ char *explain_variables_json(const Project *project)
 
         collect(project, &collection);
         map = node_new_map(collection.arena, NULL);
-        STRMAP_FOREACH(entry, &collection.variables)
-        {
+        STRMAP_FOREACH(entry, &collection.variables) {
                 const TemplateVariable *variable = entry->value;
                 Node *value = node_new_map(collection.arena, NULL);
 

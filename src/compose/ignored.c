@@ -20,14 +20,16 @@ static bool is_label_option(const Node *node)
 
         if (text)
                 value = startswith(text, "apparmor") ?: startswith(text, "label");
-        return value && (*value == ':' || *value == '=') && !streq(value + 1, "unconfined") && !streq(value + 1, "disable");
+        return value && (*value == ':' || *value == '=') && !streq(value + 1, "unconfined") &&
+               !streq(value + 1, "disable");
 }
 
 static bool is_periodic(const Node *node)
 {
         const char *text = node_text(node);
 
-        return text && (strstr(text, "daily") || strstr(text, "weekly") || strstr(text, "every_") || strstr(text, "refresh"));
+        return text &&
+               (strstr(text, "daily") || strstr(text, "weekly") || strstr(text, "every_") || strstr(text, "refresh"));
 }
 
 static bool is_false(const Node *node)
@@ -115,7 +117,8 @@ static const struct {
         const char *name;
         const IgnoredKey *keys;
 } sections[] = {
-        { "services", services }, { "networks", networks }, { "volumes", volumes }, { "secrets", files }, { "configs", files },
+        { "services", services }, { "networks", networks }, { "volumes", volumes },
+        { "secrets", files },     { "configs", files },
 };
 
 static bool is_said(const Node *node, const IgnoredKey *key)
@@ -136,10 +139,10 @@ static bool find_path(const Node *node, const char *path, const IgnoredKey *key)
                 return find_path(node_get(node, step), rest, key);
         if (node_is(node, NODE_LIST))
                 NODE_FOREACH_ITEM(item, node)
-                found |= find_path(*item, rest, key);
+        found |= find_path(*item, rest, key);
         if (node_is(node, NODE_MAP))
                 NODE_FOREACH_ENTRY(entry, node)
-                found |= find_path(entry->value, rest, key);
+        found |= find_path(entry->value, rest, key);
         return found;
 }
 

@@ -99,14 +99,14 @@ static bool include_variables(const Source *source, const Include *include, cons
                         strv_add(&files, file);
         }
         STRV_FOREACH(file, include->env_files)
-        strv_add(&files, source_absolute_path(loader, source->options->project_dir, *file));
+                strv_add(&files, source_absolute_path(loader, source->options->project_dir, *file));
         if (dotenv_read_files(loader, files, source->options->variables, &own, &error) < 0) {
                 loader_add_error(loader, &error);
                 return false;
         }
         STRMAP_FOREACH(entry, &own.map)
-        if (!strmap_has(&ret->map, entry->key))
-                strmap_set(&ret->map, entry->key, entry->value);
+                if (!strmap_has(&ret->map, entry->key))
+                        strmap_set(&ret->map, entry->key, entry->value);
         return true;
 }
 
@@ -141,7 +141,7 @@ static Node *load_include(const Source *source, const Include *include)
         if (has_remote(loader, include))
                 return NULL;
         STRV_FOREACH(path, include->paths)
-        strv_add(&files, source_absolute_path(loader, parent->project_dir, *path));
+                strv_add(&files, source_absolute_path(loader, parent->project_dir, *path));
         if (!files)
                 return NULL;
         first = arena_strdup(loader->arena, files[0]);

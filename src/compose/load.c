@@ -64,8 +64,7 @@ static bool read_variables_file(Loader *loader, const Node *at, const char *path
 
 static void variables_into_map(Loader *loader, const Variables *variables, Node *map, const Node *at)
 {
-        STRMAP_FOREACH(entry, &variables->map)
-        {
+        STRMAP_FOREACH(entry, &variables->map) {
                 const Variable *variable = entry->value;
                 Node *node;
 
@@ -231,9 +230,9 @@ static void keep_warnings(Loader *loader, Project *project)
         _cleanup_strv_ char **warnings = NULL, **variables = NULL;
 
         STRMAP_FOREACH(entry, &loader->warnings)
-        strv_add(&warnings, entry->key);
+                strv_add(&warnings, entry->key);
         STRMAP_FOREACH(entry, &loader->variables.map)
-        strv_addf(&variables, "%s=%s", entry->key, ((const Variable *)entry->value)->value);
+                strv_addf(&variables, "%s=%s", entry->key, ((const Variable *)entry->value)->value);
         strv_sort(variables);
         project->warnings = arena_strv(project->arena, warnings);
         project->variables = arena_strv(project->arena, variables);
@@ -282,7 +281,8 @@ static int load(Loader *loader, Discovered *discovered, Project **ret, Error **e
 
 int project_load(const LoadOptions *options, Project **ret, Error **err)
 {
-        _cleanup_(loader_done) Loader loader = { .arena = arena_create(), .scratch = arena_create(), .options = options };
+        _cleanup_(loader_done)
+                Loader loader = { .arena = arena_create(), .scratch = arena_create(), .options = options };
         _cleanup_(discovered_done) Discovered discovered = { 0 };
         _cleanup_free_ char *here = options->working_dir ? xstrdup(options->working_dir) : getcwd(NULL, 0);
         int r;

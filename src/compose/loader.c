@@ -164,5 +164,5 @@ void variables_done(Variables *variables)
 void variables_copy(Variables *to, const Variables *from)
 {
         STRMAP_FOREACH(entry, &from->map)
-        strmap_set(&to->map, entry->key, entry->value);
+                strmap_set(&to->map, entry->key, entry->value);
 }

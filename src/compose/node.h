@@ -150,9 +150,9 @@ const char *node_scalar_text(Arena *arena, const Node *node);
 /* The shortest digits that read back as the same number; with an exponent below `low` and from `high` on. */
 void format_float(Strbuf *buffer, double value, bool single, int low, int high);
 
-#define NODE_FOREACH_ENTRY(entry, map)                                                                                 \
+#define NODE_FOREACH_ENTRY(entry, map) \
         for (NodeEntry *entry = (map)->entries; entry && entry < (map)->entries + (map)->n_entries; entry++)
-#define NODE_FOREACH_ITEM(item, list)                                                                                  \
+#define NODE_FOREACH_ITEM(item, list) \
         for (Node **item = (list)->items; item && item < (list)->items + (list)->n_items; item++)
 
 #endif

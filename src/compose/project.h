@@ -231,8 +231,8 @@ typedef struct Project {
         size_t n_secrets, n_configs;
         const Node *model;   /* canonical tree: what `config` prints */
         const Node *x_berth; /* top level; NULL */
-        bool is_template;    /* loaded without interpolation: values may be variables still, and only `model` is there */
-        char **warnings;     /* of loading (unset variables, obsolete keys), for the user, each once */
+        bool is_template; /* loaded without interpolation: values may be variables still, and only `model` is there */
+        char **warnings;  /* of loading (unset variables, obsolete keys), for the user, each once */
         char **ignored;   /* keys that are accepted and not acted on, each once, by name: for `up`, not for `config` */
         char **variables; /* KEY=VALUE that interpolation saw, sorted by name; NULL after project_from_json */
         const Node *root; /* the tree before it was typed; NULL after project_from_json */

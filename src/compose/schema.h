@@ -46,7 +46,7 @@ struct Schema {
         const char *const *words; /* the only ones; ends with NULL */
         bool (*check)(const char *text);
         const char *expected; /* what check wants */
-        bool only_false; /* booleans: true says nothing; see expected */
+        bool only_false;      /* booleans: true says nothing; see expected */
         /* numbers */
         bool bounded;
         int64_t low, high;

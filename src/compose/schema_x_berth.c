@@ -38,10 +38,9 @@ static const Schema migrations = {
         .keys = KEYS({ "path", &text }, { "table", &text }, { "lock_timeout", &duration }, { "on_up", &flag }),
 };
 static const Schema texts = { .types = T_LIST, .items = &text, .unique = true };
-static const Schema text_or_texts = { .types = T_STRING | T_LIST,
-                                      .items = &text,
-                                      .check = check_identifier,
-                                      .expected = "some text" };
+static const Schema text_or_texts = {
+        .types = T_STRING | T_LIST, .items = &text, .check = check_identifier, .expected = "some text"
+};
 static const Schema days = { .types = T_INT, .bounded = true, .low = 1, .high = 3650 };
 static const Schema tls_mode = { .types = T_STRING | T_BOOL, .words = WORDS("on", "off", "required") };
 static const Schema tls = {
@@ -64,7 +63,9 @@ static const Schema role = {
 };
 static const Schema roles = { .types = T_MAP, .names = NAMES_ANY, .values = &role };
 static const Schema command = { .types = T_LIST, .items = &text };
-static const Schema mail = { .types = T_MAP, .keys = KEYS({ "to", &text }, { "from", &text }), .required = WORDS("to") };
+static const Schema mail = { .types = T_MAP,
+                             .keys = KEYS({ "to", &text }, { "from", &text }),
+                             .required = WORDS("to") };
 static const Schema alerts = {
         .types = T_MAP,
         .keys = KEYS({ "command", &command }, { "webhook", &text }, { "mail", &mail }),
@@ -122,7 +123,8 @@ static const Schema keep = {
 
 static bool check_place(const char *url)
 {
-        return startswith(url, "s3://") || startswith(url, "sftp://") || startswith(url, "file:///") || (*url == '/' && url[1]);
+        return startswith(url, "s3://") || startswith(url, "sftp://") || startswith(url, "file:///") ||
+               (*url == '/' && url[1]);
 }
 
 static bool check_offsite(const char *words)
@@ -154,7 +156,9 @@ static const Schema place = { .types = T_STRING, .check = check_place, .expected
 static const Schema offsite_schedule = { .types = T_STRING,
                                          .check = check_offsite_schedule,
                                          .expected = "a duration like 1m, or five fields like \"0 4 * * *\"" };
-static const Schema budget = { .types = T_STRING, .check = check_budget, .expected = "a size like 50g or a part of the disk like 20%" };
+static const Schema budget = { .types = T_STRING,
+                               .check = check_budget,
+                               .expected = "a size like 50g or a part of the disk like 20%" };
 static const Schema offsite = {
         .types = T_BOOL | T_STRING | T_MAP,
         .only_false = true,
@@ -177,18 +181,16 @@ static const Schema drill = {
 static const Schema backup = {
         .types = T_BOOL | T_STRING | T_MAP,
         .words = WORDS("on", "off"),
-        .keys = KEYS({ "keep", &keep }, { "max_rate", &size }, { "schedule", &cron }, { "timezone", &zone }, { "jitter", &duration },
-                     { "offsite", &offsite }, { "budget", &budget },
-                     { "synchronous", &flag }, { "when_unavailable", &when_unavailable },
-                     { "drill", &drill }),
+        .keys = KEYS({ "keep", &keep }, { "max_rate", &size }, { "schedule", &cron }, { "timezone", &zone },
+                     { "jitter", &duration }, { "offsite", &offsite }, { "budget", &budget }, { "synchronous", &flag },
+                     { "when_unavailable", &when_unavailable }, { "drill", &drill }),
 };
 
 const Schema schema_x_berth_top = {
         .types = T_NULL | T_MAP,
         .keys = KEYS({ "images", &images }, { "template", &on_off }, { "migrations", &migrations }, { "seed", &seed },
-                     { "tls", &tls }, { "access", &access }, { "roles", &roles }, { "secrets", &secrets }, { "alerts", &alerts },
-                     { "backup", &backup },
-                     { "silence", &silence }),
+                     { "tls", &tls }, { "access", &access }, { "roles", &roles }, { "secrets", &secrets },
+                     { "alerts", &alerts }, { "backup", &backup }, { "silence", &silence }),
 };
 
 const Schema schema_x_berth_service = {

@@ -10,8 +10,7 @@ static bool has_profile(const Node *service, char *const *profiles)
 
         if (!own)
                 return true;
-        STRV_FOREACH(profile, profiles)
-        {
+        STRV_FOREACH(profile, profiles) {
                 if (streq(*profile, "*"))
                         return true;
                 NODE_FOREACH_ITEM(item, own)
@@ -43,8 +42,7 @@ void select_enable_named(Loader *loader, Node *model, Node *disabled, char ***pr
 {
         bool more = false;
 
-        STRV_FOREACH(name, loader->options->services)
-        {
+        STRV_FOREACH(name, loader->options->services) {
                 const Node *own = node_get(node_get(disabled, *name), "profiles");
 
                 if (node_find(node_get(model, "services"), *name) || !own)
@@ -87,7 +85,7 @@ void select_only_named(Loader *loader, Node *model, Node *disabled)
         if (!loader->options->services)
                 return;
         STRV_FOREACH(name, loader->options->services)
-        select_service(loader, services, *name, true, &selected);
+                select_service(loader, services, *name, true, &selected);
         NODE_FOREACH_ENTRY(entry, services)
         {
                 Node *dependencies = node_get(entry->value, "depends_on");

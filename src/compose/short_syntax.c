@@ -18,8 +18,7 @@ char *short_clean_path(Arena *arena, const char *path)
         VECTOR(const char *) kept = { 0 };
         _cleanup_strbuf_ Strbuf out = STRBUF_INIT;
 
-        STRV_FOREACH(part, parts)
-        {
+        STRV_FOREACH(part, parts) {
                 if (isempty(*part) || streq(*part, "."))
                         continue;
                 if (!streq(*part, ".."))
@@ -295,7 +294,7 @@ Node *short_volume(Arena *arena, const Node *at, const char *text, const char **
                 _cleanup_strv_ char **words = strv_split(parts.options, ',');
 
                 STRV_FOREACH(word, words)
-                set_option(arena, at, volume, *word, &bind, &options);
+                        set_option(arena, at, volume, *word, &bind, &options);
         }
         if (host_path) {
                 if (!bind)

@@ -385,8 +385,7 @@ Node *source_load(Loader *loader, char *const *files, const SourceOptions *optio
 {
         Node *dict = NULL;
 
-        STRV_FOREACH(file, files)
-        {
+        STRV_FOREACH(file, files) {
                 const SourceFiles own = { .parent = options->including, .file = *file };
                 Source source = {
                         .loader = loader, .options = options, .file = arena_strdup(loader->arena, *file), .files = &own

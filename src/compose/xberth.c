@@ -56,8 +56,8 @@ static void read_level(const Project *project, const Node *node, XBerth *ret, ch
                 ret->migrations_on_up = typed_bool(migrations, "on_up");
         read_seed(project, node_get(node, "seed"), ret);
         STRV_FOREACH(item, typed_texts(project->arena, node_get(node, "silence")))
-        if (!strv_contains(*silence, *item))
-                strv_add(silence, *item);
+                if (!strv_contains(*silence, *item))
+                        strv_add(silence, *item);
 }
 
 void x_berth_read(const Project *project, const Service *service, XBerth *ret)

@@ -16,10 +16,10 @@ typedef struct XBerth {
         char *migrations_table;             /* NULL */
         int64_t migrations_lock_timeout_ns; /* -1: not said */
         bool migrations_on_up;
-        char *seed_path;                    /* as written; NULL */
-        char *seed_service;                 /* whose one-off container runs seed_command; NULL: the database's own container */
-        char **seed_command;                /* NULL */
-        char **silence; /* identifiers of findings that are not to be told; both levels; NULL: none */
+        char *seed_path;     /* as written; NULL */
+        char *seed_service;  /* whose one-off container runs seed_command; NULL: the database's own container */
+        char **seed_command; /* NULL */
+        char **silence;      /* identifiers of findings that are not to be told; both levels; NULL: none */
 } XBerth;
 
 /* service NULL: the top level alone. Strings live in the project's arena. */

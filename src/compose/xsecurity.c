@@ -146,7 +146,8 @@ void x_berth_check_secrets(Loader *loader, const Node *model)
                                *path = NODE_PATH_KEY(NODE_PATH_KEY(&top, "secrets"), entry->key);
 
                 if (!secret || !node_get(secret, "external"))
-                        loader_fail(loader, entry->value, path, "the project has no external secret \"%s\"", entry->key);
+                        loader_fail(loader, entry->value, path, "the project has no external secret \"%s\"",
+                                    entry->key);
                 else if (!command == !node_get(entry->value, "file"))
                         loader_fail(loader, entry->value, path, "name either a command or a file");
                 else if (command && !typed_texts(loader->arena, command))

@@ -6,7 +6,7 @@
 #include "compose/project.h"
 
 typedef enum XTlsMode {
-        X_TLS_UNSAID,   /* on where a certificate was made for the service */
+        X_TLS_UNSAID, /* on where a certificate was made for the service */
         X_TLS_OFF,
         X_TLS_ON,
         X_TLS_REQUIRED, /* what comes by network and is not encrypted is refused */
@@ -14,14 +14,14 @@ typedef enum XTlsMode {
 
 typedef struct XTls {
         XTlsMode mode;
-        char *path;     /* folder of authority and certificates, as written; NULL: "tls" */
-        char **names;   /* further names of the certificate; NULL: none */
-        int64_t days;   /* a new certificate is good for; 365 */
+        char *path;   /* folder of authority and certificates, as written; NULL: "tls" */
+        char **names; /* further names of the certificate; NULL: none */
+        int64_t days; /* a new certificate is good for; 365 */
 } XTls;
 
-typedef struct XAccess { /* one rule: all that are named may connect, encrypted */
+typedef struct XAccess {                       /* one rule: all that are named may connect, encrypted */
         char **databases, **roles, **networks; /* NULL: all */
-        char *method;   /* "scram-sha-256" (default), "cert", "reject" */
+        char *method;                          /* "scram-sha-256" (default), "cert", "reject" */
 } XAccess;
 
 typedef enum XRoleKind { X_ROLE_OWNER, X_ROLE_APP, X_ROLE_READONLY, X_ROLE_MONITOR } XRoleKind;
@@ -37,14 +37,14 @@ typedef struct XSecurity {
         XTls tls;
         XAccess *access;
         size_t n_access;
-        XRole *roles;     /* in the order of the file */
+        XRole *roles; /* in the order of the file */
         size_t n_roles;
 } XSecurity;
 
 /* service NULL: the top level alone. Strings live in the project's arena. */
 void x_security_read(const Project *project, const Service *service, XSecurity *ret);
 
-const char *x_role_kind_name(XRoleKind kind);                /* "owner", … */
+const char *x_role_kind_name(XRoleKind kind); /* "owner", … */
 bool x_role_kind_parse(const char *name, XRoleKind *ret);
 
 #define X_SECRET_TIMEOUT_NS (INT64_C(30) * 1000 * 1000 * 1000)

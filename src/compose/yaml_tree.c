@@ -19,8 +19,8 @@ typedef struct Parser {
         yaml_parser_t yaml;
         Arena *arena;
         const NodeOrigin *origin; /* of all nodes: the file */
-        Strmap anchors; /* name → Anchor */
-        Strmap keys;    /* the keys so far: most come again and again */
+        Strmap anchors;           /* name → Anchor */
+        Strmap keys;              /* the keys so far: most come again and again */
         /* Members of the lists and maps that are being read, the inner ones' behind the outer ones'. */
         VECTOR(Node *) items;
         VECTOR(NodeEntry) entries;
@@ -260,16 +260,16 @@ static int fail_duplicate(Parser *parser, const yaml_mark_t *mark, const char *k
 static int apply_merges(Parser *parser, const yaml_mark_t *mark, Node *map, NodeVector *merges)
 {
         VECTOR_FOREACH(from, merges)
-        NODE_FOREACH_ENTRY(entry, *from)
-        {
-                Node *value = NULL;
+                NODE_FOREACH_ENTRY(entry, *from)
+                {
+                        Node *value = NULL;
 
-                if (node_find(map, entry->key))
-                        continue;
-                if (!node_copy_bounded(parser->arena, entry->value, &parser->alias_budget, &value))
-                        return fail_aliases(parser, mark);
-                node_set_at(parser->arena, map, entry->key, entry->line, entry->column, value);
-        }
+                        if (node_find(map, entry->key))
+                                continue;
+                        if (!node_copy_bounded(parser->arena, entry->value, &parser->alias_budget, &value))
+                                return fail_aliases(parser, mark);
+                        node_set_at(parser->arena, map, entry->key, entry->line, entry->column, value);
+                }
         return 0;
 }
 

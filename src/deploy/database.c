@@ -6,7 +6,14 @@
 
 /* Programs that run what follows them. */
 static const char *const wrappers[] = {
-        "docker-entrypoint.sh", "docker-ensure-initdb.sh", "berth-entrypoint", "tini", "dumb-init", "exec", "nice", "ionice",
+        "docker-entrypoint.sh",
+        "docker-ensure-initdb.sh",
+        "berth-entrypoint",
+        "tini",
+        "dumb-init",
+        "exec",
+        "nice",
+        "ionice",
 };
 /* The same, with a user in between. */
 static const char *const user_wrappers[] = { "gosu", "su-exec", "setpriv" };

@@ -6,12 +6,12 @@
 #include "engine/engine.h"
 
 typedef struct Found {
-        ContainerList containers;       /* all of the project, one-offs too */
-        NetworkInfo **networks;         /* the project's, and those that the model names */
+        ContainerList containers; /* all of the project, one-offs too */
+        NetworkInfo **networks;   /* the project's, and those that the model names */
         size_t n_networks;
-        VolumeInfo **volumes;           /* the same */
+        VolumeInfo **volumes; /* the same */
         size_t n_volumes;
-        char **warnings;                /* what was damaged, and what was done about it */
+        char **warnings; /* what was damaged, and what was done about it */
 } Found;
 
 /* model may be NULL: then only what carries the project's label. Has damaged containers repaired first. */

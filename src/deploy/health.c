@@ -5,11 +5,11 @@
 #include "base/strv.h"
 #include "state/document.h"
 
-#define DEFAULT_INTERVAL_NS (30 * NSEC_PER_SEC)
-#define DEFAULT_TIMEOUT_NS (30 * NSEC_PER_SEC)
+#define DEFAULT_INTERVAL_NS       (30 * NSEC_PER_SEC)
+#define DEFAULT_TIMEOUT_NS        (30 * NSEC_PER_SEC)
 #define DEFAULT_START_INTERVAL_NS (5 * NSEC_PER_SEC)
-#define DEFAULT_RETRIES 3
-#define FIRST_PAUSE_NS (15 * NSEC_PER_MSEC)
+#define DEFAULT_RETRIES           3
+#define FIRST_PAUSE_NS            (15 * NSEC_PER_MSEC)
 
 static int64_t choose(int64_t service_value, int64_t image_value)
 {
@@ -33,7 +33,8 @@ char *health_merge(const Healthcheck *service, const ImageHealthcheck *image)
         json_object_set_new(object, "Test", json_from_strv(test));
         json_object_set_new(object, "Interval", json_integer(choose(service->interval_ns, image->interval_ns)));
         json_object_set_new(object, "Timeout", json_integer(choose(service->timeout_ns, image->timeout_ns)));
-        json_object_set_new(object, "StartPeriod", json_integer(choose(service->start_period_ns, image->start_period_ns)));
+        json_object_set_new(object, "StartPeriod",
+                            json_integer(choose(service->start_period_ns, image->start_period_ns)));
         json_object_set_new(object, "StartInterval",
                             json_integer(choose(service->start_interval_ns, image->start_interval_ns)));
         json_object_set_new(object, "Retries", json_integer(choose(service->retries, image->retries)));
@@ -100,7 +101,8 @@ void health_start(Health *health, const HealthConfig *config, int64_t started_ns
         };
 }
 
-void health_take_over(Health *health, const HealthConfig *config, HealthStatus status, int64_t started_ns, int64_t now_ns)
+void health_take_over(Health *health, const HealthConfig *config, HealthStatus status, int64_t started_ns,
+                      int64_t now_ns)
 {
         health_start(health, config, started_ns);
         health->status = status;
@@ -115,7 +117,8 @@ void health_take_over(Health *health, const HealthConfig *config, HealthStatus s
 
 bool health_is_early(const Health *health, int64_t now_ns)
 {
-        return health->status == HEALTH_STARTING && health->pause_ns && now_ns - health->started_ns < health->config->interval_ns;
+        return health->status == HEALTH_STARTING && health->pause_ns &&
+               now_ns - health->started_ns < health->config->interval_ns;
 }
 
 /* In the beginning probes come thick: only those count that the reference would have made, too. */
@@ -133,8 +136,10 @@ static bool failure_counts(Health *health, int64_t begun_ns)
 static int64_t next_pause_ns(Health *health, int64_t now_ns)
 {
         const HealthConfig *config = health->config;
-        bool in_start_period = now_ns - health->started_ns < config->start_period_ns && health->status == HEALTH_STARTING;
-        int64_t regular_ns = in_start_period ? MIN(config->start_interval_ns, config->interval_ns) : config->interval_ns;
+        bool in_start_period =
+                now_ns - health->started_ns < config->start_period_ns && health->status == HEALTH_STARTING;
+        int64_t regular_ns =
+                in_start_period ? MIN(config->start_interval_ns, config->interval_ns) : config->interval_ns;
         int64_t pause_ns = health->pause_ns;
 
         if (!pause_ns)

@@ -15,7 +15,7 @@
 #include "image/image.h"
 
 typedef struct HealthConfig {
-        char **test;            /* starts with CMD or CMD-SHELL; owned */
+        char **test; /* starts with CMD or CMD-SHELL; owned */
         int64_t interval_ns, timeout_ns, start_period_ns, start_interval_ns, retries;
 } HealthConfig;
 
@@ -28,23 +28,24 @@ void health_config_free(HealthConfig *config);
 DEFINE_CLEANUP(HealthConfig, health_config_free);
 
 typedef enum HealthStatus { HEALTH_STARTING, HEALTH_HEALTHY, HEALTH_UNHEALTHY } HealthStatus;
-const char *health_status_name(HealthStatus status); /* "starting", … */
+const char *health_status_name(HealthStatus status);    /* "starting", … */
 HealthStatus health_status_from_name(const char *name); /* NULL or unknown: starting */
 
 typedef struct Health {
         const HealthConfig *config; /* borrowed */
         HealthStatus status;
-        int64_t started_ns;     /* monotonic: when the container started */
-        int64_t next_ns;        /* when the next probe is due */
-        int64_t pause_ns;       /* the growing pause of the beginning; 0 after it */
-        int64_t failures;       /* in a row, those that count */
-        int64_t count_ns;       /* a failure of a probe begun before this does not count */
+        int64_t started_ns; /* monotonic: when the container started */
+        int64_t next_ns;    /* when the next probe is due */
+        int64_t pause_ns;   /* the growing pause of the beginning; 0 after it */
+        int64_t failures;   /* in a row, those that count */
+        int64_t count_ns;   /* a failure of a probe begun before this does not count */
 } Health;
 
 /* A container has just started (status starting, first probe now), or one is taken over that runs since started_ns with
  * a known status. */
 void health_start(Health *health, const HealthConfig *config, int64_t started_ns);
-void health_take_over(Health *health, const HealthConfig *config, HealthStatus status, int64_t started_ns, int64_t now_ns);
+void health_take_over(Health *health, const HealthConfig *config, HealthStatus status, int64_t started_ns,
+                      int64_t now_ns);
 /* It is early: nothing has succeeded yet, and the reference would not have probed. */
 bool health_is_early(const Health *health, int64_t now_ns);
 /* A probe has ended (a timeout is a failure). Sets when the next one is due; true where the status changed. */

@@ -86,7 +86,8 @@ PlanAction *plan_at(Plan *plan, size_t index)
         return &plan->actions.items[index];
 }
 
-size_t plan_add(Plan *plan, PlanVerb verb, const char *name, const char *service, const char *id, const char *format, ...)
+size_t plan_add(Plan *plan, PlanVerb verb, const char *name, const char *service, const char *id, const char *format,
+                ...)
 {
         PlanAction *action = vector_add_zero(&plan->actions);
         _cleanup_free_ char *reason = NULL;
@@ -182,12 +183,14 @@ bool plan_may_come_back(const ContainerInfo *container)
         RestartPolicy policy;
 
         return container->state == CONTAINER_EXITED && !container_was_told_to_stop(container) && !container->oneoff &&
-               container->spec && restart_policy_from_text(container->spec->restart, &policy) && policy.kind != RESTART_NO;
+               container->spec && restart_policy_from_text(container->spec->restart, &policy) &&
+               policy.kind != RESTART_NO;
 }
 
 size_t plan_label_dependencies(Arena *arena, const ContainerInfo *container, LabelDependency **ret)
 {
-        const char *text = container->spec ? strv_env_get(container->spec->labels, "com.docker.compose.depends_on") : NULL;
+        const char *text =
+                container->spec ? strv_env_get(container->spec->labels, "com.docker.compose.depends_on") : NULL;
         _cleanup_strv_ char **items = isempty(text) ? NULL : strv_split(text, ',');
         size_t n = 0;
 
@@ -198,9 +201,9 @@ size_t plan_label_dependencies(Arena *arena, const ContainerInfo *container, Lab
                 dependency->service = arena_strdup(arena, parts[0]);
                 if (!parts[1])
                         continue;
-                dependency->condition = streq(parts[1], "service_healthy") ? DEPENDENCY_HEALTHY
+                dependency->condition = streq(parts[1], "service_healthy")                  ? DEPENDENCY_HEALTHY
                                         : streq(parts[1], "service_completed_successfully") ? DEPENDENCY_COMPLETED
-                                                                                             : DEPENDENCY_STARTED;
+                                                                                            : DEPENDENCY_STARTED;
                 dependency->restart = parts[2] && streq(parts[2], "true");
         }
         return n;

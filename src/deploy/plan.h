@@ -15,12 +15,12 @@ typedef enum PlanVerb {
         PLAN_VOLUME_CREATE,
         PLAN_VOLUME_REMOVE,
         PLAN_CONTAINER_CREATE,
-        PLAN_CONTAINER_RENAME,  /* out of the way of its successor */
+        PLAN_CONTAINER_RENAME, /* out of the way of its successor */
         PLAN_CONTAINER_START,
         PLAN_CONTAINER_STOP,
         PLAN_CONTAINER_REMOVE,
-        PLAN_MIGRATE,           /* what is pending of the migrations of `service`, in a container that runs */
-        PLAN_SECURE,            /* who may connect and which roles there are, in the database of `service`, which runs */
+        PLAN_MIGRATE, /* what is pending of the migrations of `service`, in a container that runs */
+        PLAN_SECURE,  /* who may connect and which roles there are, in the database of `service`, which runs */
         PLAN_CONTAINER_REFRESH, /* its secrets have other contents now: it gets them, and reads its configuration again */
         PLAN_WAIT,              /* until the containers of `service` satisfy `condition` */
 } PlanVerb;
@@ -30,48 +30,48 @@ typedef enum PlanVerb {
 /* What MIGRATE needs, filled in by who carries the plan out. */
 typedef struct PlanMigration {
         char *folder;
-        char *table;            /* NULL: the default */
-        char *role;             /* that it runs as; NULL: the container's user. Its password is the action's task's */
+        char *table;             /* NULL: the default */
+        char *role;              /* that it runs as; NULL: the container's user. Its password is the action's task's */
         int64_t lock_timeout_ns; /* -1: the default */
 } PlanMigration;
 
 typedef struct PlanAction {
         PlanVerb verb;
-        char *name;             /* of the resource; WAIT: of the service that is waited for */
-        char *service;          /* containers, WAIT; else NULL */
-        char *id;               /* of a container that exists; NULL: what action `creator` made */
-        size_t creator;         /* PLAN_NONE */
-        char *reason;           /* why; never NULL */
-        ContainerSpec *spec;    /* CREATE; owned by the plan */
-        NetworkSpec *network;   /* NETWORK_CREATE */
-        VolumeSpec *volume;     /* VOLUME_CREATE */
-        char *new_name;         /* RENAME */
+        char *name;              /* of the resource; WAIT: of the service that is waited for */
+        char *service;           /* containers, WAIT; else NULL */
+        char *id;                /* of a container that exists; NULL: what action `creator` made */
+        size_t creator;          /* PLAN_NONE */
+        char *reason;            /* why; never NULL */
+        ContainerSpec *spec;     /* CREATE; owned by the plan */
+        NetworkSpec *network;    /* NETWORK_CREATE */
+        VolumeSpec *volume;      /* VOLUME_CREATE */
+        char *new_name;          /* RENAME */
         PlanMigration migration; /* MIGRATE; strings in the plan's arena */
-        json_t *task;           /* SECURE: {"access", "roles"}; MIGRATE: {"password"}; filled in by who carries the plan
+        json_t *task;  /* SECURE: {"access", "roles"}; MIGRATE: {"password"}; filled in by who carries the plan
                                  * out; owned, erased */
-        bool recreate;          /* part of replacing a container by a new one */
+        bool recreate; /* part of replacing a container by a new one */
         bool oneoff;
-        bool remove_volumes;    /* REMOVE: anonymous volumes too */
-        bool optional;          /* its failure, and that of what it waits for, is a warning */
-        bool running_is_enough; /* WAIT, HEALTHY: a container without a check need only run */
-        bool at_end;            /* WAIT of `--wait`, and of a boot: its time is limited */
+        bool remove_volumes;           /* REMOVE: anonymous volumes too */
+        bool optional;                 /* its failure, and that of what it waits for, is a warning */
+        bool running_is_enough;        /* WAIT, HEALTHY: a container without a check need only run */
+        bool at_end;                   /* WAIT of `--wait`, and of a boot: its time is limited */
         DependencyCondition condition; /* WAIT */
-        VECTOR(size_t) after;   /* indices of actions that must have succeeded */
+        VECTOR(size_t) after;          /* indices of actions that must have succeeded */
 } PlanAction;
 
 /* A container of `up` that is as the file wants it. */
 typedef struct PlanKept {
-        char *service;          /* in the plan's arena */
-        ContainerSpec *spec;    /* as it would be made now; owned by the plan */
+        char *service;       /* in the plan's arena */
+        ContainerSpec *spec; /* as it would be made now; owned by the plan */
         bool runs;
 } PlanKept;
 
 typedef struct Plan {
-        Arena *arena;           /* the strings */
+        Arena *arena; /* the strings */
         VECTOR(PlanAction) actions;
-        char **warnings;        /* owned */
-        VECTOR(PlanKept) kept;  /* of up */
-        char **containers;      /* names of the containers that the command is about, in order; owned */
+        char **warnings;       /* owned */
+        VECTOR(PlanKept) kept; /* of up */
+        char **containers;     /* names of the containers that the command is about, in order; owned */
 } Plan;
 
 Plan *plan_create(void);
@@ -83,27 +83,27 @@ typedef struct PlanService {
         const Service *service;
         const Image *image;
         const char *config_hash;
-        int postgres;           /* as SpecInput.postgres */
-        bool secure;            /* the same for access rules and roles, before the migrations */
-        bool migrate;           /* where it is a database: its migrations run once it is healthy, before what depends on it */
+        int postgres; /* as SpecInput.postgres */
+        bool secure;  /* the same for access rules and roles, before the migrations */
+        bool migrate; /* where it is a database: its migrations run once it is healthy, before what depends on it */
 } PlanService;
 
 typedef struct PlanScale {
         const char *service;
-        int64_t count;          /* -1: whatever there is stays as it is */
+        int64_t count; /* -1: whatever there is stays as it is */
 } PlanScale;
 
 typedef struct PlanOptions {
-        char **services;        /* NULL: all */
+        char **services; /* NULL: all */
         bool force_recreate, no_recreate, no_deps, remove_orphans, no_start, renew_anon_volumes, wait;
-        bool remove_volumes;    /* down, rm */
+        bool remove_volumes; /* down, rm */
         const PlanScale *scale;
         size_t n_scale;
 } PlanOptions;
 
 typedef struct PlanInput {
-        const Project *project;         /* NULL where only the state found is known (not for plan_up) */
-        const PlanService *services;    /* of project->services, in that order */
+        const Project *project;      /* NULL where only the state found is known (not for plan_up) */
+        const PlanService *services; /* of project->services, in that order */
         const Found *found;
         const PlanOptions *options;
 } PlanInput;
@@ -132,8 +132,8 @@ const char *plan_verb_kind(PlanVerb verb); /* "network", "volume", "container" *
 
 /* For the planners. All copy their strings. */
 PlanAction *plan_at(Plan *plan, size_t index);
-size_t plan_add(Plan *plan, PlanVerb verb, const char *name, const char *service, const char *id, const char *format, ...)
-        _printf_(6, 7);
+size_t plan_add(Plan *plan, PlanVerb verb, const char *name, const char *service, const char *id, const char *format,
+                ...) _printf_(6, 7);
 void plan_after(Plan *plan, size_t action, size_t earlier); /* PLAN_NONE for either does nothing */
 
 /* It has ended, but its restart policy may start it at any moment: who is done with it stops it all the same. */

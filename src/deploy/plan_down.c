@@ -82,9 +82,10 @@ int plan_down(const PlanInput *input, Plan **ret, Error **err)
                 PlanItem *item = &items.items[i];
                 size_t remove;
                 if (!options->remove_orphans && !item->container->oneoff && is_orphan(input, item->container)) {
-                        strv_addf(&plan->warnings,
-                                  "container %s belongs to no service of the file and stays: --remove-orphans removes it",
-                                  item->container->name);
+                        strv_addf(
+                                &plan->warnings,
+                                "container %s belongs to no service of the file and stays: --remove-orphans removes it",
+                                item->container->name);
                         continue;
                 }
                 if (plan_item_runs(item) || plan_may_come_back(item->container))

@@ -78,7 +78,8 @@ void plan_order_backwards(Plan *plan, PlanItems *items)
 {
         for (size_t i = 0; i < items->length; i++)
                 for (size_t k = 0; k < items->length; k++)
-                        if (i != k && !items->items[i].container->oneoff && depends_on(&items->items[i], &items->items[k]))
+                        if (i != k && !items->items[i].container->oneoff &&
+                            depends_on(&items->items[i], &items->items[k]))
                                 plan_after(plan, items->items[k].first, items->items[i].last);
 }
 

@@ -5,9 +5,9 @@
 
 #include "deploy/plan.h"
 
-typedef struct PlanItem {           /* a container that the command is about */
+typedef struct PlanItem { /* a container that the command is about */
         const ContainerInfo *container;
-        size_t first, last;     /* its first and last action; PLAN_NONE */
+        size_t first, last; /* its first and last action; PLAN_NONE */
         LabelDependency *dependencies;
         size_t n_dependencies;
 } PlanItem;

@@ -112,8 +112,7 @@ int planner_volume(Planner *planner, size_t index, Error **err)
         if (info && !volume->external && (!info->project || !streq(info->project, planner->project->name)))
                 strv_addf(&planner->plan->warnings,
                           "volume \"%s\" already exists but was not created for project \"%s\": use `external: true` "
-                          "to use "
-                          "an existing volume",
+                          "to use an existing volume",
                           volume->name, planner->project->name);
         if (info)
                 return 0;

@@ -58,8 +58,8 @@ static void keep(Planner *planner, ServicePlan *service, const ContainerInfo *co
         const char *hash = strv_env_get(container->spec->labels, LABEL_CONFIG_HASH);
 
         if (streq_ptr(hash, input->config_hash) && streq_ptr(container->image_id, input->image->id))
-                vector_add(&planner->plan->kept, (PlanKept){ arena_strdup(planner->plan->arena, input->service->name), spec,
-                                                             container->state == CONTAINER_RUNNING });
+                vector_add(&planner->plan->kept, (PlanKept){ arena_strdup(planner->plan->arena, input->service->name),
+                                                             spec, container->state == CONTAINER_RUNNING });
         else
                 container_spec_free(spec);
 }
@@ -101,16 +101,18 @@ static void add_database_steps(Planner *planner, ServicePlan *service)
         const char *name = service->input->service->name;
         size_t wait, secure = PLAN_NONE;
 
-        if ((!service->input->migrate && !service->input->secure) || !service->is_database || planner->options->no_start)
+        if ((!service->input->migrate && !service->input->secure) || !service->is_database ||
+            planner->options->no_start)
                 return;
         wait = plan_add(planner->plan, PLAN_WAIT, name, name, NULL, "it is prepared for its users");
         plan_at(planner->plan, wait)->condition = DEPENDENCY_HEALTHY;
         plan_at(planner->plan, wait)->running_is_enough = true;
         if (service->input->secure)
-                secure = plan_add(planner->plan, PLAN_SECURE, name, name, NULL, "its roles and rules are looked after at up");
-        service->migrate = service->input->migrate
-                                   ? plan_add(planner->plan, PLAN_MIGRATE, name, name, NULL, "what is pending runs at up")
-                                   : secure;
+                secure = plan_add(planner->plan, PLAN_SECURE, name, name, NULL,
+                                  "its roles and rules are looked after at up");
+        service->migrate = service->input->migrate ? plan_add(planner->plan, PLAN_MIGRATE, name, name, NULL,
+                                                              "what is pending runs at up")
+                                                   : secure;
         VECTOR_FOREACH(start, &service->starts)
                 plan_after(planner->plan, wait, *start);
         plan_after(planner->plan, secure, wait);

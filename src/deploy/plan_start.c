@@ -10,8 +10,8 @@ static void add_conditions(Plan *plan, PlanItems *items, PlanItem *item, size_t 
                 const LabelDependency *dependency = &item->dependencies[i];
                 size_t wait = PLAN_NONE;
                 if (dependency->condition != DEPENDENCY_STARTED) {
-                        wait = plan_add(plan, PLAN_WAIT, dependency->service, dependency->service, NULL, "%s depends on it",
-                                        item->container->service);
+                        wait = plan_add(plan, PLAN_WAIT, dependency->service, dependency->service, NULL,
+                                        "%s depends on it", item->container->service);
                         plan_at(plan, wait)->condition = dependency->condition;
                         plan_after(plan, start, wait);
                 }
@@ -157,7 +157,8 @@ static int plan_restart_chosen(const PlanInput *input, Plan *plan, Error **err)
                 plan_item_add(plan, &items.items[i], PLAN_CONTAINER_START, "asked for");
         for (size_t i = 0; i < items.length; i++) {
                 drop_absent_dependencies(input, NULL, &items.items[i]);
-                for (size_t k = 0; k < items.items[i].n_dependencies; k++) /* a restart checks no health, as the reference */
+                for (size_t k = 0; k < items.items[i].n_dependencies;
+                     k++) /* a restart checks no health, as the reference */
                         items.items[i].dependencies[k].condition = DEPENDENCY_STARTED;
                 add_conditions(plan, &items, &items.items[i], items.items[i].last);
         }

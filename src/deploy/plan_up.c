@@ -46,8 +46,7 @@ static void plan_orphans(Planner *planner)
         names = strv_join(orphans, " ");
         strv_addf(&planner->plan->warnings,
                   "Found orphan containers ([%s]) for this project. If you removed or renamed this service in your "
-                  "compose "
-                  "file, you can run this command with the --remove-orphans flag to clean it up.",
+                  "compose file, you can run this command with the --remove-orphans flag to clean it up.",
                   names);
 }
 

@@ -4,9 +4,9 @@
 #include "base/mem.h"
 #include "base/parse.h"
 
-#define FIRST_DELAY_NS (100 * NSEC_PER_MSEC)
+#define FIRST_DELAY_NS   (100 * NSEC_PER_MSEC)
 #define LONGEST_DELAY_NS (60 * NSEC_PER_SEC)
-#define STEADY_NS (10 * NSEC_PER_SEC)   /* a run this long forgets earlier failures */
+#define STEADY_NS        (10 * NSEC_PER_SEC) /* a run this long forgets earlier failures */
 
 static const struct {
         const char *name;

@@ -4,17 +4,17 @@
 
 #include "compose/project.h"
 
-typedef struct RestartEnd {     /* how it ended */
+typedef struct RestartEnd { /* how it ended */
         int exit_code;
-        bool manual;            /* stopped by a command */
-        int64_t uptime_ns;      /* of the run that ended */
-        int64_t attempts;       /* restarts since it last ran long enough, or was started by a command */
+        bool manual;       /* stopped by a command */
+        int64_t uptime_ns; /* of the run that ended */
+        int64_t attempts;  /* restarts since it last ran long enough, or was started by a command */
 } RestartEnd;
 
 typedef struct RestartVerdict {
         bool restart;
         int64_t delay_ns;
-        int64_t attempts;       /* to be kept, the coming restart included */
+        int64_t attempts; /* to be kept, the coming restart included */
 } RestartVerdict;
 
 RestartVerdict restart_decide(const RestartPolicy *policy, const RestartEnd *end);

@@ -6,7 +6,7 @@
 #include "state/document.h"
 
 #define MINUTE_NS (60 * NSEC_PER_SEC)
-#define DAY_NS (24 * 60 * MINUTE_NS)
+#define DAY_NS    (24 * 60 * MINUTE_NS)
 
 static const int64_t retry_after_ns[] = { 1 * MINUTE_NS, 5 * MINUTE_NS, 15 * MINUTE_NS };
 
@@ -90,8 +90,8 @@ int schedule_put(Schedule *schedule, const char *kind, const char *service, cons
         Cron cron;
         int r;
 
-        if (job && job->timezone && streq(job->expression, expression) && streq_ptr(job->timezone_name, timezone_name) &&
-            job->jitter_ns == jitter_ns)
+        if (job && job->timezone && streq(job->expression, expression) &&
+            streq_ptr(job->timezone_name, timezone_name) && job->jitter_ns == jitter_ns)
                 return 0;
         r = cron_parse(expression, &cron, err);
         if (r == 0)
@@ -101,8 +101,8 @@ int schedule_put(Schedule *schedule, const char *kind, const char *service, cons
         if (!job)
                 job = add_job(schedule, kind, service);
         /* What is due by new words begins now. */
-        if (!job->covered_ns || (job->expression && (!streq(job->expression, expression) ||
-                                                     !streq_ptr(job->timezone_name, timezone_name))))
+        if (!job->covered_ns ||
+            (job->expression && (!streq(job->expression, expression) || !streq_ptr(job->timezone_name, timezone_name))))
                 job->covered_ns = now_ns;
         free_and_replace(&job->expression, xstrdup(expression));
         free_and_replace(&job->timezone_name, xstrdup(timezone_name));
@@ -195,11 +195,12 @@ bool schedule_ended(const Schedule *schedule, ScheduledJob *job, bool good, cons
 
 static json_t *job_to_json(const ScheduledJob *job)
 {
-        json_t *json = json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:i,s:I,s:b}", "kind", job->kind, "service", job->service,
-                                 "expression", job->expression, "jitter_ns", (json_int_t)job->jitter_ns, "covered_ns",
-                                 (json_int_t)job->covered_ns, "started_ns", (json_int_t)job->started_ns, "finished_ns",
-                                 (json_int_t)job->finished_ns, "outcome", outcome_names[job->outcome], "failures",
-                                 (int)job->failures, "retry_ns", (json_int_t)job->retry_ns, "told", job->told);
+        json_t *json =
+                json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:i,s:I,s:b}", "kind", job->kind, "service", job->service,
+                          "expression", job->expression, "jitter_ns", (json_int_t)job->jitter_ns, "covered_ns",
+                          (json_int_t)job->covered_ns, "started_ns", (json_int_t)job->started_ns, "finished_ns",
+                          (json_int_t)job->finished_ns, "outcome", outcome_names[job->outcome], "failures",
+                          (int)job->failures, "retry_ns", (json_int_t)job->retry_ns, "told", job->told);
 
         if (job->timezone_name)
                 json_object_set_new(json, "timezone", json_string(job->timezone_name));
@@ -223,7 +224,8 @@ json_t *schedule_to_json(const Schedule *schedule)
 
 static void load_job(ScheduledJob *job, const json_t *json)
 {
-        const char *outcome = json_get_string(json, "outcome", "never"), *message = json_get_string(json, "message", NULL);
+        const char *outcome = json_get_string(json, "outcome", "never"),
+                   *message = json_get_string(json, "message", NULL);
 
         job->expression = xstrdup(json_get_string(json, "expression", NULL));
         job->timezone_name = xstrdup(json_get_string(json, "timezone", NULL));
@@ -249,7 +251,8 @@ void schedule_load(Schedule *schedule, const json_t *json)
         size_t i;
 
         json_array_foreach(json_object_get(json, "jobs"), i, item) {
-                const char *kind = json_get_string(item, "kind", NULL), *service = json_get_string(item, "service", NULL);
+                const char *kind = json_get_string(item, "kind", NULL),
+                           *service = json_get_string(item, "service", NULL);
                 if (kind && service && !schedule_find(schedule, kind, service))
                         load_job(add_job(schedule, kind, service), item);
         }

@@ -18,23 +18,23 @@
 typedef enum ScheduleOutcome { SCHEDULE_NEVER, SCHEDULE_SUCCEEDED, SCHEDULE_FAILED } ScheduleOutcome;
 
 typedef struct ScheduledJob {
-        char *kind, *service;   /* "backup" of "db" */
+        char *kind, *service;             /* "backup" of "db" */
         char *expression, *timezone_name; /* as written; the zone NULL: this machine's */
-        int64_t jitter_ns;      /* begun up to so much later, by a lot that is always the same for this job and day */
+        int64_t jitter_ns; /* begun up to so much later, by a lot that is always the same for this job and day */
         Cron cron;
         Timezone *timezone;
         /* kept on disk */
-        int64_t covered_ns;     /* nothing due up to here is wanted any more */
+        int64_t covered_ns;              /* nothing due up to here is wanted any more */
         int64_t started_ns, finished_ns; /* of the last run; 0: none */
         ScheduleOutcome outcome;
-        char *message;          /* of the last run; NULL */
-        unsigned failures;      /* in a row, since it was last due */
-        int64_t retry_ns;       /* 0: none */
-        bool told;              /* that it fails */
+        char *message;     /* of the last run; NULL */
+        unsigned failures; /* in a row, since it was last due */
+        int64_t retry_ns;  /* 0: none */
+        bool told;         /* that it fails */
         /* not kept */
         bool running;
-        bool no_retry;          /* what fails is told at once, and tried when it is due again */
-        bool paused;            /* its service does not run: what is due waits until it does */
+        bool no_retry; /* what fails is told at once, and tried when it is due again */
+        bool paused;   /* its service does not run: what is due waits until it does */
         int64_t next_ns;
 } ScheduledJob;
 

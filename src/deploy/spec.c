@@ -205,8 +205,9 @@ static int add_logging(ContainerSpec *spec, const Service *service, Error **err)
                 return error_set(err, ERROR_INVALID, "service \"%s\": logging.options.max-size: \"%s\" is no size",
                                  service->name, max_size);
         if (max_file && !parse_int64(max_file, 1, 10000, &spec->log_max_files))
-                return error_set(err, ERROR_INVALID, "service \"%s\": logging.options.max-file: \"%s\" is no number from 1",
-                                 service->name, max_file);
+                return error_set(err, ERROR_INVALID,
+                                 "service \"%s\": logging.options.max-file: \"%s\" is no number from 1", service->name,
+                                 max_file);
         return 0;
 }
 
@@ -259,8 +260,9 @@ static void add_process(ContainerSpec *spec, const SpecInput *input)
         const ImageConfig *image = &input->image->config;
         const SpecOverrides *overrides = input->overrides;
         const char *user = service->user ? service->user : isempty(image->user) ? NULL : image->user;
-        const char *working_dir = service->working_dir ? service->working_dir
-                                  : isempty(image->working_dir) ? NULL : image->working_dir;
+        const char *working_dir = service->working_dir          ? service->working_dir
+                                  : isempty(image->working_dir) ? NULL
+                                                                : image->working_dir;
 
         if (overrides && overrides->user)
                 user = overrides->user;
@@ -290,7 +292,8 @@ static void add_supervision(ContainerSpec *spec, const SpecInput *input)
         _cleanup_free_ char *health = health_merge(service->healthcheck, &input->image->config.healthcheck);
 
         spec->stop_grace_ns = service->stop_grace_period_ns >= 0 ? service->stop_grace_period_ns
-                              : is_database ? DATABASE_GRACE_NS : DEFAULT_GRACE_NS;
+                              : is_database                      ? DATABASE_GRACE_NS
+                                                                 : DEFAULT_GRACE_NS;
         spec->shm_size = service->shm_size >= 0 ? service->shm_size : is_database ? DATABASE_SHM_BYTES : -1;
         spec->restart = arena_strdup(spec->arena, input->overrides ? "no" : restart);
         spec->healthcheck_json = arena_strdup(spec->arena, health);
@@ -307,7 +310,8 @@ int spec_build(const SpecInput *input, ContainerSpec **ret, Error **err)
         };
         int r;
 
-        spec->name = arena_strdup(spec->arena, input->overrides && input->overrides->name ? input->overrides->name : name);
+        spec->name =
+                arena_strdup(spec->arena, input->overrides && input->overrides->name ? input->overrides->name : name);
         spec->project = arena_strdup(spec->arena, input->project->name);
         spec->service = arena_strdup(spec->arena, service->name);
         spec->number = input->number;
@@ -343,7 +347,8 @@ char **spec_options(Arena *arena, const KeyValues *options)
         return arena_strv(arena, pairs);
 }
 
-char **spec_labels(Arena *arena, const KeyValues *labels, const Project *project, const char *key_label, const char *key)
+char **spec_labels(Arena *arena, const KeyValues *labels, const Project *project, const char *key_label,
+                   const char *key)
 {
         _cleanup_strv_ char **pairs = NULL;
 

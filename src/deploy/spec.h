@@ -7,27 +7,28 @@
 #include "engine/engine.h"
 
 /* Kept with a container for its keeper, which may not know the model any more. */
-#define ANNOTATION_RESTART_DELAY "dev.berth.restart-delay-ns"
+#define ANNOTATION_RESTART_DELAY  "dev.berth.restart-delay-ns"
 #define ANNOTATION_RESTART_WINDOW "dev.berth.restart-window-ns"
-#define ANNOTATION_DATABASE "dev.berth.database" /* "true" */
-#define ANNOTATION_POST_START "dev.berth.post-start" /* hooks: [{"command", "user", "working_dir", "environment", "privileged"}] */
+#define ANNOTATION_DATABASE       "dev.berth.database" /* "true" */
+#define ANNOTATION_POST_START \
+        "dev.berth.post-start" /* hooks: [{"command", "user", "working_dir", "environment", "privileged"}] */
 #define ANNOTATION_PRE_STOP "dev.berth.pre-stop"
-#define ANNOTATION_REMOVE "dev.berth.remove-at-end" /* "true": a one-off of `run --rm` */
-#define ANNOTATION_BOUND "dev.berth.bound" /* "true": a one-off that is killed when the client that started it goes */
+#define ANNOTATION_REMOVE   "dev.berth.remove-at-end" /* "true": a one-off of `run --rm` */
+#define ANNOTATION_BOUND    "dev.berth.bound" /* "true": a one-off that is killed when the client that started it goes */
 
 /* Berth's own defaults for databases (docs/compose.md). */
-#define DATABASE_GRACE_NS (INT64_C(60) * 1000 * 1000 * 1000)
+#define DATABASE_GRACE_NS  (INT64_C(60) * 1000 * 1000 * 1000)
 #define DATABASE_SHM_BYTES (INT64_C(256) * 1024 * 1024)
-#define DEFAULT_GRACE_NS (INT64_C(10) * 1000 * 1000 * 1000)
+#define DEFAULT_GRACE_NS   (INT64_C(10) * 1000 * 1000 * 1000)
 
 /* What `run` changes; NULL members and zeroes leave the service's. All borrowed. */
 typedef struct SpecOverrides {
         const char *name;
         char **command, **entrypoint;
-        char **environment;     /* KEY=VALUE */
-        char **volumes;         /* "source:target[:ro]" */
-        char **publish;         /* "[ip:]host:container[/proto]" */
-        char **labels;          /* KEY=VALUE */
+        char **environment; /* KEY=VALUE */
+        char **volumes;     /* "source:target[:ro]" */
+        char **publish;     /* "[ip:]host:container[/proto]" */
+        char **labels;      /* KEY=VALUE */
         const char *user, *working_dir;
         bool tty, open_stdin, service_ports, remove;
 } SpecOverrides;
@@ -60,6 +61,7 @@ int spec_add_networks(ContainerSpec *spec, const SpecInput *input, Error **err);
 int spec_add_ports(ContainerSpec *spec, const SpecInput *input, Error **err);
 /* "key=value" of a network's or volume's driver options and labels, with the labels by which docker compose knows its own. */
 char **spec_options(Arena *arena, const KeyValues *options);
-char **spec_labels(Arena *arena, const KeyValues *labels, const Project *project, const char *key_label, const char *key);
+char **spec_labels(Arena *arena, const KeyValues *labels, const Project *project, const char *key_label,
+                   const char *key);
 
 #endif

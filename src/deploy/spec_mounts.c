@@ -158,9 +158,11 @@ static int add_mounts_of_others(const SpecInput *input, Arena *arena, MountVecto
 {
         STRV_FOREACH(item, input->service->volumes_from) {
                 const char *colon = strchr(*item, ':');
-                const Service *other = find_service(input->project, *item, colon ? (size_t)(colon - *item) : strlen(*item));
+                const Service *other =
+                        find_service(input->project, *item, colon ? (size_t)(colon - *item) : strlen(*item));
                 if (!other || startswith(*item, "container:"))
-                        return error_set(err, ERROR_UNSUPPORTED, "service \"%s\": volumes_from: \"%s\" is no service here",
+                        return error_set(err, ERROR_UNSUPPORTED,
+                                         "service \"%s\": volumes_from: \"%s\" is no service here",
                                          input->service->name, *item);
                 for (size_t i = 0; i < other->n_mounts; i++) {
                         SpecMount mount;
@@ -244,28 +246,33 @@ static int add_file(ContainerSpec *spec, const SpecInput *input, const FileRefer
                 if (streq(sources[i].key, reference->source))
                         source = &sources[i];
         if (!source)
-                return error_set(err, ERROR_INVALID, "service \"%s\" refers to undefined %s %s", input->service->name, what,
-                                 reference->source);
+                return error_set(err, ERROR_INVALID, "service \"%s\" refers to undefined %s %s", input->service->name,
+                                 what, reference->source);
         if (source->external)
-                return error_hint(err, error_set(err, ERROR_UNSUPPORTED, "unsupported external %s %s", what, source->name),
-                                  secret ? "Say where it comes from: x-berth: {secrets: {%s: {command: [...]}}} or {file: PATH}."
-                                         : "Give the file of %s.", source->key);
+                return error_hint(
+                        err, error_set(err, ERROR_UNSUPPORTED, "unsupported external %s %s", what, source->name),
+                        secret ? "Say where it comes from: x-berth: {secrets: {%s: {command: [...]}}} or {file: PATH}."
+                               : "Give the file of %s.",
+                        source->key);
         *file = (SpecFile){
-                .target = reference->target ? arena_strdup(spec->arena, reference->target)
-                                            : arena_printf(spec->arena, secret ? "/run/secrets/%s" : "/%s", source->key),
+                .target = reference->target
+                                  ? arena_strdup(spec->arena, reference->target)
+                                  : arena_printf(spec->arena, secret ? "/run/secrets/%s" : "/%s", source->key),
                 .host_path = arena_strdup(spec->arena, source->file),
                 .content = arena_strdup(spec->arena, source->file ? NULL : source->content),
                 .uid = reference->uid,
                 .gid = reference->gid,
                 .mode = reference->mode,
                 .secret = secret,
-                .in_memory = secret || !source->file || reference->uid >= 0 || reference->gid >= 0 || reference->mode >= 0,
+                .in_memory =
+                        secret || !source->file || reference->uid >= 0 || reference->gid >= 0 || reference->mode >= 0,
         };
         if (!file->host_path && !file->content)
-                return error_set(err, ERROR_NOT_FOUND,
-                                 source->command ? "%s \"%s\" of service \"%s\": its command was not run%s"
-                                                 : "%s \"%s\" of service \"%s\": environment variable \"%s\" is not set",
-                                 what, source->key, input->service->name, source->environment ? source->environment : "");
+                return error_set(
+                        err, ERROR_NOT_FOUND,
+                        source->command ? "%s \"%s\" of service \"%s\": its command was not run%s"
+                                        : "%s \"%s\" of service \"%s\": environment variable \"%s\" is not set",
+                        what, source->key, input->service->name, source->environment ? source->environment : "");
         file->content_size = file->content ? strlen(file->content) : 0;
         spec->n_files++;
         return 0;

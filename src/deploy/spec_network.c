@@ -30,8 +30,8 @@ static int resolve_namespace(ContainerSpec *spec, const SpecInput *input, const 
                         return 0;
                 }
         }
-        return error_set(err, ERROR_INVALID, "service \"%s\": %s: service \"%s\" is not defined", input->service->name, key,
-                         name);
+        return error_set(err, ERROR_INVALID, "service \"%s\": %s: service \"%s\" is not defined", input->service->name,
+                         key, name);
 }
 
 static void add_unique(char ***names, const char *name)
@@ -47,8 +47,8 @@ static int add_network(ContainerSpec *spec, const SpecInput *input, const Servic
         _cleanup_strv_ char **aliases = NULL;
 
         if (!network)
-                return error_set(err, ERROR_INVALID, "service \"%s\" refers to undefined network %s", input->service->name,
-                                 wanted->network);
+                return error_set(err, ERROR_INVALID, "service \"%s\" refers to undefined network %s",
+                                 input->service->name, wanted->network);
         add_unique(&aliases, spec->name);
         if (!input->overrides) { /* a one-off does not answer to its service's names */
                 add_unique(&aliases, input->service->name);
@@ -124,7 +124,8 @@ static int add_port(ContainerSpec *spec, const Port *port, Error **err)
         SpecPort *ret = &spec->ports[spec->n_ports++];
 
         if (port->protocol && streq(port->protocol, "sctp"))
-                return error_set(err, ERROR_UNSUPPORTED, "ports: %d/sctp: only tcp and udp are published", port->target);
+                return error_set(err, ERROR_UNSUPPORTED, "ports: %d/sctp: only tcp and udp are published",
+                                 port->target);
         ret->host_ip = arena_strdup(spec->arena, port->host_ip);
         ret->container_port = port->target;
         ret->udp = port->protocol && streq(port->protocol, "udp");

@@ -21,16 +21,16 @@
 typedef struct Engine Engine;
 
 /* ---- labels by which a project's things are found (the same that docker compose sets) ---- */
-#define LABEL_PROJECT "com.docker.compose.project"
-#define LABEL_SERVICE "com.docker.compose.service"
-#define LABEL_CONFIG_HASH "com.docker.compose.config-hash"
-#define LABEL_NUMBER "com.docker.compose.container-number"
-#define LABEL_ONEOFF "com.docker.compose.oneoff" /* "True" or "False" */
-#define LABEL_WORKING_DIR "com.docker.compose.project.working_dir"
+#define LABEL_PROJECT      "com.docker.compose.project"
+#define LABEL_SERVICE      "com.docker.compose.service"
+#define LABEL_CONFIG_HASH  "com.docker.compose.config-hash"
+#define LABEL_NUMBER       "com.docker.compose.container-number"
+#define LABEL_ONEOFF       "com.docker.compose.oneoff" /* "True" or "False" */
+#define LABEL_WORKING_DIR  "com.docker.compose.project.working_dir"
 #define LABEL_CONFIG_FILES "com.docker.compose.project.config_files"
-#define LABEL_IMAGE "com.docker.compose.image" /* id of the image it was created from */
-#define LABEL_NETWORK "com.docker.compose.network"
-#define LABEL_VOLUME "com.docker.compose.volume"
+#define LABEL_IMAGE        "com.docker.compose.image" /* id of the image it was created from */
+#define LABEL_NETWORK      "com.docker.compose.network"
+#define LABEL_VOLUME       "com.docker.compose.volume"
 
 /* ---- what is asked for ---- */
 
@@ -38,23 +38,23 @@ typedef enum SpecMountKind { SPEC_MOUNT_BIND, SPEC_MOUNT_VOLUME, SPEC_MOUNT_TMPF
 
 typedef struct SpecMount {
         SpecMountKind kind;
-        char *source;           /* bind: host path; volume: the engine's volume name; NULL for tmpfs */
+        char *source; /* bind: host path; volume: the engine's volume name; NULL for tmpfs */
         char *target;
         bool read_only;
-        bool create_host_path;  /* bind: make the folder where it is missing */
-        bool nocopy;            /* volume: no copy-up of the image's content into an empty volume */
-        bool anonymous;         /* volume: made for this container; source is its generated name */
-        char *subpath;          /* below the volume's root; NULL */
-        char *propagation;      /* NULL: rprivate */
-        char *selinux;          /* NULL, "z", "Z" */
-        int64_t tmpfs_size;     /* bytes; -1: the kernel's default */
-        int64_t tmpfs_mode;     /* -1: 01777 */
-        char **options;         /* tmpfs: further mount options; NULL */
+        bool create_host_path; /* bind: make the folder where it is missing */
+        bool nocopy;           /* volume: no copy-up of the image's content into an empty volume */
+        bool anonymous;        /* volume: made for this container; source is its generated name */
+        char *subpath;         /* below the volume's root; NULL */
+        char *propagation;     /* NULL: rprivate */
+        char *selinux;         /* NULL, "z", "Z" */
+        int64_t tmpfs_size;    /* bytes; -1: the kernel's default */
+        int64_t tmpfs_mode;    /* -1: 01777 */
+        char **options;        /* tmpfs: further mount options; NULL */
 } SpecMount;
 
-typedef struct SpecFile {       /* a secret or config */
+typedef struct SpecFile { /* a secret or config */
         char *target;
-        char *host_path;        /* read at start time; NULL: content */
+        char *host_path; /* read at start time; NULL: content */
         char *content;
         size_t content_size;
         int64_t uid, gid, mode; /* -1: uid and gid of the host file or root; mode 0444 */
@@ -64,23 +64,24 @@ typedef struct SpecFile {       /* a secret or config */
 } SpecFile;
 
 typedef struct SpecPort {
-        char *host_ip;          /* NULL: all addresses */
-        uint16_t host_port;     /* 0: any free one, told by inspect */
-        uint16_t host_port_last; /* the first free one of host_port to this is taken at each start; 0: host_port alone */
+        char *host_ip;      /* NULL: all addresses */
+        uint16_t host_port; /* 0: any free one, told by inspect */
+        uint16_t
+                host_port_last; /* the first free one of host_port to this is taken at each start; 0: host_port alone */
         uint16_t container_port;
         bool udp;
 } SpecPort;
 
 typedef struct SpecNetwork {
-        char *network;          /* the engine's network name */
+        char *network; /* the engine's network name */
         char **aliases;
         char *ipv4, *ipv6, *mac; /* NULL: allotted, and the same again for the same container name */
-        int64_t priority;       /* the highest gives the default route */
+        int64_t priority;        /* the highest gives the default route */
 } SpecNetwork;
 
 typedef struct SpecUlimit {
-        char *name;             /* "nofile" */
-        int64_t soft, hard;     /* -1: unlimited */
+        char *name;         /* "nofile" */
+        int64_t soft, hard; /* -1: unlimited */
 } SpecUlimit;
 
 typedef struct SpecDevice {
@@ -88,53 +89,53 @@ typedef struct SpecDevice {
 } SpecDevice;
 
 typedef struct ContainerSpec {
-        Arena *arena;           /* owns everything below */
+        Arena *arena; /* owns everything below */
         char *name;
         char *project, *service; /* also in labels; NULL for neither */
         int number;
         bool oneoff;
-        char *image;            /* reference as written, for display */
-        char *image_id;         /* what to run */
-        char **argv;            /* entrypoint and command joined; never empty */
-        char **launcher;        /* put before argv, which it becomes in the end; not shown. NULL: none */
-        char **environment;     /* KEY=VALUE, image's and service's merged */
-        char *user;             /* "uid[:gid]" or names of the image; NULL: root */
-        char *working_dir;      /* NULL: / */
+        char *image;        /* reference as written, for display */
+        char *image_id;     /* what to run */
+        char **argv;        /* entrypoint and command joined; never empty */
+        char **launcher;    /* put before argv, which it becomes in the end; not shown. NULL: none */
+        char **environment; /* KEY=VALUE, image's and service's merged */
+        char *user;         /* "uid[:gid]" or names of the image; NULL: root */
+        char *working_dir;  /* NULL: / */
         char *hostname, *domainname;
         bool tty, open_stdin, read_only, privileged, init, no_new_privileges;
         char **group_add;
         char **cap_add, **cap_drop; /* "NET_ADMIN", "ALL" */
-        char **security_opt;    /* seccomp=…, apparmor=…, no-new-privileges, systempaths=unconfined */
+        char **security_opt;        /* seccomp=…, apparmor=…, no-new-privileges, systempaths=unconfined */
         SpecMount *mounts;
         size_t n_mounts;
         SpecFile *files;
         size_t n_files;
-        char *network_mode;     /* NULL: networks; "host", "none", "container:<name>" */
+        char *network_mode; /* NULL: networks; "host", "none", "container:<name>" */
         SpecNetwork *networks;
         size_t n_networks;
         SpecPort *ports;
         size_t n_ports;
-        char **extra_hosts;     /* "name=address"; address may be host-gateway */
+        char **extra_hosts; /* "name=address"; address may be host-gateway */
         char **dns, **dns_search, **dns_options;
-        char **sysctls;         /* "key=value" */
+        char **sysctls; /* "key=value" */
         SpecUlimit *ulimits;
         size_t n_ulimits;
         SpecDevice *devices;
         size_t n_devices;
-        int64_t shm_size;       /* bytes; -1: 64 MiB */
+        int64_t shm_size;                                                   /* bytes; -1: 64 MiB */
         int64_t memory, memory_reservation, memory_swap, memory_swappiness; /* -1 */
-        double cpus;            /* -1 */
-        int64_t cpu_shares, cpu_quota, cpu_period, pids; /* -1; pids 0 or -1: the engine's default */
+        double cpus;                                                        /* -1 */
+        int64_t cpu_shares, cpu_quota, cpu_period, pids;                    /* -1; pids 0 or -1: the engine's default */
         char *cpuset;
-        int64_t oom_score_adj;  /* INT64_MIN: not given */
+        int64_t oom_score_adj;                                /* INT64_MIN: not given */
         char *pid_mode, *ipc_mode, *uts_mode, *cgroup_parent; /* NULL: private */
-        char *stop_signal;      /* "SIGINT"; NULL: SIGTERM */
-        int64_t stop_grace_ns;  /* how long stop waits before KILL */
-        char *log_driver;       /* NULL or "json-file": kept; "none": thrown away */
-        int64_t log_max_size;   /* bytes; -1: unlimited */
-        int64_t log_max_files;  /* 1 */
-        char *restart;          /* "no", "always", "unless-stopped", "on-failure[:N]": kept for display and boot */
-        char **labels;          /* KEY=VALUE */
+        char *stop_signal;                                    /* "SIGINT"; NULL: SIGTERM */
+        int64_t stop_grace_ns;                                /* how long stop waits before KILL */
+        char *log_driver;                                     /* NULL or "json-file": kept; "none": thrown away */
+        int64_t log_max_size;                                 /* bytes; -1: unlimited */
+        int64_t log_max_files;                                /* 1 */
+        char *restart; /* "no", "always", "unless-stopped", "on-failure[:N]": kept for display and boot */
+        char **labels; /* KEY=VALUE */
         char **annotations;
         char *healthcheck_json; /* for engines that probe by themselves, and for inspect; NULL */
 } ContainerSpec;
@@ -153,21 +154,21 @@ typedef struct NetworkPool {
 
 typedef struct NetworkSpec {
         char *name;
-        char *project;          /* NULL: not a project's */
-        char *key;              /* name in the compose file */
-        char *driver;           /* NULL: bridge */
+        char *project; /* NULL: not a project's */
+        char *key;     /* name in the compose file */
+        char *driver;  /* NULL: bridge */
         bool internal, enable_ipv6;
         NetworkPool *pools;
         size_t n_pools;
-        char **options;         /* driver_opts, KEY=VALUE */
+        char **options; /* driver_opts, KEY=VALUE */
         char **labels;
 } NetworkSpec;
 
 typedef struct VolumeSpec {
         char *name;
-        char *project, *key;    /* NULL */
-        char *driver;           /* NULL: local */
-        char **options;         /* KEY=VALUE: type, o, device */
+        char *project, *key; /* NULL */
+        char *driver;        /* NULL: local */
+        char **options;      /* KEY=VALUE: type, o, device */
         char **labels;
         bool anonymous;
 } VolumeSpec;
@@ -179,7 +180,7 @@ typedef enum ContainerState {
         CONTAINER_RUNNING,
         CONTAINER_PAUSED,
         CONTAINER_EXITED,
-        CONTAINER_DEAD,         /* cannot be started again: files are damaged */
+        CONTAINER_DEAD, /* cannot be started again: files are damaged */
 } ContainerState;
 
 const char *container_state_name(ContainerState state); /* "created", "running", … */
@@ -190,8 +191,8 @@ typedef struct ContainerAddress {
         char *gateway;
 } ContainerAddress;
 
-typedef struct ContainerPort {  /* as published now */
-        char *host_ip;          /* "0.0.0.0", "::", "127.0.0.1" */
+typedef struct ContainerPort { /* as published now */
+        char *host_ip;         /* "0.0.0.0", "::", "127.0.0.1" */
         uint16_t host_port, container_port;
         bool udp;
 } ContainerPort;
@@ -202,25 +203,25 @@ typedef struct ContainerInfo {
         int number;
         bool oneoff;
         ContainerState state;
-        bool manually_stopped;  /* stopped by a command: restart policies leave it alone */
-        bool halted;            /* stopped because the machine goes down: left alone until the next boot */
-        pid_t pid;              /* 0 unless running */
-        int exit_code;          /* of the last run */
+        bool manually_stopped; /* stopped by a command: restart policies leave it alone */
+        bool halted;           /* stopped because the machine goes down: left alone until the next boot */
+        pid_t pid;             /* 0 unless running */
+        int exit_code;         /* of the last run */
         bool oom_killed;
-        char *error;            /* why the last start failed; NULL */
-        bool lost_files;        /* contents that were kept in memory only are gone (a reboot): it must be made anew */
-        char *damage;           /* which file of it cannot be read: what is told comes from a copy, or, where it is
+        char *error;     /* why the last start failed; NULL */
+        bool lost_files; /* contents that were kept in memory only are gone (a reboot): it must be made anew */
+        char *damage;    /* which file of it cannot be read: what is told comes from a copy, or, where it is
                                  * CONTAINER_DEAD, there is none and spec is empty. recover repairs it; NULL */
         int64_t created_ns, started_ns, finished_ns; /* realtime; 0: never */
         int64_t restart_count;
-        char *health;           /* "starting", "healthy", "unhealthy"; NULL: no check. Engines that probe by themselves;
+        char *health; /* "starting", "healthy", "unhealthy"; NULL: no check. Engines that probe by themselves;
                                  * for the local engine, what its keeper wrote */
         ContainerAddress *addresses;
         size_t n_addresses;
         ContainerPort *ports;
         size_t n_ports;
-        char *log_path;         /* local engine; NULL elsewhere */
-        ContainerSpec *spec;    /* what it was created from; owned */
+        char *log_path;      /* local engine; NULL elsewhere */
+        ContainerSpec *spec; /* what it was created from; owned */
 } ContainerInfo;
 
 /* Somebody told it to stop, so that its end is nothing that a restart policy answers. */
@@ -241,8 +242,8 @@ typedef struct NetworkInfo {
         bool internal;
         int64_t created_ns;
         char **labels;
-        char **endpoints;       /* "container name=address" */
-        char *damage;           /* which file of it cannot be read; the rest is guessed then. network_create, told what it
+        char **endpoints; /* "container name=address" */
+        char *damage;     /* which file of it cannot be read; the rest is guessed then. network_create, told what it
                                  * was, repairs it; NULL */
 } NetworkInfo;
 void network_info_free(NetworkInfo *info);
@@ -252,17 +253,17 @@ typedef struct VolumeInfo {
         char *name, *driver, *path, *project, *key;
         bool anonymous, in_trash;
         char **labels, **options;
-        int64_t created_ns, used_ns;   /* last time a container had it mounted; 0: never */
-        uint64_t size_bytes;           /* only where asked for */
-        char **used_by;                /* container names, stopped ones too */
-        char *written_by;              /* what wrote its data: "postgres 16.9, glibc 2.36, …"; NULL */
-        char *damage;                  /* the same: volume_create repairs it */
+        int64_t created_ns, used_ns; /* last time a container had it mounted; 0: never */
+        uint64_t size_bytes;         /* only where asked for */
+        char **used_by;              /* container names, stopped ones too */
+        char *written_by;            /* what wrote its data: "postgres 16.9, glibc 2.36, …"; NULL */
+        char *damage;                /* the same: volume_create repairs it */
 } VolumeInfo;
 void volume_info_free(VolumeInfo *info);
 DEFINE_CLEANUP(VolumeInfo, volume_info_free);
 
 typedef struct ContainerStats {
-        uint64_t cpu_ns;               /* since start */
+        uint64_t cpu_ns;                           /* since start */
         uint64_t memory_bytes, memory_limit_bytes; /* without inactive file cache, as docker counts */
         uint64_t pids;
         uint64_t net_rx_bytes, net_tx_bytes, block_read_bytes, block_write_bytes;
@@ -276,55 +277,55 @@ typedef struct EngineProgress {
         void (*status)(void *context, const char *text);
         void (*bytes)(void *context, const char *what, uint64_t done, uint64_t total); /* total 0: unknown */
         void (*warning)(void *context, const char *text);
-        int cancel_fd;          /* readable: give up with ERROR_CANCELLED; -1: never */
+        int cancel_fd; /* readable: give up with ERROR_CANCELLED; -1: never */
 } EngineProgress;
 
 typedef struct ExecSpec {
         char *const *argv;
-        char *const *environment; /* added to the container's; NULL */
+        char *const *environment;       /* added to the container's; NULL */
         const char *user, *working_dir; /* NULL: the container's */
         bool tty, privileged;
         int stdin_fd, stdout_fd, stderr_fd; /* engine_exec_stdio; -1: none */
-        int timeout_ms;         /* past it the command is ended; 0 or -1: none */
-        int cancel_fd;          /* exec_stdio: readable: the command is ended, ERROR_CANCELLED; 0 or -1: never */
-        size_t output_limit;    /* engine_exec: bytes kept */
+        int timeout_ms;                     /* past it the command is ended; 0 or -1: none */
+        int cancel_fd;       /* exec_stdio: readable: the command is ended, ERROR_CANCELLED; 0 or -1: never */
+        size_t output_limit; /* engine_exec: bytes kept */
 } ExecSpec;
 
 typedef struct ExecResult {
         int exit_code;
         bool timed_out;
-        char *output;           /* stdout and stderr as they came, cut at the limit; owned by the caller */
+        char *output; /* stdout and stderr as they came, cut at the limit; owned by the caller */
 } ExecResult;
 
 typedef struct LogQuery {
-        bool follow;            /* until the container ends or cancel_fd is readable */
-        int64_t tail;           /* lines from the end; -1: all */
+        bool follow;                /* until the container ends or cancel_fd is readable */
+        int64_t tail;               /* lines from the end; -1: all */
         int64_t since_ns, until_ns; /* realtime; 0: none */
-        int cancel_fd;          /* -1 */
+        int cancel_fd;              /* -1 */
 } LogQuery;
 
 /* text is not NUL-terminated and has no newline; stream is 1 or 2. A negative result ends the reading. */
 typedef int (*LogSink)(void *context, int stream, int64_t time_ns, const char *text, size_t length);
 
 typedef enum StopReason {
-        STOP_RELEASE,           /* none of ours: it has ended, or its policy may start it again */
-        STOP_BY_COMMAND,        /* restart policies let it be, those that start after a boot in any case apart */
-        STOP_FOR_HALT,          /* the machine goes down: let be until the next boot, where it counts as having run */
+        STOP_RELEASE,    /* none of ours: it has ended, or its policy may start it again */
+        STOP_BY_COMMAND, /* restart policies let it be, those that start after a boot in any case apart */
+        STOP_FOR_HALT,   /* the machine goes down: let be until the next boot, where it counts as having run */
 } StopReason;
 
 typedef enum RemoveFlags {
         REMOVE_ANONYMOUS_VOLUMES = 1 << 0,
 } RemoveFlags;
 
-enum {                          /* Engine.capabilities */
-        ENGINE_PROBES_HEALTH = 1 << 0,     /* runs health checks by itself */
-        ENGINE_RESTARTS = 1 << 1,          /* applies restart policies by itself */
-        ENGINE_IN_MEMORY_FILES = 1 << 2,   /* honours uid, gid and mode of secrets */
-        ENGINE_FIXED_ADDRESSES = 1 << 3,
+enum {                                  /* Engine.capabilities */
+       ENGINE_PROBES_HEALTH = 1 << 0,   /* runs health checks by itself */
+       ENGINE_RESTARTS = 1 << 1,        /* applies restart policies by itself */
+       ENGINE_IN_MEMORY_FILES = 1 << 2, /* honours uid, gid and mode of secrets */
+       ENGINE_FIXED_ADDRESSES = 1 << 3,
 };
 
 typedef struct EngineOperations {
-        const char *name;       /* "local", "docker", "kubernetes", "fake" */
+        const char *name; /* "local", "docker", "kubernetes", "fake" */
         void (*free)(Engine *engine);
         /* Is it there, and may we? Message and hint say what is missing. */
         int (*probe)(Engine *engine, Error **err);
@@ -335,7 +336,7 @@ typedef struct EngineOperations {
                           const EngineProgress *progress, Error **err);
 
         int (*network_create)(Engine *engine, const NetworkSpec *spec, Error **err);
-        int (*network_remove)(Engine *engine, const char *name, Error **err);  /* ERROR_CONFLICT: still used */
+        int (*network_remove)(Engine *engine, const char *name, Error **err); /* ERROR_CONFLICT: still used */
         int (*network_inspect)(Engine *engine, const char *name, NetworkInfo **ret, Error **err);
         int (*network_list)(Engine *engine, const char *project, NetworkInfo ***ret, size_t *ret_length, Error **err);
 

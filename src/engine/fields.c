@@ -83,7 +83,7 @@ static json_t *field_to_json(const Field *field, const void *object)
         case FIELD_UINT16:
                 return integer_unless(*(uint16_t *)place, field->fallback);
         case FIELD_UINT64:
-                return integer_unless((int64_t)*(uint64_t *)place, field->fallback);
+                return integer_unless((int64_t) * (uint64_t *)place, field->fallback);
         case FIELD_DOUBLE:
                 return *(double *)place == (double)field->fallback ? NULL : json_real(*(double *)place);
         case FIELD_LIST:

@@ -9,24 +9,24 @@
 #include "base/error.h"
 
 typedef enum FieldKind {
-        FIELD_STRING,           /* char *; NULL by default */
-        FIELD_STRV,             /* char **; NULL by default */
+        FIELD_STRING, /* char *; NULL by default */
+        FIELD_STRV,   /* char **; NULL by default */
         FIELD_BOOL,
-        FIELD_INT,              /* int */
+        FIELD_INT, /* int */
         FIELD_INT64,
         FIELD_UINT16,
         FIELD_UINT64,
         FIELD_DOUBLE,
-        FIELD_LIST,             /* pointer to an array of structs; its length is at length_offset */
+        FIELD_LIST, /* pointer to an array of structs; its length is at length_offset */
 } FieldKind;
 
 typedef struct Field {
         const char *name;
         FieldKind kind;
         size_t offset;
-        int64_t fallback;       /* default of the numbers */
+        int64_t fallback;              /* default of the numbers */
         const struct FieldTable *item; /* FIELD_LIST */
-        size_t length_offset;   /* FIELD_LIST: a size_t */
+        size_t length_offset;          /* FIELD_LIST: a size_t */
 } Field;
 
 typedef struct FieldTable {

@@ -25,14 +25,10 @@ static const FieldTable mount_table = FIELD_TABLE(SpecMount, mount_fields);
 
 /* content is written beside these, see files_to_json. */
 static const Field file_fields[] = {
-        FIELD(SpecFile, FIELD_STRING, target),
-        FIELD(SpecFile, FIELD_STRING, host_path),
-        FIELD_NUMBER(SpecFile, FIELD_INT64, uid, -1),
-        FIELD_NUMBER(SpecFile, FIELD_INT64, gid, -1),
-        FIELD_NUMBER(SpecFile, FIELD_INT64, mode, -1),
-        FIELD(SpecFile, FIELD_STRING, owner),
-        FIELD(SpecFile, FIELD_BOOL, secret),
-        FIELD(SpecFile, FIELD_BOOL, in_memory),
+        FIELD(SpecFile, FIELD_STRING, target),         FIELD(SpecFile, FIELD_STRING, host_path),
+        FIELD_NUMBER(SpecFile, FIELD_INT64, uid, -1),  FIELD_NUMBER(SpecFile, FIELD_INT64, gid, -1),
+        FIELD_NUMBER(SpecFile, FIELD_INT64, mode, -1), FIELD(SpecFile, FIELD_STRING, owner),
+        FIELD(SpecFile, FIELD_BOOL, secret),           FIELD(SpecFile, FIELD_BOOL, in_memory),
 };
 static const FieldTable file_table = FIELD_TABLE(SpecFile, file_fields);
 
@@ -46,12 +42,9 @@ static const Field port_fields[] = {
 static const FieldTable port_table = FIELD_TABLE(SpecPort, port_fields);
 
 static const Field network_fields[] = {
-        FIELD(SpecNetwork, FIELD_STRING, network),
-        FIELD(SpecNetwork, FIELD_STRV, aliases),
-        FIELD(SpecNetwork, FIELD_STRING, ipv4),
-        FIELD(SpecNetwork, FIELD_STRING, ipv6),
-        FIELD(SpecNetwork, FIELD_STRING, mac),
-        FIELD(SpecNetwork, FIELD_INT64, priority),
+        FIELD(SpecNetwork, FIELD_STRING, network), FIELD(SpecNetwork, FIELD_STRV, aliases),
+        FIELD(SpecNetwork, FIELD_STRING, ipv4),    FIELD(SpecNetwork, FIELD_STRING, ipv6),
+        FIELD(SpecNetwork, FIELD_STRING, mac),     FIELD(SpecNetwork, FIELD_INT64, priority),
 };
 static const FieldTable network_table = FIELD_TABLE(SpecNetwork, network_fields);
 
@@ -69,33 +62,73 @@ static const Field device_fields[] = {
 };
 static const FieldTable device_table = FIELD_TABLE(SpecDevice, device_fields);
 
-#define STRING(member) FIELD(ContainerSpec, FIELD_STRING, member)
-#define STRV(member) FIELD(ContainerSpec, FIELD_STRV, member)
-#define BOOL(member) FIELD(ContainerSpec, FIELD_BOOL, member)
+#define STRING(member)           FIELD(ContainerSpec, FIELD_STRING, member)
+#define STRV(member)             FIELD(ContainerSpec, FIELD_STRV, member)
+#define BOOL(member)             FIELD(ContainerSpec, FIELD_BOOL, member)
 #define NUMBER(member, fallback) FIELD_NUMBER(ContainerSpec, FIELD_INT64, member, fallback)
 
 static const Field spec_fields[] = {
-        STRING(name), STRING(project), STRING(service), FIELD(ContainerSpec, FIELD_INT, number), BOOL(oneoff),
-        STRING(image), STRING(image_id), STRV(argv), STRV(launcher), STRV(environment), STRING(user), STRING(working_dir),
-        STRING(hostname), STRING(domainname),
-        BOOL(tty), BOOL(open_stdin), BOOL(read_only), BOOL(privileged), BOOL(init), BOOL(no_new_privileges),
-        STRV(group_add), STRV(cap_add), STRV(cap_drop), STRV(security_opt),
+        STRING(name),
+        STRING(project),
+        STRING(service),
+        FIELD(ContainerSpec, FIELD_INT, number),
+        BOOL(oneoff),
+        STRING(image),
+        STRING(image_id),
+        STRV(argv),
+        STRV(launcher),
+        STRV(environment),
+        STRING(user),
+        STRING(working_dir),
+        STRING(hostname),
+        STRING(domainname),
+        BOOL(tty),
+        BOOL(open_stdin),
+        BOOL(read_only),
+        BOOL(privileged),
+        BOOL(init),
+        BOOL(no_new_privileges),
+        STRV(group_add),
+        STRV(cap_add),
+        STRV(cap_drop),
+        STRV(security_opt),
         FIELD_ITEMS(ContainerSpec, mounts, n_mounts, &mount_table),
         FIELD_ITEMS(ContainerSpec, files, n_files, &file_table),
         STRING(network_mode),
         FIELD_ITEMS(ContainerSpec, networks, n_networks, &network_table),
         FIELD_ITEMS(ContainerSpec, ports, n_ports, &port_table),
-        STRV(extra_hosts), STRV(dns), STRV(dns_search), STRV(dns_options), STRV(sysctls),
+        STRV(extra_hosts),
+        STRV(dns),
+        STRV(dns_search),
+        STRV(dns_options),
+        STRV(sysctls),
         FIELD_ITEMS(ContainerSpec, ulimits, n_ulimits, &ulimit_table),
         FIELD_ITEMS(ContainerSpec, devices, n_devices, &device_table),
-        NUMBER(shm_size, -1), NUMBER(memory, -1), NUMBER(memory_reservation, -1), NUMBER(memory_swap, -1),
-        NUMBER(memory_swappiness, -1), FIELD_NUMBER(ContainerSpec, FIELD_DOUBLE, cpus, -1),
-        NUMBER(cpu_shares, -1), NUMBER(cpu_quota, -1), NUMBER(cpu_period, -1), NUMBER(pids, -1),
-        STRING(cpuset), NUMBER(oom_score_adj, INT64_MIN),
-        STRING(pid_mode), STRING(ipc_mode), STRING(uts_mode), STRING(cgroup_parent),
-        STRING(stop_signal), NUMBER(stop_grace_ns, 10 * INT64_C(1000000000)),
-        STRING(log_driver), NUMBER(log_max_size, -1), NUMBER(log_max_files, 1), STRING(restart),
-        STRV(labels), STRV(annotations), STRING(healthcheck_json),
+        NUMBER(shm_size, -1),
+        NUMBER(memory, -1),
+        NUMBER(memory_reservation, -1),
+        NUMBER(memory_swap, -1),
+        NUMBER(memory_swappiness, -1),
+        FIELD_NUMBER(ContainerSpec, FIELD_DOUBLE, cpus, -1),
+        NUMBER(cpu_shares, -1),
+        NUMBER(cpu_quota, -1),
+        NUMBER(cpu_period, -1),
+        NUMBER(pids, -1),
+        STRING(cpuset),
+        NUMBER(oom_score_adj, INT64_MIN),
+        STRING(pid_mode),
+        STRING(ipc_mode),
+        STRING(uts_mode),
+        STRING(cgroup_parent),
+        STRING(stop_signal),
+        NUMBER(stop_grace_ns, 10 * INT64_C(1000000000)),
+        STRING(log_driver),
+        NUMBER(log_max_size, -1),
+        NUMBER(log_max_files, 1),
+        STRING(restart),
+        STRV(labels),
+        STRV(annotations),
+        STRING(healthcheck_json),
 };
 static const FieldTable spec_table = FIELD_TABLE(ContainerSpec, spec_fields);
 

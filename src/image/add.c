@@ -45,11 +45,11 @@ typedef struct Work {
         const NewImage *image;
         const ImageProgress *progress;
         char *const *diff_ids;
-        bool *wanted;           /* layers that are to be unpacked */
+        bool *wanted; /* layers that are to be unpacked */
         UnpackResult *results;
         bool failed;
         pthread_mutex_t lock;
-        Error *error;           /* the first one */
+        Error *error; /* the first one */
 } Work;
 
 static bool work_cancelled(void *context)

@@ -16,12 +16,12 @@ typedef struct NewLayer {
 } NewLayer;
 
 typedef struct NewImage {
-        Strbuf manifest;        /* as it came; empty: none */
-        Strbuf config;          /* as it came: its digest is the image's id */
+        Strbuf manifest;         /* as it came; empty: none */
+        Strbuf config;           /* as it came: its digest is the image's id */
         VECTOR(NewLayer) layers; /* bottom first, one for each diff id of the configuration */
-        char **names;           /* normalised; each is moved to this image */
-        char **digests;         /* "docker.io/library/x@sha256:…" */
-        int source_fd;          /* folder with the blobs, not owned; nothing above it is read */
+        char **names;            /* normalised; each is moved to this image */
+        char **digests;          /* "docker.io/library/x@sha256:…" */
+        int source_fd;           /* folder with the blobs, not owned; nothing above it is read */
 } NewImage;
 
 void new_image_free(NewImage *image);

@@ -43,8 +43,8 @@ static void digest_step(void *context, size_t i)
         int r = find_digest(digests, digests->references[i], &hex, &error);
 
         error_prefix(&error, r, "ask for the digest of \"%s\"", digests->references[i]);
-        digests->results[i] =
-                r < 0 ? json_pack("{s:o}", "error", json_from_error(error)) : json_pack("{s:s+}", "digest", "sha256:", hex);
+        digests->results[i] = r < 0 ? json_pack("{s:o}", "error", json_from_error(error))
+                                    : json_pack("{s:s+}", "digest", "sha256:", hex);
 }
 
 int image_digests(const Layout *layout, char *const *references, const ImageProgress *progress, json_t **ret,

@@ -22,10 +22,10 @@ typedef struct Fetch {
         const Layout *layout;
         const char *platform;
         Reference reference;
-        char *repository;       /* "docker.io/library/x" */
-        char *source;           /* what skopeo is asked for: "docker.io/library/x@sha256:…" once that is known */
+        char *repository; /* "docker.io/library/x" */
+        char *source;     /* what skopeo is asked for: "docker.io/library/x@sha256:…" once that is known */
         Strbuf manifest;
-        char **digests;         /* the list's, where there is one, and the manifest's */
+        char **digests; /* the list's, where there is one, and the manifest's */
         Manifest parsed;
 } Fetch;
 

@@ -19,7 +19,7 @@
 #include "state/document.h"
 
 #define RECIPE_NUMBER 4 /* a change of what host_root_make makes is a new image */
-#define IMAGE_FORMAT 1
+#define IMAGE_FORMAT  1
 #define LOCALE_SOURCE "locale:"
 
 char *host_file_key(const char *path)
@@ -152,11 +152,10 @@ static int write_description(const char *folder, const HostRecipe *recipe, Error
         _cleanup_free_ char *path = path_join(folder, "image.json");
         _cleanup_free_ char *platform = xasprintf("linux/%s", architecture());
         _cleanup_free_ char *libc = host_collations();
-        _cleanup_json_ json_t *document =
-                json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:O, s:o}", "name", recipe->name, "source_line",
-                          recipe->source_line, "platform", platform, "libc", libc, "created_ns",
-                          (json_int_t)clock_realtime_ns(), "size_bytes", (json_int_t)fs_disk_usage(folder), "config",
-                          recipe->config, "binds", all_binds(recipe));
+        _cleanup_json_ json_t *document = json_pack(
+                "{s:s, s:s, s:s, s:s, s:I, s:I, s:O, s:o}", "name", recipe->name, "source_line", recipe->source_line,
+                "platform", platform, "libc", libc, "created_ns", (json_int_t)clock_realtime_ns(), "size_bytes",
+                (json_int_t)fs_disk_usage(folder), "config", recipe->config, "binds", all_binds(recipe));
 
         return document_save(path, IMAGE_FORMAT, document, err);
 }

@@ -32,22 +32,22 @@ int host_image_remove(const Layout *layout, const char *id, Error **err);
 /* ---- recipes: host_postgres.c, host_migrate.c ---- */
 
 typedef struct HostFolder {
-        const char *path;       /* below the root; parents come first */
-        unsigned mode, owner;   /* owner: uid and gid */
+        const char *path;     /* below the root; parents come first */
+        unsigned mode, owner; /* owner: uid and gid */
 } HostFolder;
 
 typedef struct HostRecipe {
-        char *name;             /* "docker.io/library/postgres:15" */
-        char *cache_name;       /* "postgres-15" */
-        char *key;              /* changes whenever the packages may have changed; cheap to compute */
-        char *version;          /* of the package; the identity is made of this, libc and the recipe's number */
+        char *name;       /* "docker.io/library/postgres:15" */
+        char *cache_name; /* "postgres-15" */
+        char *key;        /* changes whenever the packages may have changed; cheap to compute */
+        char *version;    /* of the package; the identity is made of this, libc and the recipe's number */
         char *source_line;
-        char *user_name;        /* extra line of /etc/passwd, uid 999: "postgres"; NULL: none */
-        bool wants_locale;      /* en_US.UTF-8 */
-        bool has_locale;        /* filled in before it is described: the container will have it */
-        char *locale_folder;    /* likewise: bound over /usr/lib/locale; NULL: the machine's own will do */
-        json_t *config;         /* OCI: Env, Entrypoint, …; owned */
-        json_t *binds; /* [{"source", "target"}], files, beside those of /usr; owned. "libexec:NAME" as source */
+        char *user_name;     /* extra line of /etc/passwd, uid 999: "postgres"; NULL: none */
+        bool wants_locale;   /* en_US.UTF-8 */
+        bool has_locale;     /* filled in before it is described: the container will have it */
+        char *locale_folder; /* likewise: bound over /usr/lib/locale; NULL: the machine's own will do */
+        json_t *config;      /* OCI: Env, Entrypoint, …; owned */
+        json_t *binds;       /* [{"source", "target"}], files, beside those of /usr; owned. "libexec:NAME" as source */
         HostFolder *folders;
         size_t n_folders;
 } HostRecipe;

@@ -14,7 +14,7 @@
 #include "image/host.h"
 
 #define LOCALE_FOLDER "/usr/lib/locale"
-#define LOCALE_NAME "en_US.utf8"
+#define LOCALE_NAME   "en_US.utf8"
 
 const char *host_libc_version(void)
 {

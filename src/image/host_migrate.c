@@ -26,12 +26,11 @@ int host_migrate_describe(const Layout *layout, HostRecipe *recipe, Error **err)
 
         recipe->version = xasprintf("%s+%s", BERTH_VERSION, tag);
         recipe->source_line = xasprintf("migrate/migrate:%s by Berth's own migration command (%s)", tag, BERTH_VERSION);
-        recipe->config = json_pack("{s:[s], s:[s], s:[s]}",
-                                   "Env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                                   "Entrypoint", "migrate", "Cmd", "--help");
-        recipe->binds = json_pack("[{s:s, s:s}, {s:s, s:s}]",
-                                  "source", "libexec:berth-migrate", "target", "/usr/local/bin/migrate",
-                                  "source", "libexec:berth-migrate", "target", "/migrate");
+        recipe->config = json_pack("{s:[s], s:[s], s:[s]}", "Env",
+                                   "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "Entrypoint",
+                                   "migrate", "Cmd", "--help");
+        recipe->binds = json_pack("[{s:s, s:s}, {s:s, s:s}]", "source", "libexec:berth-migrate", "target",
+                                  "/usr/local/bin/migrate", "source", "libexec:berth-migrate", "target", "/migrate");
         recipe->folders = xmemdup(folders, sizeof(folders));
         recipe->n_folders = ARRAY_SIZE(folders);
         return 0;

@@ -12,8 +12,8 @@
 #include "image/host.h"
 #include "state/document.h"
 
-#define MAJORS_FOLDER "/usr/lib/postgresql"
-#define POSTGRES_ID 999
+#define MAJORS_FOLDER               "/usr/lib/postgresql"
+#define POSTGRES_ID                 999
 #define FIRST_MAJOR_WITH_NEW_LAYOUT 18
 
 static char *server_path(const char *major)
@@ -128,8 +128,8 @@ static int package_version(const char *major, char **ret, Error **err)
 static json_t *make_config(const char *major, const char *version, bool has_locale)
 {
         bool new_layout = atoi(major) >= FIRST_MAJOR_WITH_NEW_LAYOUT;
-        _cleanup_free_ char *data = new_layout ? xasprintf("/var/lib/postgresql/%s/docker", major)
-                                               : xstrdup("/var/lib/postgresql/data");
+        _cleanup_free_ char *data =
+                new_layout ? xasprintf("/var/lib/postgresql/%s/docker", major) : xstrdup("/var/lib/postgresql/data");
         const char *volume = new_layout ? "/var/lib/postgresql" : "/var/lib/postgresql/data";
         _cleanup_strv_ char **environment = NULL;
 
@@ -174,9 +174,8 @@ int host_postgres_describe(HostRecipe *recipe, Error **err)
         recipe->source_line = xasprintf("postgres:%s from this machine's packages (%s)", major, recipe->version);
         recipe->user_name = xstrdup("postgres");
         recipe->config = make_config(major, recipe->version, recipe->has_locale);
-        recipe->binds = json_pack("[{s:s, s:s}, {s:s, s:s}]",
-                                  "source", "libexec:berth-entrypoint", "target", "/usr/local/bin/berth-entrypoint",
-                                  "source", "libexec:entrypoint-functions.sh",
+        recipe->binds = json_pack("[{s:s, s:s}, {s:s, s:s}]", "source", "libexec:berth-entrypoint", "target",
+                                  "/usr/local/bin/berth-entrypoint", "source", "libexec:entrypoint-functions.sh",
                                   "target", "/usr/local/bin/entrypoint-functions.sh");
         add_folders(recipe, atoi(major) >= FIRST_MAJOR_WITH_NEW_LAYOUT);
         return 0;

@@ -16,14 +16,38 @@
 #define SERVICE_ID 999
 
 static const HostFolder base_folders[] = {
-        { "boot", 0755, 0 }, { "dev", 0755, 0 }, { "etc", 0755, 0 }, { "home", 0755, 0 }, { "media", 0755, 0 },
-        { "mnt", 0755, 0 }, { "opt", 0755, 0 }, { "proc", 0755, 0 }, { "root", 0700, 0 }, { "run", 0755, 0 },
-        { "run/lock", 01777, 0 }, { "srv", 0755, 0 }, { "sys", 0755, 0 }, { "tmp", 01777, 0 }, { "usr", 0755, 0 },
-        { "var", 0755, 0 }, { "var/cache", 0755, 0 }, { "var/lib", 0755, 0 }, { "var/log", 0755, 0 },
-        { "var/tmp", 01777, 0 }, { "etc/alternatives", 0755, 0 }, { "etc/pam.d", 0755, 0 }, { "etc/security", 0755, 0 },
-        { "etc/ssl", 0755, 0 }, { "etc/ssl/certs", 0755, 0 }, { "etc/ssl/private", 0711, 0 },
-        { "etc/ld.so.conf.d", 0755, 0 }, { "usr/local", 0755, 0 }, { "usr/local/bin", 0755, 0 },
-        { "usr/local/sbin", 0755, 0 }, { "usr/local/lib", 0755, 0 }, { "usr/local/etc", 0755, 0 },
+        { "boot", 0755, 0 },
+        { "dev", 0755, 0 },
+        { "etc", 0755, 0 },
+        { "home", 0755, 0 },
+        { "media", 0755, 0 },
+        { "mnt", 0755, 0 },
+        { "opt", 0755, 0 },
+        { "proc", 0755, 0 },
+        { "root", 0700, 0 },
+        { "run", 0755, 0 },
+        { "run/lock", 01777, 0 },
+        { "srv", 0755, 0 },
+        { "sys", 0755, 0 },
+        { "tmp", 01777, 0 },
+        { "usr", 0755, 0 },
+        { "var", 0755, 0 },
+        { "var/cache", 0755, 0 },
+        { "var/lib", 0755, 0 },
+        { "var/log", 0755, 0 },
+        { "var/tmp", 01777, 0 },
+        { "etc/alternatives", 0755, 0 },
+        { "etc/pam.d", 0755, 0 },
+        { "etc/security", 0755, 0 },
+        { "etc/ssl", 0755, 0 },
+        { "etc/ssl/certs", 0755, 0 },
+        { "etc/ssl/private", 0711, 0 },
+        { "etc/ld.so.conf.d", 0755, 0 },
+        { "usr/local", 0755, 0 },
+        { "usr/local/bin", 0755, 0 },
+        { "usr/local/sbin", 0755, 0 },
+        { "usr/local/lib", 0755, 0 },
+        { "usr/local/etc", 0755, 0 },
         { "usr/local/share", 0755, 0 },
 };
 
@@ -41,8 +65,8 @@ static const char *const copied_files[] = {
 static const char *const copied_folders[] = { "etc/pam.d", "etc/security", "etc/ld.so.conf.d" };
 
 /* Links to be the same as the machine's: merged /usr, the time zone, the release's name. */
-static const char *const copied_links[] = { "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc/os-release",
-                                            "etc/localtime", "etc/timezone" };
+static const char *const copied_links[] = { "bin",    "sbin",           "lib",           "lib32",       "lib64",
+                                            "libx32", "etc/os-release", "etc/localtime", "etc/timezone" };
 
 void host_recipe_done(HostRecipe *recipe)
 {
@@ -255,7 +279,8 @@ static int prepare_usr(const char *root, Error **err)
 
 static int link_runtime(const char *root, Error **err)
 {
-        static const char *const links[][2] = { { "/run", "var/run" }, { "/run/lock", "var/lock" },
+        static const char *const links[][2] = { { "/run", "var/run" },
+                                                { "/run/lock", "var/lock" },
                                                 { "/proc/mounts", "etc/mtab" } };
 
         for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
@@ -281,7 +306,8 @@ static int write_entrypoint_scripts(const char *root, Error **err)
                                   "case \"${0##*/}\" in\n"
                                   "%s) exec /usr/local/bin/berth-entrypoint --script \"$0\" \"$@\" ;;\n"
                                   "*) . /usr/local/bin/entrypoint-functions.sh ;;\n"
-                                  "esac\n", names[i]);
+                                  "esac\n",
+                                  names[i]);
                 int r = write_text(root, path, text, 0755, err);
 
                 if (r < 0)

@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "base/strv.h"
 
-const char *const icu_folders[] = { "usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib64", "usr/lib", NULL };
+const char *const icu_folders[] = { "usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib64", "usr/lib",
+                                    NULL };
 
 char *icu_version_among(char *const *names)
 {

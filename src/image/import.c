@@ -101,9 +101,9 @@ static const struct {
         const char *instruction;
         void (*apply)(json_t *config, const char *text);
 } changes_table[] = {
-        { "CMD", change_command },         { "ENTRYPOINT", change_entrypoint }, { "ENV", change_environment },
-        { "EXPOSE", change_port },         { "VOLUME", change_volume },         { "LABEL", change_label },
-        { "USER", change_user },           { "WORKDIR", change_folder },        { "STOPSIGNAL", change_signal },
+        { "CMD", change_command }, { "ENTRYPOINT", change_entrypoint }, { "ENV", change_environment },
+        { "EXPOSE", change_port }, { "VOLUME", change_volume },         { "LABEL", change_label },
+        { "USER", change_user },   { "WORKDIR", change_folder },        { "STOPSIGNAL", change_signal },
 };
 
 static int apply_change(json_t *config, const char *change, Error **err)

@@ -12,10 +12,10 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
-#define WHITEOUT_PREFIX ".wh."
+#define WHITEOUT_PREFIX   ".wh."
 #define WHITEOUT_RESERVED ".wh..wh."
-#define WHITEOUT_OPAQUE ".wh..wh..opq"
-#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+#define WHITEOUT_OPAQUE   ".wh..wh..opq"
+#define FOLDER_FLAGS      (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
 void layer_writer_init(LayerWriter *writer, int root_fd, bool plain)
 {

@@ -14,9 +14,9 @@ typedef struct FolderTime {
 } FolderTime;
 
 typedef struct LayerWriter {
-        int root_fd;            /* not owned */
+        int root_fd; /* not owned */
         bool plain;
-        char *parent_path;      /* the folder that parent_fd is open on; NULL: none */
+        char *parent_path; /* the folder that parent_fd is open on; NULL: none */
         int parent_fd;
         VECTOR(FolderTime) folder_times; /* set at the end: writing into a folder changes its own */
         uint64_t size_bytes;

@@ -16,7 +16,7 @@ typedef struct ManifestBlob {
 typedef struct Manifest {
         char *config_digest;
         VECTOR(ManifestBlob) layers; /* bottom first */
-        uint64_t size_bytes;    /* of all layers, compressed */
+        uint64_t size_bytes;         /* of all layers, compressed */
 } Manifest;
 
 void manifest_done(Manifest *manifest);

@@ -8,7 +8,10 @@
 char *platform_of_machine(void)
 {
         static const char *const names[][2] = {
-                { "x86_64", "amd64" }, { "aarch64", "arm64" }, { "i686", "386" }, { "armv7l", "arm/v7" },
+                { "x86_64", "amd64" },
+                { "aarch64", "arm64" },
+                { "i686", "386" },
+                { "armv7l", "arm/v7" },
         };
         struct utsname machine;
 

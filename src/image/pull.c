@@ -147,8 +147,8 @@ int image_pin(const Layout *layout, char *const *references, char ***ret, Error 
                 if (r < 0)
                         error_append(&errors, &error);
                 else
-                        strv_take(&pinned, pinned_text(&reference, reference.digest
-                                                                           ?: json_get_string(answer, "digest", NULL)));
+                        strv_take(&pinned,
+                                  pinned_text(&reference, reference.digest ?: json_get_string(answer, "digest", NULL)));
         }
         if (errors)
                 return error_move(err, &errors, -(int)errors->kind);

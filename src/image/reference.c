@@ -6,9 +6,9 @@
 #include "base/strbuf.h"
 #include "image/store.h"
 
-#define LOWER_HEX "0123456789abcdef"
+#define LOWER_HEX  "0123456789abcdef"
 #define NAME_LIMIT 255
-#define TAG_LIMIT 128
+#define TAG_LIMIT  128
 
 void reference_done(Reference *reference)
 {

@@ -7,10 +7,10 @@
 #define REFERENCE_DEFAULT_REGISTRY "docker.io"
 
 typedef struct Reference {
-        char *registry;         /* "docker.io", "localhost:5000" */
-        char *repository;       /* "library/postgres" */
-        char *tag;              /* NULL where only a digest was given; else "latest" by default */
-        char *digest;           /* "sha256:<64 hex>" or NULL */
+        char *registry;   /* "docker.io", "localhost:5000" */
+        char *repository; /* "library/postgres" */
+        char *tag;        /* NULL where only a digest was given; else "latest" by default */
+        char *digest;     /* "sha256:<64 hex>" or NULL */
 } Reference;
 
 void reference_done(Reference *reference);

@@ -113,11 +113,11 @@ static void drop_image(json_t *index, const char *id, ImageRemoval *ret)
         const char *name;
         void *next;
 
-        json_object_foreach_safe(names, next, name, value)
-                if (streq_ptr(json_string_value(value), kept_id)) {
-                        strv_add(&ret->untagged, name);
-                        json_object_del(names, name);
-                }
+        json_object_foreach_safe(names, next, name, value) if (streq_ptr(json_string_value(value), kept_id))
+        {
+                strv_add(&ret->untagged, name);
+                json_object_del(names, name);
+        }
         json_object_del(json_object_get(index, "images"), kept_id);
         strv_add(&ret->deleted, kept_id);
 }

@@ -7,9 +7,9 @@
 #include "image/store.h"
 
 typedef struct ImageRemoval {
-        char **untagged;        /* names that went */
-        char **deleted;         /* ids of images that went */
-        uint64_t freed_bytes;   /* of layers that no image has any more */
+        char **untagged;      /* names that went */
+        char **deleted;       /* ids of images that went */
+        uint64_t freed_bytes; /* of layers that no image has any more */
 } ImageRemoval;
 
 void image_removal_done(ImageRemoval *removal);

@@ -12,16 +12,17 @@
 #include "base/strv.h"
 #include "image/reference.h"
 
-#define OUTPUT_LIMIT ((size_t)8 * 1024 * 1024)
-#define TICK_MS 200 /* how often the growing files are looked at */
-#define RETRIES "--retry-times=2" /* of a transfer that broke off; the registry has answered by then */
+#define OUTPUT_LIMIT   ((size_t)8 * 1024 * 1024)
+#define TICK_MS        200               /* how often the growing files are looked at */
+#define RETRIES        "--retry-times=2" /* of a transfer that broke off; the registry has answered by then */
 #define DEFAULT_POLICY "/etc/containers/policy.json"
 
 extern char **environ;
 
 /* ---- telling errors apart ---- */
 
-#define FROM_ELSEWHERE "Where another machine has it: `berth image save` or `docker save` there, `berth image load` here."
+#define FROM_ELSEWHERE \
+        "Where another machine has it: `berth image save` or `docker save` there, `berth image load` here."
 
 static const struct {
         const char *text; /* part of what skopeo prints */
@@ -58,7 +59,8 @@ static const struct {
           "Mark it with insecure = true in registries.conf if that is meant." },
         { "connection refused", ERROR_UNAVAILABLE, "the registry is unreachable: connection refused", FROM_ELSEWHERE },
         { "no such host", ERROR_UNAVAILABLE, "the registry is unreachable: its name is not known", FROM_ELSEWHERE },
-        { "server misbehaving", ERROR_UNAVAILABLE, "the registry is unreachable: its name cannot be looked up", FROM_ELSEWHERE },
+        { "server misbehaving", ERROR_UNAVAILABLE, "the registry is unreachable: its name cannot be looked up",
+          FROM_ELSEWHERE },
         { "network is unreachable", ERROR_UNAVAILABLE, "the registry is unreachable: no network", FROM_ELSEWHERE },
         { "no route to host", ERROR_UNAVAILABLE, "the registry is unreachable: no route", FROM_ELSEWHERE },
         { "timeout", ERROR_UNAVAILABLE, "the registry does not answer", FROM_ELSEWHERE },

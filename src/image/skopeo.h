@@ -11,7 +11,7 @@ typedef struct Skopeo {
         const Layout *layout;   /* its configuration folder may hold registries.conf and auth.json */
         const Staging *staging; /* temporary files go there; NULL: only manifests and configurations are asked for */
         const ImageProgress *progress;
-        const char *name;       /* what is fetched, for messages */
+        const char *name; /* what is fetched, for messages */
 } Skopeo;
 
 /* Bytes as they came, of a docker:// source "docker.io/library/x:1". Errors are told apart: ERROR_NOT_FOUND,

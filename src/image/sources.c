@@ -14,7 +14,7 @@
 #include "state/document.h"
 
 #define DOCUMENT_LIMIT ((size_t)8 * 1024 * 1024)
-#define NESTING_MAX 4
+#define NESTING_MAX    4
 
 void new_images_done(NewImageVector *images)
 {

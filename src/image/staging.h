@@ -7,7 +7,7 @@
 
 typedef struct Staging {
         char *path;
-        int fd;                 /* the folder; also holds the lock; -1: none */
+        int fd; /* the folder; also holds the lock; -1: none */
 } Staging;
 
 #define STAGING_INIT { .fd = -1 }

@@ -18,7 +18,7 @@
 /* Two readers in a row: one takes the compression off, the other reads the archive; each side's bytes are hashed. */
 typedef struct Stream {
         int fd;
-        int read_errno;         /* of the last failed read of fd */
+        int read_errno; /* of the last failed read of fd */
         unsigned char *block;
         EVP_MD_CTX *digest, *diff_id;
         struct archive *filter, *archive;

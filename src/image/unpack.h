@@ -11,15 +11,15 @@
 #include "base/error.h"
 
 typedef struct UnpackOptions {
-        bool plain;             /* an archive of files that is no layer: no whiteouts, owners or attributes */
+        bool plain;                       /* an archive of files that is no layer: no whiteouts, owners or attributes */
         bool (*cancelled)(void *context); /* NULL: never; asked between entries */
         void *context;
 } UnpackOptions;
 
 typedef struct UnpackResult {
-        char digest[72];        /* "sha256:…" of the bytes read */
-        char diff_id[72];       /* "sha256:…" of the uncompressed archive */
-        uint64_t size_bytes;    /* of the regular files written */
+        char digest[72];     /* "sha256:…" of the bytes read */
+        char diff_id[72];    /* "sha256:…" of the uncompressed archive */
+        uint64_t size_bytes; /* of the regular files written */
         uint64_t entries;
 } UnpackResult;
 

@@ -23,7 +23,7 @@
 #include "state/worker.h"
 
 #define START_TIMEOUT_MS 10000
-#define MAX_RATE_KIB (64 * 1024)
+#define MAX_RATE_KIB     (64 * 1024)
 
 const json_t *backup_setting(const Keeper *keeper, const char *service, const char *key)
 {
@@ -54,7 +54,9 @@ ReceiverStart *receiver_start_create(Keeper *keeper, const char *service, const 
 {
         ReceiverStart *start = xnew(ReceiverStart);
 
-        *start = (ReceiverStart){ keeper, xstrdup(service), xstrdup(id), 0, -1, receiver_wanted(keeper, service), false };
+        *start = (ReceiverStart){
+                keeper, xstrdup(service), xstrdup(id), 0, -1, receiver_wanted(keeper, service), false
+        };
         return start;
 }
 
@@ -93,8 +95,9 @@ static int write_params(const ReceiverStart *start, const ContainerInfo *info, E
 {
         const Layout *layout = start->keeper->parts.layout;
         _cleanup_free_ char *slot = xasprintf("berth_%s", layout->id);
-        _cleanup_json_ json_t *params = json_pack("{s:s, s:s, s:s, s:o}", "project", start->keeper->project, "service",
-                                                  start->service, "slot", slot, "target", database_target_to_json(info));
+        _cleanup_json_ json_t *params =
+                json_pack("{s:s, s:s, s:s, s:o}", "project", start->keeper->project, "service", start->service, "slot",
+                          slot, "target", database_target_to_json(info));
         int written = params ? json_object_update(params, start->asked) : -1;
         _cleanup_(free_secretp) char *text = json_dumps(params, JSON_COMPACT);
 
@@ -170,7 +173,8 @@ ReceiverLook receiver_look(const Keeper *keeper, const char *service, pid_t pid)
         _cleanup_json_ json_t *state = load_state(keeper, service);
         const char *repository = json_get_string(state, "repository", NULL);
 
-        if (!repository || json_get_int(state, "pid", 0) != pid || !streq(json_get_string(state, "phase", ""), "streaming"))
+        if (!repository || json_get_int(state, "pid", 0) != pid ||
+            !streq(json_get_string(state, "phase", ""), "streaming"))
                 return RECEIVER_WAITS;
         return has_backup(repository, json_get_int(state, "gap_ns", 0)) ? RECEIVER_IS_WELL : RECEIVER_NEEDS_BACKUP;
 }
@@ -230,7 +234,9 @@ int backup_task_work(BackupTask *task, Error **err)
         const KeeperParts *parts = &task->keeper->parts;
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         _cleanup_json_ json_t *params = NULL;
-        WorkerRun run = { .job = "backup", .input_fd = -1, .cancel_fd = task->cancel_fd, .context = task, .event = on_event };
+        WorkerRun run = {
+                .job = "backup", .input_fd = -1, .cancel_fd = task->cancel_fd, .context = task, .event = on_event
+        };
         int r = parts->engine->operations->container_inspect(parts->engine, task->id, &info, err);
 
         if (r < 0)

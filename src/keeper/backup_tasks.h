@@ -13,9 +13,9 @@ typedef struct ReceiverStart {
         Keeper *keeper;
         char *service, *id;
         pid_t pid;
-        int pidfd;              /* -1 where it has ended already */
-        json_t *asked;          /* what it was told to be: receiver_wanted */
-        bool hangs;             /* it lives, and does not do what it says */
+        int pidfd;     /* -1 where it has ended already */
+        json_t *asked; /* what it was told to be: receiver_wanted */
+        bool hangs;    /* it lives, and does not do what it says */
 } ReceiverStart;
 
 /* {"synchronous", "async_after_ns"} as the project says now. A new reference. */
@@ -30,8 +30,8 @@ int receiver_start_work(void *context, Error **err);
 int synchronous_off_work(void *context, Error **err);
 
 typedef enum ReceiverLook {
-        RECEIVER_WAITS,         /* it does not receive yet */
-        RECEIVER_NEEDS_BACKUP,  /* it receives, and there is no backup, or none behind a gap */
+        RECEIVER_WAITS,        /* it does not receive yet */
+        RECEIVER_NEEDS_BACKUP, /* it receives, and there is no backup, or none behind a gap */
         RECEIVER_IS_WELL,
 } ReceiverLook;
 
@@ -44,10 +44,10 @@ typedef struct BackupTask {
         Keeper *keeper;
         char *service, *id;
         int cancel_fd;
-        bool first;             /* at once: no spread checkpoint */
+        bool first; /* at once: no spread checkpoint */
         int64_t max_rate_kib;
-        json_t *keep;           /* what stays behind it */
-        bool prune_first;       /* past the budget: what is not kept goes before, not only behind it */
+        json_t *keep;     /* what stays behind it */
+        bool prune_first; /* past the budget: what is not kept goes before, not only behind it */
         json_t *result;
 } BackupTask;
 

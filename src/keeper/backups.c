@@ -21,39 +21,39 @@
 #include "operate/backup_settings.h"
 #include "state/document.h"
 
-#define LOOK_NS (100 * NSEC_PER_MSEC)           /* until the server answers */
+#define LOOK_NS           (100 * NSEC_PER_MSEC) /* until the server answers */
 #define STREAMING_LOOK_NS (300 * NSEC_PER_MSEC) /* until the receiver receives */
-#define SETTLED_LOOK_NS (30 * NSEC_PER_SEC)     /* for a gap in what it received */
-#define RETRY_NS (5 * NSEC_PER_SEC)             /* a receiver that ended soon after its start, a backup that failed */
-#define LOG_ALERT "log"                         /* what alerts call it */
-#define LIVED_NS (5 * NSEC_PER_SEC)             /* a receiver that lived so long is started again at once */
+#define SETTLED_LOOK_NS   (30 * NSEC_PER_SEC)   /* for a gap in what it received */
+#define RETRY_NS          (5 * NSEC_PER_SEC)    /* a receiver that ended soon after its start, a backup that failed */
+#define LOG_ALERT         "log"                 /* what alerts call it */
+#define LIVED_NS          (5 * NSEC_PER_SEC)    /* a receiver that lived so long is started again at once */
 
 struct Backups {
         Keeper *keeper;
-        Strmap guards;          /* service → Guard */
-        int cancel_fd;          /* readable once work shall give up */
-        unsigned busy;          /* pieces of work on the pool */
+        Strmap guards; /* service → Guard */
+        int cancel_fd; /* readable once work shall give up */
+        unsigned busy; /* pieces of work on the pool */
 };
 
 /* One running database under protection. */
 typedef struct Guard {
         Backups *backups;
-        char *service, *id;     /* id: of the container */
-        unsigned run;           /* the unit's, when this began */
+        char *service, *id; /* id: of the container */
+        unsigned run;       /* the unit's, when this began */
         LoopTimer *timer;
-        int receiver_fd;        /* a pidfd; -1: none */
+        int receiver_fd; /* a pidfd; -1: none */
         LoopIo *receiver_io;
         pid_t receiver_pid;
-        int64_t receiver_ns;    /* when it was taken; of the loop */
-        json_t *asked;          /* what it was told to be */
+        int64_t receiver_ns; /* when it was taken; of the loop */
+        json_t *asked;       /* what it was told to be */
         CommitWatch commits;
-        bool hangs;             /* the receiver tells nothing any more */
+        bool hangs; /* the receiver tells nothing any more */
         bool starting, backing_up;
         SlotWatch slot;
         ReceiverWatch watch;
-        int64_t gap_ns;         /* the loss of log that was told; 0: none */
-        bool gap_is_open;       /* no base backup behind it yet */
-        bool turned_out;        /* its receiver was told to end, since another one is wanted */
+        int64_t gap_ns;   /* the loss of log that was told; 0: none */
+        bool gap_is_open; /* no base backup behind it yet */
+        bool turned_out;  /* its receiver was told to end, since another one is wanted */
 } Guard;
 
 static void guard_free(void *pointer)
@@ -176,7 +176,8 @@ static void heed(Guard *guard, bool streams)
         ReceiverPulse pulse = commit_watch_see(&guard->commits, streams);
 
         if (pulse != RECEIVER_LIVES && !guard->hangs)
-                log_warning("the receiver of %s (process %d) does nothing any more", guard->service, (int)guard->receiver_pid);
+                log_warning("the receiver of %s (process %d) does nothing any more", guard->service,
+                            (int)guard->receiver_pid);
         guard->hangs = pulse != RECEIVER_LIVES;
         if (pulse == RECEIVER_IS_STUCK && !guard->turned_out) {
                 guard->turned_out = true;
@@ -212,8 +213,8 @@ static void take_receiver(Guard *guard, ReceiverStart *start)
         guard->receiver_ns = loop_now_ns(keeper->parts.loop);
         json_decref(guard->asked);
         guard->asked = json_incref(start->asked);
-        if (guard->receiver_fd >= 0 && loop_add_io(keeper->parts.loop, guard->receiver_fd, EPOLLIN, on_receiver_end, guard,
-                                                   &guard->receiver_io, NULL) < 0)
+        if (guard->receiver_fd >= 0 && loop_add_io(keeper->parts.loop, guard->receiver_fd, EPOLLIN, on_receiver_end,
+                                                   guard, &guard->receiver_io, NULL) < 0)
                 log_warning("the receiver of %s cannot be watched", guard->service);
         look_later(guard, guard->receiver_fd >= 0 ? STREAMING_LOOK_NS : RETRY_NS);
 }
@@ -281,9 +282,10 @@ static void backup_ended(void *context, int result, Error *error)
         if (guard) {
                 guard->backing_up = false;
                 if (!guard->starting)
-                        look_later(guard, guard->receiver_fd < 0             ? LOOK_NS
-                                          : result < 0 || guard->gap_is_open ? RETRY_NS
-                                                                             : commit_watch_pause_ns(&guard->commits, SETTLED_LOOK_NS));
+                        look_later(guard, guard->receiver_fd < 0 ? LOOK_NS
+                                          : result < 0 || guard->gap_is_open
+                                                  ? RETRY_NS
+                                                  : commit_watch_pause_ns(&guard->commits, SETTLED_LOOK_NS));
         }
         if (result < 0)
                 log_failure(LOG_LEVEL_WARNING, error, "backup of %s", task->service);
@@ -303,8 +305,8 @@ static void begin_backup(Guard *guard, bool first, BackupDone done, void *contex
         Keeper *keeper = guard->backups->keeper;
         BackupCall *call = xnew(BackupCall);
 
-        *call = (BackupCall){ backup_task_create(keeper, guard->service, guard->id, guard->backups->cancel_fd, first), done,
-                              context };
+        *call = (BackupCall){ backup_task_create(keeper, guard->service, guard->id, guard->backups->cancel_fd, first),
+                              done, context };
         guard->backing_up = true;
         guard->backups->busy++;
         log_info("backup of %s begins", guard->service);
@@ -344,8 +346,9 @@ static void look_at_slot(Guard *guard, bool receives)
 /* A new base backup is taken since a part of the log is gone: once for each loss. */
 static void tell_gap(Guard *guard)
 {
-        static const char text[] = "a part of the log is lost: no point behind it can be restored until the new base backup that begins "
-                                   "now is complete";
+        static const char text[] =
+                "a part of the log is lost: no point behind it can be restored until the new base backup that begins "
+                "now is complete";
         int64_t gap_ns = receiver_gap_ns(guard->backups->keeper, guard->service);
 
         if (!gap_ns || gap_ns == guard->gap_ns)
@@ -361,7 +364,8 @@ static void tell_gap_closed(Guard *guard)
         if (!guard->gap_is_open)
                 return;
         guard->gap_is_open = false;
-        alerts_tell(guard->backups->keeper, guard->service, LOG_ALERT, true, "a base backup was taken behind the lost part");
+        alerts_tell(guard->backups->keeper, guard->service, LOG_ALERT, true,
+                    "a base backup was taken behind the lost part");
 }
 
 /* ---- one database ---- */
@@ -405,7 +409,9 @@ static void look(void *context)
         case RECEIVER_IS_WELL:
                 look_at_slot(guard, true);
                 tell_gap_closed(guard);
-                look_later(guard, guard->slot.state == SLOT_IS_WELL ? commit_watch_pause_ns(&guard->commits, SETTLED_LOOK_NS) : RETRY_NS);
+                look_later(guard, guard->slot.state == SLOT_IS_WELL
+                                          ? commit_watch_pause_ns(&guard->commits, SETTLED_LOOK_NS)
+                                          : RETRY_NS);
                 break;
         }
 }

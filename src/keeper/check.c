@@ -22,8 +22,8 @@ static int check_files(const ContainerSpec *spec, Error **err)
                         return error_hint(err, r, "Make the file, or correct `file:` of the %s.", what);
                 }
                 if (!S_ISREG(status.st_mode) && file->in_memory)
-                        return error_set(err, ERROR_INVALID, "service \"%s\": %s file %s is no regular file", spec->service,
-                                         what, file->host_path);
+                        return error_set(err, ERROR_INVALID, "service \"%s\": %s file %s is no regular file",
+                                         spec->service, what, file->host_path);
         }
         return 0;
 }
@@ -34,8 +34,9 @@ static int relative_target(const ContainerSpec *spec, const char *target, Error 
                           spec->service, target);
 
         /* As docker compose has it. */
-        return target[0] && target[1] == ':' ? error_hint(err, r, "A letter before a colon is read as a drive: give the "
-                                                                  "volume a longer name, or write the long form.")
+        return target[0] && target[1] == ':' ? error_hint(err, r,
+                                                          "A letter before a colon is read as a drive: give the "
+                                                          "volume a longer name, or write the long form.")
                                              : r;
 }
 
@@ -49,8 +50,8 @@ static int check_mounts(const ContainerSpec *spec, Error **err)
                         return relative_target(spec, mount->target, err);
                 if (mount->kind != SPEC_MOUNT_BIND || mount->create_host_path || stat(mount->source, &status) == 0)
                         continue;
-                return error_set(err, ERROR_NOT_FOUND, "service \"%s\": bind source path does not exist: %s", spec->service,
-                                 mount->source);
+                return error_set(err, ERROR_NOT_FOUND, "service \"%s\": bind source path does not exist: %s",
+                                 spec->service, mount->source);
         }
         return 0;
 }
@@ -80,16 +81,17 @@ static int check_name(const Preparation *preparation, const ContainerSpec *spec,
                 return error_move(err, &reason, r);
         if (!streq(holder->name, spec->name) || is_going(preparation->plan, holder))
                 return 0;
-        r = error_set(err, ERROR_CONFLICT, "container name \"%s\" of service \"%s\" is taken by a container of project \"%s\"",
-                      spec->name, spec->service, holder->project ? holder->project : "");
+        r = error_set(err, ERROR_CONFLICT,
+                      "container name \"%s\" of service \"%s\" is taken by a container of project \"%s\"", spec->name,
+                      spec->service, holder->project ? holder->project : "");
         return error_hint(err, r, "Change `container_name:`, or remove the other one with `berth -p %s down`.",
                           holder->project ? holder->project : "NAME");
 }
 
 static bool addresses_meet(const char *a, const char *b)
 {
-        bool any_a = isempty(a) || streq(a, "0.0.0.0") || streq(a, "::"), any_b = isempty(b) || streq(b, "0.0.0.0") ||
-                                                                                  streq(b, "::");
+        bool any_a = isempty(a) || streq(a, "0.0.0.0") || streq(a, "::"),
+             any_b = isempty(b) || streq(b, "0.0.0.0") || streq(b, "::");
 
         return any_a || any_b || streq(a, b);
 }
@@ -138,8 +140,10 @@ static int check_ports_of_others(const Preparation *preparation, const Container
                 port = find_clash(spec, other->spec);
                 if (!port)
                         continue;
-                r = error_set(err, ERROR_CONFLICT, "port %d of service \"%s\" is already published by container %s of project "
-                              "\"%s\"", port->host_port, spec->service, other->name, other->project ? other->project : "");
+                r = error_set(err, ERROR_CONFLICT,
+                              "port %d of service \"%s\" is already published by container %s of project "
+                              "\"%s\"",
+                              port->host_port, spec->service, other->name, other->project ? other->project : "");
                 return error_hint(err, r, "Publish another port, or bring that project down.");
         }
         return 0;
@@ -155,8 +159,9 @@ static int check_ports_of_machine(const Preparation *preparation, const Containe
                 bool given_up = false;
                 for (size_t k = 0; k < preparation->found.containers.length; k++) {
                         const ContainerInfo *container = preparation->found.containers.items[k];
-                        for (size_t p = 0; container->spec && container->state == CONTAINER_RUNNING &&
-                                           p < container->spec->n_ports; p++)
+                        for (size_t p = 0;
+                             container->spec && container->state == CONTAINER_RUNNING && p < container->spec->n_ports;
+                             p++)
                                 given_up |= container->spec->ports[p].host_port == spec->ports[i].host_port;
                 }
                 if (spec->ports[i].host_port && !given_up)

@@ -6,12 +6,12 @@
 #include "operate/receiver_control.h"
 #include "state/document.h"
 
-#define ADOPT_NS (5 * NSEC_PER_SEC)     /* until the receiver of an earlier keeper is found */
-#define RETRY_NS (5 * NSEC_PER_SEC)
-#define UNWANTED_NS (5 * NSEC_PER_SEC)  /* nobody asks for synchronous commits (any more) */
-#define PAUSE_NS (5 * NSEC_PER_SEC)
-#define HANGS_NS (15 * NSEC_PER_SEC)    /* one that streams tells so each second */
-#define STUCK_NS (60 * NSEC_PER_SEC)
+#define ADOPT_NS    (5 * NSEC_PER_SEC) /* until the receiver of an earlier keeper is found */
+#define RETRY_NS    (5 * NSEC_PER_SEC)
+#define UNWANTED_NS (5 * NSEC_PER_SEC) /* nobody asks for synchronous commits (any more) */
+#define PAUSE_NS    (5 * NSEC_PER_SEC)
+#define HANGS_NS    (15 * NSEC_PER_SEC) /* one that streams tells so each second */
+#define STUCK_NS    (60 * NSEC_PER_SEC)
 
 static int64_t now_ns(const CommitWatch *watch)
 {
@@ -42,7 +42,8 @@ void commit_watch_update(CommitWatch *watch)
         watch->timer = loop_timer_remove(watch->timer);
         if (!watch->away_ns || watch->let_go || watch->at_work || after_ns < 0)
                 return;
-        watch->timer = loop_add_timer(watch->keeper->parts.loop, MAX(watch->away_ns + after_ns, watch->not_before_ns), on_due, watch);
+        watch->timer = loop_add_timer(watch->keeper->parts.loop, MAX(watch->away_ns + after_ns, watch->not_before_ns),
+                                      on_due, watch);
 }
 
 void commit_watch_init(CommitWatch *watch, Keeper *keeper, const char *service, LoopCall due, void *context)
@@ -80,7 +81,8 @@ static void be_back(CommitWatch *watch)
 
 ReceiverPulse commit_watch_see(CommitWatch *watch, bool streams)
 {
-        int64_t told_ns = receiver_told_ns(watch->keeper->parts.layout, watch->keeper->project, watch->service), quiet_ns;
+        int64_t told_ns = receiver_told_ns(watch->keeper->parts.layout, watch->keeper->project, watch->service),
+                quiet_ns;
 
         if (told_ns != watch->told_ns || !watch->changed_ns)
                 watch->changed_ns = now_ns(watch);
@@ -90,7 +92,9 @@ ReceiverPulse commit_watch_see(CommitWatch *watch, bool streams)
                 be_back(watch);
         else
                 away_since(watch, streams ? watch->changed_ns : now_ns(watch));
-        return !streams || quiet_ns < HANGS_NS ? RECEIVER_LIVES : quiet_ns < STUCK_NS ? RECEIVER_HANGS : RECEIVER_IS_STUCK;
+        return !streams || quiet_ns < HANGS_NS ? RECEIVER_LIVES
+               : quiet_ns < STUCK_NS           ? RECEIVER_HANGS
+                                               : RECEIVER_IS_STUCK;
 }
 
 void commit_watch_freed(CommitWatch *watch, int result)

@@ -19,14 +19,14 @@
 
 typedef struct CommitWatch {
         Keeper *keeper;
-        const char *service;    /* borrowed */
-        LoopCall due;           /* commits are to be let go: commit_watch_freed tells how that went */
+        const char *service; /* borrowed */
+        LoopCall due;        /* commits are to be let go: commit_watch_freed tells how that went */
         void *context;
         LoopTimer *timer;
-        int64_t away_ns;        /* of the loop: since when nobody is known to stream; 0: somebody does */
-        int64_t not_before_ns;  /* of the loop */
-        int64_t told_ns;        /* what the receiver's state bore when it was last seen to change */
-        int64_t changed_ns;     /* when that was, of the loop */
+        int64_t away_ns;       /* of the loop: since when nobody is known to stream; 0: somebody does */
+        int64_t not_before_ns; /* of the loop */
+        int64_t told_ns;       /* what the receiver's state bore when it was last seen to change */
+        int64_t changed_ns;    /* when that was, of the loop */
         bool at_work, let_go;
 } CommitWatch;
 
@@ -36,8 +36,8 @@ void commit_watch_done(CommitWatch *watch);
 
 typedef enum ReceiverPulse {
         RECEIVER_LIVES,
-        RECEIVER_HANGS,         /* it tells nothing although it should: it is as good as away */
-        RECEIVER_IS_STUCK,      /* for so long that it had better be killed */
+        RECEIVER_HANGS,    /* it tells nothing although it should: it is as good as away */
+        RECEIVER_IS_STUCK, /* for so long that it had better be killed */
 } ReceiverPulse;
 
 /* There is a receiver, which says that it streams, or not. */

@@ -25,14 +25,27 @@ static const struct {
         const char *name;
         void (*begin)(Request *request);
 } methods[] = {
-        { "up", method_up },           { "down", method_down },     { "start", method_start },
-        { "stop", method_stop },       { "restart", method_restart }, { "kill", method_kill },
-        { "rm", method_rm },           { "run", method_run },       { "start_oneoff", method_start_oneoff },
-        { "status", request_status },  { "boot", method_boot },     { "halt", method_halt },
-        { "refresh", method_refresh }, { "release", method_release },
+        { "up", method_up },
+        { "down", method_down },
+        { "start", method_start },
+        { "stop", method_stop },
+        { "restart", method_restart },
+        { "kill", method_kill },
+        { "rm", method_rm },
+        { "run", method_run },
+        { "start_oneoff", method_start_oneoff },
+        { "status", request_status },
+        { "boot", method_boot },
+        { "halt", method_halt },
+        { "refresh", method_refresh },
+        { "release", method_release },
         { "drill", method_drill },
-        { "restore", method_restore }, { "restore_part", method_restore_part }, { "restore_exchange", method_restore_exchange },
-        { "pull", method_pull },       { "pause", method_pause },   { "unpause", method_unpause },
+        { "restore", method_restore },
+        { "restore_part", method_restore_part },
+        { "restore_exchange", method_restore_exchange },
+        { "pull", method_pull },
+        { "pause", method_pause },
+        { "unpause", method_unpause },
 };
 
 static bool method_is_known(const char *name)

@@ -43,7 +43,8 @@ static void note_collations(const KeeperParts *parts, const char *container, con
                 parts->note_volume(parts->layout, volume, text, NULL);
 }
 
-static int guard_container(Preparation *preparation, const char *service, const ContainerSpec *spec, bool runs, Error **err)
+static int guard_container(Preparation *preparation, const char *service, const ContainerSpec *spec, bool runs,
+                           Error **err)
 {
         const Image *image = image_of(preparation, service);
         bool dry_run = json_get_bool(preparation->params, "dry_run", false);

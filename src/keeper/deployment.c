@@ -12,11 +12,11 @@ typedef struct Deployment {
         Request *request;
         Preparation preparation;
         size_t n_pulling;
-        Error *error;           /* of the first pull that failed */
+        Error *error; /* of the first pull that failed */
         bool dry_run;
-        ProjectState state;     /* what is saved, by the pool, before anything changes */
+        ProjectState state; /* what is saved, by the pool, before anything changes */
         bool save;
-        json_t *result;         /* once it was carried out */
+        json_t *result; /* once it was carried out */
 } Deployment;
 
 typedef struct Pull {
@@ -89,11 +89,12 @@ static void on_released(void *context, const json_t *results, const Error *error
                         _cleanup_free_ char *text = release_text(change);
                         request_note(deployment->request, "service \"%s\": backups are off: %s", service, text);
                 }
-                request_note(deployment->request, "service \"%s\": its backups stay in %s until they are removed", service,
-                             json_get_string(row, "repository", ""));
+                request_note(deployment->request, "service \"%s\": its backups stay in %s until they are removed",
+                             service, json_get_string(row, "repository", ""));
         }
         if (error)
-                request_warning(deployment->request, "backups are off, but not all could be taken back: %s", error->message);
+                request_warning(deployment->request, "backups are off, but not all could be taken back: %s",
+                                error->message);
         finish(deployment);
 }
 
@@ -122,7 +123,8 @@ static void tell_running(Deployment *deployment, const Plan *plan)
                 const Unit *unit = watch_find_name(request->keeper, *name);
                 bool touched = false;
                 for (size_t i = 0; i < plan->actions.length; i++)
-                        touched |= streq(plan->actions.items[i].name, *name) && plan->actions.items[i].verb < PLAN_MIGRATE;
+                        touched |=
+                                streq(plan->actions.items[i].name, *name) && plan->actions.items[i].verb < PLAN_MIGRATE;
                 if (!touched && unit)
                         request_resource(request, "container", unit->name, unit->service, unit->id, "running", NULL);
         }
@@ -142,8 +144,9 @@ static void tell_plan(Deployment *deployment)
 
         STRV_FOREACH(warning, plan->warnings)
                 request_warning(deployment->request, "%s", *warning);
-        request_finish(deployment->request, json_pack("{s:o, s:[], s:o}", "containers", json_from_strv(plan->containers),
-                                                      "started", "plan", plan_to_json(plan)));
+        request_finish(deployment->request,
+                       json_pack("{s:o, s:[], s:o}", "containers", json_from_strv(plan->containers), "started", "plan",
+                                 plan_to_json(plan)));
         deployment_free(deployment);
 }
 
@@ -217,8 +220,8 @@ static int pull_work(void *context, Error **err)
         Pull *pull = context;
         Engine *engine = pull->deployment->preparation.parts.engine;
 
-        return engine->operations->image_pull(engine, pull->image->reference, pull->image->policy, pull->image->platform,
-                                              &pull->progress.progress, err);
+        return engine->operations->image_pull(engine, pull->image->reference, pull->image->policy,
+                                              pull->image->platform, &pull->progress.progress, err);
 }
 
 static void on_pulled(void *context, int result, Error *error)
@@ -260,9 +263,9 @@ static void tell_missing(Deployment *deployment)
         json_t *plan = json_array();
 
         VECTOR_FOREACH(image, &deployment->preparation.missing)
-                json_array_append_new(plan, json_pack("{s:s, s:s, s:s, s:s, s:s}", "action", "pull", "kind", "image", "name",
-                                                      image->reference, "service", image->service, "reason",
-                                                      image->reason));
+                json_array_append_new(plan,
+                                      json_pack("{s:s, s:s, s:s, s:s, s:s}", "action", "pull", "kind", "image", "name",
+                                                image->reference, "service", image->service, "reason", image->reason));
         request_note(deployment->request, "the rest of the plan depends on images that are not here yet");
         request_finish(deployment->request, json_pack("{s:[], s:[], s:o}", "containers", "started", "plan", plan));
         deployment_free(deployment);
@@ -313,8 +316,12 @@ static int begin(Request *request, bool for_run, bool only_pull, Error **err)
         deployment = xnew(Deployment);
         deployment->request = request;
         deployment->dry_run = json_get_bool(params, "dry_run", false);
-        deployment->preparation = (Preparation){ .parts = keeper->parts, .project_name = keeper->project, .params = params,
-                                                 .for_run = for_run, .only_pull = only_pull, .oneoff_create = PLAN_NONE };
+        deployment->preparation = (Preparation){ .parts = keeper->parts,
+                                                 .project_name = keeper->project,
+                                                 .params = params,
+                                                 .for_run = for_run,
+                                                 .only_pull = only_pull,
+                                                 .oneoff_create = PLAN_NONE };
         deployment->save = !deployment->dry_run && !only_pull && (!for_run || !keeper->state.working_dir);
         project_state_init(&deployment->state, keeper->parts.layout, keeper->project);
         project_state_set(&deployment->state, working_dir, files, json_object_get(params, "model"));

@@ -15,8 +15,8 @@ typedef struct DrillTask {
         char *service, *to;
         json_t *checks, *elsewhere;
         bool no_amcheck;
-        EngineProgress progress;        /* without a request */
-        Request *request;               /* NULL: by the clock */
+        EngineProgress progress; /* without a request */
+        Request *request;        /* NULL: by the clock */
         RequestProgress request_progress;
         json_t *report;
         DrillDone done;
@@ -27,11 +27,17 @@ static int drill_work(void *context, Error **err)
 {
         DrillTask *task = context;
         const KeeperParts *parts = &task->keeper->parts;
-        const Drill drill = { .layout = parts->layout, .engine = parts->engine, .project = task->keeper->project,
-                              .service = task->service, .to = task->to, .checks = task->checks,
-                              .no_amcheck = task->no_amcheck, .elsewhere = task->elsewhere };
+        const Drill drill = { .layout = parts->layout,
+                              .engine = parts->engine,
+                              .project = task->keeper->project,
+                              .service = task->service,
+                              .to = task->to,
+                              .checks = task->checks,
+                              .no_amcheck = task->no_amcheck,
+                              .elsewhere = task->elsewhere };
 
-        return drill_run(&drill, task->request ? &task->request_progress.progress : &task->progress, &task->report, err);
+        return drill_run(&drill, task->request ? &task->request_progress.progress : &task->progress, &task->report,
+                         err);
 }
 
 static void task_free(DrillTask *task)
@@ -50,14 +56,16 @@ static void log_report(const DrillTask *task, int result, const Error *error)
                 log_failure(LOG_LEVEL_WARNING, error, "drill of %s", task->service);
         else
                 log_info("drill of %s: %s; the newest point was %lld ms old", task->service,
-                         json_get_string(task->report, "message", ""), (long long)json_get_int(task->report, "rpo_ms", -1));
+                         json_get_string(task->report, "message", ""),
+                         (long long)json_get_int(task->report, "rpo_ms", -1));
 }
 
 static void answer(DrillTask *task, int result, Error *error)
 {
         Request *request = task->request;
 
-        request_resource(request, "database", task->service, task->service, NULL, result < 0 ? "failed" : "healthy", NULL);
+        request_resource(request, "database", task->service, task->service, NULL, result < 0 ? "failed" : "healthy",
+                         NULL);
         request_progress_done(&task->request_progress);
         if (result < 0)
                 request_fail(request, error);

@@ -25,10 +25,10 @@ struct Execution {
         ExecutionOptions options;
         ExecutionDone done;
         void *context;
-        StepRecord *records;    /* parallel to the plan's actions */
-        size_t n_running;       /* on the pool */
+        StepRecord *records;       /* parallel to the plan's actions */
+        size_t n_running;          /* on the pool */
         size_t n_heavy, max_heavy; /* of these: makings and starts, which keep the processors busy */
-        Error *error;           /* the first */
+        Error *error;              /* the first */
         bool advancing, again, timed_out;
         LoopTimer *wait_timer;
         char **started;
@@ -70,8 +70,8 @@ static void execution_free(Execution *execution)
 static void tell(Execution *execution, const PlanAction *action, const char *id, const char *state, const char *text)
 {
         if (state)
-                request_resource(execution->request, plan_verb_kind(action->verb), action->name, action->service, id, state,
-                                 text);
+                request_resource(execution->request, plan_verb_kind(action->verb), action->name, action->service, id,
+                                 state, text);
 }
 
 /* ---- results ---- */
@@ -99,7 +99,9 @@ static void fail(Execution *execution, size_t index, const Error *error)
 
 static const char *container_id(const Execution *execution, const PlanAction *action)
 {
-        return action->id ? action->id : action->creator != PLAN_NONE ? execution->records[action->creator].created_id : NULL;
+        return action->id                     ? action->id
+               : action->creator != PLAN_NONE ? execution->records[action->creator].created_id
+                                              : NULL;
 }
 
 static void take_result(Execution *execution, Step *step)
@@ -121,7 +123,8 @@ static void take_result(Execution *execution, Step *step)
                 keeper_publish(keeper, "stop", unit->id, unit->name, unit->service, NULL);
         if (action->verb == PLAN_CONTAINER_REMOVE)
                 watch_forget(keeper, step->id);
-        tell(execution, action, action->verb == PLAN_CONTAINER_CREATE ? execution->records[step->index].created_id : step->id,
+        tell(execution, action,
+             action->verb == PLAN_CONTAINER_CREATE ? execution->records[step->index].created_id : step->id,
              step_state_after(action), NULL);
 }
 
@@ -213,9 +216,11 @@ static void tell_wait(Execution *execution, const PlanAction *action, const char
                 bool healthy = action->condition == DEPENDENCY_HEALTHY && unit->health_config;
                 if (!unit->oneoff && streq(unit->service, action->service))
                         request_resource(execution->request, "container", unit->name, unit->service, unit->id,
-                                         state ? state
+                                         state                                       ? state
                                          : action->condition == DEPENDENCY_COMPLETED ? "exited"
-                                         : healthy ? "healthy" : "running", NULL);
+                                         : healthy                                   ? "healthy"
+                                                                                     : "running",
+                                         NULL);
         }
 }
 
@@ -228,7 +233,8 @@ static int check_wait(Execution *execution, const PlanAction *action, Error **er
                 _cleanup_free_ char *limit = format_duration(execution->options.wait_timeout_ms * NSEC_PER_MSEC);
                 return error_set(err, ERROR_TIMEOUT, "application not healthy after %s", limit);
         }
-        r = watch_check_condition(execution->keeper, action->service, action->condition, action->running_is_enough, &reason);
+        r = watch_check_condition(execution->keeper, action->service, action->condition, action->running_is_enough,
+                                  &reason);
         if (r < 0 && action->condition == DEPENDENCY_HEALTHY && !action->running_is_enough && !action->optional)
                 error_prefix(&reason, r, "dependency failed to start");
         return r < 0 ? error_move(err, &reason, r) : r;
@@ -266,9 +272,9 @@ static void look(Execution *execution, size_t index)
                 tell_wait(execution, action, NULL);
         } else if (action->at_end && execution->options.wait_timeout_ms >= 0 && !execution->wait_timer &&
                    !execution->timed_out) {
-                execution->wait_timer = loop_add_timer(
-                        loop, loop_now_ns(loop) + execution->options.wait_timeout_ms * NSEC_PER_MSEC, on_wait_timeout,
-                        execution);
+                execution->wait_timer =
+                        loop_add_timer(loop, loop_now_ns(loop) + execution->options.wait_timeout_ms * NSEC_PER_MSEC,
+                                       on_wait_timeout, execution);
         }
 }
 

@@ -10,10 +10,10 @@
 typedef void (*ExecutionDone)(void *context, Execution *execution, const Error *error);
 
 typedef struct ExecutionOptions {
-        int stop_timeout_ms;    /* -1: each container's own */
-        int wait_timeout_ms;    /* of the waits that have a limit (at_end); -1: none */
-        bool purge;             /* volumes: no trash */
-        bool halt;              /* the machine goes down: what is stopped was not stopped by a person */
+        int stop_timeout_ms; /* -1: each container's own */
+        int wait_timeout_ms; /* of the waits that have a limit (at_end); -1: none */
+        bool purge;          /* volumes: no trash */
+        bool halt;           /* the machine goes down: what is stopped was not stopped by a person */
 } ExecutionOptions;
 
 /* Begins; becomes keeper->execution until done was called. plan is taken. */

@@ -16,9 +16,9 @@
 #include "operate/drill.h"
 #include "state/document.h"
 
-#define IDLE_NS (1 * NSEC_PER_SEC)      /* a keeper with nothing to do ends after this */
+#define IDLE_NS     (1 * NSEC_PER_SEC) /* a keeper with nothing to do ends after this */
 #define ROTATION_NS (10 * NSEC_PER_SEC)
-#define REPAIR_NS (1 * NSEC_PER_SEC)
+#define REPAIR_NS   (1 * NSEC_PER_SEC)
 
 int keeper_create(const KeeperParts *parts, const char *project, Keeper **ret, Error **err)
 {
@@ -76,7 +76,8 @@ static bool has_work(const Keeper *keeper)
 
 static bool is_wanted(const Keeper *keeper)
 {
-        return watch_is_busy(keeper) || offsite_is_wanted(keeper) || (keeper->server && channel_server_connections(keeper->server) > 0);
+        return watch_is_busy(keeper) || offsite_is_wanted(keeper) ||
+               (keeper->server && channel_server_connections(keeper->server) > 0);
 }
 
 static void arm_idle(Keeper *keeper);
@@ -94,7 +95,8 @@ static void on_idle(void *context)
 
 static void arm_idle(Keeper *keeper)
 {
-        keeper->idle_timer = loop_add_timer(keeper->parts.loop, loop_now_ns(keeper->parts.loop) + IDLE_NS, on_idle, keeper);
+        keeper->idle_timer =
+                loop_add_timer(keeper->parts.loop, loop_now_ns(keeper->parts.loop) + IDLE_NS, on_idle, keeper);
 }
 
 void keeper_check_idle(Keeper *keeper)
@@ -116,7 +118,7 @@ void keeper_check_idle(Keeper *keeper)
 
 typedef struct Rotation {
         Keeper *keeper;
-        char **ids;             /* of running containers with a limit */
+        char **ids; /* of running containers with a limit */
 } Rotation;
 
 static int rotate_work(void *context, Error **err)
@@ -249,7 +251,8 @@ static int takeover_work(void *context, Error **err)
         _cleanup_error_ Error *left = NULL;
         int r;
 
-        r = engine->operations->recover ? engine->operations->recover(engine, takeover->keeper->project, &progress, err) : 0;
+        r = engine->operations->recover ? engine->operations->recover(engine, takeover->keeper->project, &progress, err)
+                                        : 0;
         /* Before what is found is listed. What cannot be cleared away now is when its name is wanted. */
         if (r >= 0 && keeper->parts.protect &&
             drill_clear_left(keeper->parts.layout, engine, keeper->project, &left) < 0)

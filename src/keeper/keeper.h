@@ -31,39 +31,41 @@ typedef struct KeeperParts {
         /* Would these be made, and can these ports be had now? For checks before anything changes; each may be NULL */
         int (*check_network)(const NetworkSpec *spec, Error **err);
         int (*check_volume)(const VolumeSpec *spec, Error **err);
-        int (*check_ports)(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports, Error **err);
+        int (*check_ports)(const Layout *layout, const char *container, const SpecPort *ports, size_t n_ports,
+                           Error **err);
         /* Remembers what wrote a volume's data; NULL */
         int (*note_volume)(const Layout *layout, const char *name, const char *written_by, Error **err);
-        bool protect;           /* databases are backed up (backups.h) */
+        bool protect;                /* databases are backed up (backups.h) */
         const char *backup_schedule; /* by this line of a crontab where nothing is said; NULL: at two o'clock */
         /* Renews what a container serves where that is due; NULL */
-        int (*renew_certificate)(const Layout *layout, const ContainerInfo *info, int64_t now_s, bool *ret_renewed, Error **err);
+        int (*renew_certificate)(const Layout *layout, const ContainerInfo *info, int64_t now_s, bool *ret_renewed,
+                                 Error **err);
 } KeeperParts;
 
 struct Keeper {
         KeeperParts parts;
         char *project;
         ProjectState state;
-        ChannelServer *server;          /* NULL: not listening (tests) */
-        Strmap units;                   /* container id → Unit (watch.h) */
-        VECTOR(Request *) queue;        /* not begun yet, in order */
+        ChannelServer *server;   /* NULL: not listening (tests) */
+        Strmap units;            /* container id → Unit (watch.h) */
+        VECTOR(Request *) queue; /* not begun yet, in order */
         Request *current;
-        Execution *execution;           /* of current, while a plan is carried out */
-        VECTOR(Channel *) followers;    /* of events */
-        bool ready;                     /* what runs has been taken over */
-        char *takeover_error;           /* why it could not be, wholly; NULL */
-        bool at_boot;                   /* started by the boot unit: policies decide what starts */
+        Execution *execution;        /* of current, while a plan is carried out */
+        VECTOR(Channel *) followers; /* of events */
+        bool ready;                  /* what runs has been taken over */
+        char *takeover_error;        /* why it could not be, wholly; NULL */
+        bool at_boot;                /* started by the boot unit: policies decide what starts */
         bool quitting, reexec;
-        bool halting;                   /* the machine goes down: nothing is started any more */
+        bool halting; /* the machine goes down: nothing is started any more */
         LoopIo *watch_io;
         LoopTimer *idle_timer, *rotation_timer, *repair_timer, *renewal_timer;
         bool rotating;
-        struct Backups *backups;        /* NULL: parts.protect is not set */
-        struct Schedules *schedules;    /* likewise */
-        struct Offsite *offsite;        /* likewise */
-        char **released;                /* services, as long as this cannot be written down (release.h) */
-        char **drilling;                /* services whose drill is at work (drills.h) */
-        struct Budget *budget;          /* likewise */
+        struct Backups *backups;     /* NULL: parts.protect is not set */
+        struct Schedules *schedules; /* likewise */
+        struct Offsite *offsite;     /* likewise */
+        char **released;             /* services, as long as this cannot be written down (release.h) */
+        char **drilling;             /* services whose drill is at work (drills.h) */
+        struct Budget *budget;       /* likewise */
 };
 
 /* How long "boot" waits for dependencies before it starts what depends on them all the same. */

@@ -127,7 +127,8 @@ static int halt_all(const Layout *layout, Error **err)
         }
         vector_done(&processes);
         if (r >= 0 && failures)
-                r = error_set(err, ERROR_FAILED, "%zu of %zu projects could not be stopped", failures, strv_length(projects));
+                r = error_set(err, ERROR_FAILED, "%zu of %zu projects could not be stopped", failures,
+                              strv_length(projects));
         return r;
 }
 

@@ -225,7 +225,7 @@ int main(int argc, char **argv)
         }
         if (streq(arguments.verb, "run"))
                 return run(layout, &arguments);
-        r = streq(arguments.verb, "boot") ? machine_boot(layout, &error)
+        r = streq(arguments.verb, "boot")   ? machine_boot(layout, &error)
             : streq(arguments.verb, "halt") ? machine_halt(layout, arguments.project, &error)
                                             : machine_revive(layout, arguments.project, &error);
         if (r < 0) {

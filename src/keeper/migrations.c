@@ -12,12 +12,13 @@
 #include "postgres/migrate/source.h"
 #include "state/document.h"
 
-#define READY_POLL_MS 20
+#define READY_POLL_MS  20
 #define READY_LIMIT_NS (10 * 60 * NSEC_PER_SEC)
 
 static XBerth settings_of(const PlanMigration *migration)
 {
-        return (XBerth){ .migrations_table = migration->table, .migrations_lock_timeout_ns = migration->lock_timeout_ns };
+        return (XBerth){ .migrations_table = migration->table,
+                         .migrations_lock_timeout_ns = migration->lock_timeout_ns };
 }
 
 static int run(const Layout *layout, const ContainerInfo *info, const PlanAction *action, const char *verb,
@@ -26,8 +27,11 @@ static int run(const Layout *layout, const ContainerInfo *info, const PlanAction
         const PlanMigration *migration = &action->migration;
         char *arguments[] = { (char *)verb, NULL };
         XBerth settings = settings_of(migration);
-        MigrationCommand command = { .layout = layout, .container = info, .settings = &settings,
-                                     .folder = migration->folder, .role = migration->role,
+        MigrationCommand command = { .layout = layout,
+                                     .container = info,
+                                     .settings = &settings,
+                                     .folder = migration->folder,
+                                     .role = migration->role,
                                      .role_password = json_get_string(action->task, "password", NULL),
                                      .arguments = arguments };
 
@@ -160,8 +164,8 @@ static void tell(void *context, const json_t *event)
         } else if (streq(kind, "begin") || streq(kind, "done")) {
                 name = xasprintf("%s/%lld_%s", step->action->service, (long long)json_get_int(event, "version", 0),
                                  json_get_string(event, "name", ""));
-                request_progress_resource(&step->progress, "migration", name, streq(kind, "done") ? "applied" : "applying",
-                                          NULL);
+                request_progress_resource(&step->progress, "migration", name,
+                                          streq(kind, "done") ? "applied" : "applying", NULL);
         }
 }
 
@@ -171,7 +175,8 @@ int migrate_container(Step *step, Error **err)
         int r;
 
         if (!step->id)
-                return error_set(err, ERROR_FAILED, "service \"%s\" does not run: its migrations cannot", step->action->service);
+                return error_set(err, ERROR_FAILED, "service \"%s\" does not run: its migrations cannot",
+                                 step->action->service);
         r = step->engine->operations->container_inspect(step->engine, step->id, &info, err);
         if (r >= 0)
                 r = database_wait_until_ready(step, info, err);

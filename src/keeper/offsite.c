@@ -14,7 +14,7 @@
 #define RETRY_NS     (60 * NSEC_PER_SEC) /* the first one, where the interval is not shorter */
 #define RETRY_MAX_NS (15 * 60 * NSEC_PER_SEC)
 #define LOOK_NS      (10 * 60 * NSEC_PER_SEC) /* the loop's timers do not see that the clock is set */
-#define GRACE_MS     1000 /* it may hang in the network, and may be killed anywhere */
+#define GRACE_MS     1000                     /* it may hang in the network, and may be killed anywhere */
 
 /* ---- when ---- */
 
@@ -288,7 +288,8 @@ static void read_settings(Offsite *offsite, const char *service)
                 if (streq(json_get_string(offsite_state(offsite, service), "cause", ""), error->message))
                         return; /* said already */
                 json_set_string(offsite_state(offsite, service), "cause", error->message);
-                offsite_state_set(offsite_state(offsite, service), "failures", OFFSITE_TOLD_AFTER - 1); /* it will not get better by itself */
+                offsite_state_set(offsite_state(offsite, service), "failures",
+                                  OFFSITE_TOLD_AFTER - 1); /* it will not get better by itself */
                 offsite_note_failure(offsite, place, error);
                 offsite_save(offsite);
                 return;
@@ -363,8 +364,10 @@ json_t *offsite_location(const Keeper *keeper, const char *service)
         json_t *location;
         bool said = false;
 
-        if (!keeper->state.model || offsite_settings_read(keeper->state.model, keeper->state.working_dir, service, &settings, &said,
-                                                          NULL) < 0 || !said)
+        if (!keeper->state.model ||
+            offsite_settings_read(keeper->state.model, keeper->state.working_dir, service, &settings, &said, NULL) <
+                    0 ||
+            !said)
                 return NULL;
         location = json_pack("{s:O}", "copy", settings.copy);
         json_set_string(location, "key", settings.key);

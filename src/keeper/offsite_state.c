@@ -180,4 +180,3 @@ void offsite_forget_unwanted(Offsite *offsite)
         if (names)
                 offsite_save(offsite);
 }
-

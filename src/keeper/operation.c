@@ -20,16 +20,16 @@ typedef struct Operation {
         Request *request;
         Engine *engine;
         const char *project_name;
-        Planner planner, second;        /* second: planned after the first is carried out (rm --stop); NULL */
+        Planner planner, second; /* second: planned after the first is carried out (rm --stop); NULL */
         char **services;
-        char *model;                    /* for down; NULL */
+        char *model; /* for down; NULL */
         char *working_dir;
         Project *project;
         Found found;
         Plan *plan;
-        bool wait;                      /* start, restart: until healthy */
-        char **images;                  /* down: to be removed when all is down */
-        char **kept;                    /* why some of them stay */
+        bool wait;     /* start, restart: until healthy */
+        char **images; /* down: to be removed when all is down */
+        char **kept;   /* why some of them stay */
         json_t *result;
 } Operation;
 
@@ -106,7 +106,8 @@ static int operation_work(void *context, Error **err)
         PlanOptions options = {
                 .services = operation->services,
                 .no_deps = json_get_bool(params, "no_deps", false),
-                .remove_volumes = json_get_bool(params, "remove_volumes", false) || json_get_bool(params, "volumes", false),
+                .remove_volumes =
+                        json_get_bool(params, "remove_volumes", false) || json_get_bool(params, "volumes", false),
                 .remove_orphans = json_get_bool(params, "remove_orphans", false) || !operation->model,
         };
         PlanInput input = { .found = &operation->found, .options = &options };
@@ -334,8 +335,8 @@ static int kill_work(void *context, Error **err)
 
                 leave_synchronous(task, *id);
                 r = task->action == KILL_SIGNAL
-                                ? operations->container_kill(task->engine, *id, task->signal_number, err)
-                                : operations->container_pause(task->engine, *id, task->action == KILL_PAUSE, err);
+                            ? operations->container_kill(task->engine, *id, task->signal_number, err)
+                            : operations->container_pause(task->engine, *id, task->action == KILL_PAUSE, err);
                 if (r < 0)
                         return r;
         }
@@ -344,9 +345,11 @@ static int kill_work(void *context, Error **err)
 
 static void tell_killed(const Kill *task, Unit *unit)
 {
-        static const char *const actions[] = { "kill", "pause", "unpause" }, *const states[] = { "killed", "paused", "running" };
-        json_t *attributes =
-                task->action == KILL_SIGNAL ? json_pack("{s:o}", "signal", json_sprintf("%d", task->signal_number)) : NULL;
+        static const char *const actions[] = { "kill", "pause", "unpause" }, *const states[] = { "killed", "paused",
+                                                                                                 "running" };
+        json_t *attributes = task->action == KILL_SIGNAL
+                                     ? json_pack("{s:o}", "signal", json_sprintf("%d", task->signal_number))
+                                     : NULL;
 
         if (task->action != KILL_SIGNAL)
                 unit->state = task->action == KILL_PAUSE ? CONTAINER_PAUSED : CONTAINER_RUNNING;
@@ -382,9 +385,9 @@ static void begin_kill(Request *request, KillAction action, int signal_number)
         *task = (Kill){ request, keeper->parts.engine, keeper->parts.layout, NULL, action, signal_number };
         STRMAP_FOREACH(entry, &keeper->units) {
                 Unit *unit = entry->value;
-                bool named = strv_length(services) == 0 ? !unit->oneoff
-                                                        : strv_contains(services, unit->service) ||
-                                                                  strv_contains(services, unit->name);
+                bool named = strv_length(services) == 0
+                                     ? !unit->oneoff
+                                     : strv_contains(services, unit->service) || strv_contains(services, unit->name);
                 if (!named || unit->state != wanted)
                         continue;
                 if (action == KILL_SIGNAL && signal_number == SIGKILL) /* it is not to come back */

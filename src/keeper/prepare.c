@@ -181,7 +181,8 @@ static int build_oneoff(Preparation *preparation, const PlanService *service, Co
 {
         const json_t *params = preparation->params;
         _cleanup_free_ char *name = oneoff_name(preparation, service->service->name);
-        _cleanup_strv_ char **command = json_get_strv(params, "command"), **entrypoint = json_get_strv(params, "entrypoint"),
+        _cleanup_strv_ char **command = json_get_strv(params, "command"),
+                            **entrypoint = json_get_strv(params, "entrypoint"),
                             **environment = object_to_strv(json_object_get(params, "environment")),
                             **volumes = json_get_strv(params, "volumes"), **publish = json_get_strv(params, "publish"),
                             **labels = json_get_strv(params, "labels");
@@ -200,8 +201,12 @@ static int build_oneoff(Preparation *preparation, const PlanService *service, Co
                 .service_ports = json_get_bool(params, "service_ports", false),
                 .remove = json_get_bool(params, "rm", false),
         };
-        SpecInput input = { .project = preparation->project, .service = service->service, .image = service->image,
-                            .config_hash = service->config_hash, .number = 1, .postgres = service->postgres,
+        SpecInput input = { .project = preparation->project,
+                            .service = service->service,
+                            .image = service->image,
+                            .config_hash = service->config_hash,
+                            .number = 1,
+                            .postgres = service->postgres,
                             .overrides = &overrides };
 
         return spec_build(&input, ret, err);
@@ -264,7 +269,8 @@ static int plan_run(Preparation *preparation, PlanOptions *options, const PlanIn
 
 int prepare_plan(Preparation *preparation, Error **err)
 {
-        PlanInput input = { .project = preparation->project, .services = preparation->plan_services,
+        PlanInput input = { .project = preparation->project,
+                            .services = preparation->plan_services,
                             .found = &preparation->found };
         PlanOptions options;
         int r;
@@ -277,12 +283,14 @@ int prepare_plan(Preparation *preparation, Error **err)
         r = preparation_secure(preparation, err);
         if (r < 0)
                 return r;
-        r = found_load(preparation->parts.engine, preparation->project_name, preparation->project, &preparation->found, err);
+        r = found_load(preparation->parts.engine, preparation->project_name, preparation->project, &preparation->found,
+                       err);
         if (r < 0)
                 return r;
         read_options(preparation, &options);
         input.options = &options;
-        r = preparation->for_run ? plan_run(preparation, &options, &input, err) : plan_up(&input, &preparation->plan, err);
+        r = preparation->for_run ? plan_run(preparation, &options, &input, err)
+                                 : plan_up(&input, &preparation->plan, err);
         if (r < 0)
                 return r;
         strv_add_all(&preparation->plan->warnings, preparation->found.warnings);

@@ -10,27 +10,27 @@
 
 typedef struct MissingImage {
         char *reference, *platform, *policy, *service; /* borrowed from the project or the parameters */
-        char *reason;           /* why it must be pulled; in the project's arena */
+        char *reason;                                  /* why it must be pulled; in the project's arena */
 } MissingImage;
 
 typedef struct Preparation {
-        KeeperParts parts;              /* copied */
-        const char *project_name;       /* the keeper's */
-        const json_t *params;           /* borrowed; not touched by anyone meanwhile */
+        KeeperParts parts;        /* copied */
+        const char *project_name; /* the keeper's */
+        const json_t *params;     /* borrowed; not touched by anyone meanwhile */
         bool for_run, only_pull;
         Project *project;
-        char **services;                /* asked for; NULL: all */
-        char **selected;                /* with dependencies */
-        PlanService *plan_services;     /* parallel to project->services */
-        Image **images;                 /* the same; NULL: not selected */
+        char **services;            /* asked for; NULL: all */
+        char **selected;            /* with dependencies */
+        PlanService *plan_services; /* parallel to project->services */
+        Image **images;             /* the same; NULL: not selected */
         char **hashes;
-        VECTOR(MissingImage) missing;   /* each reference once */
-        char **notes;                   /* where images come from that are new to their service */
+        VECTOR(MissingImage) missing; /* each reference once */
+        char **notes;                 /* where images come from that are new to their service */
         Found found;
         Plan *plan;
         VECTOR(PlanScale) scale;
         struct ServiceSecurity *security; /* the same as images; secure.c */
-        size_t oneoff_create;           /* run: the action that makes the one-off; PLAN_NONE */
+        size_t oneoff_create;             /* run: the action that makes the one-off; PLAN_NONE */
 } Preparation;
 
 void preparation_done(Preparation *preparation);

@@ -41,8 +41,9 @@ static int no_image_named(const Service *service, Error **err)
 {
         int r = error_set(err, ERROR_UNSUPPORTED, "service \"%s\" has only a build section", service->name);
 
-        return error_hint(err, r,
-                          "Build the image with another tool, load it with `berth image load`, and name it with `image:`.");
+        return error_hint(
+                err, r,
+                "Build the image with another tool, load it with `berth image load`, and name it with `image:`.");
 }
 
 static int wrong_platform(const Service *service, const Image *image, const char *wanted, Error **err)
@@ -52,7 +53,8 @@ static int wrong_platform(const Service *service, const Image *image, const char
 
         if (service->platform)
                 return error_hint(err, r, "Correct `platform:`, or pull or load the image for %s.", wanted);
-        return error_hint(err, r, "Pull or load it for %s; where this machine can run it by emulation, say `platform: %s`.",
+        return error_hint(err, r,
+                          "Pull or load it for %s; where this machine can run it by emulation, say `platform: %s`.",
                           wanted, image->platform);
 }
 
@@ -85,8 +87,8 @@ static int find_image(Preparation *preparation, const Service *service, bool may
         may_miss = may_miss && settings.images != IMAGE_CHOICE_HOST;
         if (may_miss && streq(pull, "always"))
                 return add_missing(preparation, service, settings.images, "asked for");
-        r = operations->image_find(preparation->parts.engine, service->image, image_choice_name(settings.images), &image,
-                                   &reason);
+        r = operations->image_find(preparation->parts.engine, service->image, image_choice_name(settings.images),
+                                   &image, &reason);
         if (r == -ERROR_NOT_FOUND && may_miss)
                 return streq(pull, "never") ? error_set(err, ERROR_NOT_FOUND, "No such image: %s", service->image)
                                             : add_missing(preparation, service, settings.images, "it is not here yet");

@@ -7,7 +7,7 @@
 #include "keeper/readiness.h"
 
 #define LOOK_PAUSE_NS (5 * NSEC_PER_MSEC) /* between two looks whether a server answers; it grows with the age */
-#define OUTPUT_LIMIT 4096       /* bytes of a probe's output that are kept, as the reference does */
+#define OUTPUT_LIMIT  4096                /* bytes of a probe's output that are kept, as the reference does */
 
 typedef struct ProbeTask {
         Keeper *keeper;
@@ -36,8 +36,12 @@ static int probe_work(void *context, Error **err)
 {
         ProbeTask *task = context;
         Engine *engine = task->keeper->parts.engine;
-        ExecSpec spec = { .argv = task->argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1,
-                          .timeout_ms = task->timeout_ms, .output_limit = OUTPUT_LIMIT };
+        ExecSpec spec = { .argv = task->argv,
+                          .stdin_fd = -1,
+                          .stdout_fd = -1,
+                          .stderr_fd = -1,
+                          .timeout_ms = task->timeout_ms,
+                          .output_limit = OUTPUT_LIMIT };
 
         return engine->operations->exec(engine, task->id, &spec, &task->result, err);
 }
@@ -110,7 +114,8 @@ static void take_result(Unit *unit, ProbeTask *task, int result, const Error *er
         if (result < 0)
                 free_and_replace(&unit->probe_output, xstrdup(error->message));
         else if (task->result.timed_out)
-                free_and_replace(&unit->probe_output, xasprintf("Health check exceeded timeout (%d ms)", task->timeout_ms));
+                free_and_replace(&unit->probe_output,
+                                 xasprintf("Health check exceeded timeout (%d ms)", task->timeout_ms));
         else
                 free_and_replace(&unit->probe_output, TAKE_PTR(task->result.output));
         if (health_probed(&unit->health, success, task->begun_ns, loop_now_ns(unit->keeper->parts.loop)))
@@ -143,7 +148,8 @@ static bool is_put_off(Unit *unit)
         Loop *loop = unit->keeper->parts.loop;
         int64_t now_ns = loop_now_ns(loop), age_ns = now_ns - unit->started_ns;
 
-        if (!unit->postmaster_path || !health_is_early(&unit->health, now_ns) || readiness_reached(unit->postmaster_path))
+        if (!unit->postmaster_path || !health_is_early(&unit->health, now_ns) ||
+            readiness_reached(unit->postmaster_path))
                 return false;
         unit->probe_timer = loop_add_timer(loop, now_ns + MAX(LOOK_PAUSE_NS, age_ns / 32), on_probe_timer, unit);
         return true;
@@ -192,7 +198,8 @@ void probe_take_over(Unit *unit, HealthStatus status)
         probe_end(unit);
         if (!unit->health_config)
                 return;
-        health_take_over(&unit->health, unit->health_config, status, unit->started_ns, loop_now_ns(unit->keeper->parts.loop));
+        health_take_over(&unit->health, unit->health_config, status, unit->started_ns,
+                         loop_now_ns(unit->keeper->parts.loop));
         schedule_probe(unit);
 }
 

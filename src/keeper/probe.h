@@ -4,8 +4,8 @@
 
 #include "keeper/watch.h"
 
-void probe_begin(Unit *unit);                           /* it has just started */
-void probe_take_over(Unit *unit, HealthStatus status);  /* it runs already */
-void probe_end(Unit *unit);                             /* it does not run any more */
+void probe_begin(Unit *unit);                          /* it has just started */
+void probe_take_over(Unit *unit, HealthStatus status); /* it runs already */
+void probe_end(Unit *unit);                            /* it does not run any more */
 
 #endif

@@ -100,6 +100,8 @@ int project_state_check_folder(const ProjectState *state, const char *project, c
                 return 0;
         r = error_set(err, ERROR_CONFLICT, "project \"%s\" belongs to %s: %s would take its name", project,
                       state->working_dir, working_dir);
-        return error_hint(err, r, "Give this one another name with -p NAME or `name:` in its file, or say `-p %s` to mean "
-                                  "the same project.", project);
+        return error_hint(err, r,
+                          "Give this one another name with -p NAME or `name:` in its file, or say `-p %s` to mean "
+                          "the same project.",
+                          project);
 }

@@ -11,11 +11,11 @@
 #define PROJECT_STATE_FORMAT 1
 
 typedef struct ProjectState {
-        char *path;             /* of the file */
-        char *working_dir;      /* NULL: never brought up */
+        char *path;        /* of the file */
+        char *working_dir; /* NULL: never brought up */
         char **files;
-        json_t *model;          /* canonical; NULL */
-        char *kept_aside;       /* where a corrupt file went when this was loaded; NULL */
+        json_t *model;    /* canonical; NULL */
+        char *kept_aside; /* where a corrupt file went when this was loaded; NULL */
 } ProjectState;
 
 void project_state_init(ProjectState *state, const Layout *layout, const char *project);

@@ -12,7 +12,7 @@
 #include "deploy/spec.h"
 
 #define DEFAULT_FOLDER "/var/lib/postgresql/data"
-#define MAX_BYTES 4096
+#define MAX_BYTES      4096
 
 char *readiness_path(const ContainerInfo *info)
 {
@@ -41,7 +41,8 @@ bool readiness_in_text(const char *text)
 /* The container owns what lies there: links are followed within its root only, and what is no plain file is not read. */
 static int open_in_root(const char *pid, const char *path)
 {
-        const struct open_how how = { .flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
+        const struct open_how how = { .flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                                      .resolve = RESOLVE_IN_ROOT };
         _cleanup_free_ char *root = xasprintf("/proc/%s/root", pid);
         _cleanup_close_ int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 

@@ -6,7 +6,7 @@
 #include "keeper/keeper.h"
 
 typedef struct ReceiverWatch {
-        int64_t since_ns;       /* of the loop: it has not received since; 0: it does */
+        int64_t since_ns; /* of the loop: it has not received since; 0: it does */
         bool told;
 } ReceiverWatch;
 

@@ -19,7 +19,7 @@
 #include "state/worker.h"
 
 #define RELEASED_FORMAT 1
-#define START_NS (60 * NSEC_PER_SEC)
+#define START_NS        (60 * NSEC_PER_SEC)
 
 /* ---- who was released ---- */
 
@@ -48,7 +48,8 @@ static int save_released(const Keeper *keeper, char *const *services, Error **er
         _cleanup_free_ char *path = released_path(keeper);
         _cleanup_json_ json_t *document = json_pack("{s:o}", "services", json_from_strv(services));
 
-        return strv_length(services) ? document_save(path, RELEASED_FORMAT, document, err) : fs_remove_tree(AT_FDCWD, path, err);
+        return strv_length(services) ? document_save(path, RELEASED_FORMAT, document, err)
+                                     : fs_remove_tree(AT_FDCWD, path, err);
 }
 
 /* A disk that is full is no reason to hold anybody: then it is so as long as this keeper lives. */
@@ -65,7 +66,8 @@ static void add_released(Keeper *keeper, Request *request, char *const *services
         STRV_FOREACH(service, services)
                 if (!strv_contains(keeper->released, *service))
                         strv_add(&keeper->released, *service);
-        request_warning(request, "the release cannot be written down, and lasts until the project's next keeper: %s", error->message);
+        request_warning(request, "the release cannot be written down, and lasts until the project's next keeper: %s",
+                        error->message);
 }
 
 void release_lift(Keeper *keeper, char *const *services)
@@ -104,7 +106,9 @@ static int run_job(const Release *release, const json_t *params, json_t **ret, E
         int64_t until_ns = clock_monotonic_ns() + START_NS;
 
         for (;;) {
-                WorkerRun run = { .job = "release", .params = params, .input_fd = -1, .cancel_fd = release->request->cancel_fd };
+                WorkerRun run = {
+                        .job = "release", .params = params, .input_fd = -1, .cancel_fd = release->request->cancel_fd
+                };
                 _cleanup_error_ Error *reason = NULL;
                 int r = worker_run(release->keeper->parts.layout, &run, ret, &reason);
 
@@ -119,16 +123,19 @@ static void add_receivers_part(json_t *result, const json_t *state)
 {
         const json_t *first = json_array_get(json_object_get(result, "changes"), 0);
 
-        if (streq(json_get_string(state, "synchronous", ""), "on") && !streq(json_get_string(first, "name", ""), "synchronous_standby_names"))
+        if (streq(json_get_string(state, "synchronous", ""), "on") &&
+            !streq(json_get_string(first, "name", ""), "synchronous_standby_names"))
                 json_array_insert_new(json_object_get(result, "changes"), 0,
-                                      json_pack("{s:s, s:s, s:s, s:s}", "what", "setting", "name", "synchronous_standby_names",
-                                                "done", "taken back", "value", json_get_string(state, "slot", "")));
+                                      json_pack("{s:s, s:s, s:s, s:s}", "what", "setting", "name",
+                                                "synchronous_standby_names", "done", "taken back", "value",
+                                                json_get_string(state, "slot", "")));
 }
 
 static int release_one(Release *release, const char *service, const char *id, Error **err)
 {
         const KeeperParts *parts = &release->keeper->parts;
-        _cleanup_json_ json_t *params = NULL, *state = receiver_state_load(parts->layout, release->keeper->project, service);
+        _cleanup_json_ json_t *params = NULL,
+                              *state = receiver_state_load(parts->layout, release->keeper->project, service);
         _cleanup_(container_info_freep) ContainerInfo *info = NULL;
         _cleanup_error_ Error *stubborn = NULL;
         json_t *result = NULL;
@@ -272,7 +279,8 @@ bool release_unwanted(Keeper *keeper, Request *request, ReleaseDone done, void *
                 return false;
         STRMAP_FOREACH(entry, &keeper->units) {
                 const Unit *unit = entry->value;
-                if (!is_running_database(unit) || backups_are_wanted(keeper, unit->service) || release_holds(keeper, unit->service) ||
+                if (!is_running_database(unit) || backups_are_wanted(keeper, unit->service) ||
+                    release_holds(keeper, unit->service) ||
                     !json_object_get(json_object_get(keeper->state.model, "services"), unit->service) ||
                     !is_remembered(keeper, unit->service))
                         continue;
@@ -296,7 +304,7 @@ char *release_text(const json_t *change)
         if (streq(what, "slot"))
                 return xasprintf("replication slot %s is dropped", name);
         if (!streq(json_get_string(change, "done", ""), "taken back"))
-                return xasprintf("%s stays %s%s%s: somebody has changed it since", name, value ? "\"" : "without a setting",
-                                 value ? value : "", value ? "\"" : "");
+                return xasprintf("%s stays %s%s%s: somebody has changed it since", name,
+                                 value ? "\"" : "without a setting", value ? value : "", value ? "\"" : "");
         return before ? xasprintf("%s is \"%s\" again", name, before) : xasprintf("%s is reset", name);
 }

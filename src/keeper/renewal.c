@@ -64,7 +64,8 @@ static void on_renewal(void *context)
         Renewal *renewal = xnew(Renewal);
 
         keeper->renewal_timer = NULL;
-        *renewal = (Renewal){ .keeper = keeper, .ids = serving(keeper),
+        *renewal = (Renewal){ .keeper = keeper,
+                              .ids = serving(keeper),
                               .now_s = loop_realtime_ns(keeper->parts.loop) / NSEC_PER_SEC };
         thread_pool_post(keeper->parts.pool, renewal_work, renewal_done, renewal);
 }

@@ -106,7 +106,7 @@ void request_warning(Request *request, const char *format, ...)
 
 typedef struct ProgressEvent {
         Request *request;
-        json_t *event;          /* NULL: a resource event of what follows */
+        json_t *event; /* NULL: a resource event of what follows */
         char *kind, *name, *service, *state, *text;
 } ProgressEvent;
 
@@ -135,8 +135,11 @@ static void defer(const RequestProgress *progress, ProgressEvent event)
 void request_progress_resource(const RequestProgress *progress, const char *kind, const char *name, const char *state,
                                const char *text)
 {
-        defer(progress, (ProgressEvent){ .kind = xstrdup(kind), .name = xstrdup(name), .service = xstrdup(progress->service),
-                                         .state = xstrdup(state), .text = xstrdup(text) });
+        defer(progress, (ProgressEvent){ .kind = xstrdup(kind),
+                                         .name = xstrdup(name),
+                                         .service = xstrdup(progress->service),
+                                         .state = xstrdup(state),
+                                         .text = xstrdup(text) });
 }
 
 static void on_status(void *context, const char *text)
@@ -156,8 +159,8 @@ static void on_bytes(void *context, const char *what, uint64_t done, uint64_t to
                 return;
         progress->last_bytes_ns = now_ns;
         defer(progress, (ProgressEvent){ .event = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "event", "bytes", "kind",
-                                                            progress->kind, "name", progress->name, "what", what, "done",
-                                                            (json_int_t)done, "total", (json_int_t)total) });
+                                                            progress->kind, "name", progress->name, "what", what,
+                                                            "done", (json_int_t)done, "total", (json_int_t)total) });
 }
 
 static void on_warning(void *context, const char *text)
@@ -169,7 +172,10 @@ void request_progress_init(RequestProgress *progress, Request *request, const ch
                            const char *service)
 {
         *progress = (RequestProgress){
-                .progress = { .context = progress, .status = on_status, .bytes = on_bytes, .warning = on_warning,
+                .progress = { .context = progress,
+                              .status = on_status,
+                              .bytes = on_bytes,
+                              .warning = on_warning,
                               .cancel_fd = request->cancel_fd },
                 .request = request,
                 .kind = xstrdup(kind),
@@ -230,6 +236,7 @@ void request_finish(Request *request, json_t *result)
 
 void request_fail(Request *request, const Error *error)
 {
-        log_warning("%s: %s%s%s", request->method, error->message, error->hint ? ": " : "", error->hint ? error->hint : "");
+        log_warning("%s: %s%s%s", request->method, error->message, error->hint ? ": " : "",
+                    error->hint ? error->hint : "");
         end_request(request, json_pack("{s:o}", "error", json_from_error(error)), NULL, error);
 }

@@ -7,13 +7,13 @@
 
 struct Request {
         Keeper *keeper;
-        Channel *channel;       /* NULL: the client has gone, or there was none */
+        Channel *channel; /* NULL: the client has gone, or there was none */
         char *method;
-        json_t *params;         /* an object */
+        json_t *params; /* an object */
         bool cancelled;
-        bool aside;             /* begun at once, beside the queue */
-        int cancel_fd;          /* readable once cancelled, for engines */
-        Strmap first_event_ns;  /* resource name → when its first event was */
+        bool aside;            /* begun at once, beside the queue */
+        int cancel_fd;         /* readable once cancelled, for engines */
+        Strmap first_event_ns; /* resource name → when its first event was */
         void (*finished)(void *context, json_t *result, const Error *error); /* instead of a channel; NULL */
         void *context;
 };
@@ -50,10 +50,10 @@ void request_progress_resource(const RequestProgress *progress, const char *kind
 
 /* ---- methods: each takes the request over and ends it by request_finish or request_fail ---- */
 void request_begin(Request *request);
-void method_up(Request *request);       /* deployment.c */
+void method_up(Request *request); /* deployment.c */
 void method_pull(Request *request);
 void method_run(Request *request);
-void method_down(Request *request);     /* operation.c */
+void method_down(Request *request); /* operation.c */
 void method_start(Request *request);
 void method_stop(Request *request);
 void method_restart(Request *request);
@@ -61,12 +61,12 @@ void method_boot(Request *request);
 void method_halt(Request *request);
 void method_rm(Request *request);
 void method_kill(Request *request);
-void method_release(Request *request);  /* release.c */
-void method_refresh(Request *request);  /* refresh.c */
+void method_release(Request *request); /* release.c */
+void method_refresh(Request *request); /* refresh.c */
 void method_pause(Request *request);
 void method_unpause(Request *request);
 void method_start_oneoff(Request *request);
-void method_restore(Request *request);   /* restore.c */
+void method_restore(Request *request); /* restore.c */
 void method_restore_part(Request *request);
 void method_restore_exchange(Request *request);
 

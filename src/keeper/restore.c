@@ -12,7 +12,7 @@ typedef struct RestoreTask {
         Request *request;
         ServiceRestore restore; /* strings of the request's parameters */
         RequestProgress progress;
-        const char *copy; /* exchange */
+        const char *copy;           /* exchange */
         char **databases, **tables; /* part */
         char *volume;
         json_t *result;
@@ -32,8 +32,12 @@ static int part_work(void *context, Error **err)
 {
         RestoreTask *task = context;
         const json_t *params = task->request->params;
-        Part part = { .restore = task->restore, .databases = task->databases, .tables = task->tables,
-                      .as_table = json_get_string(params, "as_table", NULL), .into = json_get_string(params, "into_database", NULL), .clean = json_get_bool(params, "clean", false) };
+        Part part = { .restore = task->restore,
+                      .databases = task->databases,
+                      .tables = task->tables,
+                      .as_table = json_get_string(params, "as_table", NULL),
+                      .into = json_get_string(params, "into_database", NULL),
+                      .clean = json_get_bool(params, "clean", false) };
 
         part.restore.into = task->volume;
         return part_restore(&part, &task->progress.progress, &task->result, err);
@@ -53,7 +57,10 @@ static void task_done(void *context, int result, Error *error)
         json_t *answer = TAKE_PTR(task->result);
 
         request_resource(request, "database", task->restore.service, task->restore.service, NULL,
-                         result >= 0 ? "created" : task->restore.reflink && result == -ERROR_UNSUPPORTED ? "not shared" : "failed", NULL);
+                         result >= 0                                             ? "created"
+                         : task->restore.reflink && result == -ERROR_UNSUPPORTED ? "not shared"
+                                                                                 : "failed",
+                         NULL);
         request_progress_done(&task->progress);
         strv_free(task->databases);
         strv_free(task->tables);
@@ -101,7 +108,8 @@ static int begin(Request *request, const char *needed, const char **ret_needed, 
                                           .key = json_get_string(request->params, "key", NULL),
                                           .reflink = json_get_bool(request->params, "reflink", false) };
         request_progress_init(&task->progress, request, "database", service, service);
-        request_resource(request, "database", service, service, NULL, task->restore.reflink ? "sharing" : "creating", NULL);
+        request_resource(request, "database", service, service, NULL, task->restore.reflink ? "sharing" : "creating",
+                         NULL);
         thread_pool_post(keeper->parts.pool, work, task_done, task);
         return 0;
 }

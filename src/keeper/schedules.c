@@ -11,11 +11,11 @@
 #include "keeper/watch.h"
 #include "state/document.h"
 
-#define BACKUP "backup"
-#define DRILL "drill"
+#define BACKUP                   "backup"
+#define DRILL                    "drill"
 #define DEFAULT_DRILL_EXPRESSION "0 4 * * sun"
-#define DEFAULT_EXPRESSION "0 2 * * *"
-#define DEFAULT_JITTER_NS (10 * 60 * NSEC_PER_SEC)
+#define DEFAULT_EXPRESSION       "0 2 * * *"
+#define DEFAULT_JITTER_NS        (10 * 60 * NSEC_PER_SEC)
 /* The loop's timers do not see that the clock is set. */
 #define LOOK_NS (10 * 60 * NSEC_PER_SEC)
 #define BUSY_NS (60 * NSEC_PER_SEC)
@@ -79,7 +79,8 @@ static void ended(Schedules *schedules, const char *kind, const char *service, b
         if (!job)
                 return;
         if (schedule_ended(&schedules->schedule, job, good, message, now_ns))
-                alerts_tell(schedules->keeper, job->service, job->kind, job->outcome == SCHEDULE_SUCCEEDED, job->message);
+                alerts_tell(schedules->keeper, job->service, job->kind, job->outcome == SCHEDULE_SUCCEEDED,
+                            job->message);
         save(schedules);
         arm(schedules, LOOK_NS);
 }
@@ -91,7 +92,8 @@ static void backup_done(void *context, const char *service, const json_t *result
 
 static void drill_done(void *context, const char *service, const json_t *report, const Error *error)
 {
-        if (error && error->kind == ERROR_CANCELLED) /* the keeper ends: the next one finds it running, and begins again */
+        if (error &&
+            error->kind == ERROR_CANCELLED) /* the keeper ends: the next one finds it running, and begins again */
                 return;
         ended(context, DRILL, service, !error, error ? error->message : json_get_string(report, "message", NULL));
 }
@@ -101,8 +103,9 @@ static bool begin(Schedules *schedules, ScheduledJob *job)
 {
         int64_t now_ns = loop_realtime_ns(schedules->keeper->parts.loop);
         _cleanup_error_ Error *error = NULL;
-        int r = streq(job->kind, DRILL) ? drills_begin(schedules->keeper, job->service, drill_done, schedules, &error)
-                                        : backups_begin(schedules->keeper, job->service, backup_done, schedules, &error);
+        int r = streq(job->kind, DRILL)
+                        ? drills_begin(schedules->keeper, job->service, drill_done, schedules, &error)
+                        : backups_begin(schedules->keeper, job->service, backup_done, schedules, &error);
 
         if (r < 0)
                 return false; /* another backup is at work, or the server is just coming or going */

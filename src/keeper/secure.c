@@ -1,8 +1,8 @@
 #include "keeper/secure.h"
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/sha256.h"
-#include "base/fs.h"
 #include "base/strv.h"
 #include "keeper/migrations.h"
 #include "operate/access.h"
@@ -14,7 +14,7 @@ typedef struct ServiceSecurity {
         bool is_database, serves_tls, renewed;
         XSecurity wanted;
         TlsFiles files;
-        json_t *access;         /* NULL: no rules of ours */
+        json_t *access; /* NULL: no rules of ours */
 } ServiceSecurity;
 
 void preparation_secure_done(Preparation *preparation)
@@ -30,8 +30,12 @@ void preparation_secure_done(Preparation *preparation)
 static ContainerSpec *build_plain(const Preparation *preparation, size_t index)
 {
         const PlanService *service = &preparation->plan_services[index];
-        SpecInput input = { .project = preparation->project, .service = service->service, .image = service->image,
-                            .config_hash = "", .number = 1, .postgres = service->postgres };
+        SpecInput input = { .project = preparation->project,
+                            .service = service->service,
+                            .image = service->image,
+                            .config_hash = "",
+                            .number = 1,
+                            .postgres = service->postgres };
         ContainerSpec *spec = NULL;
 
         return service->image && spec_build(&input, &spec, NULL) == 0 ? spec : NULL;
@@ -47,20 +51,21 @@ static int ensure(Preparation *preparation, const Service *service, ServiceSecur
                 return 0;
         if (security->files.own_settings) /* somebody else's layout: kept alive, not furnished */
                 json_object_set_new(params, "renew_only", json_true());
-        r = tls_ensure(preparation->parts.layout, preparation->project, service, &security->wanted.tls, &security->files,
-                       params, &result, &error);
+        r = tls_ensure(preparation->parts.layout, preparation->project, service, &security->wanted.tls,
+                       &security->files, params, &result, &error);
         security->renewed = json_get_bool(result, "changed", false);
         if (r >= 0 || !security->files.own_settings)
                 return r < 0 ? error_move(err, &error, r) : 0;
-        strv_addf(&preparation->notes, "service \"%s\": its certificate was not renewed: %s", service->name, error->message);
+        strv_addf(&preparation->notes, "service \"%s\": its certificate was not renewed: %s", service->name,
+                  error->message);
         return 0;
 }
 
 /* Other options mean another container. */
 static void mark_hash(Preparation *preparation, size_t index)
 {
-        _cleanup_free_ char *text = xasprintf("%s tls%s", preparation->hashes[index],
-                                              preparation->security[index].access ? " access" : "");
+        _cleanup_free_ char *text =
+                xasprintf("%s tls%s", preparation->hashes[index], preparation->security[index].access ? " access" : "");
 
         free_and_replace(&preparation->hashes[index], sha256_hex(text, strlen(text)));
         preparation->plan_services[index].config_hash = preparation->hashes[index];
@@ -85,12 +90,15 @@ static int secure_service(Preparation *preparation, size_t index, Error **err)
         if (!security->serves_tls)
                 return 0;
         if (security->files.own_settings && (security->wanted.n_access || security->wanted.tls.mode == X_TLS_REQUIRED))
-                return error_hint(err, error_set(err, ERROR_UNSUPPORTED, "service \"%s\": its own settings say who may connect",
-                                                 service->name),
-                                  "Take x-berth.access (or tls: required) out, or certificate, key and hba_file out of the settings.");
+                return error_hint(
+                        err,
+                        error_set(err, ERROR_UNSUPPORTED, "service \"%s\": its own settings say who may connect",
+                                  service->name),
+                        "Take x-berth.access (or tls: required) out, or certificate, key and hba_file out of the settings.");
         r = ensure(preparation, service, security, err);
         if (r == 0 && !security->files.own_settings)
-                r = access_plan(preparation->parts.layout, preparation->project, service, &security->wanted, &security->access, err);
+                r = access_plan(preparation->parts.layout, preparation->project, service, &security->wanted,
+                                &security->access, err);
         if (r == 0 && !security->files.own_settings)
                 mark_hash(preparation, index);
         return r;
@@ -136,12 +144,13 @@ static void add_refreshes(Preparation *preparation)
 
                 if (security && security->renewed && container->state == CONTAINER_RUNNING && !container->oneoff &&
                     !is_touched(preparation->plan, container))
-                        plan_add(preparation->plan, PLAN_CONTAINER_REFRESH, container->name, container->service, container->id,
-                                 "its certificate is new");
+                        plan_add(preparation->plan, PLAN_CONTAINER_REFRESH, container->name, container->service,
+                                 container->id, "its certificate is new");
         }
 }
 
-static int attach_access(const Preparation *preparation, ContainerSpec *spec, const ServiceSecurity *security, Error **err)
+static int attach_access(const Preparation *preparation, ContainerSpec *spec, const ServiceSecurity *security,
+                         Error **err)
 {
         tls_attach_rules(spec, json_get_string(security->access, "path", ""));
         return json_get_bool(preparation->params, "dry_run", false) ? 0 : access_prepare(security->access, err);
@@ -170,7 +179,8 @@ int preparation_secure_plan(Preparation *preparation, Error **err)
                 const ServiceSecurity *security = find_security(preparation, action->service);
                 int r;
 
-                if (action->verb != PLAN_CONTAINER_CREATE || !security || !security->serves_tls || !spec_is_database(action->spec))
+                if (action->verb != PLAN_CONTAINER_CREATE || !security || !security->serves_tls ||
+                    !spec_is_database(action->spec))
                         continue;
                 r = tls_attach(action->spec, &security->files, err);
                 if (r == 0 && security->access)
@@ -217,7 +227,8 @@ int secure_container(Step *step, Error **err)
         int r;
 
         if (!step->id)
-                return error_set(err, ERROR_FAILED, "service \"%s\" does not run: its roles and rules cannot be looked after",
+                return error_set(err, ERROR_FAILED,
+                                 "service \"%s\" does not run: its roles and rules cannot be looked after",
                                  step->action->service);
         r = step->engine->operations->container_inspect(step->engine, step->id, &info, err);
         if (r >= 0)

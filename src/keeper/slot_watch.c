@@ -8,7 +8,7 @@
 #include "state/document.h"
 #include "state/worker.h"
 
-#define WHAT "replication slot"
+#define WHAT         "replication slot"
 #define AWAY_LOOK_NS (5 * NSEC_PER_SEC)
 #define WELL_LOOK_NS (300 * NSEC_PER_SEC)
 /* Less than this part of the limit is left: near. */
@@ -69,7 +69,8 @@ static void look_done(void *context, int result, Error *error)
         free(look);
 }
 
-bool slot_watch_look(SlotWatch *watch, Keeper *keeper, const char *service, const char *id, bool receives, SlotSeen seen)
+bool slot_watch_look(SlotWatch *watch, Keeper *keeper, const char *service, const char *id, bool receives,
+                     SlotSeen seen)
 {
         int64_t now_ns = loop_now_ns(keeper->parts.loop);
         int64_t pause_ns = receives && watch->state == SLOT_IS_WELL ? WELL_LOOK_NS : AWAY_LOOK_NS;
@@ -92,8 +93,9 @@ static char *near_text(const json_t *cluster)
         const json_t *slot = json_object_get(cluster, "slot");
         _cleanup_free_ char *kept = format_size((uint64_t)MAX(json_get_int(slot, "kept_bytes", 0), INT64_C(0)));
 
-        return xasprintf("the log is not received, and the server keeps %s of it: near max_slot_wal_keep_size (%s), where it is lost", kept,
-                         json_get_string(cluster, "limit", ""));
+        return xasprintf(
+                "the log is not received, and the server keeps %s of it: near max_slot_wal_keep_size (%s), where it is lost",
+                kept, json_get_string(cluster, "limit", ""));
 }
 
 static char *disk_text(const json_t *cluster)
@@ -102,8 +104,9 @@ static char *disk_text(const json_t *cluster)
         _cleanup_free_ char *kept = format_size((uint64_t)MAX(json_get_int(slot, "kept_bytes", 0), INT64_C(0)));
         _cleanup_free_ char *room = format_size((uint64_t)MAX(json_get_int(slot, "room_bytes", 0), INT64_C(0)));
 
-        return xasprintf("the log is not received, the server keeps %s of it, and its disk has %s left: a server that cannot write its log stops",
-                         kept, room);
+        return xasprintf(
+                "the log is not received, the server keeps %s of it, and its disk has %s left: a server that cannot write its log stops",
+                kept, room);
 }
 
 void slot_watch_tell(SlotWatch *watch, const Keeper *keeper, const char *service, const json_t *cluster)
@@ -117,12 +120,14 @@ void slot_watch_tell(SlotWatch *watch, const Keeper *keeper, const char *service
         state = slot_judge(cluster);
         if (state == watch->state)
                 return;
-        text = state == SLOT_IS_NEAR   ? near_text(cluster)
+        text = state == SLOT_IS_NEAR      ? near_text(cluster)
                : state == SLOT_FILLS_DISK ? disk_text(cluster)
-               : state == SLOT_IS_LOST ? xasprintf("the replication slot is lost: the server had to keep more log than max_slot_wal_keep_size "
-                                                   "(%s); a new base backup is taken once the log is received again",
-                                                   json_get_string(cluster, "limit", ""))
-                                       : xstrdup("the slot is well again");
+               : state == SLOT_IS_LOST
+                       ? xasprintf("the replication slot is lost: the server had to keep more log than "
+                                   "max_slot_wal_keep_size (%s); a new base backup is taken once the log is received "
+                                   "again",
+                                   json_get_string(cluster, "limit", ""))
+                       : xstrdup("the slot is well again");
         if (state == SLOT_IS_WELL)
                 log_info("%s: %s", service, text);
         else

@@ -10,8 +10,8 @@
 typedef enum SlotState { SLOT_IS_WELL, SLOT_FILLS_DISK, SLOT_IS_NEAR, SLOT_IS_LOST } SlotState;
 
 typedef struct SlotWatch {
-        SlotState state;        /* as it was told */
-        int64_t looked_ns;      /* of the loop; 0: never */
+        SlotState state;   /* as it was told */
+        int64_t looked_ns; /* of the loop; 0: never */
         bool looking;
 } SlotWatch;
 
@@ -19,7 +19,8 @@ typedef struct SlotWatch {
 SlotState slot_judge(const json_t *cluster);
 /* Asks the server, unless that was just done. seen is called with its cluster, or not at all. */
 typedef void (*SlotSeen)(Keeper *keeper, const char *service, const char *id, const json_t *cluster);
-bool slot_watch_look(SlotWatch *watch, Keeper *keeper, const char *service, const char *id, bool receives, SlotSeen seen);
+bool slot_watch_look(SlotWatch *watch, Keeper *keeper, const char *service, const char *id, bool receives,
+                     SlotSeen seen);
 /* Tells what is new: the log, and whom x-berth.alerts names. */
 void slot_watch_tell(SlotWatch *watch, const Keeper *keeper, const char *service, const json_t *cluster);
 

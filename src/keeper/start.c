@@ -12,9 +12,9 @@
 #include "keeper/protocol.h"
 #include "state/document.h"
 
-#define START_TIMEOUT_MS 10000
+#define START_TIMEOUT_MS    10000
 #define GREETING_TIMEOUT_MS 10000
-#define MAX_ATTEMPTS 50
+#define MAX_ATTEMPTS        50
 
 /* Reads what the new keeper says on its ready pipe: "ready", "busy" (another one holds the lock) or a JSON error. */
 static int read_readiness(int fd, const char *project, Error **err)
@@ -88,12 +88,14 @@ static int check_greeting(const Layout *layout, ChannelClient *client, const cha
                 return error_prefix(err, r, "greeting of the keeper of project \"%s\"", project);
         data = json_get_string(greeting, "data", layout->data_dir);
         if (!streq(data, layout->data_dir)) {
-                r = error_set(err, ERROR_CONFLICT, "the keeper of project \"%s\" in %s works for another installation (%s)",
-                              project, layout->run_dir, data);
+                r = error_set(err, ERROR_CONFLICT,
+                              "the keeper of project \"%s\" in %s works for another installation (%s)", project,
+                              layout->run_dir, data);
                 return error_hint(err, r, "Each data folder needs a run folder of its own: set BERTH_RUN_DIR too.");
         }
         if (json_get_int(greeting, "protocol", 0) == PROTOCOL_VERSION &&
-            streq(json_get_string(greeting, "version", ""), BERTH_VERSION) && !json_get_bool(greeting, "replaced", false))
+            streq(json_get_string(greeting, "version", ""), BERTH_VERSION) &&
+            !json_get_bool(greeting, "replaced", false))
                 return 1;
         request = json_pack("{s:s}", "method", "reexec");
         r = channel_client_send(client, request, err);

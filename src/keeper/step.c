@@ -27,7 +27,7 @@ static const struct {
         [PLAN_CONTAINER_STOP] = { "stopping", "stopped" },
         [PLAN_CONTAINER_REMOVE] = { "removing", "removed" },
         [PLAN_MIGRATE] = { NULL, NULL }, /* each migration is told */
-        [PLAN_SECURE] = { NULL, NULL }, /* what changes is told */
+        [PLAN_SECURE] = { NULL, NULL },  /* what changes is told */
         [PLAN_CONTAINER_REFRESH] = { "refreshing", "refreshed" },
         [PLAN_WAIT] = { NULL, NULL },
 };
@@ -35,7 +35,8 @@ static const struct {
 const char *step_state_before(const PlanAction *action)
 {
         if (action->recreate) /* one line tells the whole replacement: it begins with the first step that speaks */
-                return action->verb == PLAN_CONTAINER_CREATE || action->verb == PLAN_CONTAINER_STOP ? "recreating" : NULL;
+                return action->verb == PLAN_CONTAINER_CREATE || action->verb == PLAN_CONTAINER_STOP ? "recreating"
+                                                                                                    : NULL;
         return states[action->verb].before;
 }
 
@@ -49,16 +50,23 @@ const char *step_state_after(const PlanAction *action)
 static int run_hook(Step *step, const char *kind, const json_t *hook, Error **err)
 {
         _cleanup_strv_ char **argv = json_get_strv(hook, "command"), **environment = json_get_strv(hook, "environment");
-        ExecSpec spec = { .argv = argv, .environment = environment, .user = json_get_string(hook, "user", NULL),
+        ExecSpec spec = { .argv = argv,
+                          .environment = environment,
+                          .user = json_get_string(hook, "user", NULL),
                           .working_dir = json_get_string(hook, "working_dir", NULL),
-                          .privileged = json_get_bool(hook, "privileged", false), .stdin_fd = -1, .stdout_fd = -1,
-                          .stderr_fd = -1, .timeout_ms = -1, .output_limit = HOOK_OUTPUT_LIMIT };
+                          .privileged = json_get_bool(hook, "privileged", false),
+                          .stdin_fd = -1,
+                          .stdout_fd = -1,
+                          .stderr_fd = -1,
+                          .timeout_ms = -1,
+                          .output_limit = HOOK_OUTPUT_LIMIT };
         ExecResult result = { 0 };
         int r = step->engine->operations->exec(step->engine, step->id, &spec, &result, err);
 
         if (r >= 0 && result.exit_code != 0)
-                r = error_set(err, ERROR_FAILED, "%s hook of %s exited with status code %d%s%s", kind, step->action->name,
-                              result.exit_code, isempty(result.output) ? "" : ": ", result.output ? result.output : "");
+                r = error_set(err, ERROR_FAILED, "%s hook of %s exited with status code %d%s%s", kind,
+                              step->action->name, result.exit_code, isempty(result.output) ? "" : ": ",
+                              result.output ? result.output : "");
         free(result.output);
         return r;
 }
@@ -134,8 +142,8 @@ static int stop_container(Step *step, Error **err)
 static int create_container(Step *step, Error **err)
 {
         const EngineOperations *operations = step->engine->operations;
-        int r = operations->container_create(step->engine, step->action->spec, &step->progress.progress, &step->created_id,
-                                             err);
+        int r = operations->container_create(step->engine, step->action->spec, &step->progress.progress,
+                                             &step->created_id, err);
 
         return r < 0 ? r : unit_news_read(step->engine, step->created_id, &step->news, err);
 }

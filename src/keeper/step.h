@@ -12,14 +12,14 @@ typedef struct Step {
         size_t index;
         Engine *engine;
         const Layout *layout;
-        const PlanAction *action;       /* the plan's, which does not change while it is carried out */
-        const char *id;                 /* of the container it is about; NULL for CREATE */
+        const PlanAction *action; /* the plan's, which does not change while it is carried out */
+        const char *id;           /* of the container it is about; NULL for CREATE */
         int stop_timeout_ms;
         StopReason stop_reason;
         bool purge;
         RequestProgress progress;
-        char *created_id;               /* CREATE */
-        UnitNews news;                  /* CREATE, START, STOP, RENAME */
+        char *created_id; /* CREATE */
+        UnitNews news;    /* CREATE, START, STOP, RENAME */
 } Step;
 
 /* PoolWork. Everything but WAIT. */

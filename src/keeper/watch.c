@@ -8,8 +8,8 @@
 #include "base/strv.h"
 #include "deploy/spec.h"
 #include "keeper/backups.h"
-#include "keeper/offsite.h"
 #include "keeper/execute.h"
+#include "keeper/offsite.h"
 #include "keeper/probe.h"
 #include "keeper/readiness.h"
 #include "keeper/schedules.h"
@@ -100,7 +100,7 @@ typedef struct ExitTask {
         Keeper *keeper;
         char *id;
         unsigned run;
-        bool release;           /* nobody is stopping it, so nobody else lets go of what it held */
+        bool release; /* nobody is stopping it, so nobody else lets go of what it held */
         UnitNews news;
 } ExitTask;
 
@@ -145,8 +145,8 @@ static void exit_done(void *context, int result, Error *error)
                         log_failure(LOG_LEVEL_WARNING, error, "container %s ended", unit->name);
                 } else {
                         bool told = container_was_told_to_stop(task->news.info);
-                        bool is_over = task->news.info->state == CONTAINER_EXITED ||
-                                       task->news.info->state == CONTAINER_DEAD;
+                        bool is_over =
+                                task->news.info->state == CONTAINER_EXITED || task->news.info->state == CONTAINER_DEAD;
                         if (is_over)
                                 publish_end(unit, task->news.info);
                         watch_update(keeper, &task->news, false);
@@ -242,8 +242,8 @@ Unit *watch_update(Keeper *keeper, UnitNews *news, bool fresh)
         if (runs && (fresh || !ran)) {
                 stop_watching_exit(unit);
                 unit->exit_fd = TAKE_FD(news->exit_fd);
-                if (unit->exit_fd >= 0 && loop_add_io(keeper->parts.loop, unit->exit_fd, EPOLLIN, on_exit_fd, unit,
-                                                      &unit->exit_io, NULL) < 0)
+                if (unit->exit_fd >= 0 &&
+                    loop_add_io(keeper->parts.loop, unit->exit_fd, EPOLLIN, on_exit_fd, unit, &unit->exit_io, NULL) < 0)
                         log_warning("container %s: its end cannot be watched", unit->name);
                 begin_run(unit, info, fresh);
                 backups_update(keeper);
@@ -293,11 +293,11 @@ json_t *watch_status(Keeper *keeper)
 
         STRMAP_FOREACH(entry, &keeper->units) {
                 const Unit *unit = entry->value;
-                json_t *item = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:b}", "id", unit->id, "name", unit->name, "service",
-                                         unit->service, "state",
-                                         unit->restarting ? "restarting" : container_state_name(unit->state), "restarts",
-                                         (json_int_t)unit->restart_count, "exit_code", unit->exit_code, "oneoff",
-                                         unit->oneoff);
+                json_t *item = json_pack("{s:s, s:s, s:s, s:s, s:I, s:i, s:b}", "id", unit->id, "name", unit->name,
+                                         "service", unit->service, "state",
+                                         unit->restarting ? "restarting" : container_state_name(unit->state),
+                                         "restarts", (json_int_t)unit->restart_count, "exit_code", unit->exit_code,
+                                         "oneoff", unit->oneoff);
                 json_set_string(item, "health", unit_health_name(unit));
                 if (unit->probe_output)
                         json_object_set_new(item, "last_probe",

@@ -10,48 +10,48 @@ typedef struct Unit {
         Keeper *keeper;
         char *id, *name, *service;
         int number;
-        bool oneoff, remove_at_end;     /* removed once it has ended and its owner has looked how */
-        Channel *owner;                 /* the client that runs a one-off; NULL */
-        bool bound;                     /* the one-off is killed when its client goes */
+        bool oneoff, remove_at_end; /* removed once it has ended and its owner has looked how */
+        Channel *owner;             /* the client that runs a one-off; NULL */
+        bool bound;                 /* the one-off is killed when its client goes */
         ContainerState state;
         int exit_code;
-        char *error;                    /* why its last start failed; NULL */
-        unsigned run;                   /* counts starts: results of an earlier run are thrown away */
-        bool stopping;                  /* a command stops it: what ends now was asked for */
+        char *error;   /* why its last start failed; NULL */
+        unsigned run;  /* counts starts: results of an earlier run are thrown away */
+        bool stopping; /* a command stops it: what ends now was asked for */
         /* exit */
-        bool ending;                    /* it has ended; what that means is being found out */
+        bool ending; /* it has ended; what that means is being found out */
         int exit_fd;
         LoopIo *exit_io;
         /* restart */
         RestartPolicy policy;
         int64_t attempts, restart_count, started_ns; /* monotonic */
         LoopTimer *restart_timer;
-        bool restarting;                /* a policy starts it, now or after restart_timer */
-        bool restart_in_flight;         /* now, on the pool */
+        bool restarting;        /* a policy starts it, now or after restart_timer */
+        bool restart_in_flight; /* now, on the pool */
         /* health */
-        HealthConfig *health_config;    /* NULL: no check */
+        HealthConfig *health_config; /* NULL: no check */
         Health health;
         LoopTimer *probe_timer;
-        char *postmaster_path;          /* what a database's server writes when it answers; NULL: no database */
+        char *postmaster_path; /* what a database's server writes when it answers; NULL: no database */
         bool probing;
-        bool noting;                    /* the engine's record is being written */
-        HealthStatus noted;             /* what that record says, once it is written */
+        bool noting;        /* the engine's record is being written */
+        HealthStatus noted; /* what that record says, once it is written */
         int probe_exit_code;
         char *probe_output;
         int64_t log_max_size;
-        bool serves_tls;                /* with a certificate that may be ours to renew */
+        bool serves_tls; /* with a certificate that may be ours to renew */
 } Unit;
 
 /* What a pool thread learnt about a container: taken over by watch_update. */
 typedef struct UnitNews {
         ContainerInfo *info;
-        int exit_fd;                    /* -1: it does not run */
+        int exit_fd; /* -1: it does not run */
 } UnitNews;
 void unit_news_done(UnitNews *news);
 /* On a thread of the pool: inspects a container and, where it runs, opens its exit descriptor. */
 int unit_news_read(Engine *engine, const char *id, UnitNews *ret, Error **err);
 
-Unit *watch_find(Keeper *keeper, const char *id); /* NULL */
+Unit *watch_find(Keeper *keeper, const char *id);        /* NULL */
 Unit *watch_find_name(Keeper *keeper, const char *name); /* container name; NULL */
 /* Knows the container from now on; fresh: it was started by us just now (health begins anew), otherwise it is taken over
  * as it is. Takes what is in news. */

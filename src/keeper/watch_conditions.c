@@ -24,7 +24,8 @@ static int unhealthy(const Unit *unit, Error **err)
         for (char *c = line; *c; c++)
                 if ((unsigned char)*c < ' ' || *c == 0x7f)
                         *c = '?';
-        return error_hint(err, r, "Its check said: %s. \"berth logs %s\" shows what the service said.", line, unit->service);
+        return error_hint(err, r, "Its check said: %s. \"berth logs %s\" shows what the service said.", line,
+                          unit->service);
 }
 
 static int check_healthy(const Unit *unit, bool running_is_enough, Error **err)
@@ -32,16 +33,17 @@ static int check_healthy(const Unit *unit, bool running_is_enough, Error **err)
         if (unit->restarting || unit->ending)
                 return 0;
         if (unit->state == CONTAINER_EXITED || unit->state == CONTAINER_DEAD)
-                return look_at_logs(unit, error_set(err, ERROR_FAILED, "container %s exited (%d)", unit->name, unit->exit_code),
-                                    err);
+                return look_at_logs(
+                        unit, error_set(err, ERROR_FAILED, "container %s exited (%d)", unit->name, unit->exit_code),
+                        err);
         if (unit->state == CONTAINER_CREATED) /* all starts of the plan are over */
                 return error_set(err, ERROR_FAILED, "container %s was not started", unit->name);
         if (unit->state != CONTAINER_RUNNING)
                 return 0;
         if (!unit->health_config)
-                return running_is_enough ? 1
-                                         : error_set(err, ERROR_FAILED, "container %s has no healthcheck configured",
-                                                     unit->name);
+                return running_is_enough
+                               ? 1
+                               : error_set(err, ERROR_FAILED, "container %s has no healthcheck configured", unit->name);
         if (unit->noting) /* whoever looks next shall see it, too */
                 return 0;
         return unit->health.status == HEALTH_UNHEALTHY ? unhealthy(unit, err) : unit->health.status == HEALTH_HEALTHY;
@@ -54,8 +56,10 @@ static int check_completed(const Unit *unit, Error **err)
         if (unit->restarting || unit->ending || unit->state != CONTAINER_EXITED)
                 return 0;
         if (unit->exit_code != 0)
-                return look_at_logs(unit, error_set(err, ERROR_FAILED, "service \"%s\" didn't complete successfully: exit %d",
-                                                    unit->service, unit->exit_code), err);
+                return look_at_logs(unit,
+                                    error_set(err, ERROR_FAILED, "service \"%s\" didn't complete successfully: exit %d",
+                                              unit->service, unit->exit_code),
+                                    err);
         return 1;
 }
 
@@ -70,7 +74,8 @@ int watch_check_condition(Keeper *keeper, const char *service, DependencyConditi
                 if (unit->oneoff || !streq(unit->service, service))
                         continue;
                 r = condition == DEPENDENCY_COMPLETED ? check_completed(unit, err)
-                    : condition == DEPENDENCY_HEALTHY ? check_healthy(unit, running_is_enough, err) : 1;
+                    : condition == DEPENDENCY_HEALTHY ? check_healthy(unit, running_is_enough, err)
+                                                      : 1;
                 if (r < 0)
                         return r;
                 all &= r;

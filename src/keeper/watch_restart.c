@@ -65,7 +65,8 @@ static void restart_done(void *context, int result, Error *error)
                 if (!task->news.info) {
                         watch_forget(keeper, task->id);
                 } else {
-                        keeper_publish(keeper, result < 0 ? "die" : "restart", unit->id, unit->name, unit->service, NULL);
+                        keeper_publish(keeper, result < 0 ? "die" : "restart", unit->id, unit->name, unit->service,
+                                       NULL);
                         watch_update(keeper, &task->news, true);
                 }
         }
@@ -90,8 +91,9 @@ static void on_restart_timer(void *context)
 
 void unit_schedule_restart(Unit *unit, int64_t uptime_ns, bool manual)
 {
-        RestartEnd end = { .exit_code = unit->exit_code, .manual = manual, .uptime_ns = uptime_ns,
-                           .attempts = unit->attempts };
+        RestartEnd end = {
+                .exit_code = unit->exit_code, .manual = manual, .uptime_ns = uptime_ns, .attempts = unit->attempts
+        };
         RestartVerdict verdict = restart_decide(&unit->policy, &end);
         Loop *loop = unit->keeper->parts.loop;
 

@@ -12,7 +12,7 @@
 #include "net/socket_path.h"
 #include "state/document.h"
 
-#define BACKLOG 64
+#define BACKLOG   64
 #define READ_SIZE 16384
 
 struct Channel {
@@ -34,7 +34,7 @@ struct ChannelServer {
         LoopIo *io;
         size_t line_limit, output_limit, n_channels;
         Channel *channels;
-        LoopTimer *settling;    /* dead channels wait to be freed */
+        LoopTimer *settling; /* dead channels wait to be freed */
 };
 
 static void channel_free(Channel *channel)
@@ -74,7 +74,8 @@ static void update_events(Channel *channel)
 static void flush_output(Channel *channel)
 {
         while (channel->output.length && !channel->dead) {
-                ssize_t n = send(channel->fd, channel->output.data, channel->output.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+                ssize_t n =
+                        send(channel->fd, channel->output.data, channel->output.length, MSG_NOSIGNAL | MSG_DONTWAIT);
                 if (n >= 0)
                         strbuf_consume(&channel->output, (size_t)n);
                 else if (errno == EAGAIN)

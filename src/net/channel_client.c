@@ -15,7 +15,7 @@
 #include "state/document.h"
 
 #define LINE_LIMIT ((size_t)16 * 1024 * 1024)
-#define READ_SIZE 65536
+#define READ_SIZE  65536
 
 struct ChannelClient {
         int fd;

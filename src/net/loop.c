@@ -19,12 +19,12 @@ struct LoopIo {
         Loop *loop;
         LoopIo *previous, *next;
         int fd;
-        LoopIoCall call;        /* NULL: removed, freed at the end of the turn */
+        LoopIoCall call; /* NULL: removed, freed at the end of the turn */
         void *context;
 };
 
 struct LoopTimer {
-        TimerEntry entry;       /* first: the heap hands it out */
+        TimerEntry entry; /* first: the heap hands it out */
         Loop *loop;
         LoopCall call;
         void *context;
@@ -44,13 +44,13 @@ typedef struct SignalHandler {
 struct Loop {
         const Clock *clock;
         int epoll_fd, event_fd, signal_fd;
-        LoopIo *ios;            /* all that are alive */
-        LoopIo *removed;        /* by callbacks of this turn; chained by next */
+        LoopIo *ios;     /* all that are alive */
+        LoopIo *removed; /* by callbacks of this turn; chained by next */
         TimerHeap timers;
         sigset_t signals;
         VECTOR(SignalHandler) handlers;
         bool quit;
-        pthread_mutex_t lock;   /* guards deferred */
+        pthread_mutex_t lock; /* guards deferred */
         VECTOR(DeferredCall) deferred;
 };
 

@@ -25,7 +25,7 @@ int loop_create(const Clock *clock, Loop **ret, Error **err);
 void loop_free(Loop *loop);
 DEFINE_CLEANUP(Loop, loop_free);
 
-int64_t loop_now_ns(const Loop *loop);          /* the clock's monotonic time */
+int64_t loop_now_ns(const Loop *loop); /* the clock's monotonic time */
 int64_t loop_realtime_ns(const Loop *loop);
 const Clock *loop_clock(const Loop *loop);
 

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-#define STACK_BYTES ((size_t)256 * 1024)
+#define STACK_BYTES  ((size_t)256 * 1024)
 #define IDLE_SECONDS 5
 
 typedef struct PoolTask PoolTask;
@@ -23,8 +23,8 @@ struct PoolTask {
 struct ThreadPool {
         Loop *loop;
         unsigned max_threads;
-        size_t pending;         /* the loop's thread only */
-        pthread_mutex_t lock;   /* guards what follows */
+        size_t pending;       /* the loop's thread only */
+        pthread_mutex_t lock; /* guards what follows */
         pthread_cond_t work_came, thread_ended;
         PoolTask *first, *last;
         size_t n_queued;

@@ -7,8 +7,8 @@
 typedef struct TimerEntry {
         int64_t at_ns;
         uint64_t sequence;
-        size_t index;           /* where it is in the heap */
-} TimerEntry;                   /* embedded as the first member of what is timed; not owned */
+        size_t index; /* where it is in the heap */
+} TimerEntry;         /* embedded as the first member of what is timed; not owned */
 
 typedef struct TimerHeap {
         VECTOR(TimerEntry *) entries;

@@ -33,14 +33,16 @@ static char *address_text(const char *text)
         unsigned char bytes[16];
         int64_t bits = six ? 128 : 32;
 
-        if (inet_pton(six ? AF_INET6 : AF_INET, address, bytes) != 1 || (slash && !parse_int64(slash + 1, 0, bits, &bits)))
+        if (inet_pton(six ? AF_INET6 : AF_INET, address, bytes) != 1 ||
+            (slash && !parse_int64(slash + 1, 0, bits, &bits)))
                 return NULL;
         return xasprintf("%s/%d", address, (int)bits);
 }
 
 static bool is_host_name(const char *text)
 {
-        return strchr(text, '.') && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == strlen(text) &&
+        return strchr(text, '.') &&
+               strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == strlen(text) &&
                strspn(text, "0123456789.") != strlen(text);
 }
 
@@ -54,8 +56,9 @@ static int add_place(const Project *project, const char *text, json_t *networks,
         else if (address || is_host_name(text) || streq(text, "all"))
                 json_array_append_new(addresses, json_string(address ? address : text));
         else
-                return error_hint(err, error_set(err, ERROR_INVALID, "access: \"%s\" is neither a network of the project nor an address",
-                                                 text),
+                return error_hint(err,
+                                  error_set(err, ERROR_INVALID,
+                                            "access: \"%s\" is neither a network of the project nor an address", text),
                                   "Name a network that a service uses, or addresses like 10.0.0.0/8.");
         return 0;
 }
@@ -72,12 +75,13 @@ static int plan_rule(const Project *project, const XAccess *access, json_t **ret
         if (r < 0)
                 return r;
         *ret = json_pack("{s:o, s:o, s:O, s:O, s:s}", "databases", json_from_strv(access->databases), "roles",
-                         json_from_strv(access->roles), "networks", networks, "addresses", addresses, "method", access->method);
+                         json_from_strv(access->roles), "networks", networks, "addresses", addresses, "method",
+                         access->method);
         return 0;
 }
 
-int access_plan(const Layout *layout, const Project *project, const Service *service, const XSecurity *wanted, json_t **ret,
-                Error **err)
+int access_plan(const Layout *layout, const Project *project, const Service *service, const XSecurity *wanted,
+                json_t **ret, Error **err)
 {
         static const XAccess everybody = { .method = (char *)"scram-sha-256" };
         _cleanup_(json_decrefp_) json_t *rules = json_array();
@@ -179,8 +183,10 @@ static int reload(Engine *engine, const ContainerInfo *container, Error **err)
 static int check(Engine *engine, const ContainerInfo *container, Error **err)
 {
         _cleanup_free_ char *faults = NULL;
-        int r = sql_run(engine, container, NULL,
-                        "SELECT 'line ' || line_number || ': ' || error FROM pg_hba_file_rules WHERE error IS NOT NULL;\n", &faults, err);
+        int r = sql_run(
+                engine, container, NULL,
+                "SELECT 'line ' || line_number || ': ' || error FROM pg_hba_file_rules WHERE error IS NOT NULL;\n",
+                &faults, err);
 
         if (r < 0 || !*faults)
                 return r;
@@ -190,10 +196,12 @@ static int check(Engine *engine, const ContainerInfo *container, Error **err)
 
 static int refresh(Engine *engine, const ContainerInfo *container, Error **err)
 {
-        return engine->operations->container_refresh ? engine->operations->container_refresh(engine, container->id, err) : 0;
+        return engine->operations->container_refresh ? engine->operations->container_refresh(engine, container->id, err)
+                                                     : 0;
 }
 
-static int replace(Engine *engine, const ContainerInfo *container, const char *path, const char *text, const char *former, Error **err)
+static int replace(Engine *engine, const ContainerInfo *container, const char *path, const char *text,
+                   const char *former, Error **err)
 {
         _cleanup_error_ Error *error = NULL;
         int r = write_rules(path, text, &error);

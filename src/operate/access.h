@@ -15,8 +15,8 @@
 /* The service's rules with the names of the engine's networks: {"path", "rules": [{"databases", "roles", "networks": [],
  * "addresses": [], "method"}]}, a new reference; NULL where x-berth says nothing of it. ERROR_INVALID: something that is neither
  * a network of the project nor an address. */
-int access_plan(const Layout *layout, const Project *project, const Service *service, const XSecurity *wanted, json_t **ret,
-                Error **err);
+int access_plan(const Layout *layout, const Project *project, const Service *service, const XSecurity *wanted,
+                json_t **ret, Error **err);
 /* The file as it is without networks, where there is none yet. */
 int access_prepare(const json_t *plan, Error **err);
 /* Writes the file, has the server of a running container check it (pg_hba_file_rules), and load it. ERROR_INVALID: the server

@@ -12,7 +12,7 @@
 #include "state/document.h"
 
 #define WAY_TIMEOUT_MS 30000
-#define SENDMAIL "/usr/sbin/sendmail"
+#define SENDMAIL       "/usr/sbin/sendmail"
 
 static const char *state_of(const Alert *alert)
 {

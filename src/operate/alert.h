@@ -7,18 +7,18 @@
 #include "base/error.h"
 
 typedef struct AlertWays {
-        char *const *command;   /* argv; NULL: none */
-        const char *webhook;    /* https:// or http:// */
-        const char *mail_to;    /* an address, or several with commas */
-        const char *mail_from;  /* NULL: the system's choice */
+        char *const *command;  /* argv; NULL: none */
+        const char *webhook;   /* https:// or http:// */
+        const char *mail_to;   /* an address, or several with commas */
+        const char *mail_from; /* NULL: the system's choice */
 } AlertWays;
 
 typedef struct Alert {
         const char *project, *service;
-        const char *what;       /* "backup", "drill" */
-        bool good;              /* it works again */
+        const char *what; /* "backup", "drill" */
+        bool good;        /* it works again */
         const char *message;
-        int64_t at_ns;          /* realtime */
+        int64_t at_ns; /* realtime */
 } Alert;
 
 /* All the ways that are set, one after the other; a way that fails does not keep the others back. The error names each

@@ -15,15 +15,15 @@
 #include "operate/backup_work.h"
 #include "state/document.h"
 
-#define DEFAULT_LEVEL (-1) /* of zstd: a third faster than 1 for a tenth more, on indexes less */
-#define APPLICATION "berth backup"
-#define GENTLE_NICE 10
-#define WAIT_MS 200
-#define TELL_ROUNDS 50 /* of waiting: every ten seconds */
+#define DEFAULT_LEVEL          (-1) /* of zstd: a third faster than 1 for a tenth more, on indexes less */
+#define APPLICATION            "berth backup"
+#define GENTLE_NICE            10
+#define WAIT_MS                200
+#define TELL_ROUNDS            50 /* of waiting: every ten seconds */
 #define FIRST_WITH_INCREMENTAL 170000
 /* linux/ioprio.h: the last of the best-effort class */
 #define IOPRIO_WHO_PROCESS 1
-#define IOPRIO_GENTLE (2 << 13 | 7)
+#define IOPRIO_GENTLE      (2 << 13 | 7)
 
 typedef struct Backup {
         const BackupOptions *options;
@@ -32,7 +32,7 @@ typedef struct Backup {
         ServerIdentity identity;
         Repository *repository;
         ChunkIndex index;
-        PriorBackup *prior;     /* an incremental backup refers to it; NULL: a full one */
+        PriorBackup *prior; /* an incremental backup refers to it; NULL: a full one */
         PackWriter *writer;
         ChunkPipeline *pipeline;
         BackupFiles files;
@@ -69,7 +69,8 @@ static char *text_of_other(const Backup *backup)
         if (!other)
                 return NULL;
         since = clock_format_ago(MAX(clock_realtime_ns() - json_get_int(other, "started_ns", 0), INT64_C(0)));
-        return xasprintf("backup %s (%s, began %s ago: %s)", json_get_string(other, "id", ""), json_get_string(other, "kind", ""), since, text);
+        return xasprintf("backup %s (%s, began %s ago: %s)", json_get_string(other, "id", ""),
+                         json_get_string(other, "kind", ""), since, text);
 }
 
 static int refuse(const Backup *backup, Error **busy, Error **err)
@@ -134,9 +135,10 @@ static void open_writer(Backup *backup)
 {
         const BackupOptions *options = backup->options;
 
-        backup->writer = pack_writer_create(backup->repository, &backup->index,
-                                            options->level ? options->level : DEFAULT_LEVEL);
-        backup_files_init(&backup->files, backup->writer, backup->prior, backup->repository->chunk_bytes, backup->progress);
+        backup->writer =
+                pack_writer_create(backup->repository, &backup->index, options->level ? options->level : DEFAULT_LEVEL);
+        backup_files_init(&backup->files, backup->writer, backup->prior, backup->repository->chunk_bytes,
+                          backup->progress);
 }
 
 /* ---- incremental ---- */
@@ -201,9 +203,10 @@ static int receive(Backup *backup, Error **err)
         BaseBackupOptions base = { .label = label,
                                    .fast_checkpoint = !options->spread,
                                    .max_rate_kib = options->max_rate_kib,
-                                  .incremental = backup->prior != NULL };
+                                   .incremental = backup->prior != NULL };
         BaseBackupSink sink = backup_files_sink(&backup->files);
-        int r = chunk_pipeline_create(backup->writer, options->threads, backup->repository->chunk_bytes, &backup->pipeline, err);
+        int r = chunk_pipeline_create(backup->writer, options->threads, backup->repository->chunk_bytes,
+                                      &backup->pipeline, err);
 
         if (r < 0)
                 return r;
@@ -312,9 +315,10 @@ static int run_once(Backup *backup, Error **err)
         free_and_replace(&backup->record->kind, xstrdup(backup->prior ? "incremental" : "full"));
         r = run_directly_or_not(backup, err);
         if (r == -ERROR_CORRUPT)
-                return error_hint(err, r,
-                                  "Pages of the running database are damaged: the warnings name the files. Earlier backups "
-                                  "are kept.");
+                return error_hint(
+                        err, r,
+                        "Pages of the running database are damaged: the warnings name the files. Earlier backups "
+                        "are kept.");
         return r < 0 ? r : complete(backup, err);
 }
 

@@ -16,7 +16,8 @@ static int open_folder(const BackupDirect *direct, PGconn **ret_connection, Clus
         if (r == 0)
                 r = cluster_folder_open(connection, direct->target->pid, ret, &failure);
         if (r < 0)
-                return error_set(err, ERROR_UNSUPPORTED, "the server's files are not read directly: %s", failure->message);
+                return error_set(err, ERROR_UNSUPPORTED, "the server's files are not read directly: %s",
+                                 failure->message);
         *ret_connection = TAKE_PTR(connection);
         return 0;
 }
@@ -46,11 +47,15 @@ static int add_done(BackupFiles *files, const char *name, Error **err)
         return backup_files_add(files, backup_files_new(path, 0), "", err);
 }
 
-static int add_log(const BackupDirect *direct, BackupFiles *files, const ClusterFolder *folder, Lsn stop_lsn, Error **err)
+static int add_log(const BackupDirect *direct, BackupFiles *files, const ClusterFolder *folder, Lsn stop_lsn,
+                   Error **err)
 {
-        const BackupReadOptions options = { .name = "log", .threads = direct->threads, .max_rate_kib = direct->max_rate_kib };
+        const BackupReadOptions options = { .name = "log",
+                                            .threads = direct->threads,
+                                            .max_rate_kib = direct->max_rate_kib };
         size_t first = files->list.files.length, wanted;
-        int r = cluster_folder_list_log(folder, files->begin.timeline, files->begin.start_lsn, stop_lsn, &files->list, err);
+        int r = cluster_folder_list_log(folder, files->begin.timeline, files->begin.start_lsn, stop_lsn, &files->list,
+                                        err);
 
         wanted = files->list.files.length;
         if (r == 0)
@@ -89,8 +94,8 @@ int backup_direct_run(const BackupDirect *direct, BackupFiles *files, Lsn *ret_s
 
         if (r < 0)
                 return r;
-        r = backup_mode_start(connection, direct->label, !direct->spread, files->progress->cancel_fd, &files->begin.start_lsn,
-                              &files->begin.timeline, err);
+        r = backup_mode_start(connection, direct->label, !direct->spread, files->progress->cancel_fd,
+                              &files->begin.start_lsn, &files->begin.timeline, err);
         if (r == 0)
                 r = read_folder(direct, files, folder, err);
         if (r == 0)

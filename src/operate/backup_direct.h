@@ -12,7 +12,7 @@ typedef struct BackupDirect {
         const PostgresTarget *target;
         const ServerIdentity *identity;
         const char *label, *application;
-        bool spread;            /* wait for a checkpoint that takes its time */
+        bool spread; /* wait for a checkpoint that takes its time */
         int64_t max_rate_kib;
         unsigned threads;
 } BackupDirect;

@@ -2,13 +2,13 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "postgres/crc32c.h"
 #include "postgres/backup_manifest.h"
+#include "postgres/crc32c.h"
 
 #define MANIFEST_NAME        "backup_manifest"
 #define LABEL_NAME           "backup_label"
 #define LABEL_OF_INCREMENTAL "INCREMENTAL FROM "
-#define TELL_NS (200 * NSEC_PER_MSEC)
+#define TELL_NS              (200 * NSEC_PER_MSEC)
 
 void backup_files_done(BackupFiles *files)
 {
@@ -204,10 +204,8 @@ void backup_files_init(BackupFiles *files, PackWriter *writer, const PriorBackup
                        const WorkProgress *progress)
 {
         *files = (BackupFiles){ .writer = writer, .prior = prior, .progress = progress, .chunk_bytes = chunk_bytes };
-        files->tar = (TarStream){ .context = files,
-                                  .entry = on_entry,
-                                  .content = on_content,
-                                  .entry_end = on_entry_end };
+        files->tar =
+                (TarStream){ .context = files, .entry = on_entry, .content = on_content, .entry_end = on_entry_end };
 }
 
 BaseBackupSink backup_files_sink(BackupFiles *files)
@@ -226,7 +224,8 @@ int backup_files_add(BackupFiles *files, ListedFile *file, const void *content, 
         backup_files_begin_content(files, file);
         item = current(files);
         for (size_t i = 0; i < file->n_chunks; i++) {
-                size_t start = i * files->chunk_bytes, n = (size_t)MIN(file->size_bytes - start, (uint64_t)files->chunk_bytes);
+                size_t start = i * files->chunk_bytes,
+                       n = (size_t)MIN(file->size_bytes - start, (uint64_t)files->chunk_bytes);
                 const char *data = (const char *)content + start;
                 int r;
 
@@ -310,7 +309,8 @@ static void add_altered(const BackupFiles *files, ManifestChanges *changes)
 {
         VECTOR_FOREACH(item, &files->in_work)
                 if (item->sent_path)
-                        vector_add(&changes->files, (ManifestChange){ item->sent_path, item->file->path,
+                        vector_add(&changes->files, (ManifestChange){ item->sent_path,
+                                                                      item->file->path,
                                                                       { item->file->size_bytes, item->file->crc32c } });
 }
 
@@ -338,7 +338,8 @@ static void write_manifest(const BackupFiles *files, const ServerIdentity *ident
 
                 if (startswith(file->path, "pg_wal/"))
                         continue;
-                backup_manifest_add(ret, first, file->path, &(ManifestFile){ file->size_bytes, file->crc32c }, file->mtime);
+                backup_manifest_add(ret, first, file->path, &(ManifestFile){ file->size_bytes, file->crc32c },
+                                    file->mtime);
                 first = false;
         }
         backup_manifest_end(ret, files->begin.timeline, files->begin.start_lsn, stop_lsn);

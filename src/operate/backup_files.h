@@ -13,11 +13,11 @@
 #include "repository/file_list.h"
 
 typedef struct FileInWork {
-        ListedFile *file;       /* the list's */
-        uint32_t *crcs;         /* of its chunks */
+        ListedFile *file; /* the list's */
+        uint32_t *crcs;   /* of its chunks */
         /* What the server's manifest says of it, where that is not the file itself: it came as blocks that changed, or lost
          * lines on the way. */
-        char *sent_path;        /* NULL: it came as it is */
+        char *sent_path; /* NULL: it came as it is */
         uint64_t sent_bytes;
         uint32_t sent_crc32c;
 } FileInWork;
@@ -26,17 +26,17 @@ struct BackupFiles {
         ChunkPipeline *pipeline; /* of a stream; NULL until it begins */
         PackWriter *writer;
         const PriorBackup *prior; /* NULL: everything is sent */
-        ChangedFile *changed;   /* being received; NULL */
+        ChangedFile *changed;     /* being received; NULL */
         const WorkProgress *progress;
         uint32_t chunk_bytes;
         BaseBackupBegin begin;
         FileList list;
-        VECTOR(FileInWork) in_work;     /* files with content */
+        VECTOR(FileInWork) in_work; /* files with content */
         TarStream tar;
-        char *prefix;           /* of a tablespace's archive: "pg_tblspc/16400"; NULL */
+        char *prefix; /* of a tablespace's archive: "pg_tblspc/16400"; NULL */
         bool in_archive;
-        char *buffer;           /* being filled; NULL */
-        size_t filled, chunk;   /* chunk: number of the one in buffer */
+        char *buffer;         /* being filled; NULL */
+        size_t filled, chunk; /* chunk: number of the one in buffer */
         Strbuf manifest;
         uint64_t received_bytes;
         int64_t told_ns;

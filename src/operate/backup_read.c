@@ -14,17 +14,17 @@
 #include "postgres/page.h"
 #include "repository/pack.h"
 
-#define MAX_THREADS 4
-#define RUN_CHUNKS 64           /* 4 MiB of one file are one piece of work */
-#define TELL_NS (200 * NSEC_PER_MSEC)
-#define PAUSE_NS (50 * NSEC_PER_MSEC)
-#define PAGE_TRIES 5
+#define MAX_THREADS  4
+#define RUN_CHUNKS   64 /* 4 MiB of one file are one piece of work */
+#define TELL_NS      (200 * NSEC_PER_MSEC)
+#define PAUSE_NS     (50 * NSEC_PER_MSEC)
+#define PAGE_TRIES   5
 #define PAGE_WAIT_NS (10 * NSEC_PER_MSEC)
 #define WARNINGS_MAX 20
 
 /* Some chunks of one file. */
 typedef struct Run {
-        size_t item;            /* of files->in_work */
+        size_t item; /* of files->in_work */
         size_t first, n;
 } Run;
 
@@ -32,7 +32,7 @@ typedef struct Run {
 typedef struct Desk {
         struct Desk *next;
         PackScratch *scratch;
-        char *buffer;           /* of two chunks */
+        char *buffer; /* of two chunks */
 } Desk;
 
 typedef struct Reading {
@@ -42,11 +42,11 @@ typedef struct Reading {
         VECTOR(Run) runs;
         uint64_t total_bytes;
         int64_t started_ns;
-        pthread_mutex_t lock;   /* of all below */
-        Desk *desks;            /* that nobody uses */
-        bool *gone;             /* by item */
+        pthread_mutex_t lock; /* of all below */
+        Desk *desks;          /* that nobody uses */
+        bool *gone;           /* by item */
         uint64_t done_bytes, damaged_pages;
-        int result;             /* of the first that failed */
+        int result; /* of the first that failed */
         Error *error;
 } Reading;
 
@@ -227,20 +227,23 @@ static int read_fully(int fd, char *buffer, size_t size, off_t position)
 }
 
 /* n chunks, one or two, from the desk's buffer. */
-static int store_chunks(const BackupFiles *files, FileInWork *item, size_t first, size_t n, const Desk *desk, Error **err)
+static int store_chunks(const BackupFiles *files, FileInWork *item, size_t first, size_t n, const Desk *desk,
+                        Error **err)
 {
         ChunkId *ids = item->file->chunks + first;
         Sha256Piece pieces[2];
         int r = 0;
 
         for (size_t i = 0; i < n; i++)
-                pieces[i] = (Sha256Piece){ desk->buffer + i * files->chunk_bytes, size_of_chunk(files, item->file, first + i) };
+                pieces[i] = (Sha256Piece){ desk->buffer + i * files->chunk_bytes,
+                                           size_of_chunk(files, item->file, first + i) };
         chunk_ids_compute(pieces, n, (ChunkId *[]){ &ids[0], &ids[n - 1] });
         for (size_t i = 0; i < n && r == 0; i++) {
                 uint32_t *crc = &item->crcs[first + i];
 
                 *crc = crc32c(pieces[i].data, pieces[i].size);
-                r = pack_writer_add_named(files->writer, desk->scratch, pieces[i].data, pieces[i].size, *crc, &ids[i], err);
+                r = pack_writer_add_named(files->writer, desk->scratch, pieces[i].data, pieces[i].size, *crc, &ids[i],
+                                          err);
         }
         return r;
 }
@@ -342,12 +345,14 @@ static void forget_gone(Reading *reading, size_t first, size_t first_item)
         files->in_work.length = kept_items;
 }
 
-int backup_read(BackupFiles *files, const ClusterFolder *folder, size_t first, const BackupReadOptions *options, Error **err)
+int backup_read(BackupFiles *files, const ClusterFolder *folder, size_t first, const BackupReadOptions *options,
+                Error **err)
 {
         _cleanup_(reading_done) Reading reading = {
                 .files = files, .folder = folder, .options = options, .started_ns = clock_monotonic_ns()
         };
-        size_t first_item = files->in_work.length, threads = options->threads ? options->threads : parallel_processors();
+        size_t first_item = files->in_work.length,
+               threads = options->threads ? options->threads : parallel_processors();
 
         pthread_mutex_init(&reading.lock, NULL);
         plan_runs(&reading, first);
@@ -356,6 +361,7 @@ int backup_read(BackupFiles *files, const ClusterFolder *folder, size_t first, c
                 return error_move(err, &reading.error, reading.result);
         progress_bytes(files->progress, options->name, reading.total_bytes, reading.total_bytes);
         forget_gone(&reading, first, first_item);
-        return reading.damaged_pages ? error_set(err, ERROR_CORRUPT, "%" PRIu64 " pages fail their checksum", reading.damaged_pages)
-                                     : 0;
+        return reading.damaged_pages
+                       ? error_set(err, ERROR_CORRUPT, "%" PRIu64 " pages fail their checksum", reading.damaged_pages)
+                       : 0;
 }

@@ -131,7 +131,8 @@ int offsite_settings_read(const json_t *model, const char *working_dir, const ch
         if (!offsite_names_place(words))
                 return 0;
         settings.copy = json_object();
-        json_set_string(settings.copy, "url", json_is_string(words) ? json_string_value(words) : json_get_string(words, "url", ""));
+        json_set_string(settings.copy, "url",
+                        json_is_string(words) ? json_string_value(words) : json_get_string(words, "url", ""));
         json_set_string(settings.copy, "endpoint", json_get_string(words, "endpoint", NULL));
         json_set_string(settings.copy, "region", json_get_string(words, "region", NULL));
         settings.keep = backup_keep_of(model, service, "offsite");

@@ -20,13 +20,13 @@ json_t *backup_keep_of(const json_t *model, const char *service, const char *pla
 
 /* x-berth.backup.offsite, ready for use. */
 typedef struct OffsiteSettings {
-        json_t *copy;           /* as location_parse takes it, paths absolute */
-        char *key;              /* path of the key's file; NULL: not encrypted */
+        json_t *copy; /* as location_parse takes it, paths absolute */
+        char *key;    /* path of the key's file; NULL: not encrypted */
         json_t *keep;
-        int64_t max_rate;       /* bytes a second; 0: as fast as it goes */
-        int64_t interval_ns;    /* between two copies; 0: by cron */
+        int64_t max_rate;    /* bytes a second; 0: as fast as it goes */
+        int64_t interval_ns; /* between two copies; 0: by cron */
         Cron cron;
-        Timezone *timezone;     /* of cron; NULL without */
+        Timezone *timezone; /* of cron; NULL without */
 } OffsiteSettings;
 
 /* What the key says: a place, or a map that names one. */
@@ -36,7 +36,7 @@ void offsite_settings_done(OffsiteSettings *settings);
 
 /* False: the project says nothing of a copy elsewhere for this service, or "off". Paths are taken from working_dir; the name of
  * a secret stands for its file. ERROR_INVALID where that secret has none. */
-int offsite_settings_read(const json_t *model, const char *working_dir, const char *service, OffsiteSettings *ret, bool *ret_said,
-                          Error **err);
+int offsite_settings_read(const json_t *model, const char *working_dir, const char *service, OffsiteSettings *ret,
+                          bool *ret_said, Error **err);
 
 #endif

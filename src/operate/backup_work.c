@@ -13,11 +13,11 @@
 #include "base/strv.h"
 #include "state/document.h"
 
-#define FORMAT   1
-#define LIMIT    4096
-#define ENDING   ".json"
-#define NOTE_NS  (200 * NSEC_PER_MSEC)
-#define LOCK_MS  1000 /* whoever looks holds it for a moment */
+#define FORMAT  1
+#define LIMIT   4096
+#define ENDING  ".json"
+#define NOTE_NS (200 * NSEC_PER_MSEC)
+#define LOCK_MS 1000 /* whoever looks holds it for a moment */
 
 char *backup_work_path(const Layout *layout, const char *project, const char *service)
 {
@@ -37,8 +37,9 @@ static void note(BackupWork *work)
         work->last_ns = now_ns;
         if (work->fd < 0)
                 return;
-        document = json_pack("{s:i, s:s, s:s, s:s, s:I, s:i}", "format", FORMAT, "id", work->record->id, "kind", work->record->kind ?: "full",
-                             "phase", work->phase ?: "", "started_ns", (json_int_t)work->record->started_ns, "pid", (int)getpid());
+        document = json_pack("{s:i, s:s, s:s, s:s, s:I, s:i}", "format", FORMAT, "id", work->record->id, "kind",
+                             work->record->kind ?: "full", "phase", work->phase ?: "", "started_ns",
+                             (json_int_t)work->record->started_ns, "pid", (int)getpid());
         if (work->total)
                 json_object_set_new(document, "total_bytes", json_integer((json_int_t)work->total));
         if (work->first_ns)
@@ -48,7 +49,8 @@ static void note(BackupWork *work)
 
                 json_object_set_new(document, "rate_bytes", json_integer((json_int_t)(rate * NSEC_PER_SEC)));
                 if (work->total >= work->done)
-                        json_object_set_new(document, "left_ns", json_integer((json_int_t)((double)(work->total - work->done) / rate)));
+                        json_object_set_new(document, "left_ns",
+                                            json_integer((json_int_t)((double)(work->total - work->done) / rate)));
         }
         length = json_dumpb(document, text, sizeof(text), JSON_COMPACT);
         if (length >= sizeof(text))

@@ -13,13 +13,13 @@
 char *backup_work_path(const Layout *layout, const char *project, const char *service);
 
 typedef struct BackupWork {
-        const WorkProgress *told;       /* whoever asked for the backup; borrowed */
-        WorkProgress progress;          /* hands on to it, and notes */
-        const BackupRecord *record;     /* borrowed; kind may change on the way */
-        int fd;                         /* -1: there is nowhere to note it, which keeps no backup from being taken */
+        const WorkProgress *told;   /* whoever asked for the backup; borrowed */
+        WorkProgress progress;      /* hands on to it, and notes */
+        const BackupRecord *record; /* borrowed; kind may change on the way */
+        int fd;                     /* -1: there is nowhere to note it, which keeps no backup from being taken */
         char *phase;
         uint64_t done, total;
-        int64_t first_ns, last_ns;      /* monotonic: of the first byte, and when it was written last */
+        int64_t first_ns, last_ns; /* monotonic: of the first byte, and when it was written last */
 } BackupWork;
 
 /* path NULL: it is noted nowhere. Use ret->progress for the work. */

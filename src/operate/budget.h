@@ -6,10 +6,10 @@
 #include "base/macros.h"
 
 typedef struct BudgetFacts {
-        uint64_t used_bytes;    /* on disk, of all clusters of the service */
-        uint64_t data_bytes;    /* of the cluster, when it was last backed up; 0: there is no backup yet */
-        uint64_t log_bytes;     /* of the log since */
-        uint64_t disk_bytes;    /* size of the file system */
+        uint64_t used_bytes; /* on disk, of all clusters of the service */
+        uint64_t data_bytes; /* of the cluster, when it was last backed up; 0: there is no backup yet */
+        uint64_t log_bytes;  /* of the log since */
+        uint64_t disk_bytes; /* size of the file system */
 } BudgetFacts;
 
 /* folder: "<data>/backups/<project>/<service>". False: there is nothing. */

@@ -14,21 +14,21 @@
 #define BUNDLE_LIMIT  ((size_t)192 << 20) /* bytes of an archive that is read */
 
 typedef struct BundleFile {
-        char *path;             /* on this machine */
-        char *name;             /* in the archive: "folder/…" or "outside/…" */
+        char *path; /* on this machine */
+        char *name; /* in the archive: "folder/…" or "outside/…" */
         unsigned mode, uid, gid;
         int64_t mtime_s;
         uint64_t size_bytes;
-        char *target;           /* of a symbolic link; NULL */
+        char *target; /* of a symbolic link; NULL */
         bool folder;
 } BundleFile;
 
 typedef struct Bundle {
         VECTOR(BundleFile) files;
-        json_t *manifest;       /* berth/manifest.json */
-        json_t *model;          /* berth/model.json: with passwords, so only where secrets may be; NULL */
-        char signature[65];     /* changes with any of it */
-        char **left_out;        /* what is not in it, with the reason; a strv */
+        json_t *manifest;   /* berth/manifest.json */
+        json_t *model;      /* berth/model.json: with passwords, so only where secrets may be; NULL */
+        char signature[65]; /* changes with any of it */
+        char **left_out;    /* what is not in it, with the reason; a strv */
 } Bundle;
 
 void bundle_done(Bundle *bundle);
@@ -36,10 +36,10 @@ void bundle_done(Bundle *bundle);
 
 typedef struct BundleSource {
         const char *project, *working_dir;
-        char *const *files;     /* compose files, absolute */
-        const json_t *model;    /* canonical */
-        const char *key;        /* path of the key's file, which is never in it; NULL */
-        bool secrets;           /* it will be encrypted; otherwise secrets and what may hold some stay out */
+        char *const *files;  /* compose files, absolute */
+        const json_t *model; /* canonical */
+        const char *key;     /* path of the key's file, which is never in it; NULL */
+        bool secrets;        /* it will be encrypted; otherwise secrets and what may hold some stay out */
 } BundleSource;
 
 /* Looks at what there is to take; reads no more of files than it must. */

@@ -110,8 +110,9 @@ int catalog_open(const Layout *layout, const char *project, const char *service,
         if (!lines)
                 return nothing_there(service, err);
         if (cluster && !strv_contains(lines, cluster))
-                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no backups of the cluster %s", service,
-                                                 cluster),
+                return error_hint(err,
+                                  error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no backups of the cluster %s",
+                                            service, cluster),
                                   "\"berth backup ls\" shows which clusters it has backups of.");
         path = path_join(folder, cluster ? cluster : lines[strv_length(lines) - 1]);
         return repository_open(path, ret, err);

@@ -7,7 +7,7 @@
 #include "postgres/crc32c.h"
 
 #define MAX_THREADS 4
-#define BUFFERS 64
+#define BUFFERS     64
 
 typedef struct ChunkJob {
         char *buffer;
@@ -25,7 +25,7 @@ struct ChunkPipeline {
         char *free_buffers[BUFFERS];
         size_t n_free;
         bool ending;
-        int result;             /* of the first thread that failed */
+        int result; /* of the first thread that failed */
         Error *error;
         pthread_t threads[MAX_THREADS];
         unsigned n_threads;
@@ -67,7 +67,8 @@ static void store(ChunkPipeline *pipeline, const ChunkJob *job, PackScratch *scr
         int r;
 
         *job->ret_crc32c = crc32c(job->buffer, job->size);
-        r = pack_writer_add_named(pipeline->writer, scratch, job->buffer, job->size, *job->ret_crc32c, job->ret_id, &error);
+        r = pack_writer_add_named(pipeline->writer, scratch, job->buffer, job->size, *job->ret_crc32c, job->ret_id,
+                                  &error);
         give_back(pipeline, job->buffer, r, &error);
 }
 
@@ -78,7 +79,8 @@ static void *work(void *context)
         ChunkJob jobs[2];
 
         for (size_t n; (n = take_jobs(pipeline, jobs)) > 0;) {
-                const Sha256Piece pieces[2] = { { jobs[0].buffer, jobs[0].size }, { jobs[n - 1].buffer, jobs[n - 1].size } };
+                const Sha256Piece pieces[2] = { { jobs[0].buffer, jobs[0].size },
+                                                { jobs[n - 1].buffer, jobs[n - 1].size } };
 
                 chunk_ids_compute(pieces, n, (ChunkId *[]){ jobs[0].ret_id, jobs[n - 1].ret_id });
                 for (size_t i = 0; i < n; i++)

@@ -13,7 +13,7 @@
 #include "operate/cluster_folder_private.h"
 #include "postgres/page.h"
 
-#define CONTROL_TRIES 50
+#define CONTROL_TRIES   50
 #define CONTROL_WAIT_NS (2 * NSEC_PER_MSEC)
 
 void cluster_folder_free(ClusterFolder *folder)
@@ -41,7 +41,8 @@ static int open_resolved(int dir_fd, const char *path, uint64_t flags, uint64_t 
 
 int cluster_folder_open_below(int dir_fd, const char *path, uint64_t flags)
 {
-        return open_resolved(dir_fd, path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+        return open_resolved(dir_fd, path, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+                             RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
 
 int cluster_folder_open_in_root(const ClusterFolder *folder, const char *path)
@@ -57,18 +58,20 @@ static pid_t process_of(PGconn *connection, pid_t pid)
         struct ucred peer = { 0 };
         socklen_t size = sizeof(peer);
 
-        return getsockopt(PQsocket(connection), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0 ? peer.pid : pid;
+        return getsockopt(PQsocket(connection), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0 ? peer.pid
+                                                                                                            : pid;
 }
 
 static int ask_server(ClusterFolder *folder, PGconn *connection, Error **err)
 {
         _cleanup_result_ PGresult *result = NULL;
-        int r = postgres_execute(connection,
-                                 "SELECT pg_is_in_recovery(), current_setting('block_size')::int, "
-                                 "(SELECT setting FROM pg_settings WHERE name = 'segment_size'), current_setting('data_directory'), "
-                                 "(SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'), "
-                                 "(SELECT system_identifier FROM pg_control_system())",
-                                 PGRES_TUPLES_OK, &result, err);
+        int r = postgres_execute(
+                connection,
+                "SELECT pg_is_in_recovery(), current_setting('block_size')::int, "
+                "(SELECT setting FROM pg_settings WHERE name = 'segment_size'), current_setting('data_directory'), "
+                "(SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'), "
+                "(SELECT system_identifier FROM pg_control_system())",
+                PGRES_TUPLES_OK, &result, err);
 
         if (r < 0)
                 return r;
@@ -94,9 +97,9 @@ static int open_data(ClusterFolder *folder, pid_t pid, Error **err)
         if (folder->root_fd < 0)
                 return error_set(err, ERROR_UNSUPPORTED, "the server's process is not of this machine");
         folder->data_fd = cluster_folder_open_in_root(folder, folder->data_directory);
-        return folder->data_fd < 0 ? error_set(err, ERROR_UNSUPPORTED, "\"%s\" is not to be seen from here",
-                                               folder->data_directory)
-                                   : 0;
+        return folder->data_fd < 0
+                       ? error_set(err, ERROR_UNSUPPORTED, "\"%s\" is not to be seen from here", folder->data_directory)
+                       : 0;
 }
 
 int cluster_folder_add_elsewhere(ClusterFolder *folder, const char *path, int fd, Error **err)
@@ -165,7 +168,8 @@ uint32_t cluster_folder_wal_segment_bytes(const ClusterFolder *folder)
 
 int cluster_folder_status(const ClusterFolder *folder, struct stat *ret, Error **err)
 {
-        return fstat(folder->data_fd, ret) < 0 ? error_set_errno(err, errno, "look at \"%s\"", folder->data_directory) : 0;
+        return fstat(folder->data_fd, ret) < 0 ? error_set_errno(err, errno, "look at \"%s\"", folder->data_directory)
+                                               : 0;
 }
 
 int cluster_folder_check_alive(const ClusterFolder *folder, Lsn start_lsn, Error **err)
@@ -206,8 +210,8 @@ int cluster_folder_open_file(const ClusterFolder *folder, const char *path)
         return -ENOENT; /* of this kind there is none */
 }
 
-int cluster_folder_read_control(const ClusterFolder *folder, unsigned char control[CONTROL_FILE_BYTES], ControlFile *ret,
-                                struct stat *ret_status, Error **err)
+int cluster_folder_read_control(const ClusterFolder *folder, unsigned char control[CONTROL_FILE_BYTES],
+                                ControlFile *ret, struct stat *ret_status, Error **err)
 {
         const struct timespec pause = { .tv_nsec = CONTROL_WAIT_NS };
         int r = 0;
@@ -251,12 +255,14 @@ static int add_log_file(const ClusterFolder *folder, const char *name, uint64_t 
         struct stat status;
 
         if (fd < 0 || fstat(fd, &status) < 0 || (size && (uint64_t)status.st_size != size))
-                return error_set(err, ERROR_UNAVAILABLE, "the server has taken away \"%s\", which the backup needs", path);
+                return error_set(err, ERROR_UNAVAILABLE, "the server has taken away \"%s\", which the backup needs",
+                                 path);
         vector_add(&ret->files, cluster_folder_entry(path, &status));
         return 0;
 }
 
-int cluster_folder_list_log(const ClusterFolder *folder, uint32_t timeline, Lsn start_lsn, Lsn stop_lsn, FileList *ret, Error **err)
+int cluster_folder_list_log(const ClusterFolder *folder, uint32_t timeline, Lsn start_lsn, Lsn stop_lsn, FileList *ret,
+                            Error **err)
 {
         uint32_t segment_bytes = folder->wal_segment_bytes;
         _cleanup_strv_ char **names = NULL;

@@ -37,9 +37,10 @@ int cluster_folder_open_file(const ClusterFolder *folder, const char *path);
 /* An entry of the list; path is copied. */
 ListedFile *cluster_folder_entry(const char *path, const struct stat *status);
 /* Adds the log from start_lsn to stop_lsn, and the histories of timelines. ERROR_UNAVAILABLE where a segment is gone. */
-int cluster_folder_list_log(const ClusterFolder *folder, uint32_t timeline, Lsn start_lsn, Lsn stop_lsn, FileList *ret, Error **err);
+int cluster_folder_list_log(const ClusterFolder *folder, uint32_t timeline, Lsn start_lsn, Lsn stop_lsn, FileList *ret,
+                            Error **err);
 /* global/pg_control, whole: read again until its checksum matches, since the server writes it meanwhile. */
-int cluster_folder_read_control(const ClusterFolder *folder, unsigned char control[CONTROL_FILE_BYTES], ControlFile *ret,
-                                struct stat *ret_status, Error **err);
+int cluster_folder_read_control(const ClusterFolder *folder, unsigned char control[CONTROL_FILE_BYTES],
+                                ControlFile *ret, struct stat *ret_status, Error **err);
 
 #endif

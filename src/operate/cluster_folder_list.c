@@ -51,9 +51,9 @@ static bool is_taken(const char *name, bool has_relations, const Unlogged *unlog
                 return false;
         if (!has_relations || !relation_file_parse(name, &relation))
                 return true;
-        return !relation.temporary &&
-               (relation.fork == FORK_INIT || !unlogged->numbers.length ||
-                !bsearch(&relation.number, unlogged->numbers.items, unlogged->numbers.length, sizeof(uint32_t), compare_numbers));
+        return !relation.temporary && (relation.fork == FORK_INIT || !unlogged->numbers.length ||
+                                       !bsearch(&relation.number, unlogged->numbers.items, unlogged->numbers.length,
+                                                sizeof(uint32_t), compare_numbers));
 }
 
 static int list_folder(Walk *walk, const char *path, Error **err);
@@ -118,7 +118,8 @@ static int add_name(Walk *walk, int dir_fd, const char *name, const char *path, 
         if (S_ISDIR(status.st_mode))
                 return add_folder(walk, path, &status, err);
         if (walk->progress->warning) {
-                _cleanup_free_ char *text = xasprintf("\"%s\" is neither a file nor a folder and is not backed up", path);
+                _cleanup_free_ char *text =
+                        xasprintf("\"%s\" is neither a file nor a folder and is not backed up", path);
                 progress_warning(walk->progress, text);
         }
         return 0;
@@ -193,7 +194,8 @@ static int find_tablespaces(Walk *walk, FileList *links, Error **err)
                 if (r == 0)
                         r = read_target(fd, *name, &target, err);
                 if (r == 0)
-                        r = cluster_folder_add_elsewhere(walk->folder, path, cluster_folder_open_in_root(walk->folder, target), err);
+                        r = cluster_folder_add_elsewhere(walk->folder, path,
+                                                         cluster_folder_open_in_root(walk->folder, target), err);
                 if (r == 0)
                         add_link(links, fd, *name, path, TAKE_PTR(target));
         }
@@ -203,7 +205,8 @@ static int find_tablespaces(Walk *walk, FileList *links, Error **err)
 /* Only what belongs to this version of the server: others may have theirs beside it. */
 static int list_tablespaces(Walk *walk, FileList *links, Error **err)
 {
-        _cleanup_free_ char *version = xasprintf("PG_%d_%u", walk->folder->server_version / 10000, walk->folder->catalog_version);
+        _cleanup_free_ char *version =
+                xasprintf("PG_%d_%u", walk->folder->server_version / 10000, walk->folder->catalog_version);
         int r = 0;
 
         VECTOR_FOREACH(link, &links->files)

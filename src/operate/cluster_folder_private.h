@@ -12,16 +12,16 @@
 
 /* A folder that a link of the data folder leads to. */
 typedef struct Elsewhere {
-        char *path;             /* as listed: "pg_tblspc/16400", "pg_wal" */
+        char *path; /* as listed: "pg_tblspc/16400", "pg_wal" */
         int fd;
         dev_t device;
         ino_t inode;
 } Elsewhere;
 
 struct ClusterFolder {
-        int root_fd;            /* the server's root */
+        int root_fd; /* the server's root */
         int data_fd;
-        char *data_directory;   /* as the server names it */
+        char *data_directory; /* as the server names it */
         uint32_t segment_blocks, wal_segment_bytes;
         uint64_t system_identifier;
         int server_version;

@@ -9,7 +9,7 @@
 #include "base/macros.h"
 
 #define CLUSTER_SETTINGS_FORMAT 1
-#define CLUSTER_SETTINGS_FILE "settings.json"
+#define CLUSTER_SETTINGS_FILE   "settings.json"
 
 /* An empty object where there is nothing. A new reference. */
 json_t *cluster_settings_load(const char *repository_path);

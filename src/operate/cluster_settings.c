@@ -130,7 +130,8 @@ int cluster_setting_set(PGconn *sql, const char *repository_path, const char *na
         return error_prefix(err, r, "setting %s", name);
 }
 
-int cluster_setting_take_back(PGconn *sql, const char *repository_path, const char *name, SettingEnd *ret_end, Error **err)
+int cluster_setting_take_back(PGconn *sql, const char *repository_path, const char *name, SettingEnd *ret_end,
+                              Error **err)
 {
         _cleanup_json_ json_t *document = NULL;
         _cleanup_close_ int lock_fd = -1;
@@ -207,7 +208,8 @@ int cluster_settings_fetch(Storage *from, const char *repository_path, Error **e
 
         if (fs_exists(path))
                 return 0;
-        r = storage_get_document(from, CLUSTER_SETTINGS_FILE, CLUSTER_SETTINGS_FORMAT, DOCUMENT_LIMIT, &there, &missing);
+        r = storage_get_document(from, CLUSTER_SETTINGS_FILE, CLUSTER_SETTINGS_FORMAT, DOCUMENT_LIMIT, &there,
+                                 &missing);
         if (r == -ERROR_NOT_FOUND)
                 return 0;
         if (r < 0)

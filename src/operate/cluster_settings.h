@@ -11,13 +11,14 @@
 int cluster_setting_set(PGconn *sql, const char *repository_path, const char *name, const char *value, Error **err);
 
 typedef enum SettingEnd {
-        SETTING_WAS_NOT_OURS,   /* nothing is remembered, or it was taken back before */
+        SETTING_WAS_NOT_OURS, /* nothing is remembered, or it was taken back before */
         SETTING_TAKEN_BACK,
-        SETTING_CHANGED_SINCE,  /* somebody has set another value: it stays */
+        SETTING_CHANGED_SINCE, /* somebody has set another value: it stays */
 } SettingEnd;
 
 /* Puts back what was there before. *ret_end may be NULL. */
-int cluster_setting_take_back(PGconn *sql, const char *repository_path, const char *name, SettingEnd *ret_end, Error **err);
+int cluster_setting_take_back(PGconn *sql, const char *repository_path, const char *name, SettingEnd *ret_end,
+                              Error **err);
 
 /* Out of postgresql.auto.conf, whoever set it, and whatever is remembered. */
 int cluster_setting_reset(PGconn *sql, const char *name, Error **err);

@@ -8,16 +8,30 @@
 #define APPLICATION "berth status"
 
 /* In recovery there is no place where it writes. %s: the slot */
-#define QUERY \
+#define QUERY                                                                                                                 \
         "SELECT current_setting('server_version'), (SELECT system_identifier FROM pg_control_system()), pg_is_in_recovery()," \
-        " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END," \
-        " current_setting('max_slot_wal_keep_size'), s.active, s.wal_status, s.safe_wal_size," \
-        " CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::bigint END," \
-        " r.state, r.sync_state, r.flush_lsn, s.slot_name" \
-        " FROM (VALUES (1)) AS one LEFT JOIN pg_replication_slots s ON s.slot_name = %s" \
+        " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END,"                   \
+        " current_setting('max_slot_wal_keep_size'), s.active, s.wal_status, s.safe_wal_size,"                                \
+        " CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::bigint END,"           \
+        " r.state, r.sync_state, r.flush_lsn, s.slot_name"                                                                    \
+        " FROM (VALUES (1)) AS one LEFT JOIN pg_replication_slots s ON s.slot_name = %s"                                      \
         " LEFT JOIN pg_stat_replication r ON r.pid = s.active_pid"
 
-enum { VERSION, IDENTIFIER, IN_RECOVERY, FLUSH, LIMIT, ACTIVE, WAL_STATUS, LEFT, KEPT, STATE, SYNC_STATE, SENT_FLUSH, SLOT };
+enum {
+        VERSION,
+        IDENTIFIER,
+        IN_RECOVERY,
+        FLUSH,
+        LIMIT,
+        ACTIVE,
+        WAL_STATUS,
+        LEFT,
+        KEPT,
+        STATE,
+        SYNC_STATE,
+        SENT_FLUSH,
+        SLOT
+};
 
 static const char *cell(const PGresult *result, int column)
 {
@@ -87,8 +101,8 @@ int cluster_status(const PostgresTarget *target, const char *slot, const json_t 
         result = PQexec(sql, query);
         if (PQresultStatus(result) != PGRES_TUPLES_OK)
                 return postgres_error(err, sql, result, "look at the cluster");
-        *ret = json_pack("{s:b, s:o, s:o, s:o}", "in_recovery", streq_ptr(cell(result, IN_RECOVERY), "t"), "slot", slot_of(result, target),
-                         "sender", sender_of(result), "settings", settings_of(sql, names));
+        *ret = json_pack("{s:b, s:o, s:o, s:o}", "in_recovery", streq_ptr(cell(result, IN_RECOVERY), "t"), "slot",
+                         slot_of(result, target), "sender", sender_of(result), "settings", settings_of(sql, names));
         json_set_string(*ret, "version", cell(result, VERSION));
         json_set_string(*ret, "system_identifier", cell(result, IDENTIFIER));
         json_set_string(*ret, "flush_lsn", cell(result, FLUSH));

@@ -7,12 +7,13 @@
 
 /* Rows are differences. Collations of the libc may be of locales that are not installed, so they are left out where the libc is
  * the same; what the server cannot tell the version of is an error, and no agreement. */
-#define OF_ICU "SELECT 1 FROM pg_collation WHERE collprovider = 'i' AND collversion IS DISTINCT FROM pg_collation_actual_version(oid);\n"
+#define OF_ICU \
+        "SELECT 1 FROM pg_collation WHERE collprovider = 'i' AND collversion IS DISTINCT FROM pg_collation_actual_version(oid);\n"
 #define OF_ALL "SELECT 1 FROM pg_collation WHERE collversion IS DISTINCT FROM pg_collation_actual_version(oid);\n"
-#define OF_DATABASES                                                                                                                 \
+#define OF_DATABASES \
         "SELECT 1 FROM pg_database WHERE datallowconn AND datcollversion IS DISTINCT FROM pg_database_collation_actual_version(oid);\n"
 #define HAS_DATABASES "SELECT current_setting('server_version_num')::int >= 150000;\n"
-#define NAMES "SELECT datname FROM pg_database WHERE datallowconn AND strpos(datname, chr(10)) = 0;\n"
+#define NAMES         "SELECT datname FROM pg_database WHERE datallowconn AND strpos(datname, chr(10)) = 0;\n"
 
 typedef struct Server {
         Engine *engine;

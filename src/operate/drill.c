@@ -22,10 +22,10 @@ typedef struct Running {
         const EngineProgress *progress;
         ServiceRestore restore;
         char *volume, *repository, *backup, *point; /* point: as restore takes it */
-        int64_t from_ns, until_ns; /* moments that the newest backup leads to */
-        int64_t moment_ns;      /* that is restored to; 0: by another kind of point */
+        int64_t from_ns, until_ns;                  /* moments that the newest backup leads to */
+        int64_t moment_ns;                          /* that is restored to; 0: by another kind of point */
         int64_t size_bytes;
-        bool rescued;           /* something was damaged here and taken from the copy elsewhere */
+        bool rescued; /* something was damaged here and taken from the copy elsewhere */
         json_t *report, *checks;
 } Running;
 
@@ -57,8 +57,8 @@ static int find_backup(Running *running, Error **err)
         const json_t *row, *newest = NULL;
         size_t i;
         int r = run_job(running, "backups",
-                        json_pack("{s:s, s:s}", "project", running->drill->project, "service", running->drill->service), &result,
-                        err);
+                        json_pack("{s:s, s:s}", "project", running->drill->project, "service", running->drill->service),
+                        &result, err);
 
         if (r < 0)
                 return r;
@@ -67,14 +67,16 @@ static int find_backup(Running *running, Error **err)
                     (!newest || strcmp(json_get_string(row, "id", ""), json_get_string(newest, "id", "")) > 0))
                         newest = row;
         if (!newest)
-                return error_hint(err, error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no backup", running->drill->service),
-                                  "\"berth backup\" takes one of a running database.");
+                return error_hint(
+                        err, error_set(err, ERROR_NOT_FOUND, "service \"%s\" has no backup", running->drill->service),
+                        "\"berth backup\" takes one of a running database.");
         free_and_replace(&running->backup, xstrdup(json_get_string(newest, "id", "")));
         free_and_replace(&running->repository, xstrdup(json_get_string(newest, "repository", "")));
         running->size_bytes = json_get_int(newest, "size_bytes", 0);
         json_set_string(running->report, "backup", running->backup);
         if (json_get_bool(newest, "damaged", false))
-                return error_set(err, ERROR_CORRUPT, "the record of backup %s, the newest, is damaged", running->backup);
+                return error_set(err, ERROR_CORRUPT, "the record of backup %s, the newest, is damaged",
+                                 running->backup);
         return 0;
 }
 
@@ -167,7 +169,8 @@ static void note_verification(Running *running, const char *outcome)
 
         drill_add_check(running->checks, "verifybackup", true, message);
         if (!done)
-                json_object_set_new(json_array_get(running->checks, json_array_size(running->checks) - 1), "skipped", json_true());
+                json_object_set_new(json_array_get(running->checks, json_array_size(running->checks) - 1), "skipped",
+                                    json_true());
 }
 
 static int restore_and_check(Running *running, Error **err)
@@ -267,7 +270,9 @@ static int save(const Running *running, Error **err)
         int r;
 
         if (!streq(json_get_string(running->report, "outcome", ""), "succeeded"))
-                good_ns = document_load(path, DRILL_FORMAT, &before, NULL) == 0 ? json_get_int(before, "last_good_ns", 0) : 0;
+                good_ns = document_load(path, DRILL_FORMAT, &before, NULL) == 0
+                                  ? json_get_int(before, "last_good_ns", 0)
+                                  : 0;
         json_object_set_new(running->report, "last_good_ns", json_integer(good_ns));
         r = fs_make_directories(folder, 0700, err);
         return r < 0 ? r : document_save(path, DRILL_FORMAT, running->report, err);
@@ -276,15 +281,16 @@ static int save(const Running *running, Error **err)
 static char *describe(const Running *running)
 {
         size_t mended = json_array_size(json_object_get(running->report, "mended")), i;
-        _cleanup_free_ char *more = mended ? xasprintf("; %zu damaged objects were mended from the copy elsewhere", mended) : xstrdup("");
+        _cleanup_free_ char *more =
+                mended ? xasprintf("; %zu damaged objects were mended from the copy elsewhere", mended) : xstrdup("");
         const json_t *check;
         int64_t rows = 0;
 
         json_array_foreach(running->checks, i, check)
                 rows += json_get_int(check, "rows", 0);
-        return xasprintf("backup %s restored to %s: ready after %.1f s, %lld rows read, %zu checks passed%s", running->backup,
-                         running->point, (double)json_get_int(running->report, "rto_ms", 0) / 1000, (long long)rows,
-                         json_array_size(running->checks), more);
+        return xasprintf("backup %s restored to %s: ready after %.1f s, %lld rows read, %zu checks passed%s",
+                         running->backup, running->point, (double)json_get_int(running->report, "rto_ms", 0) / 1000,
+                         (long long)rows, json_array_size(running->checks), more);
 }
 
 int drill_run(const Drill *drill, const EngineProgress *progress, json_t **ret, Error **err)
@@ -295,8 +301,12 @@ int drill_run(const Drill *drill, const EngineProgress *progress, json_t **ret, 
         int r, r2;
 
         running.volume = throwaway_volume(drill->project, drill->service, DRILL_SUFFIX);
-        running.restore = (ServiceRestore){ .layout = drill->layout, .engine = drill->engine, .project = drill->project,
-                                            .service = drill->service, .into = running.volume, .verify = true };
+        running.restore = (ServiceRestore){ .layout = drill->layout,
+                                            .engine = drill->engine,
+                                            .project = drill->project,
+                                            .service = drill->service,
+                                            .into = running.volume,
+                                            .verify = true };
         json_object_set_new(running.report, "checks", running.checks);
         json_set_string(running.report, "service", drill->service);
         json_object_set_new(running.report, "began_ns", json_integer(clock_realtime_ns()));
@@ -320,8 +330,8 @@ static bool is_throwaway(const VolumeInfo *volume)
 {
         _cleanup_free_ char *mark = volume->path ? path_join(volume->path, RESTORE_MARK) : NULL;
 
-        return !volume->in_trash && mark && (endswith(volume->name, DRILL_SUFFIX) || endswith(volume->name, PART_SUFFIX)) &&
-               fs_exists(mark);
+        return !volume->in_trash && mark &&
+               (endswith(volume->name, DRILL_SUFFIX) || endswith(volume->name, PART_SUFFIX)) && fs_exists(mark);
 }
 
 int drill_clear_left(const Layout *layout, Engine *engine, const char *project, Error **err)
@@ -331,7 +341,9 @@ int drill_clear_left(const Layout *layout, Engine *engine, const char *project, 
         int r = engine->operations->volume_list(engine, project, &list, &length, err);
 
         for (size_t i = 0; i < length; i++) {
-                const ServiceRestore restore = { .layout = layout, .engine = engine, .project = project, .into = list[i]->name };
+                const ServiceRestore restore = {
+                        .layout = layout, .engine = engine, .project = project, .into = list[i]->name
+                };
 
                 if (r >= 0 && is_throwaway(list[i]))
                         r = restore_service_discard(&restore, err);

@@ -15,10 +15,11 @@ typedef struct Drill {
         const Layout *layout;
         Engine *engine;
         const char *project, *service;
-        const char *to;         /* as the worker's job "restore" takes it; NULL: a moment by lot, behind the newest backup */
-        const json_t *checks;   /* SQL texts, each of which must give one true; NULL: none */
+        const char *to; /* as the worker's job "restore" takes it; NULL: a moment by lot, behind the newest backup */
+        const json_t *checks; /* SQL texts, each of which must give one true; NULL: none */
         bool no_amcheck;
-        const json_t *elsewhere; /* {"copy", "key"?} of the copy elsewhere: what is damaged here is mended from it; NULL: none */
+        const json_t *
+                elsewhere; /* {"copy", "key"?} of the copy elsewhere: what is damaged here is mended from it; NULL: none */
 } Drill;
 
 /* *ret: the file's content ("mended": objects that were damaged and came back from the copy), a new reference, also where the drill failed: then the error says what was wrong. */

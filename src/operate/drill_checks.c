@@ -50,14 +50,16 @@ static void look_at_server(Checks *checks, int64_t moment_ns)
         _cleanup_free_ char *script = NULL, *answer = NULL;
 
         /* A millisecond of grace: the place of a commit in the log and its time are not taken at one instant. */
-        script = xasprintf("SELECT NOT pg_is_in_recovery() AND coalesce(extract(epoch FROM pg_last_xact_replay_timestamp()) <= "
-                           "%lld.%06d + 0.001, true);\n",
-                           (long long)(moment_ns ? moment_ns / 1000000000 : INT32_MAX * 2LL),
-                           (int)(moment_ns % 1000000000 / 1000));
+        script = xasprintf(
+                "SELECT NOT pg_is_in_recovery() AND coalesce(extract(epoch FROM pg_last_xact_replay_timestamp()) <= "
+                "%lld.%06d + 0.001, true);\n",
+                (long long)(moment_ns ? moment_ns / 1000000000 : INT32_MAX * 2LL),
+                (int)(moment_ns % 1000000000 / 1000));
         if (ask(checks, NULL, script, &answer, &error) < 0)
                 note(checks, "server", false, error->message);
         else if (!streq(answer, "t"))
-                note(checks, "server", false, "it is still in recovery, or holds commits behind the moment that was asked for");
+                note(checks, "server", false,
+                     "it is still in recovery, or holds commits behind the moment that was asked for");
         else
                 note(checks, "server", true, "recovered, promoted, and no commit behind the moment");
 }
@@ -78,7 +80,9 @@ static bool list_databases(Checks *checks)
 
 /* ---- rows: every table is read ---- */
 
-static const char rows_script[] = "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;\n" SQL_COUNT_ROWS("true");
+static const char rows_script[] =
+        "SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off;\n" SQL_COUNT_ROWS(
+                "true");
 
 static void count_rows(Checks *checks)
 {
@@ -100,9 +104,11 @@ static void count_rows(Checks *checks)
                 tables += strtoll(answer, &rest, 10);
                 rows += strtoll(rest, NULL, 10);
         }
-        text = xasprintf("%lld rows in %lld table%s were read", (long long)rows, (long long)tables, tables == 1 ? "" : "s");
+        text = xasprintf("%lld rows in %lld table%s were read", (long long)rows, (long long)tables,
+                         tables == 1 ? "" : "s");
         note(checks, "rows", true, text);
-        json_object_set_new(json_array_get(checks->results, json_array_size(checks->results) - 1), "rows", json_integer(rows));
+        json_object_set_new(json_array_get(checks->results, json_array_size(checks->results) - 1), "rows",
+                            json_integer(rows));
 }
 
 /* ---- amcheck ---- */
@@ -110,42 +116,51 @@ static void count_rows(Checks *checks)
 static void skip(Checks *checks, const char *name, const char *message)
 {
         note(checks, name, true, message);
-        json_object_set_new(json_array_get(checks->results, json_array_size(checks->results) - 1), "skipped", json_true());
+        json_object_set_new(json_array_get(checks->results, json_array_size(checks->results) - 1), "skipped",
+                            json_true());
 }
 
 /* For images without pg_amcheck, which came with 14. */
 static const char btree_script[] =
-        "CREATE EXTENSION IF NOT EXISTS amcheck;\n"
-        "SELECT count(bt_index_check(i.indexrelid, true)) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid\n"
-        " JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'btree' AND c.relpersistence = 'p' AND i.indisvalid AND i.indisready\n"
-        " AND c.relkind = 'i';\n";
+        "CREATE EXTENSION IF NOT EXISTS amcheck;\nSELECT count(bt_index_check(i.indexrelid, true)) FROM pg_index i "
+        "JOIN pg_class c ON c.oid = i.indexrelid\n JOIN pg_am a ON a.oid = c.relam WHERE a.amname = 'btree' AND "
+        "c.relpersistence = 'p' AND i.indisvalid AND i.indisready\n AND c.relkind = 'i';\n";
 
 static void check_by_functions(Checks *checks)
 {
         STRV_FOREACH(database, checks->databases) {
                 _cleanup_error_ Error *error = NULL;
                 _cleanup_free_ char *answer = NULL, *text = NULL;
-                static const char available[] = "SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck';\n";
+                static const char available[] =
+                        "SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck';\n";
 
                 if (!**database)
                         continue;
                 if (ask(checks, *database, available, &answer, &error) >= 0 && streq(answer, "0"))
-                        return skip(checks, "amcheck", "not done: the image has neither pg_amcheck nor the extension amcheck");
+                        return skip(checks, "amcheck",
+                                    "not done: the image has neither pg_amcheck nor the extension amcheck");
                 free_and_replace(&answer, NULL);
                 if (!error && ask(checks, *database, btree_script, &answer, &error) >= 0)
                         continue;
                 text = xasprintf("database %s: %s", *database, error->message);
                 return note(checks, "amcheck", false, text);
         }
-        note(checks, "amcheck", true, "b-tree indexes agree with their tables (amcheck's functions; the image has no pg_amcheck)");
+        note(checks, "amcheck", true,
+             "b-tree indexes agree with their tables (amcheck's functions; the image has no pg_amcheck)");
 }
 
 static void run_amcheck(Checks *checks)
 {
         const Engine *engine = checks->drill->engine;
-        char *argv[] = { (char *)"sh", (char *)"-c", (char *)"exec pg_amcheck --all --install-missing --heapallindexed -j 2", NULL };
+        char *argv[] = { (char *)"sh", (char *)"-c",
+                         (char *)"exec pg_amcheck --all --install-missing --heapallindexed -j 2", NULL };
         _cleanup_strv_ char **environment = NULL;
-        ExecSpec spec = { .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .timeout_ms = -1, .cancel_fd = -1,
+        ExecSpec spec = { .argv = argv,
+                          .stdin_fd = -1,
+                          .stdout_fd = -1,
+                          .stderr_fd = -1,
+                          .timeout_ms = -1,
+                          .cancel_fd = -1,
                           .output_limit = OUTPUT_LIMIT };
         _cleanup_error_ Error *error = NULL;
         ExecResult result = { 0 };
@@ -159,7 +174,8 @@ static void run_amcheck(Checks *checks)
         else if (result.exit_code == NOT_FOUND)
                 check_by_functions(checks);
         else if (result.exit_code != 0)
-                note(checks, "amcheck", false, isempty(result.output) ? "pg_amcheck failed without a word" : result.output);
+                note(checks, "amcheck", false,
+                     isempty(result.output) ? "pg_amcheck failed without a word" : result.output);
         else
                 note(checks, "amcheck", true, "tables are sound and b-tree indexes agree with them (pg_amcheck)");
         free(result.output);
@@ -186,8 +202,8 @@ static void run_user_check(Checks *checks, const char *sql)
         note(checks, name, false, text);
 }
 
-bool drill_checks_run(const Drill *drill, const ContainerInfo *container, int64_t moment_ns, const EngineProgress *progress,
-                      json_t *results)
+bool drill_checks_run(const Drill *drill, const ContainerInfo *container, int64_t moment_ns,
+                      const EngineProgress *progress, json_t *results)
 {
         Checks checks = { .drill = drill, .container = container, .results = results, .good = true };
         const json_t *item;

@@ -13,20 +13,20 @@
 #include "postgres/guard.h"
 #include "state/document.h"
 
-#define MEMORY_FORMAT 1
-#define HOME_OF_DATA "/var/lib/postgresql"
-#define POSTGRES_PORT 5432
+#define MEMORY_FORMAT               1
+#define HOME_OF_DATA                "/var/lib/postgresql"
+#define POSTGRES_PORT               5432
 #define FIRST_MAJOR_WITH_NEW_LAYOUT 18
 
 /* What the facts borrow from. */
 typedef struct Gathering {
         const ContainerSpec *spec;
-        const SpecMount *mount;         /* that holds PGDATA */
-        char *folder;                   /* on the host; NULL: there is none yet */
+        const SpecMount *mount; /* that holds PGDATA */
+        char *folder;           /* on the host; NULL: there is none yet */
         char *user, *database, *password, *config_file, *config_path;
         VolumeInfo *volume;
         json_t *memory;
-        char *memory_path;              /* NULL: not in a named volume */
+        char *memory_path; /* NULL: not in a named volume */
         char port[8];
         GuardFacts facts;
 } Gathering;
@@ -128,7 +128,8 @@ static void gather_elsewhere(Engine *engine, Gathering *gathering)
         if (!root || mount != gathering->mount)
                 return;
         facts->elsewhere_major = read_major(root);
-        for (int major = facts->image_major - 1; !facts->elsewhere_major && major >= FIRST_MAJOR_WITH_NEW_LAYOUT; major--) {
+        for (int major = facts->image_major - 1; !facts->elsewhere_major && major >= FIRST_MAJOR_WITH_NEW_LAYOUT;
+             major--) {
                 _cleanup_free_ char *folder = xasprintf("%s/%d/docker", root, major);
                 facts->elsewhere_major = read_major(folder);
         }

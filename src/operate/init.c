@@ -15,16 +15,16 @@
 #include "postgres/tls.h"
 #include "postgres/tune.h"
 
-#define POSTGRES_UID 999
-#define COMPOSE_NAME "compose.yaml"
+#define POSTGRES_UID     999
+#define COMPOSE_NAME     "compose.yaml"
 #define CERTIFICATE_DAYS 365
-#define AUTHORITY_DAYS 3650
+#define AUTHORITY_DAYS   3650
 
 static const char *const passwords[] = { "postgres", "owner", "app", "readonly", "monitor" };
 
 typedef struct Init {
         const InitOptions *options;
-        char *staging;          /* beside the directory, renamed onto it at the end */
+        char *staging; /* beside the directory, renamed onto it at the end */
         char *project;
         const char *database;
         InitResult *result;
@@ -121,7 +121,7 @@ static int write_templates(Init *init, Error **err)
                 { "@SETTINGS@", settings },
         };
 
-        for (const InitTemplate *template = init_templates; r == 0 && template->path; template++) {
+        for (const InitTemplate *template = init_templates; r == 0 && template->path; template ++) {
                 _cleanup_free_ char *text = fill_in(template->text, values, ARRAY_SIZE(values));
                 r = write_file(init, template->path, text, template->mode, template->purpose, err);
         }
@@ -170,11 +170,13 @@ static int write_certificates(Init *init, Error **err)
         if (r == 0)
                 r = tls_make_server(&authority, "db", &names, CERTIFICATE_DAYS, NULL, &server, err);
         if (r == 0)
-                r = write_file(init, "tls/ca.crt", authority.certificate, 0644, "certificate authority: for clients", err);
+                r = write_file(init, "tls/ca.crt", authority.certificate, 0644, "certificate authority: for clients",
+                               err);
         if (r == 0)
                 r = write_file(init, "tls/ca.key", authority.key, 0600, "its key: keep it safe", err);
         if (r == 0)
-                r = write_file(init, "tls/server.crt", server.certificate, 0644, "the server's certificate, for a year", err);
+                r = write_file(init, "tls/server.crt", server.certificate, 0644, "the server's certificate, for a year",
+                               err);
         if (r == 0)
                 r = write_file(init, "tls/server.key", server.key, 0600, "its key", err);
         init->result->owner_set = r == 0 && give_to_server(init, "tls/server.key");

@@ -5,22 +5,22 @@
 #include "base/error.h"
 
 typedef struct InitOptions {
-        const char *directory;  /* made where it is missing; refused where it holds anything */
-        int major;              /* of PostgreSQL */
-        const char *database;   /* NULL: "app" */
-        int host_port;          /* 0: 5432 */
+        const char *directory; /* made where it is missing; refused where it holds anything */
+        int major;             /* of PostgreSQL */
+        const char *database;  /* NULL: "app" */
+        int host_port;         /* 0: 5432 */
 } InitOptions;
 
 typedef struct InitFile {
-        char *path;             /* relative to the directory */
-        char *purpose;          /* a few words */
+        char *path;    /* relative to the directory */
+        char *purpose; /* a few words */
         unsigned mode;
 } InitFile;
 
 typedef struct InitResult {
-        InitFile *files;        /* in the order in which they were written */
+        InitFile *files; /* in the order in which they were written */
         size_t length;
-        bool owner_set;         /* the server's key belongs to uid 999: false where the caller may not give files away */
+        bool owner_set; /* the server's key belongs to uid 999: false where the caller may not give files away */
 } InitResult;
 
 void init_result_done(InitResult *result);

@@ -48,12 +48,15 @@ static void check_dependencies(const Project *project, const Service *service, G
 
                 if (dependency->condition != DEPENDENCY_STARTED || !other || !is_job(project, other))
                         continue;
-                vector_add(findings,
-                           (GuardFinding){ "job-not-awaited", false,
-                                           xasprintf("it does not wait for the end of \"%s\", a job: it starts as soon as "
-                                                     "that has begun, whether it succeeds or not", other->name),
-                                           xasprintf("Write depends_on: {%s: {condition: "
-                                                     "service_completed_successfully}}.", other->name) });
+                vector_add(
+                        findings,
+                        (GuardFinding){ "job-not-awaited", false,
+                                        xasprintf("it does not wait for the end of \"%s\", a job: it starts as soon as "
+                                                  "that has begun, whether it succeeds or not",
+                                                  other->name),
+                                        xasprintf("Write depends_on: {%s: {condition: "
+                                                  "service_completed_successfully}}.",
+                                                  other->name) });
         }
 }
 
@@ -91,10 +94,11 @@ static void check_verb(const Service *service, GuardFindings *findings)
 {
         if (!image_is_migrate(service) || !lacks_verb(service))
                 return;
-        vector_add(findings, (GuardFinding){ "job-without-verb", false,
-                                             xstrdup("a migration job without a verb migrates nothing: the program shows "
-                                                     "its usage and ends with status 2"),
-                                             xstrdup("Write command: [up].") });
+        vector_add(findings,
+                   (GuardFinding){ "job-without-verb", false,
+                                   xstrdup("a migration job without a verb migrates nothing: the program shows "
+                                           "its usage and ends with status 2"),
+                                   xstrdup("Write command: [up].") });
 }
 
 void job_guards_check(const Project *project, const Service *service, char *const *silenced, GuardFindings *findings)

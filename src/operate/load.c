@@ -58,8 +58,7 @@ static int find_kind(const LoadDumpOptions *options, int fd, DumpKind *ret, Erro
         if (memmem(head, (size_t)n, cluster, strlen(cluster)))
                 return error_hint(err, error_set(err, ERROR_UNSUPPORTED, "\"%s\" is of a whole cluster", options->path),
                                   "Its roles and databases may be there already, so it cannot stop at an error: "
-                                  "\"berth psql < FILE\" runs it, "
-                                  "and what it says must be read.");
+                                  "\"berth psql < FILE\" runs it, and what it says must be read.");
         *ret = (size_t)n >= strlen(archive) && memcmp(head, archive, strlen(archive)) == 0 ? KIND_ARCHIVE : KIND_SCRIPT;
         if (*ret == KIND_SCRIPT && memchr(head, '\0', (size_t)n))
                 return error_set(err, ERROR_INVALID, "\"%s\" is neither SQL nor an archive of pg_dump", options->path);

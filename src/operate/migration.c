@@ -17,7 +17,7 @@
 #include "state/document.h"
 
 /* keep_fds puts them there. */
-#define PASSWORD_FD "3"
+#define PASSWORD_FD      "3"
 #define ROLE_PASSWORD_FD "4"
 
 char *migration_program(const Layout *layout)

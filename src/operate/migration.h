@@ -15,11 +15,11 @@ typedef struct MigrationCommand {
         const Layout *layout;
         const ContainerInfo *container; /* it runs */
         const XBerth *settings;
-        const char *folder;     /* of the migrations; NULL: the command needs none (seed) */
-        const char *role;       /* that what writes runs as (migration_role); NULL: the container's user */
+        const char *folder;        /* of the migrations; NULL: the command needs none (seed) */
+        const char *role;          /* that what writes runs as (migration_role); NULL: the container's user */
         const char *role_password; /* NULL: not known */
-        bool json;              /* talk to a program: see postgres/migrate/output.h */
-        char *const *arguments; /* "up", "down", "1", … */
+        bool json;                 /* talk to a program: see postgres/migrate/output.h */
+        char *const *arguments;    /* "up", "down", "1", … */
         int stdin_fd, stdout_fd, stderr_fd;
 } MigrationCommand;
 

@@ -11,7 +11,8 @@
 
 #define LOCKS_FOR_DUMP INT64_C(512)
 
-int part_ask(Engine *engine, const ContainerInfo *container, const char *database, const char *script, char **ret, Error **err)
+int part_ask(Engine *engine, const ContainerInfo *container, const char *database, const char *script, char **ret,
+             Error **err)
 {
         int r = sql_run(engine, container, database, script, ret, err);
 
@@ -36,13 +37,16 @@ bool part_database_exists(Engine *engine, const ContainerInfo *container, const 
 /* ---- tables ---- */
 
 /* Where the table is, as pg_dump's pattern: "schema"."table"; with its partitions behind it, a line each. "" where there is none. */
-static int find_table(Engine *engine, const ContainerInfo *container, const char *database, const char *name, char **ret, Error **err)
+static int find_table(Engine *engine, const ContainerInfo *container, const char *database, const char *name,
+                      char **ret, Error **err)
 {
         _cleanup_strbuf_ Strbuf sql = STRBUF_INIT;
 
-        strbuf_adds(&sql, "SELECT '\"' || replace(nspname, '\"', '\"\"') || '\".\"' || replace(relname, '\"', '\"\"') || '\"' "
-                          "FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'p') AND c.oid IN ("
-                          "SELECT to_regclass(");
+        strbuf_adds(
+                &sql,
+                "SELECT '\"' || replace(nspname, '\"', '\"\"') || '\".\"' || replace(relname, '\"', '\"\"') || '\"' "
+                "FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'p') AND c.oid IN ("
+                "SELECT to_regclass(");
         sql_add_literal(&sql, name);
         strbuf_adds(&sql, ")::oid UNION SELECT relid::oid FROM pg_partition_tree(to_regclass(");
         sql_add_literal(&sql, name);
@@ -52,7 +56,8 @@ static int find_table(Engine *engine, const ContainerInfo *container, const char
         return part_ask(engine, container, database, strbuf_text(&sql), ret, err);
 }
 
-static int64_t count_rows(const PartServers *servers, const char *database, const char *table, int *ret_error, Error **err)
+static int64_t count_rows(const PartServers *servers, const char *database, const char *table, int *ret_error,
+                          Error **err)
 {
         _cleanup_free_ char *script = xasprintf("SELECT count(*) FROM %s;\n", table), *answer = NULL;
 
@@ -62,8 +67,10 @@ static int64_t count_rows(const PartServers *servers, const char *database, cons
 
 static void add_check(Strbuf *check, const char *table, int64_t rows)
 {
-        strbuf_addf(check, "\nDO $berth$ BEGIN IF (SELECT count(*) FROM %s) <> %lld THEN RAISE EXCEPTION "
-                    "'not all rows have arrived'; END IF; END $berth$;\n", table, (long long)rows);
+        strbuf_addf(check,
+                    "\nDO $berth$ BEGIN IF (SELECT count(*) FROM %s) <> %lld THEN RAISE EXCEPTION "
+                    "'not all rows have arrived'; END IF; END $berth$;\n",
+                    table, (long long)rows);
 }
 
 static const char *source_database(const Part *part, const DatabaseLogin *login)
@@ -84,8 +91,8 @@ static int find_in_copy(const PartServers *servers, const char *database, const 
 }
 
 /* To patterns with its partitions, to check and to parts. */
-static int add_table(const PartServers *servers, const PartStream *stream, const char *table, char ***patterns, Strbuf *check,
-                     json_t *parts, Error **err)
+static int add_table(const PartServers *servers, const PartStream *stream, const char *table, char ***patterns,
+                     Strbuf *check, json_t *parts, Error **err)
 {
         const char *as_table = servers->part->as_table;
         _cleanup_free_ char *renamed = NULL, *counted = NULL;
@@ -111,8 +118,8 @@ static int add_table(const PartServers *servers, const PartStream *stream, const
         if (r < 0)
                 return r;
         add_check(check, counted, rows);
-        row = json_pack("{s:s, s:I, s:I}", "name", renamed ? renamed : table, "tables", (json_int_t)strv_length(lines), "rows",
-                        (json_int_t)rows);
+        row = json_pack("{s:s, s:I, s:I}", "name", renamed ? renamed : table, "tables", (json_int_t)strv_length(lines),
+                        "rows", (json_int_t)rows);
         if (renamed) {
                 json_set_string(row, "of", table);
                 json_object_set_new(row, "foreign_keys_left_out", json_integer(keys));
@@ -165,8 +172,10 @@ static int find_running(const Part *part, ContainerInfo **ret, Error **err)
         if (r < 0)
                 return r;
         if (!id)
-                return error_hint(err, error_set(err, ERROR_CONFLICT, "service \"%s\" is not running", part->restore.service),
-                                  "A part is brought into the running database: \"berth up -d %s\" starts it.", part->restore.service);
+                return error_hint(
+                        err, error_set(err, ERROR_CONFLICT, "service \"%s\" is not running", part->restore.service),
+                        "A part is brought into the running database: \"berth up -d %s\" starts it.",
+                        part->restore.service);
         return engine->operations->container_inspect(engine, id, ret, err);
 }
 
@@ -186,7 +195,8 @@ static int check_databases(const Part *part, const ContainerInfo *running, Error
                 const char *target = part->into ? part->into : *name;
                 _cleanup_free_ char *what = xasprintf("database \"%s\"", target);
 
-                if (streq(*name, "template0") || streq(*name, "template1") || streq(target, "template0") || streq(target, "template1"))
+                if (streq(*name, "template0") || streq(*name, "template1") || streq(target, "template0") ||
+                    streq(target, "template1"))
                         return error_set(err, ERROR_USAGE, "a template is not restored by itself");
                 if (part_database_exists(part->restore.engine, running, target, &r, err) && !part->clean)
                         return in_the_way(what, err);

@@ -9,8 +9,8 @@
 #include "operate/sql.h"
 #include "state/document.h"
 
-#define MAINTENANCE "template1" /* where nobody works */
-#define PREFIX "berth_part_"
+#define MAINTENANCE  "template1" /* where nobody works */
+#define PREFIX       "berth_part_"
 #define SCRIPT_LIMIT ((size_t)1024 * 1024)
 
 /* Rows of plain tables; those of extensions come with them. */
@@ -49,15 +49,16 @@ static int creation_script(const PartServers *servers, const char *name, char **
 {
         static const char script[] =
                 "set -e; umask 077; d=$(mktemp -d 2>/dev/null || mktemp -d -p \"$PGDATA\"); trap 'rm -rf \"$d\"' EXIT\n"
-                "pg_dump -w -Fc -s -f \"$d/a\" \"$1\"; pg_restore -C -l \"$d/a\" >\"$d/all\"\n"
-                "grep -E '^[0-9]+; [0-9]+ [0-9]+ (DATABASE |DATABASE PROPERTIES |(ACL|COMMENT|SECURITY LABEL) - DATABASE )' \"$d/all\" >\"$d/l\"\n"
-                "pg_restore -C -L \"$d/l\" -f - \"$d/a\"\n";
+                "pg_dump -w -Fc -s -f \"$d/a\" \"$1\"; pg_restore -C -l \"$d/a\" >\"$d/all\"\ngrep -E '^[0-9]+; [0-9]+ "
+                "[0-9]+ (DATABASE |DATABASE PROPERTIES |(ACL|COMMENT|SECURITY LABEL) - DATABASE )' \"$d/all\" "
+                ">\"$d/l\"\npg_restore -C -L \"$d/l\" -f - \"$d/a\"\n";
         char *argv[] = { (char *)"sh", (char *)"-c", (char *)script, (char *)"sh", (char *)name, NULL };
         _cleanup_strv_ char **environment = NULL;
         _cleanup_close_ int output = fs_memory_file("script", NULL, 0, err), errors = -1;
         ExecSpec spec = { .argv = argv, .stdin_fd = -1, .timeout_ms = -1, .cancel_fd = -1 };
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
-        int code = 0, r = output < 0 ? output : sql_find_way(servers->engine, servers->copy, MAINTENANCE, &environment, err);
+        int code = 0,
+            r = output < 0 ? output : sql_find_way(servers->engine, servers->copy, MAINTENANCE, &environment, err);
 
         if (r >= 0)
                 r = errors = fs_memory_file("errors", NULL, 0, err);
@@ -72,7 +73,8 @@ static int creation_script(const PartServers *servers, const char *name, char **
         lseek(code == 0 ? output : errors, 0, SEEK_SET);
         fs_read_fd(code == 0 ? output : errors, SCRIPT_LIMIT, &text, NULL);
         if (code != 0)
-                return error_set(err, ERROR_FAILED, "pg_dump of the copy: %.*s", (int)strcspn(strbuf_text(&text), "\n"), strbuf_text(&text));
+                return error_set(err, ERROR_FAILED, "pg_dump of the copy: %.*s", (int)strcspn(strbuf_text(&text), "\n"),
+                                 strbuf_text(&text));
         *ret = strbuf_take(&text);
         return 0;
 }
@@ -98,7 +100,8 @@ static int compare(const PartServers *servers, const char *name, int64_t *ret_ta
         if (r < 0)
                 return r;
         if (!streq(here, there))
-                return error_set(err, ERROR_CORRUPT, "the copy has %s tables and rows, and what arrived has %s", there, here);
+                return error_set(err, ERROR_CORRUPT, "the copy has %s tables and rows, and what arrived has %s", there,
+                                 here);
         *ret_tables = strtoll(here, &rest, 10);
         *ret_rows = strtoll(rest, NULL, 10);
         return 0;
@@ -113,8 +116,10 @@ static int take_place(const PartServers *servers, const char *made, const char *
         int r;
 
         if (replaces) {
-                strbuf_addf(&sql, "ALTER DATABASE %s ALLOW_CONNECTIONS false;\nSELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                            "WHERE datname = ", q_target);
+                strbuf_addf(&sql,
+                            "ALTER DATABASE %s ALLOW_CONNECTIONS false;\nSELECT pg_terminate_backend(pid) FROM "
+                            "pg_stat_activity WHERE datname = ",
+                            q_target);
                 sql_add_literal(&sql, target);
                 strbuf_addf(&sql, ";\nBEGIN;\nALTER DATABASE %s RENAME TO %s;\n", q_target, q_old);
                 strbuf_addf(&sql, "ALTER DATABASE %s RENAME TO %s;\nCOMMIT;\n", q_made, q_target);
@@ -132,7 +137,8 @@ static int take_place(const PartServers *servers, const char *made, const char *
         return r;
 }
 
-int part_restore_database(const PartServers *servers, const char *name, const char *target, json_t *results, Error **err)
+int part_restore_database(const PartServers *servers, const char *name, const char *target, json_t *results,
+                          Error **err)
 {
         _cleanup_free_ char *made = xasprintf(PREFIX "%.40s", target);
         const PartStream stream = { .from = made, .to = made };
@@ -160,7 +166,7 @@ int part_restore_database(const PartServers *servers, const char *name, const ch
                 r2 = drop(servers, made, NULL);
         if (r < 0 || r2 < 0)
                 return error_prefix(err, r, "database \"%s\"", target);
-        json_array_append_new(results, json_pack("{s:s, s:I, s:I}", "name", target, "tables", (json_int_t)tables, "rows",
-                                                 (json_int_t)rows));
+        json_array_append_new(results, json_pack("{s:s, s:I, s:I}", "name", target, "tables", (json_int_t)tables,
+                                                 "rows", (json_int_t)rows));
         return 0;
 }

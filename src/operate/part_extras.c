@@ -8,15 +8,17 @@
 /* As a statement that makes each where pg_dump has not: a later one may. Names are written out, since nothing is in the search path
  * of what pg_dump writes either. */
 static const char statistics[] =
-        "SELECT format(E'SELECT %L WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_namespace n ON n.oid = stxnamespace'\n"
-        "  ' WHERE nspname = %L AND stxname = %L) \\\\gexec\\nALTER STATISTICS %I.%I OWNER TO %I;', pg_get_statisticsobjdef(s.oid), nspname, stxname,\n"
-        "  nspname, stxname, pg_get_userbyid(stxowner)) ||\n"
-        " CASE WHEN stxstattarget >= 0 THEN format(E'\\nALTER STATISTICS %I.%I SET STATISTICS %s;', nspname, stxname, stxstattarget) ELSE '' END ||\n"
-        " coalesce(E'\\n' || 'COMMENT ON STATISTICS ' || quote_ident(nspname) || '.' || quote_ident(stxname) || ' IS '\n"
-        "  || quote_literal(obj_description(s.oid, 'pg_statistic_ext')) || ';', '')\n"
-        "FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = stxnamespace WHERE stxrelid = ANY (ARRAY[";
+        "SELECT format(E'SELECT %L WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s JOIN "
+        "pg_catalog.pg_namespace n ON n.oid = stxnamespace'\n  ' WHERE nspname = %L AND stxname = %L) "
+        "\\\\gexec\\nALTER STATISTICS %I.%I OWNER TO %I;', pg_get_statisticsobjdef(s.oid), nspname, stxname,\n  "
+        "nspname, stxname, pg_get_userbyid(stxowner)) ||\n CASE WHEN stxstattarget >= 0 THEN format(E'\\nALTER "
+        "STATISTICS %I.%I SET STATISTICS %s;', nspname, stxname, stxstattarget) ELSE '' END ||\n coalesce(E'\\n' || "
+        "'COMMENT ON STATISTICS ' || quote_ident(nspname) || '.' || quote_ident(stxname) || ' IS '\n  || "
+        "quote_literal(obj_description(s.oid, 'pg_statistic_ext')) || ';', '')\nFROM pg_statistic_ext s JOIN "
+        "pg_namespace n ON n.oid = stxnamespace WHERE stxrelid = ANY (ARRAY[";
 
-int part_add_statistics(const PartServers *servers, const PartStream *stream, char *const *tables, Strbuf *script, Error **err)
+int part_add_statistics(const PartServers *servers, const PartStream *stream, char *const *tables, Strbuf *script,
+                        Error **err)
 {
         _cleanup_strbuf_ Strbuf sql = STRBUF_INIT;
         _cleanup_free_ char *answer = NULL;
@@ -39,15 +41,17 @@ int part_add_statistics(const PartServers *servers, const PartStream *stream, ch
 }
 
 /* Publications that name it on that server: added to names. */
-static int find_publications(const PartServers *servers, const ContainerInfo *container, const char *database, const char *table,
-                             char ***names, Error **err)
+static int find_publications(const PartServers *servers, const ContainerInfo *container, const char *database,
+                             const char *table, char ***names, Error **err)
 {
         _cleanup_strbuf_ Strbuf sql = STRBUF_INIT;
         _cleanup_strv_ char **found = NULL;
         _cleanup_free_ char *answer = NULL;
         int r;
 
-        strbuf_adds(&sql, "SELECT quote_ident(pubname) FROM pg_publication p JOIN pg_publication_rel r ON prpubid = p.oid WHERE prrelid = to_regclass(");
+        strbuf_adds(
+                &sql,
+                "SELECT quote_ident(pubname) FROM pg_publication p JOIN pg_publication_rel r ON prpubid = p.oid WHERE prrelid = to_regclass(");
         sql_add_literal(&sql, table);
         strbuf_adds(&sql, ") ORDER BY pubname;\n");
         r = part_ask(servers->engine, container, database, strbuf_text(&sql), &answer, err);
@@ -60,15 +64,18 @@ static int find_publications(const PartServers *servers, const ContainerInfo *co
         return 0;
 }
 
-int part_note_left_out(const PartServers *servers, const PartStream *stream, const char *table, json_t *row, Error **err)
+int part_note_left_out(const PartServers *servers, const PartStream *stream, const char *table, json_t *row,
+                       Error **err)
 {
         _cleanup_strbuf_ Strbuf sql = STRBUF_INIT;
         _cleanup_strv_ char **publications = NULL;
         _cleanup_free_ char *children = NULL;
         int r;
 
-        strbuf_adds(&sql, "SELECT string_agg(inhrelid::regclass::text, ', ' ORDER BY inhrelid) FROM pg_inherits JOIN pg_class c ON c.oid = inhparent "
-                          "WHERE relkind = 'r' AND inhparent = to_regclass(");
+        strbuf_adds(
+                &sql,
+                "SELECT string_agg(inhrelid::regclass::text, ', ' ORDER BY inhrelid) FROM pg_inherits JOIN pg_class c "
+                "ON c.oid = inhparent WHERE relkind = 'r' AND inhparent = to_regclass(");
         sql_add_literal(&sql, table);
         strbuf_adds(&sql, ");\n");
         r = part_ask(servers->engine, servers->copy, stream->from, strbuf_text(&sql), &children, err);

@@ -24,13 +24,20 @@ typedef struct Reader {
 static void *read_thread(void *argument)
 {
         Reader *reader = argument;
-        char *argv[] = { (char *)"psql", (char *)"-XAtqw", (char *)"-v", (char *)"ON_ERROR_STOP=1", (char *)"-f", (char *)"-", NULL };
+        char *argv[] = { (char *)"psql", (char *)"-XAtqw", (char *)"-v", (char *)"ON_ERROR_STOP=1",
+                         (char *)"-f",   (char *)"-",      NULL };
         _cleanup_close_ int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        const ExecSpec spec = { .argv = argv, .environment = reader->environment, .stdin_fd = reader->input_fd,
-                                .stdout_fd = nowhere, .stderr_fd = reader->errors_fd, .timeout_ms = -1, .cancel_fd = -1 };
+        const ExecSpec spec = { .argv = argv,
+                                .environment = reader->environment,
+                                .stdin_fd = reader->input_fd,
+                                .stdout_fd = nowhere,
+                                .stderr_fd = reader->errors_fd,
+                                .timeout_ms = -1,
+                                .cancel_fd = -1 };
         Engine *engine = reader->servers->engine;
 
-        reader->result = engine->operations->exec_stdio(engine, reader->servers->running->id, &spec, &reader->code, &reader->error);
+        reader->result = engine->operations->exec_stdio(engine, reader->servers->running->id, &spec, &reader->code,
+                                                        &reader->error);
         reader->input_fd = fs_close(reader->input_fd);
         return NULL;
 }
@@ -54,8 +61,11 @@ static char *reason_of(int fd)
 static int dump(const PartServers *servers, const PartStream *stream, int fd, Error **err)
 {
         char *clean[] = { (char *)"--clean", (char *)"--if-exists", NULL };
-        const DumpOptions options = { .engine = servers->engine, .container = servers->copy, .format = DUMP_PLAIN,
-                                      .database = stream->from, .tables = stream->tables,
+        const DumpOptions options = { .engine = servers->engine,
+                                      .container = servers->copy,
+                                      .format = DUMP_PLAIN,
+                                      .database = stream->from,
+                                      .tables = stream->tables,
                                       .arguments = stream->clean ? clean : NULL };
         _cleanup_dump_result_ DumpResult result = { 0 };
 
@@ -88,7 +98,9 @@ static int end_reader(Reader *reader, int written, Error **err)
         reason = reason_of(reader->errors_fd);
         error_free(*err);
         *err = NULL;
-        return error_hint(err, error_set(err, ERROR_FAILED, "the running server: %s", isempty(reason) ? "psql failed without a word" : reason),
+        return error_hint(err,
+                          error_set(err, ERROR_FAILED, "the running server: %s",
+                                    isempty(reason) ? "psql failed without a word" : reason),
                           "All of it was taken back: nothing was changed.");
 }
 

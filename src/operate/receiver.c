@@ -18,8 +18,8 @@
 #define SYNC_NS (20 * NSEC_PER_MSEC)
 /* Commits wait: all that has arrived is synced together, and what arrives meanwhile after it. */
 #define SYNCHRONOUS_NS (1 * NSEC_PER_MSEC)
-#define UNDEFINED_FILE "58P01"        /* SQLSTATE of "requested WAL segment has already been removed" */
-#define LOCK_MS 5000 /* the receiver of the last run of the server may still be filing */
+#define UNDEFINED_FILE "58P01" /* SQLSTATE of "requested WAL segment has already been removed" */
+#define LOCK_MS        5000    /* the receiver of the last run of the server may still be filing */
 
 typedef struct Receiver {
         const ReceiverOptions *options;
@@ -31,12 +31,12 @@ typedef struct Receiver {
         SegmentFile segment;
         ReceiverState state;
         Synchronous synchronous;
-        uint32_t timeline;      /* being streamed */
-        Lsn position;           /* the next byte */
+        uint32_t timeline; /* being streamed */
+        Lsn position;      /* the next byte */
         int64_t synced_ns;
         Pulse pulse;
         bool server_gone, told_to_stop, told_otherwise;
-        bool removed;           /* the server does not have the next segment any more */
+        bool removed; /* the server does not have the next segment any more */
 } Receiver;
 
 static void receiver_done(Receiver *receiver)
@@ -168,12 +168,14 @@ static int take_data(Receiver *receiver, const WalMessage *message, Error **err)
         size_t left = message->size;
 
         if (message->start != receiver->position)
-                return error_set(err, ERROR_CORRUPT, "the server sends a piece of its log that does not follow the last one");
+                return error_set(err, ERROR_CORRUPT,
+                                 "the server sends a piece of its log that does not follow the last one");
         while (left > 0) {
                 Lsn start = wal_segment_start(receiver->position, segment_bytes);
                 size_t n = (size_t)MIN((Lsn)left, start + segment_bytes - receiver->position);
-                int r = receiver->segment.fd >= 0 ? 0 : segment_open(&receiver->segment, receiver->repository,
-                                                                     receiver->timeline, start, segment_bytes, err);
+                int r = receiver->segment.fd >= 0 ? 0
+                                                  : segment_open(&receiver->segment, receiver->repository,
+                                                                 receiver->timeline, start, segment_bytes, err);
 
                 if (r == 0)
                         r = segment_write(&receiver->segment, receiver->position, data, n, err);
@@ -265,14 +267,16 @@ static int stream(Receiver *receiver, Error **err)
                 now_ns = clock_monotonic_ns();
                 behind = receiver->state.flushed < receiver->position;
                 r = 0;
-                if (behind && (now_ns - receiver->synced_ns >= SYNC_NS || receiver->synchronous.state == SYNCHRONOUS_ON))
+                if (behind &&
+                    (now_ns - receiver->synced_ns >= SYNC_NS || receiver->synchronous.state == SYNCHRONOUS_ON))
                         r = sync_and_acknowledge(receiver, err);
                 if (r == 0 && pulse_due_in_ns(&receiver->pulse) == 0)
                         r = acknowledge(receiver, true, err);
                 if (r < 0)
                         return r;
                 obey(receiver);
-                tell(receiver, has_all(receiver) && synchronous_streams(&receiver->synchronous, repository_path(receiver)));
+                tell(receiver,
+                     has_all(receiver) && synchronous_streams(&receiver->synchronous, repository_path(receiver)));
                 if (is_over(receiver))
                         break;
                 behind = receiver->state.flushed < receiver->position;
@@ -319,22 +323,23 @@ static void take_position(Receiver *receiver, uint32_t timeline, Lsn start)
 static int open_connection(Receiver *receiver, Error **err)
 {
         ReceiverStart start;
-        int r = postgres_connect(&receiver->options->target, CONNECT_REPLICATION, receiver->options->slot, &receiver->connection, err);
+        int r = postgres_connect(&receiver->options->target, CONNECT_REPLICATION, receiver->options->slot,
+                                 &receiver->connection, err);
 
         if (r == 0)
                 r = replication_identify(receiver->connection, &receiver->identity, err);
         if (r == 0)
                 r = open_repository(receiver, err);
         if (r == 0)
-                r = receiver_find_start(receiver->options, receiver->connection, &receiver->identity, receiver->repository,
-                                        receiver->removed, &start, err);
+                r = receiver_find_start(receiver->options, receiver->connection, &receiver->identity,
+                                        receiver->repository, receiver->removed, &start, err);
         if (r < 0)
                 return r;
         if (start.gap)
                 receiver->state.gap_ns = clock_realtime_ns();
         take_position(receiver, start.timeline, start.start);
         synchronous_look_anew(&receiver->synchronous);
-        receiver->state.server = 0; /* nothing was said on this connection yet */
+        receiver->state.server = 0;      /* nothing was said on this connection yet */
         receiver->told_otherwise = true; /* who was here before may have left it on */
         return 0;
 }
@@ -430,10 +435,12 @@ int receiver_run(const ReceiverOptions *options, Error **err)
                         tell(&receiver, true);
                 }
                 r = 0;
-                retry_ns = clock_monotonic_ns() - begun_ns > RETRY_MAX_NS ? RETRY_MIN_NS : MIN(2 * retry_ns, RETRY_MAX_NS);
+                retry_ns =
+                        clock_monotonic_ns() - begun_ns > RETRY_MAX_NS ? RETRY_MIN_NS : MIN(2 * retry_ns, RETRY_MAX_NS);
                 obey(&receiver);
-                wait_for_something(&receiver, false,
-                                   MIN(retry_ns, synchronous_is_down(&receiver.synchronous, repository_path(&receiver))));
+                wait_for_something(
+                        &receiver, false,
+                        MIN(retry_ns, synchronous_is_down(&receiver.synchronous, repository_path(&receiver))));
         }
         leave(&receiver);
         receiver.state.phase = "ended";

@@ -14,10 +14,10 @@
 #include "state/document.h"
 
 #define STATE_FORMAT 1
-#define LOOK_NS (10 * NSEC_PER_MSEC)
-#define PAUSE_NS (10 * NSEC_PER_SEC)
-#define STOP_MS 30000 /* it files what it has */
-#define KILL_MS 5000
+#define LOOK_NS      (10 * NSEC_PER_MSEC)
+#define PAUSE_NS     (10 * NSEC_PER_SEC)
+#define STOP_MS      30000 /* it files what it has */
+#define KILL_MS      5000
 
 static char *state_path(const Layout *layout, const char *project, const char *service)
 {
@@ -37,7 +37,8 @@ json_t *receiver_state_load(const Layout *layout, const char *project, const cha
         _cleanup_free_ char *path = state_path(layout, project, service), *boot_id = layout_boot_id();
         _cleanup_json_ json_t *state = NULL;
 
-        if (document_load(path, STATE_FORMAT, &state, NULL) < 0 || !streq(json_get_string(state, "boot_id", ""), boot_id))
+        if (document_load(path, STATE_FORMAT, &state, NULL) < 0 ||
+            !streq(json_get_string(state, "boot_id", ""), boot_id))
                 return NULL;
         return TAKE_PTR(state);
 }
@@ -57,8 +58,8 @@ pid_t receiver_state_pid(const json_t *state)
         _cleanup_free_ char *path = xasprintf("/proc/%d/comm", (int)pid);
         _cleanup_strbuf_ Strbuf name = STRBUF_INIT;
 
-        if (pid <= 0 || fs_read_file(AT_FDCWD, path, 64, &name, NULL) < 0 || !startswith(strbuf_text(&name), "berth-receiver") ||
-            has_ended(pid))
+        if (pid <= 0 || fs_read_file(AT_FDCWD, path, 64, &name, NULL) < 0 ||
+            !startswith(strbuf_text(&name), "berth-receiver") || has_ended(pid))
                 return 0;
         return pid;
 }

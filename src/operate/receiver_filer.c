@@ -9,16 +9,16 @@
 #include "base/strv.h"
 #include "operate/receiver_private.h"
 
-#define FILER_NICE 5
+#define FILER_NICE  5
 #define STACK_BYTES (512u << 10)
 
 struct Filer {
         Repository *repository;
         uint32_t segment_bytes;
         pthread_t thread;
-        pthread_mutex_t lock;   /* of all below */
+        pthread_mutex_t lock; /* of all below */
         pthread_cond_t posted;
-        char **names;           /* in order */
+        char **names; /* in order */
         bool ending;
         int result;
         Error *error;

@@ -17,7 +17,7 @@
 #include "operate/receiver.h"
 #include "state/document.h"
 
-#define PARAMS_FD 3
+#define PARAMS_FD    3
 #define PARAMS_LIMIT 65536
 
 static int read_params(json_t **ret, Error **err)

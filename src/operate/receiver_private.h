@@ -14,12 +14,12 @@
 typedef struct SegmentFile {
         char name[WAL_NAME_SIZE];
         Lsn start;
-        int fd;                 /* -1: none */
+        int fd; /* -1: none */
 } SegmentFile;
 
 /* Opens (and keeps what is in) <segment>.partial. */
-int segment_open(SegmentFile *segment, const Repository *repository, uint32_t timeline, Lsn start, uint32_t segment_bytes,
-                 Error **err);
+int segment_open(SegmentFile *segment, const Repository *repository, uint32_t timeline, Lsn start,
+                 uint32_t segment_bytes, Error **err);
 int segment_write(const SegmentFile *segment, Lsn at, const char *data, size_t size, Error **err);
 int segment_sync(const SegmentFile *segment, Error **err);
 void segment_close(SegmentFile *segment);
@@ -41,12 +41,12 @@ int filer_error(Filer *filer, Error **err);
 /* ---- receiver_pulse.c: moments at which nothing was missing ---- */
 
 typedef struct Pulse {
-        int64_t asked_ns;       /* monotonic */
-        int64_t open_ns;        /* realtime of the question that is not answered yet; 0: none */
-        Lsn before;             /* what the last answer said */
-        int64_t before_ns;      /* when that was asked; 0: nothing is known, or something came since */
-        CaughtUp busy;          /* of what came: waits to be synced; lsn 0: nothing does */
-        int64_t busy_ns;        /* at_ns of the last that was told */
+        int64_t asked_ns;  /* monotonic */
+        int64_t open_ns;   /* realtime of the question that is not answered yet; 0: none */
+        Lsn before;        /* what the last answer said */
+        int64_t before_ns; /* when that was asked; 0: nothing is known, or something came since */
+        CaughtUp busy;     /* of what came: waits to be synced; lsn 0: nothing does */
+        int64_t busy_ns;   /* at_ns of the last that was told */
 } Pulse;
 
 /* Something came, or another connection begins. */
@@ -63,19 +63,19 @@ bool pulse_synced(Pulse *pulse, Lsn flushed, CaughtUp *ret);
 /* ---- receiver_synchronous.c ---- */
 
 typedef enum SynchronousState {
-        SYNCHRONOUS_OFF,        /* not asked for */
-        SYNCHRONOUS_WAITING,    /* it does not stream, or lacks something */
+        SYNCHRONOUS_OFF,     /* not asked for */
+        SYNCHRONOUS_WAITING, /* it does not stream, or lacks something */
         SYNCHRONOUS_ON,
-        SYNCHRONOUS_REFUSED,    /* a setting of the user's is in the way */
-        SYNCHRONOUS_PAUSED,     /* as SIGUSR1 said */
+        SYNCHRONOUS_REFUSED, /* a setting of the user's is in the way */
+        SYNCHRONOUS_PAUSED,  /* as SIGUSR1 said */
 } SynchronousState;
 
 typedef struct Synchronous {
         const ReceiverOptions *options;
         SynchronousState state;
         bool paused;
-        bool let_go;            /* by us, since it was last switched on: certainly not on */
-        char *message;          /* why it is not on; NULL */
+        bool let_go;               /* by us, since it was last switched on: certainly not on */
+        char *message;             /* why it is not on; NULL */
         int64_t retry_ns, down_ns; /* monotonic; down_ns: since when it does not stream; 0: it does */
 } Synchronous;
 
@@ -95,8 +95,8 @@ int synchronous_end(Synchronous *synchronous, const char *repository_path, Error
 
 typedef struct ReceiverStart {
         uint32_t timeline;
-        Lsn start;              /* of a segment */
-        bool gap;               /* the log before it is lost: a new base backup is needed */
+        Lsn start; /* of a segment */
+        bool gap;  /* the log before it is lost: a new base backup is needed */
 } ReceiverStart;
 
 /* Limits and makes the slot, fetches histories, and finds the first segment that the repository lacks. removed: the server has
@@ -107,14 +107,14 @@ int receiver_find_start(const ReceiverOptions *options, PGconn *connection, cons
 /* ---- receiver_state.c: what others are told ---- */
 
 typedef struct ReceiverState {
-        const char *phase;      /* "connecting", "streaming", "failed" */
+        const char *phase; /* "connecting", "streaming", "failed" */
         uint32_t timeline;
         Lsn received, flushed, server;
-        int64_t received_ns;    /* realtime of the last byte */
-        int64_t caught_up_ns;   /* nothing was missing then; 0: never yet */
-        int64_t gap_ns;         /* when a part of the log was found lost; 0: nothing is */
-        char *message;          /* why it failed; NULL */
-        int64_t told_ns;        /* monotonic */
+        int64_t received_ns;  /* realtime of the last byte */
+        int64_t caught_up_ns; /* nothing was missing then; 0: never yet */
+        int64_t gap_ns;       /* when a part of the log was found lost; 0: nothing is */
+        char *message;        /* why it failed; NULL */
+        int64_t told_ns;      /* monotonic */
         const Synchronous *synchronous;
 } ReceiverState;
 

@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "operate/receiver_private.h"
 
-int segment_open(SegmentFile *segment, const Repository *repository, uint32_t timeline, Lsn start, uint32_t segment_bytes,
-                 Error **err)
+int segment_open(SegmentFile *segment, const Repository *repository, uint32_t timeline, Lsn start,
+                 uint32_t segment_bytes, Error **err)
 {
         _cleanup_free_ char *path = NULL, *folder = NULL, *parent = NULL;
         int r;
@@ -47,8 +47,9 @@ int segment_write(const SegmentFile *segment, Lsn at, const char *data, size_t s
 
 int segment_sync(const SegmentFile *segment, Error **err)
 {
-        return segment->fd >= 0 && fdatasync(segment->fd) < 0 ? error_set_errno(err, errno, "sync segment %s", segment->name)
-                                                              : 0;
+        return segment->fd >= 0 && fdatasync(segment->fd) < 0
+                       ? error_set_errno(err, errno, "sync segment %s", segment->name)
+                       : 0;
 }
 
 void segment_close(SegmentFile *segment)

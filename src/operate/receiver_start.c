@@ -7,15 +7,15 @@
 #include "operate/receiver_private.h"
 #include "repository/backup_record.h"
 
-#define APPLICATION "berth receiver"
+#define APPLICATION          "berth receiver"
 #define FIRST_WITH_SUMMARIES 170000
 /* What the slot may keep when nobody receives: a quarter of what is free where the log lies, within these, but never more than
  * half of it: a server that cannot write its log stops. */
-#define KEEP_PART 4
+#define KEEP_PART      4
 #define KEEP_MOST_PART 2
-#define KEEP_MIN_MB 1024
-#define KEEP_MAX_MB (256 * 1024)
-#define KEEP_LEAST_MB 32
+#define KEEP_MIN_MB    1024
+#define KEEP_MAX_MB    (256 * 1024)
+#define KEEP_LEAST_MB  32
 
 /* ---- the slot ---- */
 
@@ -58,7 +58,8 @@ static int keep_summaries(PGconn *sql, const char *repository_path, Error **err)
 static int look_at_slot(PGconn *sql, const char *slot, Lsn *ret_start, bool *ret_lost, Error **err)
 {
         _cleanup_free_ char *quoted = postgres_quote(sql, slot);
-        _cleanup_free_ char *query = xasprintf("SELECT restart_lsn, wal_status FROM pg_replication_slots WHERE slot_name = %s", quoted);
+        _cleanup_free_ char *query =
+                xasprintf("SELECT restart_lsn, wal_status FROM pg_replication_slots WHERE slot_name = %s", quoted);
         _cleanup_result_ PGresult *result = PQexec(sql, query);
 
         *ret_start = 0;
@@ -73,7 +74,8 @@ static int look_at_slot(PGconn *sql, const char *slot, Lsn *ret_start, bool *ret
         return 0;
 }
 
-static int ensure_slot(const ReceiverOptions *options, PGconn *connection, const char *repository_path, Lsn *ret_start, bool *ret_lost, Error **err)
+static int ensure_slot(const ReceiverOptions *options, PGconn *connection, const char *repository_path, Lsn *ret_start,
+                       bool *ret_lost, Error **err)
 {
         _cleanup_connection_ PGconn *sql = NULL;
         bool lost_again;
@@ -100,7 +102,8 @@ static int ensure_slot(const ReceiverOptions *options, PGconn *connection, const
 /* ---- timelines ---- */
 
 /* All histories up to the server's timeline; those of its ancestors are in its own. */
-static int fetch_histories(PGconn *connection, uint32_t timeline, Repository *repository, TimelineHistory *ret, Error **err)
+static int fetch_histories(PGconn *connection, uint32_t timeline, Repository *repository, TimelineHistory *ret,
+                           Error **err)
 {
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
         int r;
@@ -120,8 +123,9 @@ static Lsn next_on_timeline(const WalList *list, uint32_t timeline, uint32_t seg
 
         VECTOR_FOREACH(segment, &list->segments)
                 if (segment->timeline == timeline)
-                        next = segment->partial && segment->stored_bytes < segment_bytes ? segment->start
-                                                                                         : segment->start + segment_bytes;
+                        next = segment->partial && segment->stored_bytes < segment_bytes
+                                       ? segment->start
+                                       : segment->start + segment_bytes;
         return next;
 }
 
@@ -159,8 +163,8 @@ static int look_for_gap(Repository *repository, const WalList *list, uint32_t se
                 return 0;
         r = wal_range_find(repository, list, newest->timeline, newest->stop_lsn, segment_bytes, 0, &range, err);
         if (r == 0 && !range.segments.length)
-                r = wal_range_find(repository, list, newest->timeline, newest->stop_lsn + segment_bytes, segment_bytes, 0,
-                                   &range, err);
+                r = wal_range_find(repository, list, newest->timeline, newest->stop_lsn + segment_bytes, segment_bytes,
+                                   0, &range, err);
         start->gap = range.end < start->start;
         return r;
 }
@@ -183,6 +187,7 @@ int receiver_find_start(const ReceiverOptions *options, PGconn *connection, cons
         *ret = choose(&list, &history, identity, slot_start);
         /* The server may have thrown away what comes next here: what it still has is all there is. */
         if ((lost || removed) && wal_segment_start(slot_start, identity->segment_bytes) > ret->start)
-                *ret = (ReceiverStart){ identity->timeline, wal_segment_start(slot_start, identity->segment_bytes), true };
+                *ret = (ReceiverStart){ identity->timeline, wal_segment_start(slot_start, identity->segment_bytes),
+                                        true };
         return look_for_gap(repository, &list, identity->segment_bytes, ret, err);
 }

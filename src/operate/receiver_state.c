@@ -7,7 +7,7 @@
 #include "state/document.h"
 
 #define STATE_FORMAT 1
-#define TELL_NS (500 * NSEC_PER_MSEC)
+#define TELL_NS      (500 * NSEC_PER_MSEC)
 
 char *receiver_state_path(const ReceiverOptions *options)
 {
@@ -30,12 +30,13 @@ void receiver_state_tell(ReceiverState *state, const ReceiverOptions *options, c
         state->told_ns = clock_monotonic_ns();
         path = receiver_state_path(options);
         boot_id = layout_boot_id();
-        document = json_pack("{s:s, s:i, s:i, s:s, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:s}", "boot_id", boot_id, "pid",
-                             (int)getpid(), "server_pid", (int)options->target.pid, "phase", state->phase, "timeline",
-                             (int)state->timeline, "received", lsn_format(state->received, received), "flushed",
-                             lsn_format(state->flushed, flushed), "server", lsn_format(state->server, server), "received_ns",
-                             (json_int_t)state->received_ns, "caught_up_ns", (json_int_t)state->caught_up_ns, "gap_ns",
-                             (json_int_t)state->gap_ns, "slot", options->slot);
+        document =
+                json_pack("{s:s, s:i, s:i, s:s, s:i, s:s, s:s, s:s, s:I, s:I, s:I, s:s}", "boot_id", boot_id, "pid",
+                          (int)getpid(), "server_pid", (int)options->target.pid, "phase", state->phase, "timeline",
+                          (int)state->timeline, "received", lsn_format(state->received, received), "flushed",
+                          lsn_format(state->flushed, flushed), "server", lsn_format(state->server, server),
+                          "received_ns", (json_int_t)state->received_ns, "caught_up_ns",
+                          (json_int_t)state->caught_up_ns, "gap_ns", (json_int_t)state->gap_ns, "slot", options->slot);
         json_set_string(document, "message", state->message);
         json_set_string(document, "synchronous", synchronous_state_name(state->synchronous->state));
         json_set_string(document, "synchronous_message", state->synchronous->message);

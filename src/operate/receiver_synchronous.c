@@ -11,10 +11,10 @@
 #include "state/document.h"
 
 #define APPLICATION "berth receiver"
-#define SETTING "synchronous_standby_names"
-#define RETRY_NS (10 * NSEC_PER_SEC)
-#define EFFECT_NS (5 * NSEC_PER_SEC)
-#define LOOK_NS (10 * NSEC_PER_MSEC)
+#define SETTING     "synchronous_standby_names"
+#define RETRY_NS    (10 * NSEC_PER_SEC)
+#define EFFECT_NS   (5 * NSEC_PER_SEC)
+#define LOOK_NS     (10 * NSEC_PER_MSEC)
 
 static const char *const states[] = {
         [SYNCHRONOUS_OFF] = "off",         [SYNCHRONOUS_WAITING] = "waiting", [SYNCHRONOUS_ON] = "on",
@@ -28,7 +28,8 @@ const char *synchronous_state_name(SynchronousState state)
 
 void synchronous_init(Synchronous *synchronous, const ReceiverOptions *options)
 {
-        *synchronous = (Synchronous){ .options = options, .state = options->synchronous ? SYNCHRONOUS_WAITING : SYNCHRONOUS_OFF };
+        *synchronous = (Synchronous){ .options = options,
+                                      .state = options->synchronous ? SYNCHRONOUS_WAITING : SYNCHRONOUS_OFF };
 }
 
 static void take_state(Synchronous *synchronous, SynchronousState state, char *message)
@@ -70,8 +71,10 @@ static int find_obstacle(PGconn *sql, const char *name, char **ret, Error **err)
         if (r < 0)
                 return r;
         if (!isempty(present) && !streq(present, name))
-                *ret = xasprintf(SETTING " is \"%s\", which is not ours and stays: commits do not wait for the receiver. "
-                                 "ALTER SYSTEM RESET " SETTING " (or the setting where it is made) lets it take that place",
+                *ret = xasprintf(SETTING
+                                 " is \"%s\", which is not ours and stays: commits do not wait for the receiver. "
+                                 "ALTER SYSTEM RESET " SETTING
+                                 " (or the setting where it is made) lets it take that place",
                                  present);
         else if (streq_ptr(commit, "off") || streq_ptr(commit, "local"))
                 *ret = xasprintf("synchronous_commit is \"%s\": commits wait for nobody", commit);
@@ -159,7 +162,8 @@ bool synchronous_streams(Synchronous *synchronous, const char *repository_path)
         int64_t now_ns = clock_monotonic_ns();
 
         synchronous->down_ns = 0;
-        if (!synchronous_is_wanted(synchronous) || synchronous->state == SYNCHRONOUS_ON || now_ns < synchronous->retry_ns)
+        if (!synchronous_is_wanted(synchronous) || synchronous->state == SYNCHRONOUS_ON ||
+            now_ns < synchronous->retry_ns)
                 return false;
         synchronous->retry_ns = now_ns + RETRY_NS;
         if (switch_on(synchronous, repository_path, &error) < 0)
@@ -173,7 +177,8 @@ int synchronous_end(Synchronous *synchronous, const char *repository_path, Error
 
         if (synchronous->state == SYNCHRONOUS_ON || (!synchronous->let_go && may_be_on(repository_path)))
                 r = let_go(synchronous, repository_path, err);
-        if (r < 0 && synchronous->state == SYNCHRONOUS_ON) /* how far that came nobody knows: it is not to be relied upon */
+        if (r < 0 &&
+            synchronous->state == SYNCHRONOUS_ON) /* how far that came nobody knows: it is not to be relied upon */
                 take_state(synchronous, SYNCHRONOUS_WAITING, err && *err ? xstrdup((*err)->message) : NULL);
         if (r == 0)
                 take_state(synchronous,

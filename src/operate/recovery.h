@@ -7,9 +7,9 @@
 #include "postgres/wal_name.h"
 
 typedef struct RecoveryWatch {
-        PostgresTarget target;  /* by pid */
-        const char *slot;       /* made when it is promoted, so that nothing of its log is lost; NULL: none */
-        int stall_ms;           /* ERROR_TIMEOUT names the place where nothing has moved for so long */
+        PostgresTarget target; /* by pid */
+        const char *slot;      /* made when it is promoted, so that nothing of its log is lost; NULL: none */
+        int stall_ms;          /* ERROR_TIMEOUT names the place where nothing has moved for so long */
 } RecoveryWatch;
 
 /* Blocks. ERROR_FAILED: the server ended before it was up: its log says why. The settings of the recovery are taken out of

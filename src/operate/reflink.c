@@ -21,7 +21,7 @@
 typedef struct Reflinking {
         const ReflinkCopy *copy;
         const WorkProgress *progress;
-        PGconn *connection;     /* an unfinished backup ends with it */
+        PGconn *connection; /* an unfinished backup ends with it */
         ClusterFolder *folder;
         int to_fd;              /* of the copy's data folder */
         RestoreOptions options; /* owner and place of the copy */
@@ -55,7 +55,8 @@ static bool become_alike(int from, int to)
 
 static int share_blocks(int from, int to, const char *path, Error **err)
 {
-        if (ioctl(to, FICLONE, from) == 0 || (errno == EINVAL && become_alike(from, to) && ioctl(to, FICLONE, from) == 0))
+        if (ioctl(to, FICLONE, from) == 0 ||
+            (errno == EINVAL && become_alike(from, to) && ioctl(to, FICLONE, from) == 0))
                 return 0;
         if (errno == EOPNOTSUPP || errno == ENOTTY || errno == EXDEV || errno == EINVAL || errno == ENOSYS)
                 return error_set(err, ERROR_UNSUPPORTED, "the file system does not share blocks between files");
@@ -182,7 +183,8 @@ static int clone_all(Reflinking *work, Error **err)
         int r;
 
         progress_status(work->progress, "checkpoint");
-        r = backup_mode_start(work->connection, APPLICATION, true, work->progress->cancel_fd, &work->start, &work->timeline, err);
+        r = backup_mode_start(work->connection, APPLICATION, true, work->progress->cancel_fd, &work->start,
+                              &work->timeline, err);
         if (r == 0)
                 r = clone_data(work, err);
         if (r == 0)
@@ -198,7 +200,8 @@ static int prepare_recovery(const Reflinking *work, json_t **ret_tablespaces, Er
         int r = restore_put_settings(&target, work->to_fd, &work->options, err);
 
         if (r == 0)
-                r = restore_find_tablespaces(work->to_fd, cluster_folder_wal_segment_bytes(work->folder), ret_tablespaces, err);
+                r = restore_find_tablespaces(work->to_fd, cluster_folder_wal_segment_bytes(work->folder),
+                                             ret_tablespaces, err);
         if (r == 0 && syncfs(work->to_fd) < 0)
                 r = error_set_errno(err, errno, "sync \"%s\"", work->copy->directory);
         return r;
@@ -220,8 +223,8 @@ int reflink_copy(const ReflinkCopy *copy, const WorkProgress *progress, json_t *
         }
         if (r < 0)
                 return r;
-        *ret = json_pack("{s:i, s:i, s:s, s:s, s:I, s:I, s:O}", "server_version", PQserverVersion(work.connection), "timeline",
-                         (int)work.timeline, "end_lsn", lsn_format(work.end, end), "kind", "other", "made_ns",
-                         (json_int_t)made_ns, "files", (json_int_t)work.files, "tablespaces", tablespaces);
+        *ret = json_pack("{s:i, s:i, s:s, s:s, s:I, s:I, s:O}", "server_version", PQserverVersion(work.connection),
+                         "timeline", (int)work.timeline, "end_lsn", lsn_format(work.end, end), "kind", "other",
+                         "made_ns", (json_int_t)made_ns, "files", (json_int_t)work.files, "tablespaces", tablespaces);
         return 0;
 }

@@ -9,11 +9,11 @@
 #include "operate/synchronous_let_go.h"
 #include "state/document.h"
 
-#define APPLICATION "berth release"
+#define APPLICATION   "berth release"
 #define OBJECT_IN_USE "55006"
-#define IN_USE_NS (10 * NSEC_PER_SEC)
-#define LOOK_NS (50 * NSEC_PER_MSEC)
-#define SYNCHRONOUS "synchronous_standby_names"
+#define IN_USE_NS     (10 * NSEC_PER_SEC)
+#define LOOK_NS       (50 * NSEC_PER_MSEC)
+#define SYNCHRONOUS   "synchronous_standby_names"
 
 /* The repository of the cluster that answers, which has no other name that lasts. */
 static int find_repository(const ReleaseOptions *options, PGconn *sql, char **ret, Error **err)
@@ -35,7 +35,8 @@ static int open_cluster(const ReleaseOptions *options, PGconn **ret_sql, char **
         return r < 0 ? r : find_repository(options, *ret_sql, ret_repository, err);
 }
 
-static int take_back(PGconn *sql, const char *repository, const char *name, const json_t *entry, json_t *changes, Error **err)
+static int take_back(PGconn *sql, const char *repository, const char *name, const json_t *entry, json_t *changes,
+                     Error **err)
 {
         const char *before = json_string_value(json_object_get(entry, "before"));
         _cleanup_free_ char *present = NULL;
@@ -68,8 +69,8 @@ static bool is_in_use(const PGresult *result)
 static int drop_slot(PGconn *sql, const ReleaseOptions *options, json_t *changes, Error **err)
 {
         _cleanup_free_ char *quoted = postgres_quote(sql, options->slot);
-        _cleanup_free_ char *query =
-                xasprintf("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", quoted);
+        _cleanup_free_ char *query = xasprintf(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", quoted);
         const struct timespec pause = { .tv_nsec = LOOK_NS };
         int64_t until_ns = clock_monotonic_ns() + IN_USE_NS;
         _cleanup_result_ PGresult *result = PQexec(sql, query);
@@ -84,8 +85,8 @@ static int drop_slot(PGconn *sql, const ReleaseOptions *options, json_t *changes
         if (PQresultStatus(result) != PGRES_TUPLES_OK)
                 return postgres_error(err, sql, result, "drop the replication slot");
         if (PQntuples(result))
-                json_array_append_new(changes,
-                                      json_pack("{s:s, s:s, s:s}", "what", "slot", "name", options->slot, "done", "dropped"));
+                json_array_append_new(changes, json_pack("{s:s, s:s, s:s}", "what", "slot", "name", options->slot,
+                                                         "done", "dropped"));
         return 0;
 }
 
@@ -116,8 +117,9 @@ static int free_commits(const ReleaseOptions *options, PGconn *sql, json_t *chan
         if (r == 0)
                 r = synchronous_let_go(&options->target, options->slot, NULL, err);
         if (r == 0 && streq_ptr(present, options->slot))
-                json_array_insert_new(changes, 0, json_pack("{s:s, s:s, s:s, s:s}", "what", "setting", "name", SYNCHRONOUS, "done", "taken back",
-                                                            "value", present));
+                json_array_insert_new(changes, 0,
+                                      json_pack("{s:s, s:s, s:s, s:s}", "what", "setting", "name", SYNCHRONOUS, "done",
+                                                "taken back", "value", present));
         return r;
 }
 

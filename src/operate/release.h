@@ -8,7 +8,7 @@
 
 typedef struct ReleaseOptions {
         PostgresTarget target;
-        const char *folder;     /* "<data>/backups/<project>/<service>" */
+        const char *folder; /* "<data>/backups/<project>/<service>" */
         const char *slot;
 } ReleaseOptions;
 

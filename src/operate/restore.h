@@ -11,19 +11,19 @@
 #include "repository/wal_archive.h"
 
 typedef enum RestoreTargetKind {
-        RESTORE_LATEST,         /* as far as the log reaches */
-        RESTORE_IMMEDIATE,      /* the backup's own end */
+        RESTORE_LATEST,    /* as far as the log reaches */
+        RESTORE_IMMEDIATE, /* the backup's own end */
         RESTORE_TIME,
         RESTORE_LSN,
-        RESTORE_NAME,           /* of pg_create_restore_point */
+        RESTORE_NAME, /* of pg_create_restore_point */
 } RestoreTargetKind;
 
 typedef struct RestoreTarget {
         RestoreTargetKind kind;
-        int64_t time_ns;        /* realtime */
+        int64_t time_ns; /* realtime */
         Lsn lsn;
         const char *name;
-        uint32_t timeline;      /* 0: the newest that descends from the backup's */
+        uint32_t timeline; /* 0: the newest that descends from the backup's */
 } RestoreTarget;
 
 /* "latest", "immediate", a time (clock_parse_moment), an LSN, or a name. ERROR_USAGE for an empty one. name is borrowed from text. */
@@ -31,11 +31,11 @@ int restore_target_parse(const char *text, RestoreTarget *ret, Error **err);
 
 typedef struct RestorePlan {
         BackupRecord *backup;
-        WalRange range;         /* the log that is there from the backup's start on */
-        RestoreTarget target;   /* timeline filled in */
-        Lsn resumes;            /* there is log behind a gap after range: where it goes on; 0: range is all there is */
-        int64_t until_ns;       /* the newest moment to which backup and range certainly lead */
-        bool may_end;           /* the log is known to be complete until the time that is wanted: nothing need be behind it */
+        WalRange range;       /* the log that is there from the backup's start on */
+        RestoreTarget target; /* timeline filled in */
+        Lsn resumes;          /* there is log behind a gap after range: where it goes on; 0: range is all there is */
+        int64_t until_ns;     /* the newest moment to which backup and range certainly lead */
+        bool may_end; /* the log is known to be complete until the time that is wanted: nothing need be behind it */
 } RestorePlan;
 void restore_plan_done(RestorePlan *plan);
 #define _cleanup_restore_plan_ _cleanup_(restore_plan_done)
@@ -59,11 +59,11 @@ int restore_plan_offer(Repository *repository, const RestorePlan *plan, int r, E
 extern const char *const restore_settings[];
 
 typedef struct RestoreOptions {
-        const char *directory;  /* exists and is empty; gets the mode of a data folder */
-        const char *inside;     /* where the server will see it: tablespaces lie in it and are linked by that path */
-        unsigned uid, gid;      /* of every file; RESTORE_OWNER: as the server's were */
-        unsigned threads;       /* 0: one for each processor, at most 4 */
-        Rescue *rescue;         /* for what is damaged; NULL: damage is an error. Borrowed */
+        const char *directory; /* exists and is empty; gets the mode of a data folder */
+        const char *inside;    /* where the server will see it: tablespaces lie in it and are linked by that path */
+        unsigned uid, gid;     /* of every file; RESTORE_OWNER: as the server's were */
+        unsigned threads;      /* 0: one for each processor, at most 4 */
+        Rescue *rescue;        /* for what is damaged; NULL: damage is an error. Borrowed */
 } RestoreOptions;
 
 /* Files, the log that is needed, and the recovery settings; synced on return. ERROR_CORRUPT where anything does not match

@@ -16,14 +16,14 @@
 #include "operate/target.h"
 #include "state/document.h"
 
-#define STALL_S        120
-#define STALL_VARIABLE "BERTH_RECOVERY_STALL_SECONDS"
-#define LOG_LINES      200
-#define OUTPUT_LIMIT   ((size_t)64 * 1024)
-#define NOT_FOUND      127 /* a shell's word for a program that is missing */
+#define STALL_S             120
+#define STALL_VARIABLE      "BERTH_RECOVERY_STALL_SECONDS"
+#define LOG_LINES           200
+#define OUTPUT_LIMIT        ((size_t)64 * 1024)
+#define NOT_FOUND           127 /* a shell's word for a program that is missing */
 #define LOG_FOLDER_VARIABLE "POSTGRES_INITDB_WALDIR"
-#define FIRST_WITH_SYNCFS 140000
-#define NOT_REACHED    "recovery ended before configured recovery target was reached"
+#define FIRST_WITH_SYNCFS   140000
+#define NOT_REACHED         "recovery ended before configured recovery target was reached"
 
 typedef struct Recovering {
         const ServiceRestore *restore;
@@ -32,8 +32,8 @@ typedef struct Recovering {
         int server_version;
         json_t *tablespaces; /* that the log makes; borrowed, NULL: none */
         bool idle;           /* no server: the container waits for what is run in it */
-        char *id;         /* of the container */
-        char *last_words; /* the last FATAL of its log, else its last line on the error output */
+        char *id;            /* of the container */
+        char *last_words;    /* the last FATAL of its log, else its last line on the error output */
         bool is_fatal;
 } Recovering;
 
@@ -89,8 +89,9 @@ static void mark_as_oneoff(ContainerSpec *spec)
  * output, in English, whatever the restored settings say. */
 static void add_settings(const Recovering *recovering, ContainerSpec *spec)
 {
-        static const char *const settings[] = { "archive_mode=off", "hot_standby=on", "synchronous_standby_names=",
-                                                "logging_collector=off", "log_destination=stderr", "lc_messages=C" };
+        static const char *const settings[] = { "archive_mode=off",           "hot_standby=on",
+                                                "synchronous_standby_names=", "logging_collector=off",
+                                                "log_destination=stderr",     "lc_messages=C" };
         _cleanup_strv_ char **argv = strv_copy(spec->argv);
 
         for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
@@ -98,7 +99,8 @@ static void add_settings(const Recovering *recovering, ContainerSpec *spec)
                 strv_add(&argv, settings[i]);
         }
         if (recovering->restore->locks) {
-                _cleanup_free_ char *locks = xasprintf("max_locks_per_transaction=%lld", (long long)recovering->restore->locks);
+                _cleanup_free_ char *locks =
+                        xasprintf("max_locks_per_transaction=%lld", (long long)recovering->restore->locks);
 
                 strv_add(&argv, "-c");
                 strv_add(&argv, locks);
@@ -213,7 +215,8 @@ static int take_line(void *context, int stream, int64_t time_ns, const char *tex
 
         if (!fatal)
                 fatal = memmem(text, length, "PANIC:", 6);
-        if (!fatal && !recovering->is_fatal && stream == STDERR_FILENO && length && !memmem(text, length, ":  ", 3)) /* not the server: the image */
+        if (!fatal && !recovering->is_fatal && stream == STDERR_FILENO && length &&
+            !memmem(text, length, ":  ", 3)) /* not the server: the image */
                 free_and_replace(&recovering->last_words, xstrndup(text, length));
         /* What it says to our own attempts to connect is no reason. */
         if (fatal && !memmem(text, length, "the database system is ", 23)) {
@@ -293,10 +296,14 @@ static int recover(Recovering *recovering, bool by_time, bool may_end, json_t **
                 return r < 0 ? r : await_recovery(recovering, ret, err);
         }
         if (r == -ERROR_FAILED && by_time && streq_ptr(recovering->last_words, NOT_REACHED))
-                return error_hint(err, error_set(err, ERROR_CORRUPT, "the log ends before %s: some of it cannot be read", recovering->restore->to),
-                                  "\"berth backup verify\" names what is damaged. An earlier point can be restored with --to.");
+                return error_hint(
+                        err,
+                        error_set(err, ERROR_CORRUPT, "the log ends before %s: some of it cannot be read",
+                                  recovering->restore->to),
+                        "\"berth backup verify\" names what is damaged. An earlier point can be restored with --to.");
         if (r == -ERROR_FAILED && streq_ptr(recovering->last_words, NOT_REACHED))
-                return error_set(err, ERROR_NOT_FOUND, "the log does not come to \"%s\": there is no restore point of that name",
+                return error_set(err, ERROR_NOT_FOUND,
+                                 "the log does not come to \"%s\": there is no restore point of that name",
                                  recovering->restore->to);
         error_move(err, &reason, r);
         if (recovering->last_words)
@@ -314,7 +321,8 @@ int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, 
                                   .tablespaces = json_object_get(result, "tablespaces") };
         _cleanup_json_ json_t *recovered = NULL;
         _cleanup_error_ Error *left = NULL;
-        bool by_time = streq(json_get_string(result, "kind", ""), "time"), may_end = by_time && json_get_bool(result, "may_end", false);
+        bool by_time = streq(json_get_string(result, "kind", ""), "time"),
+             may_end = by_time && json_get_bool(result, "may_end", false);
         int r = create_container(&recovering, err), r2;
 
         if (r >= 0)
@@ -343,7 +351,12 @@ static int run_verification(const Recovering *recovering, char **ret, Error **er
 {
         static const char script[] = "exec pg_verifybackup -q -i " RESTORED_TABLESPACES " -i " RESTORE_MARK " \"$1\"";
         char *argv[] = { (char *)"sh", (char *)"-c", (char *)script, (char *)"sh", recovering->places->inside, NULL };
-        const ExecSpec spec = { .argv = argv, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .timeout_ms = -1, .cancel_fd = -1,
+        const ExecSpec spec = { .argv = argv,
+                                .stdin_fd = -1,
+                                .stdout_fd = -1,
+                                .stderr_fd = -1,
+                                .timeout_ms = -1,
+                                .cancel_fd = -1,
                                 .output_limit = OUTPUT_LIMIT };
         ExecResult result = { 0 };
         int r = operations_of(recovering)->exec(recovering->restore->engine, recovering->id, &spec, &result, err);
@@ -357,8 +370,8 @@ static int run_verification(const Recovering *recovering, char **ret, Error **er
         return r;
 }
 
-int restore_verify_files(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress, char **ret,
-                         Error **err)
+int restore_verify_files(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
+                         char **ret, Error **err)
 {
         Recovering recovering = { .restore = restore, .places = places, .progress = progress, .idle = true };
         const EngineOperations *operations = restore->engine->operations;

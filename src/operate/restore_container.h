@@ -13,8 +13,8 @@ int restore_recover(const ServiceRestore *restore, const RestorePlaces *places, 
                     json_t *result, char **ret_container, Error **err);
 /* Runs the image's pg_verifybackup on the copy's files in such a container, where nothing else runs. *ret: "yes", or why it was not
  * done; the caller's. ERROR_CORRUPT: its words. */
-int restore_verify_files(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress, char **ret,
-                         Error **err);
+int restore_verify_files(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
+                         char **ret, Error **err);
 /* Removes that container, where an interrupted restore left it or ret_container was wanted. */
 int restore_container_clear(const ServiceRestore *restore, Error **err);
 

@@ -18,8 +18,8 @@ char *restore_place(const ListedFile *file)
 static int make_link(int dir_fd, const ListedFile *file, const RestoreOptions *options, Error **err)
 {
         const char *oid = startswith(file->path, "pg_tblspc/");
-        _cleanup_free_ char *target = oid ? xasprintf("%s/" RESTORED_TABLESPACES "/%s", options->inside, oid)
-                                          : xstrdup(file->target);
+        _cleanup_free_ char *target =
+                oid ? xasprintf("%s/" RESTORED_TABLESPACES "/%s", options->inside, oid) : xstrdup(file->target);
         _cleanup_free_ char *folder = oid ? xasprintf(RESTORED_TABLESPACES "/%s", oid) : NULL;
 
         if (symlinkat(target, dir_fd, file->path) < 0)
@@ -36,8 +36,8 @@ static int make_link(int dir_fd, const ListedFile *file, const RestoreOptions *o
 
 static int make_file(int dir_fd, const ListedFile *file, const RestoreOptions *options, const char *place, Error **err)
 {
-        _cleanup_close_ int fd = openat(dir_fd, place, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                                        file->mode);
+        _cleanup_close_ int fd =
+                openat(dir_fd, place, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, file->mode);
 
         if (fd < 0 || fchmod(fd, file->mode) < 0 || fchown(fd, options->uid, options->gid) < 0)
                 return error_set_errno(err, errno, "create \"%s\"", place);
@@ -52,8 +52,7 @@ int restore_make_entry(int dir_fd, const ListedFile *file, const RestoreOptions 
                 return make_file(dir_fd, file, options, place, err);
         if (file->type == 'l')
                 return make_link(dir_fd, file, options, err);
-        if ((mkdirat(dir_fd, place, file->mode) < 0 && errno != EEXIST) ||
-            fchmodat(dir_fd, place, file->mode, 0) < 0 ||
+        if ((mkdirat(dir_fd, place, file->mode) < 0 && errno != EEXIST) || fchmodat(dir_fd, place, file->mode, 0) < 0 ||
             fchownat(dir_fd, place, options->uid, options->gid, 0) < 0)
                 return error_set_errno(err, errno, "make folder \"%s\"", place);
         return 0;

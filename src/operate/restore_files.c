@@ -13,9 +13,9 @@
 #include "repository/pack.h"
 
 #define MAX_THREADS 4
-#define RUN_CHUNKS 128          /* 8 MiB of one file are one piece of work */
-#define TELL_NS (200 * NSEC_PER_MSEC)
-#define PUSH_BYTES (8u << 20)
+#define RUN_CHUNKS  128 /* 8 MiB of one file are one piece of work */
+#define TELL_NS     (200 * NSEC_PER_MSEC)
+#define PUSH_BYTES  (8u << 20)
 
 typedef struct Laying {
         Repository *repository;
@@ -24,8 +24,8 @@ typedef struct Laying {
         const WorkProgress *progress;
         ChunkIndex index;
         int dir_fd;
-        pthread_mutex_t lock;   /* of all below */
-        size_t file, chunk;     /* what nobody has begun yet */
+        pthread_mutex_t lock; /* of all below */
+        size_t file, chunk;   /* what nobody has begun yet */
         uint64_t done_bytes, total_bytes;
         int64_t told_ns;
         int result;
@@ -93,7 +93,8 @@ static int read_chunk(Laying *laying, const ChunkId *id, size_t size, PackScratc
         int r;
 
         if (found && found->raw_bytes != size)
-                r = error_set(&failure, ERROR_CORRUPT, "packs/%s.pack has a chunk of the wrong size", laying->index.packs[found->pack]);
+                r = error_set(&failure, ERROR_CORRUPT, "packs/%s.pack has a chunk of the wrong size",
+                              laying->index.packs[found->pack]);
         else
                 r = pack_read_chunk(laying->repository->storage, &laying->index, id, scratch, buffer, &failure);
         if (r == 0 || rescue_chunk(laying->options->rescue, failure, id, buffer, size))
@@ -101,7 +102,8 @@ static int read_chunk(Laying *laying, const ChunkId *id, size_t size, PackScratc
         return error_move(err, &failure, r);
 }
 
-static int write_run(Laying *laying, const Run *run, PackScratch *scratch, char *buffer, uint64_t *ret_bytes, Error **err)
+static int write_run(Laying *laying, const Run *run, PackScratch *scratch, char *buffer, uint64_t *ret_bytes,
+                     Error **err)
 {
         _cleanup_free_ char *place = restore_place(run->file);
         _cleanup_close_ int fd = openat(laying->dir_fd, place, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -189,7 +191,9 @@ static int load_index(Laying *laying, Error **err)
 int restore_files(Repository *repository, const FileList *list, int dir_fd, const RestoreOptions *options,
                   const WorkProgress *progress, Error **err)
 {
-        Laying laying = { .repository = repository, .list = list, .options = options, .progress = progress, .dir_fd = dir_fd };
+        Laying laying = {
+                .repository = repository, .list = list, .options = options, .progress = progress, .dir_fd = dir_fd
+        };
         int r = load_index(&laying, err);
 
         pthread_mutex_init(&laying.lock, NULL);

@@ -13,18 +13,19 @@
 #include "operate/restore_times.h"
 #include "postgres/auto_conf.h"
 
-#define SETTINGS "postgresql.auto.conf"
-#define SIGNAL "recovery.signal"
+#define SETTINGS       "postgresql.auto.conf"
+#define SIGNAL         "recovery.signal"
 #define SETTINGS_LIMIT (1u << 20)
 
 const char *const restore_settings[] = {
-        "restore_command",       "recovery_target_timeline", "recovery_target_action", "recovery_target",
-        "recovery_target_lsn",   "recovery_target_name",     "recovery_target_time",   "recovery_target_xid",
-        NULL,
+        "restore_command",      "recovery_target_timeline", "recovery_target_action",
+        "recovery_target",      "recovery_target_lsn",      "recovery_target_name",
+        "recovery_target_time", "recovery_target_xid",      NULL,
 };
 #define FIRST_TARGET 3 /* from there on: what an empty value switches off */
 
-static int put_file(int dir_fd, const char *path, const void *data, size_t size, const RestoreOptions *options, Error **err)
+static int put_file(int dir_fd, const char *path, const void *data, size_t size, const RestoreOptions *options,
+                    Error **err)
 {
         _cleanup_close_ int fd = openat(dir_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
         int r;
@@ -49,8 +50,8 @@ static bool all_is_laid(const RestorePlan *plan, const WalTimes *laid)
         return plan->target.kind == RESTORE_TIME && laid->latest_ns > plan->target.time_ns;
 }
 
-static int read_segment(Repository *repository, const WalSegment *segment, uint32_t segment_bytes, Rescue *rescue, void *content,
-                        Error **err)
+static int read_segment(Repository *repository, const WalSegment *segment, uint32_t segment_bytes, Rescue *rescue,
+                        void *content, Error **err)
 {
         _cleanup_free_ char *object = wal_segment_key(segment);
         _cleanup_error_ Error *failure = NULL;
@@ -59,7 +60,10 @@ static int read_segment(Repository *repository, const WalSegment *segment, uint3
 
         if (copy) {
                 /* One that is not whole there would be filled up with zeroes. */
-                r = storage_has(copy->storage, object) && wal_read_segment(copy, segment->name, segment_bytes, content, NULL) == 0 ? 0 : r;
+                r = storage_has(copy->storage, object) &&
+                                    wal_read_segment(copy, segment->name, segment_bytes, content, NULL) == 0
+                            ? 0
+                            : r;
                 rescue_end(rescue, r == 0 ? object : NULL);
         }
         return r < 0 ? error_move(err, &failure, r) : 0;

@@ -17,7 +17,7 @@
 #include "operate/restore_mark.h"
 #include "operate/restore_places.h"
 
-#define WRITER_NS (60 * NSEC_PER_SEC)
+#define WRITER_NS      (60 * NSEC_PER_SEC)
 #define WRITER_POLL_MS 20
 
 void restore_places_done(RestorePlaces *places)
@@ -58,7 +58,7 @@ static bool is_data_mount(const SpecMount *mount)
 }
 
 int restore_find_present(const ServiceRestore *restore, const ContainerInfo *info, RestorePlaces *ret,
-                        const SpecMount **ret_mount, Error **err)
+                         const SpecMount **ret_mount, Error **err)
 {
         const char *inside = data_folder_of_spec(info->spec);
         _cleanup_free_ char *folder = NULL, *below = NULL;
@@ -123,7 +123,8 @@ static int clear_volumes(const ServiceRestore *restore, const char *volume, Erro
         int r = operations->volume_list(restore->engine, NULL, &list, &length, err);
 
         for (size_t i = 0; i < length; i++) {
-                if (r >= 0 && startswith(list[i]->name, prefix) && list[i]->path && restore_is_unfinished(list[i]->path)) {
+                if (r >= 0 && startswith(list[i]->name, prefix) && list[i]->path &&
+                    restore_is_unfinished(list[i]->path)) {
                         r = restore_await_writer(list[i]->path, err);
                         if (r >= 0)
                                 r = operations->volume_remove(restore->engine, list[i]->name, true, err);
@@ -220,13 +221,15 @@ static int make_folder(RestorePlaces *ret, Error **err)
 /* Folders between the root and the data (images from 18 on have "18/docker"): as the present ones are, or for everybody to pass. */
 static int prepare_between(const RestorePlaces *places, Error **err)
 {
-        for (size_t end = strcspn(places->rest, "/"); places->rest[end]; end += 1 + strcspn(places->rest + end + 1, "/")) {
+        for (size_t end = strcspn(places->rest, "/"); places->rest[end];
+             end += 1 + strcspn(places->rest + end + 1, "/")) {
                 _cleanup_free_ char *part = xstrndup(places->rest, end), *made = path_join(places->staged, part),
                                     *like = path_join(places->present, part);
                 struct stat status;
                 bool known = stat(like, &status) == 0;
 
-                if ((mkdir(made, 0755) < 0 && errno != EEXIST) || chmod(made, known ? status.st_mode & 07777 : 0755) < 0 ||
+                if ((mkdir(made, 0755) < 0 && errno != EEXIST) ||
+                    chmod(made, known ? status.st_mode & 07777 : 0755) < 0 ||
                     (known && chown(made, status.st_uid, status.st_gid) < 0))
                         return error_set_errno(err, errno, "make \"%s\"", made);
         }

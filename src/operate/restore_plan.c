@@ -12,8 +12,8 @@
 #define STAMP_NS (100 * NSEC_PER_MSEC)
 /* A receiver that is at work writes a moment every second or two. */
 #define AT_WORK_NS (10 * NSEC_PER_SEC)
-#define WAIT_NS (6 * NSEC_PER_SEC)
-#define LOOK_NS (200 * NSEC_PER_MSEC)
+#define WAIT_NS    (6 * NSEC_PER_SEC)
+#define LOOK_NS    (200 * NSEC_PER_MSEC)
 
 int restore_target_parse(const char *text, RestoreTarget *ret, Error **err)
 {
@@ -52,12 +52,14 @@ static int64_t until_of(Repository *repository, const BackupRecord *backup, cons
         int64_t until_ns = MAX(range->known_ns, backup->finished_ns);
 
         if (range->segments.length && range->end > range->known_lsn)
-                until_ns = MAX(until_ns, restore_before_ns(restore_last_commit_ns(repository, range, backup->segment_bytes)));
+                until_ns = MAX(until_ns,
+                               restore_before_ns(restore_last_commit_ns(repository, range, backup->segment_bytes)));
         return until_ns;
 }
 
 /* A backup's own log makes it consistent, so its end is in reach even where the archive has nothing. */
-static Reach reach_of(Repository *repository, const BackupRecord *backup, const WalRange *range, const RestoreTarget *target)
+static Reach reach_of(Repository *repository, const BackupRecord *backup, const WalRange *range,
+                      const RestoreTarget *target)
 {
         Lsn end = MAX(range->end, backup->stop_lsn);
 
@@ -68,8 +70,10 @@ static Reach reach_of(Repository *repository, const BackupRecord *backup, const 
                 if (target->time_ns < backup->finished_ns)
                         return TOO_EARLY;
                 return target->time_ns <= range->known_ns ||
-                                       restore_has_commit_behind(repository, range, backup->segment_bytes, target->time_ns)
-                               ? REACHED : TOO_LATE;
+                                       restore_has_commit_behind(repository, range, backup->segment_bytes,
+                                                                 target->time_ns)
+                               ? REACHED
+                               : TOO_LATE;
         case RESTORE_LATEST:
         case RESTORE_IMMEDIATE:
         case RESTORE_NAME:
@@ -83,7 +87,7 @@ typedef struct Choice {
         const RestoreTarget *target;
         WalList log;
         uint32_t log_segment_bytes;
-        char *earliest;         /* the first point that can be had */
+        char *earliest; /* the first point that can be had */
         char *latest;
 } Choice;
 
@@ -112,8 +116,8 @@ static void note_range(Choice *choice, const BackupRecord *backup, const WalRang
         char start[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
         bool in_lsn = choice->target->kind == RESTORE_LSN;
 
-        free_and_replace(&choice->earliest,
-                         in_lsn ? xstrdup(lsn_format(backup->stop_lsn, start)) : clock_format_local(backup->finished_ns));
+        free_and_replace(&choice->earliest, in_lsn ? xstrdup(lsn_format(backup->stop_lsn, start))
+                                                   : clock_format_local(backup->finished_ns));
         if (!choice->latest) /* the newest backup is asked first */
                 choice->latest = in_lsn ? xstrdup(lsn_format(MAX(range->end, backup->stop_lsn), end))
                                         : clock_format_local(until_of(choice->repository, backup, range));
@@ -192,7 +196,8 @@ static int choose(Choice *choice, const char *backup_id, RestorePlan *ret, Error
         return nothing_found(choice, backup_id, err);
 }
 
-static int choose_now(Repository *repository, const char *backup_id, const RestoreTarget *target, RestorePlan *ret, Error **err)
+static int choose_now(Repository *repository, const char *backup_id, const RestoreTarget *target, RestorePlan *ret,
+                      Error **err)
 {
         Choice choice = { .repository = repository, .target = target };
         int r = choose(&choice, backup_id, ret, err);
@@ -241,8 +246,9 @@ int restore_plan_check_gap(const RestorePlan *plan, const RestoreTarget *asked, 
         until = clock_format_exact(plan->until_ns);
         r = error_set(err, ERROR_NOT_FOUND, "the log behind backup %s has a gap from %s to %s", plan->backup->id,
                       lsn_format(MAX(plan->range.end, plan->backup->stop_lsn), from), lsn_format(plan->resumes, to));
-        return error_hint(err, r, "All before the gap can be restored: --to '%s'. A new backup, \"berth backup\", leads past it.",
-                          until);
+        return error_hint(
+                err, r, "All before the gap can be restored: --to '%s'. A new backup, \"berth backup\", leads past it.",
+                until);
 }
 
 /* The newest backup before this one. */
@@ -282,16 +288,24 @@ int restore_plan_offer(Repository *repository, const RestorePlan *plan, int r, E
                 return r;
         until_ns = readable_until_ns(repository, plan);
         if (until_ns && until_ns <= plan->backup->finished_ns)
-                return error_hint(err, r, "The backup itself can be restored: --backup %s --to immediate. \"berth backup verify\" names "
-                                          "all that is damaged.", plan->backup->id);
+                return error_hint(
+                        err, r,
+                        "The backup itself can be restored: --backup %s --to immediate. \"berth backup verify\" names "
+                        "all that is damaged.",
+                        plan->backup->id);
         if (until_ns) {
                 until = clock_format_exact(until_ns);
-                return error_hint(err, r, "Points until then can be restored: --to '%s'. \"berth backup verify\" names all that is damaged.",
-                                  until);
+                return error_hint(
+                        err, r,
+                        "Points until then can be restored: --to '%s'. \"berth backup verify\" names all that is damaged.",
+                        until);
         }
         earlier = earlier_backup(repository, plan);
         if (!earlier)
                 return error_hint(err, r, "No backup is older. \"berth backup verify\" names all that is damaged.");
-        return error_hint(err, r, "The backup before it may lead to the same point: --backup %s. \"berth backup verify\" names all "
-                                  "that is damaged.", earlier);
+        return error_hint(
+                err, r,
+                "The backup before it may lead to the same point: --backup %s. \"berth backup verify\" names all "
+                "that is damaged.",
+                earlier);
 }

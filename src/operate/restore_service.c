@@ -124,8 +124,8 @@ int restore_service_prepare(const ServiceRestore *restore, const RestorePlaces *
 }
 
 /* *ret_ns: how long it took. */
-static int verify(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress, json_t *result,
-                  int64_t *ret_ns, Error **err)
+static int verify(const ServiceRestore *restore, const RestorePlaces *places, const EngineProgress *progress,
+                  json_t *result, int64_t *ret_ns, Error **err)
 {
         int64_t began_ns = clock_monotonic_ns();
         _cleanup_free_ char *outcome = NULL;
@@ -151,7 +151,8 @@ int restore_service_open(const ServiceRestore *restore, const RestorePlaces *pla
                 throw_away(restore, places);
                 return error_prefix(err, r, "restore a copy of \"%s\"", restore->service);
         }
-        json_object_set_new(result, "ready_ms", json_integer((clock_monotonic_ns() - began_ns - verified_ns) / NSEC_PER_MSEC));
+        json_object_set_new(result, "ready_ms",
+                            json_integer((clock_monotonic_ns() - began_ns - verified_ns) / NSEC_PER_MSEC));
         *ret = TAKE_PTR(result);
         return 0;
 }
@@ -161,7 +162,8 @@ int restore_service_discard(const ServiceRestore *restore, Error **err)
         _cleanup_(volume_info_freep) VolumeInfo *volume = NULL;
         int r = restore_container_clear(restore, err);
 
-        if (r < 0 || restore->engine->operations->volume_inspect(restore->engine, restore->into, false, &volume, NULL) < 0)
+        if (r < 0 ||
+            restore->engine->operations->volume_inspect(restore->engine, restore->into, false, &volume, NULL) < 0)
                 return MIN(r, 0);
         r = restore_await_writer(volume->path, err);
         return r < 0 ? r : restore->engine->operations->volume_remove(restore->engine, restore->into, true, err);

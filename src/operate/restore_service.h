@@ -20,8 +20,8 @@ typedef struct ServiceRestore {
         const char *into;        /* a volume that is made for the copy, which stays apart from the service; NULL */
         const char *key;         /* by which the project knows that volume; NULL: it is thrown away again */
         int64_t locks;           /* max_locks_per_transaction of the copy's server; 0: as it was */
-        bool verify;             /* restore_service_open: the image's pg_verifybackup looks at the files before the server starts */
-        bool reflink;            /* of the running database as it is now, by sharing blocks (operate/reflink.h): repository, to,
+        bool verify; /* restore_service_open: the image's pg_verifybackup looks at the files before the server starts */
+        bool reflink; /* of the running database as it is now, by sharing blocks (operate/reflink.h): repository, to,
                                   * backup and timeline are not looked at */
 } ServiceRestore;
 

@@ -32,7 +32,8 @@ static json_t *to_json(const WalTablespaces *tablespaces)
         json_t *list = json_array();
 
         VECTOR_FOREACH(item, &tablespaces->found)
-                json_array_append_new(list, json_pack("{s:I, s:s}", "oid", (json_int_t)item->oid, "location", item->location));
+                json_array_append_new(
+                        list, json_pack("{s:I, s:s}", "oid", (json_int_t)item->oid, "location", item->location));
         return list;
 }
 
@@ -41,7 +42,8 @@ int restore_find_tablespaces(int dir_fd, uint32_t segment_bytes, json_t **ret, E
         _cleanup_close_ int log_fd = openat(dir_fd, "pg_wal", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         _cleanup_wal_tablespaces_ WalTablespaces tablespaces = { 0 };
         _cleanup_strv_ char **names = NULL;
-        int r = log_fd < 0 ? error_set_errno(err, errno, "open \"pg_wal\"") : fs_list_directory(log_fd, ".", &names, err);
+        int r = log_fd < 0 ? error_set_errno(err, errno, "open \"pg_wal\"")
+                           : fs_list_directory(log_fd, ".", &names, err);
 
         STRV_FOREACH(name, names) {
                 uint32_t timeline;

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 
 /* The kernel stamps files by its last tick. */
-#define STAMP_NS INT64_C(100000000)
+#define STAMP_NS       INT64_C(100000000)
 #define MICROSECOND_NS INT64_C(1000)
 
 int64_t restore_before_ns(int64_t latest_ns)
@@ -13,7 +13,8 @@ int64_t restore_before_ns(int64_t latest_ns)
         return MAX(latest_ns - MICROSECOND_NS, INT64_C(0));
 }
 
-void restore_add_times(WalTimes *times, const WalRange *range, const WalSegment *segment, uint32_t segment_bytes, char *content)
+void restore_add_times(WalTimes *times, const WalRange *range, const WalSegment *segment, uint32_t segment_bytes,
+                       char *content)
 {
         if (segment->start + segment_bytes > range->end)
                 memset(content + (range->end > segment->start ? range->end - segment->start : 0), 0,
@@ -22,7 +23,8 @@ void restore_add_times(WalTimes *times, const WalRange *range, const WalSegment 
 }
 
 /* The latest commit of one segment by itself. One that began in the segment before it is not seen. */
-static int64_t latest_of(Repository *repository, const WalRange *range, const WalSegment *segment, uint32_t segment_bytes, char *content)
+static int64_t latest_of(Repository *repository, const WalRange *range, const WalSegment *segment,
+                         uint32_t segment_bytes, char *content)
 {
         WalTimes times = { 0 };
 

@@ -10,7 +10,8 @@
 /* The newest moment to which a log certainly leads whose latest commit is this one; 0: none. */
 int64_t restore_before_ns(int64_t latest_ns);
 /* Adds a segment of range to times, as far as range leads. content holds segment_bytes, and is cut there. */
-void restore_add_times(WalTimes *times, const WalRange *range, const WalSegment *segment, uint32_t segment_bytes, char *content);
+void restore_add_times(WalTimes *times, const WalRange *range, const WalSegment *segment, uint32_t segment_bytes,
+                       char *content);
 
 /* Of the last segment of range that has any, the latest commit; 0: there is none that can be read. */
 int64_t restore_last_commit_ns(Repository *repository, const WalRange *range, uint32_t segment_bytes);

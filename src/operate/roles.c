@@ -259,8 +259,7 @@ static int close_databases(Engine *engine, const ContainerInfo *container, const
                 if (losers && *losers)
                         strv_addf(notes,
                                   "database \"%s\" is for the roles of x-berth now, and no longer for everybody: %s "
-                                  "cannot connect to it any "
-                                  "more; \"berth role grant NAME KIND\" lets a role in",
+                                  "cannot connect to it any more; \"berth role grant NAME KIND\" lets a role in",
                                   *database, losers);
         }
         return 0;
@@ -360,15 +359,13 @@ int roles_apply(Engine *engine, const ContainerInfo *container, const json_t *wi
 int roles_list(Engine *engine, const ContainerInfo *container, json_t **ret, Error **err)
 {
         static const char sql[] = "SELECT json_build_object('Name', r.rolname, 'Kind', "
-                                  "coalesce(substring(shobj_description(r.oid, 'pg_authid') from "
-                                  "'^berth role: ([a-z]+)'), ''), 'Login', r.rolcanlogin, 'Superuser', r.rolsuper, "
-                                  "'Password', CASE WHEN a.rolpassword IS "
-                                  "NULL THEN 'none' WHEN a.rolpassword LIKE 'SCRAM-SHA-256$%' THEN 'scram-sha-256' "
-                                  "ELSE 'md5' END, 'MemberOf', (SELECT "
+                                  "coalesce(substring(shobj_description(r.oid, 'pg_authid') from '^berth role: "
+                                  "([a-z]+)'), ''), 'Login', r.rolcanlogin, 'Superuser', r.rolsuper, 'Password', CASE "
+                                  "WHEN a.rolpassword IS NULL THEN 'none' WHEN a.rolpassword LIKE 'SCRAM-SHA-256$%' "
+                                  "THEN 'scram-sha-256' ELSE 'md5' END, 'MemberOf', (SELECT "
                                   "coalesce(json_agg(g.rolname ORDER BY g.rolname), '[]') FROM pg_auth_members m JOIN "
-                                  "pg_roles g ON g.oid = m.roleid WHERE "
-                                  "m.member = r.oid)) FROM pg_roles r JOIN pg_authid a ON a.oid = r.oid WHERE "
-                                  "r.rolname !~ '^pg_' ORDER BY r.rolname;\n";
+                                  "pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid)) FROM pg_roles r JOIN "
+                                  "pg_authid a ON a.oid = r.oid WHERE r.rolname !~ '^pg_' ORDER BY r.rolname;\n";
         _cleanup_free_ char *text = NULL;
         _cleanup_strv_ char **lines = NULL;
         int r = sql_run(engine, container, NULL, sql, &text, err);

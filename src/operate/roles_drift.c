@@ -17,19 +17,15 @@
 
 static const char connect_drift[] =
         "SELECT 'everybody may connect to ' || quote_ident(datname) FROM pg_database d WHERE datname = "
-        "current_database() AND EXISTS (SELECT "
-        "FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a WHERE a.grantee = 0 AND a.privilege_type = "
-        "'CONNECT');\n"
-        "SELECT 'it may not connect to ' || quote_ident(current_database()) WHERE NOT has_database_privilege(:'role', "
-        "current_database(), "
-        "'CONNECT');\n"
-        "SELECT 'it is a superuser' FROM pg_roles WHERE rolname = :'role' AND rolsuper;\n"
-        "SELECT 'it may not log in' FROM pg_roles WHERE rolname = :'role' AND NOT rolcanlogin;\n";
+        "current_database() AND EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a WHERE "
+        "a.grantee = 0 AND a.privilege_type = 'CONNECT');\nSELECT 'it may not connect to ' || "
+        "quote_ident(current_database()) WHERE NOT has_database_privilege(:'role', current_database(), 'CONNECT');\n"
+        "SELECT 'it is a superuser' FROM pg_roles WHERE rolname = :'role' AND rolsuper;\nSELECT 'it may not log in' "
+        "FROM pg_roles WHERE rolname = :'role' AND NOT rolcanlogin;\n";
 
 static const char *const kind_drift[] = {
         [X_ROLE_OWNER] = "SELECT 'database ' || quote_ident(datname) || ' belongs to ' || pg_get_userbyid(datdba) FROM "
-                         "pg_database WHERE datname "
-                         "= current_database() AND pg_get_userbyid(datdba) <> :'role';\n"
+                         "pg_database WHERE datname = current_database() AND pg_get_userbyid(datdba) <> :'role';\n"
                          "SELECT format('%s of the tables and views belong to %s (%s, for one)', count(*), "
                          "pg_get_userbyid(relowner), min(name)) "
                          "FROM " TABLES " WHERE pg_get_userbyid(relowner) <> :'role' GROUP BY relowner;\n",
@@ -41,11 +37,9 @@ static const char *const kind_drift[] = {
                 "HAVING count(*) > 0;\n",
         [X_ROLE_READONLY] =
                 "SELECT format('it may not read %s of the tables (%s, for one)', count(*), min(name)) FROM " TABLES
-                " WHERE NOT "
-                "has_table_privilege(:'role', t.oid, 'SELECT') HAVING count(*) > 0;\n"
+                " WHERE NOT has_table_privilege(:'role', t.oid, 'SELECT') HAVING count(*) > 0;\n"
                 "SELECT format('it may write to %s of the tables (%s, for one)', count(*), min(name)) FROM " TABLES
-                " WHERE "
-                "has_table_privilege(:'role', t.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') HAVING count(*) > 0;\n",
+                " WHERE has_table_privilege(:'role', t.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') HAVING count(*) > 0;\n",
         [X_ROLE_MONITOR] =
                 "SELECT 'it is no member of pg_monitor' WHERE NOT pg_has_role(:'role', 'pg_monitor', 'MEMBER');\n",
 };

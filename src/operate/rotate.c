@@ -16,12 +16,13 @@
 #include "postgres/password.h"
 #include "state/document.h"
 
-#define JOURNAL_FORMAT 1
+#define JOURNAL_FORMAT  1
 #define LOCK_TIMEOUT_MS 60000
 
 static char *journal_path(const Rotation *rotation)
 {
-        _cleanup_free_ char *digits = sha256_hex(rotation->role, strlen(rotation->role)); /* a role may be called anything */
+        _cleanup_free_ char *digits =
+                sha256_hex(rotation->role, strlen(rotation->role)); /* a role may be called anything */
 
         return layout_data(rotation->layout, "projects/%s/rotations/%s.%.16s.json", rotation->database->project,
                            rotation->database->service, digits);
@@ -29,7 +30,8 @@ static char *journal_path(const Rotation *rotation)
 
 int rotation_lock(const Layout *layout, const char *project, int *ret_fd, Error **err)
 {
-        _cleanup_free_ char *folder = layout_data(layout, "projects/%s/rotations", project), *path = path_join(folder, ".lock");
+        _cleanup_free_ char *folder = layout_data(layout, "projects/%s/rotations", project),
+                            *path = path_join(folder, ".lock");
         _cleanup_strv_ char **names = NULL;
         int r = fs_make_directories(folder, 0700, err);
 
@@ -56,8 +58,8 @@ static int begin_journal(const Rotation *rotation, const char *path, char **ret_
         if (r < 0)
                 return r;
         *ret_password = rotation->adopt ? xstrdup(rotation->adopt) : password_generate();
-        journal = json_pack("{s:s, s:s, s:s?, s:s}", "service", rotation->database->service, "role", rotation->role, "secret",
-                            rotation->secret, "password", *ret_password);
+        journal = json_pack("{s:s, s:s, s:s?, s:s}", "service", rotation->database->service, "role", rotation->role,
+                            "secret", rotation->secret, "password", *ret_password);
         if (!journal)
                 return error_set(err, ERROR_INVALID, "the password is not UTF-8");
         return document_save(path, JOURNAL_FORMAT, journal, err);

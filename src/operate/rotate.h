@@ -17,8 +17,8 @@ typedef struct Rotation {
         Engine *engine;
         const ContainerInfo *database; /* it runs */
         const char *role;
-        const char *secret;     /* the file, absolute; NULL with adopt: there is none to write */
-        const char *adopt;      /* this password, and the file stays as it is; NULL: a new one */
+        const char *secret; /* the file, absolute; NULL with adopt: there is none to write */
+        const char *adopt;  /* this password, and the file stays as it is; NULL: a new one */
 } Rotation;
 
 /* Held while passwords of the project are changed: one change at a time. Sweeps up what a killed one left half written.

@@ -13,7 +13,7 @@
 #include "postgres/guard.h"
 
 #define GIT_TIMEOUT_MS 10000
-#define GENERATE "Make one: openssl rand -base64 24."
+#define GENERATE       "Make one: openssl rand -base64 24."
 
 typedef struct Check {
         const Project *project;
@@ -61,8 +61,8 @@ static bool contains_word(const char *name, const char *word)
 
 static bool name_means_password(const char *name)
 {
-        static const char *const words[] = { "password", "passwd", "passphrase", "secret", "token", "api_key", "apikey",
-                                             "private_key", "pgpass" };
+        static const char *const words[] = { "password", "passwd", "passphrase",  "secret", "token",
+                                             "api_key",  "apikey", "private_key", "pgpass" };
 
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
                 if (contains_word(name, words[i]))
@@ -79,7 +79,8 @@ static bool is_read_as_password(const Service *service, const FileSource *source
                 if (!streq_ptr(reference->source, source->key) || !reference->target)
                         continue;
                 for (size_t k = 0; k < service->environment.length; k++) {
-                        const char *name = service->environment.items[k].key, *value = service->environment.items[k].value;
+                        const char *name = service->environment.items[k].key,
+                                   *value = service->environment.items[k].value;
                         if (endswith(name, "PASSWORD_FILE") && streq_ptr(value, reference->target))
                                 return true;
                 }
@@ -126,8 +127,9 @@ static void check_git(const Check *check, const char *path, char *subject)
         if (run_git(folder, tracked) == 0)
                 add(check, "secret-in-git", true, TAKE_PTR(owned), xstrdup(path),
                     xstrdup("git keeps it: everybody with the repository has it"),
-                    xasprintf("Take it out (git rm --cached %s), change it (berth secret rotate), and add it to .gitignore.",
-                              name));
+                    xasprintf(
+                            "Take it out (git rm --cached %s), change it (berth secret rotate), and add it to .gitignore.",
+                            name));
         else if (run_git(folder, ignored) == 1)
                 add(check, "secret-not-ignored", false, TAKE_PTR(owned), xstrdup(path),
                     xstrdup("git does not ignore it: the next \"git add\" takes it along"),
@@ -200,7 +202,8 @@ static void check_source(const Check *check, const FileSource *source)
                     xasprintf("the environment variable \"%s\" is not set", source->environment),
                     xstrdup("Set it, or keep the secret in a file."));
         else if (source->external)
-                add(check, "secret-missing", true, subject_of(source), NULL, xstrdup("it is external and nothing says whence"),
+                add(check, "secret-missing", true, subject_of(source), NULL,
+                    xstrdup("it is external and nothing says whence"),
                     xasprintf("Say it: x-berth: {secrets: {%s: {command: [...]}}}.", source->key));
 }
 
@@ -232,13 +235,16 @@ static void check_variable(const Check *check, const Service *service, const Nod
         bool url = value && holds_password_in_url(value), known = false, in_file = node_note(entry->value) == NULL;
         char *subject;
 
-        if (isempty(value) || endswith(entry->key, "_FILE") || *value == '/' || (!url && !name_means_password(entry->key)))
+        if (isempty(value) || endswith(entry->key, "_FILE") || *value == '/' ||
+            (!url && !name_means_password(entry->key)))
                 return;
         guard_password_weakness(value, &known);
         subject = xasprintf("service %s: %s", service->name, entry->key);
         add(check, in_file ? "password-in-file" : "password-in-environment", false, subject, place_of(entry->value),
-            xasprintf("a password %s%s", in_file ? "is written into the compose file" : "is in the container's environment, "
-                      "where whoever may inspect it reads it", known ? ", and one that everybody knows" : ""),
+            xasprintf("a password %s%s",
+                      in_file ? "is written into the compose file"
+                              : "is in the container's environment, where whoever may inspect it reads it",
+                      known ? ", and one that everybody knows" : ""),
             url ? xstrdup("Give the program the parts and a secret's file instead of an address with the password in it.")
                 : xasprintf("Make it a secret and name its file: %s_FILE=/run/secrets/NAME.", entry->key));
 }
@@ -251,7 +257,7 @@ static void check_service(const Check *check, const Service *service)
         if (!node_is(environment, NODE_MAP))
                 return;
         NODE_FOREACH_ENTRY(entry, environment)
-                check_variable(check, service, entry);
+        check_variable(check, service, entry);
 }
 
 void secret_check(const Project *project, SecretFindings *ret)

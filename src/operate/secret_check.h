@@ -7,10 +7,10 @@
 #include "compose/project.h"
 
 typedef struct SecretFinding {
-        const char *id;     /* "secret-open", …: static; x-berth.silence takes it */
+        const char *id; /* "secret-open", …: static; x-berth.silence takes it */
         bool is_error;
-        char *subject;      /* "secret app_password", "service api: POSTGRES_PASSWORD" */
-        char *place;        /* the file, with a line where there is one; NULL */
+        char *subject; /* "secret app_password", "service api: POSTGRES_PASSWORD" */
+        char *place;   /* the file, with a line where there is one; NULL */
         char *message, *fix;
 } SecretFinding;
 

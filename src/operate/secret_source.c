@@ -94,10 +94,11 @@ int secret_source_read(const FileSource *source, char **ret, Error **err)
         if (source->command)
                 return run_command(source, ret, err);
         if (source->environment)
-                return error_set(err, ERROR_NOT_FOUND, "secret \"%s\": environment variable \"%s\" is not set", source->key,
-                                 source->environment);
+                return error_set(err, ERROR_NOT_FOUND, "secret \"%s\": environment variable \"%s\" is not set",
+                                 source->key, source->environment);
         return error_hint(err, error_set(err, ERROR_UNSUPPORTED, "secret \"%s\" is external", source->key),
-                          "Say where it comes from: x-berth: {secrets: {%s: {command: [...]}}} or {file: PATH}.", source->key);
+                          "Say where it comes from: x-berth: {secrets: {%s: {command: [...]}}} or {file: PATH}.",
+                          source->key);
 }
 
 int secret_sources_fetch(Project *project, Error **err)

@@ -28,12 +28,12 @@ int sql_find_way(Engine *engine, const ContainerInfo *container, const char *dat
 
 /* Reads all of the plain tables and filled materialized views c, in schema n, of the user's for which the condition holds, and prints
  * "TABLES ROWS". Each in a transaction of its own: the locks of all of them may be more than the server has room for. */
-#define SQL_COUNT_ROWS(condition)                                                                                             \
-        "DO $$ DECLARE t regclass; n bigint; tables bigint := 0; rows numeric := 0; BEGIN\n"                                 \
-        " FOR t IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'm')\n"   \
-        "  AND relispopulated AND nspname <> 'information_schema' AND nspname !~ '^pg_' AND " condition " LOOP\n"            \
-        "  EXECUTE format('SELECT count(*) FROM %s', t) INTO n; tables := tables + 1; rows := rows + n; COMMIT;\n"           \
-        " END LOOP; PERFORM set_config('berth.rows', tables || ' ' || rows, false); END $$;\n"                               \
+#define SQL_COUNT_ROWS(condition)                                                                                          \
+        "DO $$ DECLARE t regclass; n bigint; tables bigint := 0; rows numeric := 0; BEGIN\n"                               \
+        " FOR t IN SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'm')\n" \
+        "  AND relispopulated AND nspname <> 'information_schema' AND nspname !~ '^pg_' AND " condition " LOOP\n"          \
+        "  EXECUTE format('SELECT count(*) FROM %s', t) INTO n; tables := tables + 1; rows := rows + n; COMMIT;\n"         \
+        " END LOOP; PERFORM set_config('berth.rows', tables || ' ' || rows, false); END $$;\n"                             \
         "SELECT current_setting('berth.rows');\n"
 
 /* 'text' and "text" for any text. */

@@ -9,9 +9,9 @@
 #include "postgres/auto_conf_file.h"
 
 #define APPLICATION "berth receiver"
-#define SETTING "synchronous_standby_names"
-#define EFFECT_NS (5 * NSEC_PER_SEC)
-#define LOOK_NS (10 * NSEC_PER_MSEC)
+#define SETTING     "synchronous_standby_names"
+#define EFFECT_NS   (5 * NSEC_PER_SEC)
+#define LOOK_NS     (10 * NSEC_PER_MSEC)
 
 /* With what was there before, where that is remembered; else by the name. */
 static int take_back(PGconn *sql, const char *slot, const char *repository_path, Error **err)
@@ -51,7 +51,8 @@ static int await_effect(PGconn *sql, const char *slot, Error **err)
 static int change_file(const PostgresTarget *target, Error **err)
 {
         _cleanup_close_ int folder = target->pid > 0 ? auto_conf_open_running(target->pid, target->data_dir) : -1;
-        int r = folder < 0 ? error_set(err, ERROR_NOT_FOUND, "its folder cannot be seen") : auto_conf_clear_synchronous(folder, err);
+        int r = folder < 0 ? error_set(err, ERROR_NOT_FOUND, "its folder cannot be seen")
+                           : auto_conf_clear_synchronous(folder, err);
 
         return r < 0 ? r : auto_conf_reload(folder, target->pid, err);
 }

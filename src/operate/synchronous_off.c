@@ -37,10 +37,12 @@ int synchronous_off_running(const Layout *layout, Engine *engine, const Containe
         if (!info->service || info->oneoff || info->pid <= 0 || !info->project)
                 return 0;
         /* A receiver that cannot say so may have ended between the change of the file and the word to the server. */
-        asked = receiver_was_asked(layout, info->project, info->service) && receiver_pause(layout, info->project, info->service) == 0;
+        asked = receiver_was_asked(layout, info->project, info->service) &&
+                receiver_pause(layout, info->project, info->service) == 0;
         if (!asked && !is_set(info))
                 return 0;
-        params = json_pack("{s:s, s:s, s:o}", "project", info->project, "service", info->service, "target", database_target_to_json(info));
+        params = json_pack("{s:s, s:s, s:o}", "project", info->project, "service", info->service, "target",
+                           database_target_to_json(info));
         run.params = params;
         return worker_run(layout, &run, &result, err);
 }
@@ -49,7 +51,8 @@ int synchronous_off_stopped(Engine *engine, const ContainerInfo *info, Error **e
 {
         const SpecMount *mount = NULL;
         bool is_new = false;
-        _cleanup_free_ char *path = info->spec ? data_folder_on_host(engine, info->spec, folder_inside(info), &mount, &is_new) : NULL;
+        _cleanup_free_ char *path =
+                info->spec ? data_folder_on_host(engine, info->spec, folder_inside(info), &mount, &is_new) : NULL;
         _cleanup_close_ int folder = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
         return auto_conf_clear_synchronous(folder, err);

@@ -73,15 +73,21 @@ static int bind_place(const char *folder, const char *location, ContainerSpec *s
         if (holder && holder->kind != SPEC_MOUNT_TMPFS)
                 cover(holder);
         mount = add_mount(spec);
-        *mount = (SpecMount){ .kind = SPEC_MOUNT_BIND, .source = arena_strdup(spec->arena, folder),
-                              .target = arena_strdup(spec->arena, location), .tmpfs_size = -1, .tmpfs_mode = -1 };
+        *mount = (SpecMount){ .kind = SPEC_MOUNT_BIND,
+                              .source = arena_strdup(spec->arena, folder),
+                              .target = arena_strdup(spec->arena, location),
+                              .tmpfs_size = -1,
+                              .tmpfs_mode = -1 };
         return 0;
 }
 
-static int prepare_one(const RestorePlaces *places, ContainerSpec *spec, const char *data_target, json_t *row, Error **err)
+static int prepare_one(const RestorePlaces *places, ContainerSpec *spec, const char *data_target, json_t *row,
+                       Error **err)
 {
-        _cleanup_free_ char *location = path_clean("/", json_get_string(row, "location", "")), *data = data_of_copy(places),
-                            *below = xasprintf(RESTORED_TABLESPACES "/%lld", (long long)json_get_int(row, "oid", 0)), *folder = NULL;
+        _cleanup_free_ char *location = path_clean("/", json_get_string(row, "location", "")),
+                            *data = data_of_copy(places),
+                            *below = xasprintf(RESTORED_TABLESPACES "/%lld", (long long)json_get_int(row, "oid", 0)),
+                            *folder = NULL;
         SpecMount *holder = data_folder_mount_of(spec, location);
         struct stat like;
         int r;
@@ -101,7 +107,8 @@ static int prepare_one(const RestorePlaces *places, ContainerSpec *spec, const c
         return bind_place(folder, location, spec, holder);
 }
 
-int tablespace_places_prepare(const RestorePlaces *places, ContainerSpec *spec, const SpecMount *data, json_t *rows, Error **err)
+int tablespace_places_prepare(const RestorePlaces *places, ContainerSpec *spec, const SpecMount *data, json_t *rows,
+                              Error **err)
 {
         _cleanup_free_ char *target = xstrdup(data ? data->target : "");
         json_t *row;
@@ -112,8 +119,8 @@ int tablespace_places_prepare(const RestorePlaces *places, ContainerSpec *spec, 
                 int r = comes_again(rows, i, location) ? 0 : prepare_one(places, spec, target, row, err);
 
                 if (r < 0)
-                        return error_prefix(err, r, "a place for tablespace %lld, made at %s", (long long)json_get_int(row, "oid", 0),
-                                            location);
+                        return error_prefix(err, r, "a place for tablespace %lld, made at %s",
+                                            (long long)json_get_int(row, "oid", 0), location);
         }
         return 0;
 }
@@ -151,13 +158,15 @@ static int settle_link(const RestorePlaces *places, const json_t *rows, int link
         struct stat status;
 
         if (n < 0)
-                return errno == EINVAL ? 0 : error_set_errno(err, errno, "read link \"%s\"", name); /* a folder: in place */
+                return errno == EINVAL ? 0
+                                       : error_set_errno(err, errno, "read link \"%s\"", name); /* a folder: in place */
         location[n] = '\0';
         target = new_target(rows, location);
         if (!target && path_below(location, places->target))
                 return 0;
         if (!target)
-                return error_set(err, ERROR_CORRUPT, "tablespace %s lies at %s, which is no part of the copy", name, location);
+                return error_set(err, ERROR_CORRUPT, "tablespace %s lies at %s, which is no part of the copy", name,
+                                 location);
         unlinkat(links_fd, TEMPORARY, 0);
         if (fstatat(links_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 || symlinkat(target, links_fd, TEMPORARY) < 0 ||
             fchownat(links_fd, TEMPORARY, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
@@ -170,7 +179,8 @@ int tablespace_places_settle(const RestorePlaces *places, const json_t *rows, Er
 {
         _cleanup_close_ int links_fd = open_links(places);
         _cleanup_strv_ char **names = NULL;
-        int r = links_fd < 0 ? error_set_errno(err, errno, "open \"" LINKS "\"") : fs_list_directory(links_fd, ".", &names, err);
+        int r = links_fd < 0 ? error_set_errno(err, errno, "open \"" LINKS "\"")
+                             : fs_list_directory(links_fd, ".", &names, err);
 
         STRV_FOREACH(name, names)
                 if (r == 0)

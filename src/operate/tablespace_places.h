@@ -10,7 +10,8 @@
 
 /* Before the container is made: makes the folders, and adds their mounts to spec. A location in the volume of the data itself
  * (data) is a folder of the copy at the same place. Notes in rows what settle needs. */
-int tablespace_places_prepare(const RestorePlaces *places, ContainerSpec *spec, const SpecMount *data, json_t *rows, Error **err);
+int tablespace_places_prepare(const RestorePlaces *places, ContainerSpec *spec, const SpecMount *data, json_t *rows,
+                              Error **err);
 /* After the server has ended: the copy's links lead into the copy. ERROR_CORRUPT: one leads elsewhere. */
 int tablespace_places_settle(const RestorePlaces *places, const json_t *rows, Error **err);
 

@@ -14,8 +14,8 @@ json_t *database_target_to_json(const ContainerInfo *info)
         json_t *target;
 
         database_login_of(info, &login);
-        target = json_pack("{s:i, s:s, s:s}", "pid", (int)info->pid, "data_dir", folder ? folder : DEFAULT_FOLDER, "user",
-                           login.user);
+        target = json_pack("{s:i, s:s, s:s}", "pid", (int)info->pid, "data_dir", folder ? folder : DEFAULT_FOLDER,
+                           "user", login.user);
         if (!isempty(login.password))
                 json_set_string(target, "password", login.password);
         return target;

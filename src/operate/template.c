@@ -12,11 +12,11 @@
 #include "base/strv.h"
 #include "operate/data_folder.h"
 
-#define TEMPLATES_IN_CONTAINER "/run/berth/templates"
+#define TEMPLATES_IN_CONTAINER  "/run/berth/templates"
 #define ENTRYPOINT_IN_CONTAINER "/run/berth/entrypoint"
-#define OFFICIAL_ENTRYPOINT "docker-entrypoint.sh"
-#define INIT_FILES_DIR "/docker-entrypoint-initdb.d"
-#define MAKE_TIMEOUT_MS 120000
+#define OFFICIAL_ENTRYPOINT     "docker-entrypoint.sh"
+#define INIT_FILES_DIR          "/docker-entrypoint-initdb.d"
+#define MAKE_TIMEOUT_MS         120000
 
 static char *folder_of_image(const Layout *layout, const Image *image)
 {
@@ -89,7 +89,8 @@ static bool is_static(const char *program)
         Elf64_Ehdr header;
         Elf64_Phdr segment;
 
-        if (fd < 0 || pread(fd, &header, sizeof(header), 0) != sizeof(header) || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
+        if (fd < 0 || pread(fd, &header, sizeof(header), 0) != sizeof(header) ||
+            memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
                 return false;
         for (size_t i = 0; i < header.e_phnum; i++) {
                 off_t at = (off_t)(header.e_phoff + i * sizeof(segment));
@@ -104,8 +105,8 @@ static bool can_start_ahead(const Layout *layout, const Image *image, const Cont
 {
         _cleanup_free_ char *program = entrypoint_program(layout);
 
-        return is_static(program) && image->source != IMAGE_SOURCE_HOST && streq(path_basename(spec->argv[0]), OFFICIAL_ENTRYPOINT) &&
-               !has_init_files(image, spec);
+        return is_static(program) && image->source != IMAGE_SOURCE_HOST &&
+               streq(path_basename(spec->argv[0]), OFFICIAL_ENTRYPOINT) && !has_init_files(image, spec);
 }
 
 static bool can_use(const Layout *layout, const Image *image, const ContainerSpec *spec)

@@ -18,9 +18,9 @@
 #include "base/strv.h"
 
 /* In the working folder, a memory file system below FOLDER that hides nothing else. */
-#define ROOT "root"
-#define TEMPLATES "/run/berth/templates"
-#define ENTRYPOINT "/run/berth/entrypoint"
+#define ROOT         "root"
+#define TEMPLATES    "/run/berth/templates"
+#define ENTRYPOINT   "/run/berth/entrypoint"
 #define LOCK_WAIT_MS 60000
 
 static int put_folder(const char *path, mode_t mode, Error **err)

@@ -35,7 +35,8 @@ static void add_address(char ***addresses, const struct sockaddr *address)
                 inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)address)->sin_addr, text, sizeof(text));
         else if (address->sa_family == AF_INET6 &&
                  !IN6_IS_ADDR_LINKLOCAL(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr))
-                inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, text, sizeof(text));
+                inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, text,
+                          sizeof(text));
         if (*text && !strv_contains(*addresses, text))
                 strv_add(addresses, text);
 }

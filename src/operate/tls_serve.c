@@ -54,7 +54,8 @@ static char *setting_in_text(const char *text, const char *name)
 
 static char *setting_of(const ContainerSpec *spec, const char *name)
 {
-        _cleanup_free_ char *command = strv_join(spec->argv, "\n"), *path = setting_in_text(command, "config_file"), *text = NULL;
+        _cleanup_free_ char *command = strv_join(spec->argv, "\n"), *path = setting_in_text(command, "config_file"),
+                            *text = NULL;
         char *found = setting_in_text(command, name);
 
         if (found || !path)
@@ -232,11 +233,13 @@ int tls_attach(ContainerSpec *spec, const TlsFiles *files, Error **err)
         if (files->own_settings)
                 return 0;
         if (!spec_takes_options(spec)) {
-                r = error_set(err, ERROR_UNSUPPORTED, "service \"%s\": its command is a shell's, so TLS cannot be switched on from here",
+                r = error_set(err, ERROR_UNSUPPORTED,
+                              "service \"%s\": its command is a shell's, so TLS cannot be switched on from here",
                               spec->service);
-                return error_hint(err, r,
-                                  "Let the command be the server's options alone, or name ssl, ssl_cert_file and ssl_key_file "
-                                  "in its configuration; x-berth: {tls: off} leaves it as it is.");
+                return error_hint(
+                        err, r,
+                        "Let the command be the server's options alone, or name ssl, ssl_cert_file and ssl_key_file "
+                        "in its configuration; x-berth: {tls: off} leaves it as it is.");
         }
         add_files(spec, files, has_authority);
         spec_add_options(spec, options);

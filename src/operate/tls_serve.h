@@ -18,7 +18,7 @@
 
 typedef struct TlsFiles {
         char *authority, *authority_key, *certificate, *key; /* owned */
-        bool own_settings; /* the service's own settings name them */
+        bool own_settings;                                   /* the service's own settings name them */
 } TlsFiles;
 void tls_files_done(TlsFiles *files);
 #define _cleanup_tls_files_ _cleanup_(tls_files_done)

@@ -13,8 +13,8 @@
 #include "state/document.h"
 
 #define RECORD_FORMAT 1
-#define SUFFIX ".upgrade.json"
-#define INIT_FILES "/docker-entrypoint-initdb.d"
+#define SUFFIX        ".upgrade.json"
+#define INIT_FILES    "/docker-entrypoint-initdb.d"
 
 static const char *const phases[_UPGRADE_PHASE_MAX] = { "copying", "switching", "switched", "returning", "returned" };
 
@@ -88,8 +88,8 @@ int upgrade_record_find(const Layout *layout, const char *project, const char *s
 int upgrade_record_save(const Layout *layout, const UpgradeRecord *record, Error **err)
 {
         _cleanup_free_ char *path = record_path(layout, record->volume), *folder = layout_data(layout, "databases");
-        _cleanup_json_ json_t *json = json_pack("{s:s, s:i, s:i}", "phase", phases[record->phase], "from", record->from,
-                                                "to", record->to);
+        _cleanup_json_ json_t *json =
+                json_pack("{s:s, s:i, s:i}", "phase", phases[record->phase], "from", record->from, "to", record->to);
         int r = fs_make_directories(folder, 0700, err);
 
         for (size_t i = 0; i < ARRAY_SIZE(members); i++)
@@ -117,7 +117,8 @@ int upgrade_major_of_folder(const char *folder)
 int upgrade_major_in_place(const Layout *layout, const UpgradeRecord *record)
 {
         _cleanup_free_ char *root = layout_data(layout, "volumes/%s/_data", record->volume);
-        _cleanup_free_ char *new_folder = path_join(root, record->new_folder), *old_folder = path_join(root, record->old_folder);
+        _cleanup_free_ char *new_folder = path_join(root, record->new_folder),
+                            *old_folder = path_join(root, record->old_folder);
         int major = upgrade_major_of_folder(new_folder);
 
         return major ? major : upgrade_major_of_folder(old_folder);
@@ -180,9 +181,9 @@ static json_t *server_command(const json_t *service)
 
 static void change_service(json_t *service, const UpgradeRecord *record, const char *old_container)
 {
-        static const char *const without[] = { "ports",      "healthcheck", "container_name", "networks",  "depends_on",
-                                               "restart",    "expose",      "hostname",       "links",     "post_start",
-                                               "pre_stop",   "read_only",   "entrypoint",     "scale",     "extra_hosts",
+        static const char *const without[] = { "ports",      "healthcheck", "container_name", "networks", "depends_on",
+                                               "restart",    "expose",      "hostname",       "links",    "post_start",
+                                               "pre_stop",   "read_only",   "entrypoint",     "scale",    "extra_hosts",
                                                "domainname", "dns",         "mac_address",    "sysctls" };
         json_t *mounts = json_object_get(service, "volumes");
         size_t i = json_array_size(mounts);
@@ -197,7 +198,8 @@ static void change_service(json_t *service, const UpgradeRecord *record, const c
         json_object_set_new(service, "network_mode", json_sprintf("container:%s", old_container));
 }
 
-json_t *upgrade_model(const json_t *model, const UpgradeRecord *record, const char *old_container, const char *volume_key)
+json_t *upgrade_model(const json_t *model, const UpgradeRecord *record, const char *old_container,
+                      const char *volume_key)
 {
         json_t *changed = json_deep_copy(model);
         json_t *volume = json_object_get(json_object_get(changed, "volumes"), volume_key);
@@ -249,8 +251,8 @@ static int carry_file(const char *old_folder, const char *new_folder, const char
 
 int upgrade_carry_files(const char *old_folder, const char *new_folder, Error **err)
 {
-        static const char *const names[] = { "pg_hba.conf", "pg_ident.conf", "server.crt", "server.key", "root.crt",
-                                             "root.crl" };
+        static const char *const names[] = { "pg_hba.conf", "pg_ident.conf", "server.crt",
+                                             "server.key",  "root.crt",      "root.crl" };
         struct stat owner;
         int r = 0;
 

@@ -10,22 +10,22 @@
 #include "state/layout.h"
 
 typedef enum UpgradePhase {
-        UPGRADE_COPYING,        /* the old one is untouched */
-        UPGRADE_SWITCHING,      /* from here on to the end of the exchange, and of what follows it */
+        UPGRADE_COPYING,   /* the old one is untouched */
+        UPGRADE_SWITCHING, /* from here on to the end of the exchange, and of what follows it */
         UPGRADE_SWITCHED,
-        UPGRADE_RETURNING,      /* the way back */
-        UPGRADE_RETURNED,       /* kept holds the newer major */
+        UPGRADE_RETURNING, /* the way back */
+        UPGRADE_RETURNED,  /* kept holds the newer major */
         _UPGRADE_PHASE_MAX,
 } UpgradePhase;
 
 typedef struct UpgradeRecord {
         char *project, *service;
-        char *volume;           /* the service's */
-        char *kept;             /* the volume beside */
+        char *volume;                  /* the service's */
+        char *kept;                    /* the volume beside */
         char *old_folder, *new_folder; /* PGDATA below each volume's root; "" */
         char *old_image, *new_image;   /* as the compose file names them */
         char *old_target, *new_target; /* where in the container the volume is mounted; "": not known */
-        int from, to;           /* majors */
+        int from, to;                  /* majors */
         UpgradePhase phase;
 } UpgradeRecord;
 
@@ -33,7 +33,8 @@ void upgrade_record_done(UpgradeRecord *record);
 #define _cleanup_upgrade_record_ _cleanup_(upgrade_record_done)
 
 /* That of a project's service; ERROR_NOT_FOUND. */
-int upgrade_record_find(const Layout *layout, const char *project, const char *service, UpgradeRecord *ret, Error **err);
+int upgrade_record_find(const Layout *layout, const char *project, const char *service, UpgradeRecord *ret,
+                        Error **err);
 int upgrade_record_save(const Layout *layout, const UpgradeRecord *record, Error **err);
 int upgrade_record_remove(const Layout *layout, const UpgradeRecord *record, Error **err);
 
@@ -51,7 +52,8 @@ int upgrade_image_major(const char *image);
 /* The model of a project in which service is the new server beside the old one: the image, the volume beside in place of
  * the service's under the same key, the old container's network, nothing published, no init files, no network address
  * of its own. A new reference. */
-json_t *upgrade_model(const json_t *model, const UpgradeRecord *record, const char *old_container, const char *volume_key);
+json_t *upgrade_model(const json_t *model, const UpgradeRecord *record, const char *old_container,
+                      const char *volume_key);
 
 /* Images from 18 on have their volume elsewhere: the file was changed by hand and cannot be changed back by us. */
 bool upgrade_moves_mount(const UpgradeRecord *record);

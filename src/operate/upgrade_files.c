@@ -17,14 +17,14 @@
 typedef struct Copying {
         const char *from, *to;
         bool all;
-        VECTOR(char *) files;   /* relative to both */
+        VECTOR(char *) files; /* relative to both */
 } Copying;
 
 /* Folders that stay empty. */
-static const char *const empty_folders[] = { "pg_wal", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial",
-                                             "pg_snapshots", "pg_stat_tmp", "pg_subtrans", "log", "pg_log" };
-static const char *const left_out[] = { "postmaster.pid", "postmaster.opts", "backup_label", "tablespace_map",
-                                        "current_logfiles", "standby.signal", "recovery.signal" };
+static const char *const empty_folders[] = { "pg_wal",       "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial",
+                                             "pg_snapshots", "pg_stat_tmp", "pg_subtrans", "log",       "pg_log" };
+static const char *const left_out[] = { "postmaster.pid",   "postmaster.opts", "backup_label",   "tablespace_map",
+                                        "current_logfiles", "standby.signal",  "recovery.signal" };
 
 static const char *last_part(const char *path)
 {

@@ -32,13 +32,14 @@ static void trim(char *text)
                 text[--length] = '\0';
 }
 
-int upgrade_step(Engine *engine, const char *container, const char *step, char *const *arguments, char **ret, Error **err)
+int upgrade_step(Engine *engine, const char *container, const char *step, char *const *arguments, char **ret,
+                 Error **err)
 {
         return upgrade_step_as(engine, container, "root", step, arguments, ret, err);
 }
 
-int upgrade_step_as(Engine *engine, const char *container, const char *user, const char *step, char *const *arguments, char **ret,
-                    Error **err)
+int upgrade_step_as(Engine *engine, const char *container, const char *user, const char *step, char *const *arguments,
+                    char **ret, Error **err)
 {
         _cleanup_strv_ char **argv = step_words(step, arguments);
         ExecSpec spec = { .argv = argv, .user = user, .stdin_fd = -1, .timeout_ms = -1, .output_limit = OUTPUT_LIMIT };
@@ -68,8 +69,12 @@ static void *hold_thread(void *argument)
         char *arguments[] = { (char *)hold->what, limit, NULL };
         bool is_backup = streq(hold->what, "snapshot");
         _cleanup_strv_ char **argv = step_words(is_backup ? hold->what : "hold", is_backup ? NULL : arguments);
-        ExecSpec spec = { .argv = argv, .user = "root", .stdin_fd = hold->container_input_fd,
-                          .stdout_fd = hold->container_output_fd, .stderr_fd = hold->container_output_fd, .timeout_ms = -1 };
+        ExecSpec spec = { .argv = argv,
+                          .user = "root",
+                          .stdin_fd = hold->container_input_fd,
+                          .stdout_fd = hold->container_output_fd,
+                          .stderr_fd = hold->container_output_fd,
+                          .timeout_ms = -1 };
         int code = 0;
 
         if (hold->engine->operations->exec_stdio(hold->engine, hold->container, &spec, &code, NULL) >= 0)
@@ -124,10 +129,12 @@ static int fail(UpgradeHold *hold, Strbuf *said, Error **err)
         trim(said->data);
         for (char *c = said->data; (c = strchr(c, '\n'));)
                 *c = ';';
-        r = error_set(err, ERROR_TIMEOUT, "keep writers waiting: not within %d seconds; what holds it up: %.*s", hold->limit_s,
-                      REASON_LIMIT, *said->data ? said->data : "nothing that can be seen");
-        return error_hint(err, r, "Nothing was changed. End those transactions (SELECT pg_terminate_backend(SESSION)), or give more time with "
-                                  "--lock-timeout.");
+        r = error_set(err, ERROR_TIMEOUT, "keep writers waiting: not within %d seconds; what holds it up: %.*s",
+                      hold->limit_s, REASON_LIMIT, *said->data ? said->data : "nothing that can be seen");
+        return error_hint(
+                err, r,
+                "Nothing was changed. End those transactions (SELECT pg_terminate_backend(SESSION)), or give more time "
+                "with --lock-timeout.");
 }
 
 static int await_word(UpgradeHold *hold, Error **err)

@@ -8,14 +8,15 @@
 
 /* Runs a step with its arguments (a strv; NULL: none). *ret is what it printed, owned by the caller; NULL: not wanted.
  * A step that fails is ERROR_FAILED with what it said. */
-int upgrade_step(Engine *engine, const char *container, const char *step, char *const *arguments, char **ret, Error **err);
+int upgrade_step(Engine *engine, const char *container, const char *step, char *const *arguments, char **ret,
+                 Error **err);
 /* As another user than the container's root. */
-int upgrade_step_as(Engine *engine, const char *container, const char *user, const char *step, char *const *arguments, char **ret,
-                    Error **err);
+int upgrade_step_as(Engine *engine, const char *container, const char *user, const char *step, char *const *arguments,
+                    char **ret, Error **err);
 
 /* Writers of all databases wait while it exists, readers go on. It ends with this process, however that ends. */
 typedef struct UpgradeHold {
-        int limit_s;            /* how long to wait until everything is held */
+        int limit_s; /* how long to wait until everything is held */
         /* Told, now and then, for which session it waits (NULL: no news); ends the wait where it is false. May be NULL. */
         bool (*waits)(void *context, const char *session);
         void *context;
@@ -25,7 +26,7 @@ typedef struct UpgradeHold {
         int container_input_fd, container_output_fd;
         pthread_t thread;
         bool running;
-        int exit_code;          /* once it has ended; -1: it did not get so far */
+        int exit_code; /* once it has ended; -1: it did not get so far */
 } UpgradeHold;
 
 #define UPGRADE_HOLD_LIMIT_S 60

@@ -19,7 +19,7 @@
 #include "state/document.h"
 #include "state/worker.h"
 
-#define POSTGRES_PORT 5432
+#define POSTGRES_PORT   5432
 #define ANSWER_LIMIT_MS 20000
 
 void verify_gathering_done(VerifyGathering *gathering)
@@ -62,9 +62,9 @@ static void gather_storage(const VerifySubject *subject, VerifyFacts *facts)
                 path = data_folder_on_host(subject->engine, subject->container->spec, folder, &mount, &is_new);
         if (!mount || mount->kind == SPEC_MOUNT_TMPFS)
                 return;
-        facts->storage = mount->anonymous                    ? STORAGE_ANONYMOUS
+        facts->storage = mount->anonymous                   ? STORAGE_ANONYMOUS
                          : mount->kind == SPEC_MOUNT_VOLUME ? STORAGE_NAMED
-                                                             : STORAGE_BOUND;
+                                                            : STORAGE_BOUND;
         facts->volume = mount->source;
 }
 
@@ -104,13 +104,14 @@ static void gather_model(const VerifySubject *subject, VerifyGathering *gatherin
         if (!subject->project)
                 return;
         service = project_find_service(subject->project, subject->container->service);
-        facts->backups_off = backups_are_off(subject->project->x_berth) || (service && backups_are_off(service->x_berth));
+        facts->backups_off =
+                backups_are_off(subject->project->x_berth) || (service && backups_are_off(service->x_berth));
         facts->impatient = find_impatient(subject, gathering->texts);
         secret_check(subject->project, &findings);
         facts->open_secrets = findings.length;
         if (findings.length > 0)
-                facts->secret_finding = arena_printf(gathering->texts, "%s: %s", findings.items[0].subject,
-                                                     findings.items[0].message);
+                facts->secret_finding =
+                        arena_printf(gathering->texts, "%s: %s", findings.items[0].subject, findings.items[0].message);
         facts->has_folder =
                 migration_find_folder(subject->project->working_dir, subject->settings, false, &folder, NULL) == 0;
 }
@@ -131,9 +132,10 @@ static void gather_backups(const VerifySubject *subject, const char *system, Ver
         const json_t *row;
         size_t i;
 
-        if (facts->backups_off ||
-            ask_worker(subject, "backups", json_pack("{s:s, s:s}", "project", subject->container->project, "service",
-                                                     subject->container->service), &result, NULL) < 0)
+        if (facts->backups_off || ask_worker(subject, "backups",
+                                             json_pack("{s:s, s:s}", "project", subject->container->project, "service",
+                                                       subject->container->service),
+                                             &result, NULL) < 0)
                 return;
         json_array_foreach(json_object_get(result, "backups"), i, row) {
                 const char *repository = path_basename(json_get_string(row, "repository", ""));
@@ -160,7 +162,8 @@ static void gather_streaming(const VerifySubject *subject, VerifyGathering *gath
         message = json_get_string(state, "message", NULL);
         facts->streaming = streq(phase, "streaming");
         if (!facts->streaming)
-                facts->not_streaming = arena_printf(gathering->texts, "%s%s%s", phase, message ? ": " : "", message ? message : "");
+                facts->not_streaming =
+                        arena_printf(gathering->texts, "%s%s%s", phase, message ? ": " : "", message ? message : "");
 }
 
 /* ---- from the server ---- */
@@ -175,21 +178,18 @@ static int ask(const VerifySubject *subject, const char *host, const char *passw
 }
 
 static const char settings_query[] =
-        "SELECT k || '=' || coalesce(v, '') FROM (VALUES "
-        "('answer', split_part(version(), ' on ', 1)), ('ssl', current_setting('ssl')), "
-        "('checksums', current_setting('data_checksums')), ('fsync', current_setting('fsync')), "
-        "('full_page_writes', current_setting('full_page_writes')), "
-        "('synchronous_commit', current_setting('synchronous_commit')), "
-        "('system', (SELECT system_identifier::text FROM pg_control_system())), "
-        "('preload', current_setting('shared_preload_libraries')), "
-        "('connections', (SELECT count(*)::text FROM pg_stat_activity WHERE backend_type = 'client backend')), "
-        "('max', (current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int)::text), "
+        "SELECT k || '=' || coalesce(v, '') FROM (VALUES ('answer', split_part(version(), ' on ', 1)), ('ssl', "
+        "current_setting('ssl')), ('checksums', current_setting('data_checksums')), ('fsync', "
+        "current_setting('fsync')), ('full_page_writes', current_setting('full_page_writes')), ('synchronous_commit', "
+        "current_setting('synchronous_commit')), ('system', (SELECT system_identifier::text FROM "
+        "pg_control_system())), ('preload', current_setting('shared_preload_libraries')), ('connections', (SELECT "
+        "count(*)::text FROM pg_stat_activity WHERE backend_type = 'client backend')), ('max', "
+        "(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int)::text), "
         "('tables', (SELECT count(*)::text FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema', "
         "'berth') AND tablename NOT IN ('schema_migrations', 'alembic_version', 'knex_migrations', "
-        "'knex_migrations_lock'))), "
-        "('tool', (SELECT min(CASE tablename WHEN 'schema_migrations' THEN '1golang-migrate' WHEN 'alembic_version' THEN "
-        "'2Alembic' ELSE '3knex' END) FROM pg_tables WHERE tablename IN ('schema_migrations', 'alembic_version', "
-        "'knex_migrations')))) AS t (k, v)";
+        "'knex_migrations_lock'))), ('tool', (SELECT min(CASE tablename WHEN 'schema_migrations' THEN "
+        "'1golang-migrate' WHEN 'alembic_version' THEN '2Alembic' ELSE '3knex' END) FROM pg_tables WHERE tablename IN "
+        "('schema_migrations', 'alembic_version', 'knex_migrations')))) AS t (k, v)";
 
 static bool is_on(char *const *values, const char *key)
 {
@@ -238,8 +238,10 @@ static void note_state(void *context, const json_t *event)
 static void gather_migrations(const VerifySubject *subject, VerifyFacts *facts)
 {
         char *arguments[] = { (char[]){ "status" }, NULL };
-        MigrationCommand command = { .layout = subject->layout, .container = subject->container,
-                                     .settings = subject->settings, .arguments = arguments };
+        MigrationCommand command = { .layout = subject->layout,
+                                     .container = subject->container,
+                                     .settings = subject->settings,
+                                     .arguments = arguments };
         _cleanup_free_ char *folder = NULL;
 
         if (!subject->project || !facts->has_folder || (facts->tool && !streq(facts->tool, "golang-migrate")) ||
@@ -267,7 +269,9 @@ static void gather_reach(const VerifySubject *subject, VerifyGathering *gatherin
 
 static VerifyOutcome outcome_of(const json_t *result, const char *key)
 {
-        return !json_object_get(result, key) ? OUTCOME_NOT_TRIED : json_get_bool(result, key, false) ? OUTCOME_YES : OUTCOME_NO;
+        return !json_object_get(result, key)       ? OUTCOME_NOT_TRIED
+               : json_get_bool(result, key, false) ? OUTCOME_YES
+                                                   : OUTCOME_NO;
 }
 
 static void gather_certificate(const VerifySubject *subject, VerifyGathering *gathering)
@@ -316,8 +320,10 @@ static void gather_server(const VerifySubject *subject, VerifyGathering *gatheri
         values = strv_split(output ? output : "", '\n');
         take_settings(values, gathering);
         gathering->facts.wrote_and_read =
-                ask(subject, NULL, NULL, "CREATE TEMP TABLE berth_verify (n int); INSERT INTO berth_verify VALUES (42); "
-                                              "SELECT n FROM berth_verify", &written, NULL) == 0 &&
+                ask(subject, NULL, NULL,
+                    "CREATE TEMP TABLE berth_verify (n int); INSERT INTO berth_verify VALUES (42); "
+                    "SELECT n FROM berth_verify",
+                    &written, NULL) == 0 &&
                 written && streq(written, "42\n");
         gather_reach(subject, gathering);
         if (gathering->facts.ssl)

@@ -11,15 +11,15 @@
 typedef struct VerifySubject {
         const Layout *layout;
         Engine *engine;
-        const Project *project;         /* NULL: no compose file */
+        const Project *project; /* NULL: no compose file */
         const XBerth *settings;
         const ContainerInfo *container;
 } VerifySubject;
 
 typedef struct VerifyGathering {
-        VerifyFacts facts;              /* strings are in texts, or borrowed from the subject */
+        VerifyFacts facts; /* strings are in texts, or borrowed from the subject */
         Arena *texts;
-        const char *system;             /* the cluster's identifier; NULL: not known */
+        const char *system; /* the cluster's identifier; NULL: not known */
 } VerifyGathering;
 
 void verify_gathering_done(VerifyGathering *gathering);

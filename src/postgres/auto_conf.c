@@ -3,7 +3,7 @@
 #include "base/mem.h"
 
 #define SETTING "synchronous_standby_names"
-#define OURS "berth_"
+#define OURS    "berth_"
 
 /* As ALTER SYSTEM writes it: name = 'value' */
 static bool is_ours(const char *line)

@@ -16,10 +16,10 @@
 #include "base/strbuf.h"
 #include "postgres/auto_conf.h"
 
-#define FILE_NAME "postgresql.auto.conf"
-#define TEMPORARY ".postgresql.auto.conf.berth"
-#define PID_FILE "postmaster.pid"
-#define FILE_LIMIT (1u << 20)
+#define FILE_NAME    "postgresql.auto.conf"
+#define TEMPORARY    ".postgresql.auto.conf.berth"
+#define PID_FILE     "postmaster.pid"
+#define FILE_LIMIT   (1u << 20)
 #define STATUS_LIMIT 8192
 
 typedef struct Conf {
@@ -82,7 +82,8 @@ static int replace(int folder_fd, const struct stat *as, const Strbuf *text, Err
         if (fd < 0 || fchown(fd, as->st_uid, as->st_gid) < 0 || fchmod(fd, as->st_mode & 07777) < 0)
                 return error_set_errno(err, errno, "write \"" FILE_NAME "\"");
         r = fs_write_all(fd, text->data ? text->data : "", text->length, err);
-        if (r == 0 && (fsync(fd) < 0 || renameat(folder_fd, TEMPORARY, folder_fd, FILE_NAME) < 0 || fsync(folder_fd) < 0))
+        if (r == 0 &&
+            (fsync(fd) < 0 || renameat(folder_fd, TEMPORARY, folder_fd, FILE_NAME) < 0 || fsync(folder_fd) < 0))
                 r = error_set_errno(err, errno, "replace \"" FILE_NAME "\"");
         if (r < 0)
                 unlinkat(folder_fd, TEMPORARY, 0);

@@ -58,7 +58,8 @@ static int add_file(Strmap *map, const json_t *item, Error **err)
 
         if (isempty(path) || !streq(json_get_string(item, "Checksum-Algorithm", ""), "CRC32C") ||
             !parse_crc(json_get_string(item, "Checksum", ""), &file.crc32c))
-                return error_set(err, ERROR_CORRUPT, "the server's manifest has an entry that cannot be read (\"%s\")", path);
+                return error_set(err, ERROR_CORRUPT, "the server's manifest has an entry that cannot be read (\"%s\")",
+                                 path);
         copy = xmemdup(&file, sizeof(file));
         strmap_set(map, path, copy);
         return 0;
@@ -207,7 +208,9 @@ void backup_manifest_add(Strbuf *text, bool first, const char *path, const Manif
         format_crc(file->crc32c, crc);
         strbuf_adds(text, first ? "\n{ " : ",\n{ ");
         add_path(text, path);
-        strbuf_addf(text, ", \"Size\": %" PRIu64 ", \"Last-Modified\": \"%s\", \"Checksum-Algorithm\": \"CRC32C\", \"Checksum\": \"%s\" }",
+        strbuf_addf(text,
+                    ", \"Size\": %" PRIu64
+                    ", \"Last-Modified\": \"%s\", \"Checksum-Algorithm\": \"CRC32C\", \"Checksum\": \"%s\" }",
                     file->size_bytes, date, crc);
 }
 
@@ -215,7 +218,9 @@ void backup_manifest_end(Strbuf *text, uint32_t timeline, Lsn start_lsn, Lsn sto
 {
         char start[LSN_TEXT_SIZE], stop[LSN_TEXT_SIZE];
 
-        strbuf_addf(text, "\n],\n\"WAL-Ranges\": [\n{ \"Timeline\": %" PRIu32 ", \"Start-LSN\": \"%s\", \"End-LSN\": \"%s\" }\n],\n",
+        strbuf_addf(text,
+                    "\n],\n\"WAL-Ranges\": [\n{ \"Timeline\": %" PRIu32
+                    ", \"Start-LSN\": \"%s\", \"End-LSN\": \"%s\" }\n],\n",
                     timeline, lsn_format(start_lsn, start), lsn_format(stop_lsn, stop));
         add_checksum(text);
 }

@@ -18,8 +18,8 @@ typedef struct ManifestFile {
 int backup_manifest_parse(const char *text, size_t length, Strmap *ret, Error **err);
 
 typedef struct ManifestChange {
-        const char *from, *to;  /* paths */
-        ManifestFile file;      /* what it is now */
+        const char *from, *to; /* paths */
+        ManifestFile file;     /* what it is now */
 } ManifestChange;
 
 typedef struct ManifestChanges {

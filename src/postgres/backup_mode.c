@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 
-#define FIRST_WITH_SHORT_NAMES 150000
+#define FIRST_WITH_SHORT_NAMES     150000
 #define FIRST_WITH_SESSION_TIMEOUT 140000
 
 /* The result of a statement that takes its time. */
@@ -50,8 +50,8 @@ static void keep_log(PGconn *connection)
         _cleanup_result_ PGresult *result = PQexec(connection, command);
 }
 
-int backup_mode_start(PGconn *connection, const char *label, bool fast, int cancel_fd, Lsn *ret_start, uint32_t *ret_timeline,
-                      Error **err)
+int backup_mode_start(PGconn *connection, const char *label, bool fast, int cancel_fd, Lsn *ret_start,
+                      uint32_t *ret_timeline, Error **err)
 {
         bool short_names = PQserverVersion(connection) >= FIRST_WITH_SHORT_NAMES;
         const char *const values[] = { label, fast ? "true" : "false" };
@@ -61,10 +61,12 @@ int backup_mode_start(PGconn *connection, const char *label, bool fast, int canc
         if (r < 0)
                 return r;
         keep_log(connection);
-        if (!PQsendQueryParams(connection,
-                               short_names ? "SELECT lsn, pg_walfile_name(lsn) FROM pg_backup_start($1, $2::boolean) AS lsn"
-                                           : "SELECT lsn, pg_walfile_name(lsn) FROM pg_start_backup($1, $2::boolean, false) AS lsn",
-                               2, NULL, values, NULL, NULL, 0))
+        if (!PQsendQueryParams(
+                    connection,
+                    short_names
+                            ? "SELECT lsn, pg_walfile_name(lsn) FROM pg_backup_start($1, $2::boolean) AS lsn"
+                            : "SELECT lsn, pg_walfile_name(lsn) FROM pg_start_backup($1, $2::boolean, false) AS lsn",
+                    2, NULL, values, NULL, NULL, 0))
                 return postgres_error(err, connection, NULL, "begin a backup");
         r = wait_for_result(connection, cancel_fd, &result, err);
         if (r < 0)

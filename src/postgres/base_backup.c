@@ -37,8 +37,8 @@ static char *build_command(PGconn *connection, const BaseBackupOptions *options)
                                  options->incremental ? ", INCREMENTAL" : "");
         }
         rate = options->max_rate_kib ? xasprintf(" MAX_RATE %" PRId64, options->max_rate_kib) : xstrdup("");
-        return xasprintf("BASE_BACKUP LABEL %s PROGRESS%s WAL NOWAIT%s MANIFEST 'yes' MANIFEST_CHECKSUMS 'CRC32C'", label,
-                         options->fast_checkpoint ? " FAST" : "", rate);
+        return xasprintf("BASE_BACKUP LABEL %s PROGRESS%s WAL NOWAIT%s MANIFEST 'yes' MANIFEST_CHECKSUMS 'CRC32C'",
+                         label, options->fast_checkpoint ? " FAST" : "", rate);
 }
 
 static void on_notice(void *context, const PGresult *result)
@@ -118,7 +118,8 @@ static int take_typed(Reception *reception, const char *message, size_t size, Er
                 return sink->archive(sink->context, oid, *location ? location : NULL, err);
         }
         default:
-                return error_set(err, ERROR_UNSUPPORTED, "the server sent a message of the unknown kind '%c'", message[0]);
+                return error_set(err, ERROR_UNSUPPORTED, "the server sent a message of the unknown kind '%c'",
+                                 message[0]);
         }
 }
 
@@ -160,7 +161,8 @@ static int read_streams(Reception *reception, const PGresult *tablespaces, Error
 {
         for (int i = 0; i < PQntuples(tablespaces); i++) {
                 bool is_main = PQgetisnull(tablespaces, i, 0);
-                int r = reception->sink->archive(reception->sink->context, is_main ? NULL : PQgetvalue(tablespaces, i, 0),
+                int r = reception->sink->archive(reception->sink->context,
+                                                 is_main ? NULL : PQgetvalue(tablespaces, i, 0),
                                                  is_main ? NULL : PQgetvalue(tablespaces, i, 1), err);
 
                 if (r == 0)

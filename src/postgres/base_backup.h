@@ -9,14 +9,14 @@
 typedef struct BaseBackupOptions {
         const char *label;
         bool fast_checkpoint;
-        int64_t max_rate_kib;   /* a second, 32 to 1048576; 0: as fast as it comes */
-        bool incremental;       /* a manifest was uploaded before: from 17 */
+        int64_t max_rate_kib; /* a second, 32 to 1048576; 0: as fast as it comes */
+        bool incremental;     /* a manifest was uploaded before: from 17 */
 } BaseBackupOptions;
 
 typedef struct BaseBackupBegin {
         Lsn start_lsn;
         uint32_t timeline;
-        uint64_t total_bytes;   /* the server's estimate */
+        uint64_t total_bytes; /* the server's estimate */
 } BaseBackupBegin;
 
 /* All on the calling thread; a negative result ends the backup with it. */

@@ -17,19 +17,19 @@
 #include "base/mem.h"
 #include "base/strv.h"
 
-#define CONNECT_TIMEOUT_S "10"
-#define CONNECT_TIMEOUT_NS (10 * NSEC_PER_SEC)
-#define SQLSTATE_LENGTH 5
+#define CONNECT_TIMEOUT_S        "10"
+#define CONNECT_TIMEOUT_NS       (10 * NSEC_PER_SEC)
+#define SQLSTATE_LENGTH          5
 #define STATE_CANNOT_CONNECT_NOW "57P03" /* it starts, recovers or ends */
-#define PID_FILE_LIMIT 4096
+#define PID_FILE_LIMIT           4096
 
 /* postmaster.pid's lines (miscadmin.h). */
 enum { LINE_PORT = 3, LINE_SOCKET_FOLDER = 4, LINES_WANTED = 6 };
 
 typedef struct Door {
         char port[8];
-        char *socket_folder;    /* inside; "" where it listens on none */
-        uid_t uid;              /* the server's */
+        char *socket_folder; /* inside; "" where it listens on none */
+        uid_t uid;           /* the server's */
 } Door;
 
 static void door_done(Door *door)
@@ -130,7 +130,8 @@ static PGconn *connect_telling_state(const Words *words)
                 return connection;
         PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
         while (wanted == PGRES_POLLING_READING || wanted == PGRES_POLLING_WRITING) {
-                struct pollfd item = { .fd = PQsocket(connection), .events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT };
+                struct pollfd item = { .fd = PQsocket(connection),
+                                       .events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT };
                 int64_t left_ns = until_ns - clock_monotonic_ns();
                 int n = left_ns > 0 ? poll(&item, 1, (int)(left_ns / NSEC_PER_MSEC) + 1) : 0;
 
@@ -198,7 +199,8 @@ static const char *find_sqlstate(const char *message)
 /* The last part of the message's first line is the reason. */
 static const char *reason_of(PGconn *connection, char *buffer, size_t size)
 {
-        const char *text = connection ? PQerrorMessage(connection) : "it cannot be reached", *fatal = strstr(text, "FATAL:");
+        const char *text = connection ? PQerrorMessage(connection) : "it cannot be reached",
+                   *fatal = strstr(text, "FATAL:");
         const char *state = find_sqlstate(text);
 
         if (state)
@@ -250,8 +252,8 @@ static int connect_inside(const PostgresTarget *target, ConnectMode mode, const 
         return refuse(err, target, mode, by_socket ? by_socket : by_loopback);
 }
 
-static int connect_as(const PostgresTarget *target, ConnectMode mode, const char *replication, const char *application_name, PGconn **ret,
-                      Error **err)
+static int connect_as(const PostgresTarget *target, ConnectMode mode, const char *replication,
+                      const char *application_name, PGconn **ret, Error **err)
 {
         Words words = common_words(target, replication, application_name);
         _cleanup_connection_ PGconn *connection = NULL;

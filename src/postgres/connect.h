@@ -12,12 +12,12 @@
 #include "base/error.h"
 
 typedef struct PostgresTarget {
-        pid_t pid;              /* the container's first process; 0: by url */
-        const char *data_dir;   /* PGDATA inside: its postmaster.pid tells port and socket */
-        const char *user;       /* a superuser, or one with the right to replicate */
-        const char *password;   /* NULL: none */
-        const char *database;   /* NULL: "postgres" */
-        const char *url;        /* an external server; NULL */
+        pid_t pid;            /* the container's first process; 0: by url */
+        const char *data_dir; /* PGDATA inside: its postmaster.pid tells port and socket */
+        const char *user;     /* a superuser, or one with the right to replicate */
+        const char *password; /* NULL: none */
+        const char *database; /* NULL: "postgres" */
+        const char *url;      /* an external server; NULL */
 } PostgresTarget;
 
 typedef enum ConnectMode {

@@ -25,7 +25,7 @@ static uint32_t add_bits(uint32_t crc, const unsigned char *bytes, size_t size)
 
 /* The processor's own instruction, where it has one: some twenty times faster. */
 #if defined(__x86_64__)
-#define WITH_INSTRUCTION __attribute__((target("sse4.2")))
+#define WITH_INSTRUCTION    __attribute__((target("sse4.2")))
 #define add_word(sum, word) ((uint32_t)__builtin_ia32_crc32di(sum, word))
 #define add_byte(sum, byte) __builtin_ia32_crc32qi(sum, byte)
 
@@ -34,7 +34,7 @@ static bool has_instruction(void)
         return __builtin_cpu_supports("sse4.2");
 }
 #elif defined(WITH_ARM_CRC)
-#define WITH_INSTRUCTION __attribute__((target("+crc")))
+#define WITH_INSTRUCTION    __attribute__((target("+crc")))
 #define add_word(sum, word) __crc32cd(sum, word)
 #define add_byte(sum, byte) __crc32cb(sum, byte)
 

@@ -8,7 +8,7 @@
 
 DataFolderKind data_folder_kind(const char *path)
 {
-        static const char *const empty[] = { "pg_dynshmem", "pg_notify",    "pg_replslot", "pg_serial",
+        static const char *const empty[] = { "pg_dynshmem",  "pg_notify",   "pg_replslot", "pg_serial",
                                              "pg_snapshots", "pg_stat_tmp", "pg_subtrans" };
 
         if (streq(path, "pg_wal"))
@@ -56,8 +56,10 @@ bool data_folder_has_relations(const char *path)
 
 bool data_file_is_left_out(const char *name)
 {
-        static const char *const names[] = { "postgresql.auto.conf.tmp", "current_logfiles.tmp", "backup_label", "tablespace_map",
-                                             "backup_manifest", "postmaster.pid", "postmaster.opts", ".DS_Store" };
+        static const char *const names[] = {
+                "postgresql.auto.conf.tmp", "current_logfiles.tmp", "backup_label",    "tablespace_map",
+                "backup_manifest",          "postmaster.pid",       "postmaster.opts", ".DS_Store"
+        };
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 if (streq(name, names[i]))

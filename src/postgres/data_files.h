@@ -6,10 +6,10 @@
 #include "base/macros.h"
 
 typedef enum DataFolderKind {
-        DATA_FOLDER_PLAIN,      /* taken with what is in it */
-        DATA_FOLDER_EMPTY,      /* taken without: the server fills it at its start */
-        DATA_FOLDER_WAL,        /* pg_wal: its files are taken after the backup's end, by their numbers */
-        DATA_FOLDER_TABLESPACES,/* pg_tblspc: links */
+        DATA_FOLDER_PLAIN,       /* taken with what is in it */
+        DATA_FOLDER_EMPTY,       /* taken without: the server fills it at its start */
+        DATA_FOLDER_WAL,         /* pg_wal: its files are taken after the backup's end, by their numbers */
+        DATA_FOLDER_TABLESPACES, /* pg_tblspc: links */
 } DataFolderKind;
 
 /* path: below the data folder. */
@@ -20,10 +20,10 @@ bool data_folder_has_relations(const char *path);
 bool data_file_is_left_out(const char *name);
 
 typedef struct RelationFile {
-        uint32_t number;        /* of the relation's files, not of the relation */
+        uint32_t number; /* of the relation's files, not of the relation */
         enum { FORK_MAIN, FORK_FSM, FORK_VM, FORK_INIT } fork;
         uint32_t segment;
-        bool temporary;         /* of a session */
+        bool temporary; /* of a session */
 } RelationFile;
 
 /* false where the name is not one of a relation's file. */

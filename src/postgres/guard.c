@@ -8,18 +8,40 @@
 #include "postgres/scram.h"
 
 #define FIRST_MAJOR_WITH_NEW_LAYOUT 18
-#define CHECKPOINT_GRACE_MS 60000
-#define ENOUGH_SHM_BYTES (INT64_C(256) * 1024 * 1024)
-#define SHORTEST_PASSWORD 8
-#define FEWEST_DIFFERENT 4
+#define CHECKPOINT_GRACE_MS         60000
+#define ENOUGH_SHM_BYTES            (INT64_C(256) * 1024 * 1024)
+#define SHORTEST_PASSWORD           8
+#define FEWEST_DIFFERENT            4
 
 /* Of the guides and of everyone's first try. */
 static const char *const known_passwords[] = {
-        "AutoDeploy123", "backstage_secret", "your_strong_password", "dev123", "staging-secret-from-vault",
-        "postgres",      "password",         "secret",  "admin",  "example",
-        "changeme",      "mysecretpassword", "123456",     "12345678", "qwerty", "root",  "test",
-        "pass",          "postgrespw",       "supersecret",
-        "your_password", "password123",      "changeit",    "letmein",  "hunter2",  "pgpassword", "admin123",
+        "AutoDeploy123",
+        "backstage_secret",
+        "your_strong_password",
+        "dev123",
+        "staging-secret-from-vault",
+        "postgres",
+        "password",
+        "secret",
+        "admin",
+        "example",
+        "changeme",
+        "mysecretpassword",
+        "123456",
+        "12345678",
+        "qwerty",
+        "root",
+        "test",
+        "pass",
+        "postgrespw",
+        "supersecret",
+        "your_password",
+        "password123",
+        "changeit",
+        "letmein",
+        "hunter2",
+        "pgpassword",
+        "admin123",
 };
 
 typedef struct Report {
@@ -53,10 +75,10 @@ static void check_major(const Report *report)
 
         if (!facts->initialised && !facts->unfinished && facts->elsewhere_major && facts->image_major)
                 add(report, "major-version", true,
-                    xasprintf("the volume holds data of PostgreSQL %d, not where the image, PostgreSQL %d, has its own", facts->elsewhere_major,
-                              facts->image_major),
-                    xasprintf("`berth upgrade %s --to %d` moves the data, while a container of postgres:%d runs. Or go back to "
-                              "postgres:%d and the mount that it had; nothing has been changed.",
+                    xasprintf("the volume holds data of PostgreSQL %d, not where the image, PostgreSQL %d, has its own",
+                              facts->elsewhere_major, facts->image_major),
+                    xasprintf("`berth upgrade %s --to %d` moves the data, while a container of postgres:%d runs. Or go "
+                              "back to postgres:%d and the mount that it had; nothing has been changed.",
                               facts->service, facts->image_major, facts->elsewhere_major, facts->elsewhere_major));
         if (!facts->initialised || !facts->data_major || !facts->image_major || facts->data_major == facts->image_major)
                 return;
@@ -64,9 +86,10 @@ static void check_major(const Report *report)
             xasprintf("the data was written by PostgreSQL %d, and the image has PostgreSQL %d", facts->data_major,
                       facts->image_major),
             facts->data_major < facts->image_major
-                    ? xasprintf("`berth upgrade %s --to %d` moves the data, while a container of postgres:%d runs. Or go back "
-                                "to postgres:%d; nothing has been changed.",
-                                facts->service, facts->image_major, facts->data_major, facts->data_major)
+                    ? xasprintf(
+                              "`berth upgrade %s --to %d` moves the data, while a container of postgres:%d runs. Or go "
+                              "back to postgres:%d; nothing has been changed.",
+                              facts->service, facts->image_major, facts->data_major, facts->data_major)
                     : xasprintf("Go back to postgres:%d; nothing has been changed. After an upgrade `berth upgrade %s "
                                 "--rollback` returns to the earlier data.",
                                 facts->data_major, facts->service));
@@ -78,7 +101,8 @@ static size_t kind_length(const char *libc)
         return strcspn(libc, " ,");
 }
 
-#define REINDEX_HINT "Run REINDEX DATABASE and ALTER DATABASE … REFRESH COLLATION VERSION once, and check unique indexes."
+#define REINDEX_HINT \
+        "Run REINDEX DATABASE and ALTER DATABASE … REFRESH COLLATION VERSION once, and check unique indexes."
 
 /* Who sorts by ICU minds ICU's version, whatever the libc. Not known of data that an earlier Berth wrote. */
 static void check_icu(const Report *report, const char *before, const char *now)
@@ -88,10 +112,12 @@ static void check_icu(const Report *report, const char *before, const char *now)
         if (!then || (here && strtol(then + 4, NULL, 10) == strtol(here + 4, NULL, 10)))
                 return;
         add(report, "collation-version", false,
-            here ? xasprintf("the data was written under ICU %ld, and the image has ICU %ld: what is sorted by ICU may sort differently",
-                             strtol(then + 4, NULL, 10), strtol(here + 4, NULL, 10))
-                 : xasprintf("the data was written under ICU %ld, and the image has none: what is sorted by ICU cannot be read",
-                             strtol(then + 4, NULL, 10)),
+            here ? xasprintf(
+                           "the data was written under ICU %ld, and the image has ICU %ld: what is sorted by ICU may sort differently",
+                           strtol(then + 4, NULL, 10), strtol(here + 4, NULL, 10))
+                 : xasprintf(
+                           "the data was written under ICU %ld, and the image has none: what is sorted by ICU cannot be read",
+                           strtol(then + 4, NULL, 10)),
             xstrdup(REINDEX_HINT));
 }
 
@@ -243,14 +269,14 @@ static void check_password(const Report *report)
                 add(report, "empty-password", !facts->initialised, xasprintf("%s is empty", name),
                     xstrdup("Write a password into it, without a newline: printf '%s' PASSWORD > FILE."));
         else if (isempty(facts->password) && !facts->trust && !facts->initialised)
-                add(report, "empty-password", false, xstrdup("POSTGRES_PASSWORD is empty or not given: the first start will end there"),
+                add(report, "empty-password", false,
+                    xstrdup("POSTGRES_PASSWORD is empty or not given: the first start will end there"),
                     xasprintf("Give service \"%s\" a password: POSTGRES_PASSWORD_FILE and a secret.", facts->service));
         else if (!isempty(facts->password) && is_known_password(facts->password))
                 add(report, "known-password", false, xasprintf("%s is one that everybody knows", name),
                     xstrdup("Make one: openssl rand -base64 24."));
         else if (!isempty(facts->password) && strlen(facts->password) < SHORTEST_PASSWORD)
-                add(report, "short-password", false,
-                    xasprintf("%s has %zu characters", name, strlen(facts->password)),
+                add(report, "short-password", false, xasprintf("%s has %zu characters", name, strlen(facts->password)),
                     xstrdup("Make one: openssl rand -base64 24."));
 }
 
@@ -341,10 +367,29 @@ void guard_check(const GuardFacts *facts, char *const *silenced, GuardFindings *
 const char *const *guard_identifiers(void)
 {
         static const char *const identifiers[] = {
-                "major-version", "collation-version", "libc", "data-layout", "no-volume", "unfinished-first-start",
-                "half-initialised", "user-drift", "database-drift", "password-drift", "password-file", "empty-password",
-                "known-password", "short-password", "trust-published", "published-to-all", "stop-grace", "shm-size",
-                "listen-addresses", "key-owner", "job-not-awaited", "job-without-verb", NULL,
+                "major-version",
+                "collation-version",
+                "libc",
+                "data-layout",
+                "no-volume",
+                "unfinished-first-start",
+                "half-initialised",
+                "user-drift",
+                "database-drift",
+                "password-drift",
+                "password-file",
+                "empty-password",
+                "known-password",
+                "short-password",
+                "trust-published",
+                "published-to-all",
+                "stop-grace",
+                "shm-size",
+                "listen-addresses",
+                "key-owner",
+                "job-not-awaited",
+                "job-without-verb",
+                NULL,
         };
 
         return identifiers;

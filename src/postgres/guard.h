@@ -7,10 +7,10 @@
 #include "base/vector.h"
 
 typedef struct GuardFacts {
-        const char *service;        /* for messages */
-        const char *pgdata;         /* inside the container */
-        int image_major;            /* 0: unknown */
-        const char *image_libc;     /* "glibc 2.36, ICU 72", "musl 1.2.4"; NULL: unknown */
+        const char *service;    /* for messages */
+        const char *pgdata;     /* inside the container */
+        int image_major;        /* 0: unknown */
+        const char *image_libc; /* "glibc 2.36, ICU 72", "musl 1.2.4"; NULL: unknown */
 
         /* The data folder on the host. */
         bool initialised;           /* PG_VERSION is there and not empty, and no first start is unfinished */
@@ -33,17 +33,17 @@ typedef struct GuardFacts {
         const char *first_user, *first_database;
         const char *first_password_mark; /* a salted mark of the password; see guard_password_mark */
 
-        bool published_to_all;      /* a port on all addresses */
-        const char *published_port; /* "5432"; for the message */
-        int64_t stop_grace_ms;      /* -1: not given */
-        int64_t shm_bytes;          /* -1: not given */
-        const char *config_file;    /* text of a mounted postgresql.conf; NULL: none */
-        const char *config_path;    /* its path inside */
+        bool published_to_all;          /* a port on all addresses */
+        const char *published_port;     /* "5432"; for the message */
+        int64_t stop_grace_ms;          /* -1: not given */
+        int64_t shm_bytes;              /* -1: not given */
+        const char *config_file;        /* text of a mounted postgresql.conf; NULL: none */
+        const char *config_path;        /* its path inside */
         bool command_changes_key_owner; /* a start command runs chown on a file that is bound from the host */
 } GuardFacts;
 
 typedef struct GuardFinding {
-        const char *id;             /* "major-version", …: static */
+        const char *id; /* "major-version", …: static */
         bool is_error;
         char *message, *hint;
 } GuardFinding;

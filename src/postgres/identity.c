@@ -13,7 +13,7 @@
 #include "postgres/crc32c.h"
 #include "postgres/page.h"
 
-#define NONCE_SIZE 32
+#define NONCE_SIZE      32
 #define STATE_SHUT_DOWN 1
 
 /* Of ControlFileData: the first members are the same in every major. */

@@ -9,10 +9,10 @@
 
 typedef struct ControlFile {
         uint64_t system_identifier;
-        uint32_t control_version;  /* 1300: 13 to 16, 1700, 1800 */
+        uint32_t control_version; /* 1300: 13 to 16, 1700, 1800 */
         uint32_t catalog_version;
-        bool shut_down;            /* cleanly */
-        uint64_t redo_lsn;         /* of the newest checkpoint: where recovery would begin */
+        bool shut_down;    /* cleanly */
+        uint64_t redo_lsn; /* of the newest checkpoint: where recovery would begin */
 } ControlFile;
 
 #define CONTROL_FILE_BYTES 8192

@@ -44,7 +44,8 @@ static void take_block(uint32_t state[4], const unsigned char *block)
                 unsigned round = i / 16, shift = shifts[round][i % 4];
                 const unsigned char *word = block + (size_t)4 * ((steps[round] * i + starts[round]) % 16);
                 uint32_t sum = a + mix(round, b, c, d) + constants[i] +
-                               ((uint32_t)word[0] | (uint32_t)word[1] << 8 | (uint32_t)word[2] << 16 | (uint32_t)word[3] << 24);
+                               ((uint32_t)word[0] | (uint32_t)word[1] << 8 | (uint32_t)word[2] << 16 |
+                                (uint32_t)word[3] << 24);
 
                 a = d;
                 d = c;

@@ -3,8 +3,8 @@
 #include "base/mem.h"
 
 /* The algorithm of PostgreSQL's storage/checksum_impl.h: 32 interleaved FNV-1a sums, folded. */
-#define N_SUMS 32
-#define FNV_PRIME UINT32_C(16777619)
+#define N_SUMS          32
+#define FNV_PRIME       UINT32_C(16777619)
 #define CHECKSUM_OFFSET 8
 
 static const uint32_t base_offsets[N_SUMS] = {

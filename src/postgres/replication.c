@@ -9,8 +9,8 @@
 #include "base/parse.h"
 
 /* PostgreSQL counts its time in microseconds from 2000-01-01. */
-#define EPOCH_2000_US INT64_C(946684800000000)
-#define OBJECT_IN_USE "55006"
+#define EPOCH_2000_US    INT64_C(946684800000000)
+#define OBJECT_IN_USE    "55006"
 #define DUPLICATE_OBJECT "42710"
 #define UNDEFINED_OBJECT "42704"
 
@@ -42,7 +42,8 @@ int replication_identify(PGconn *connection, ServerIdentity *ret, Error **err)
         if (r < 0)
                 return r;
         if (!segment || !parse_size(segment, &segment_bytes) || segment_bytes < 1 << 20)
-                return error_set(err, ERROR_UNSUPPORTED, "the server has a segment size of \"%s\"", segment ? segment : "");
+                return error_set(err, ERROR_UNSUPPORTED, "the server has a segment size of \"%s\"",
+                                 segment ? segment : "");
         ret->segment_bytes = (uint32_t)segment_bytes;
         ret->data_checksums = checksums && streq(checksums, "on");
         return 0;
@@ -85,7 +86,8 @@ int replication_read_history(PGconn *connection, uint32_t timeline, Strbuf *ret,
         if (r < 0)
                 return r;
         if (PQntuples(result) != 1 || PQnfields(result) < 2)
-                return error_set(err, ERROR_UNSUPPORTED, "the server's answer about timeline %u is not as expected", timeline);
+                return error_set(err, ERROR_UNSUPPORTED, "the server's answer about timeline %u is not as expected",
+                                 timeline);
         strbuf_add(ret, PQgetvalue(result, 0, 1), (size_t)PQgetlength(result, 0, 1));
         return 0;
 }
@@ -95,9 +97,9 @@ int replication_read_history(PGconn *connection, uint32_t timeline, Strbuf *ret,
 int replication_start(PGconn *connection, const char *slot, Lsn start, uint32_t timeline, Error **err)
 {
         char place[LSN_TEXT_SIZE];
-        _cleanup_free_ char *statement = xasprintf("START_REPLICATION %s%s%sPHYSICAL %s TIMELINE %" PRIu32,
-                                                   slot ? "SLOT \"" : "", slot ? slot : "", slot ? "\" " : "",
-                                                   lsn_format(start, place), timeline);
+        _cleanup_free_ char *statement =
+                xasprintf("START_REPLICATION %s%s%sPHYSICAL %s TIMELINE %" PRIu32, slot ? "SLOT \"" : "",
+                          slot ? slot : "", slot ? "\" " : "", lsn_format(start, place), timeline);
         int r = postgres_execute(connection, statement, PGRES_COPY_BOTH, NULL, err);
 
         if (r == 0 && PQsetnonblocking(connection, 1) < 0)

@@ -11,7 +11,7 @@ typedef struct ServerIdentity {
         uint64_t system_identifier;
         uint32_t timeline;
         Lsn flush_lsn;
-        int version;            /* 150020 */
+        int version; /* 150020 */
         uint32_t segment_bytes;
         bool data_checksums;
 } ServerIdentity;
@@ -25,10 +25,10 @@ int replication_drop_slot(PGconn *connection, const char *slot, Error **err);
 int replication_read_history(PGconn *connection, uint32_t timeline, Strbuf *ret, Error **err);
 
 typedef struct WalMessage {
-        const char *data;       /* NULL: a keepalive */
+        const char *data; /* NULL: a keepalive */
         size_t size;
-        Lsn start, server_end;  /* start: of data */
-        int64_t sent_ns;        /* of data: by the server's clock; realtime */
+        Lsn start, server_end; /* start: of data */
+        int64_t sent_ns;       /* of data: by the server's clock; realtime */
         bool reply_wanted;
 } WalMessage;
 

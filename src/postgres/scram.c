@@ -72,10 +72,11 @@ static void salted_password(const char *password, const unsigned char *salt, uns
 static const struct {
         uint32_t first, last;
 } plain_ranges[] = {
-        { 0x01, 0x7f },     { 0xa1, 0xa7 },     { 0xa9, 0xa9 },     { 0xab, 0xac },     { 0xae, 0xae },     { 0xb0, 0xb1 },
-        { 0xb6, 0xb7 },     { 0xbb, 0xbb },     { 0xbf, 0x131 },    { 0x134, 0x13e },   { 0x141, 0x148 },   { 0x14a, 0x17e },
-        { 0x391, 0x3a1 },   { 0x3a3, 0x3ce },   { 0x401, 0x401 },   { 0x410, 0x44f },   { 0x451, 0x451 },   { 0x20ac, 0x20ac },
-        { 0x3041, 0x3094 }, { 0x30a1, 0x30fa }, { 0x30fc, 0x30fe }, { 0x4e00, 0x9fa5 }, { 0xac00, 0xd7a3 },
+        { 0x01, 0x7f },     { 0xa1, 0xa7 },     { 0xa9, 0xa9 },     { 0xab, 0xac },     { 0xae, 0xae },
+        { 0xb0, 0xb1 },     { 0xb6, 0xb7 },     { 0xbb, 0xbb },     { 0xbf, 0x131 },    { 0x134, 0x13e },
+        { 0x141, 0x148 },   { 0x14a, 0x17e },   { 0x391, 0x3a1 },   { 0x3a3, 0x3ce },   { 0x401, 0x401 },
+        { 0x410, 0x44f },   { 0x451, 0x451 },   { 0x20ac, 0x20ac }, { 0x3041, 0x3094 }, { 0x30a1, 0x30fa },
+        { 0x30fc, 0x30fe }, { 0x4e00, 0x9fa5 }, { 0xac00, 0xd7a3 },
 };
 
 /* The next character of UTF-8, shortest form only; 0 where it is none. */
@@ -123,7 +124,8 @@ int scram_build_verifier(const char *password, const unsigned char *salt, unsign
         Hmac hmac;
 
         if (!scram_is_plain(password))
-                return error_set(err, ERROR_UNSUPPORTED, "the password holds characters that have to be normalised first");
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "the password holds characters that have to be normalised first");
         if (!salt) {
                 if (getrandom(random_salt, sizeof(random_salt), 0) != sizeof(random_salt))
                         return error_set_errno(err, errno, "read random numbers");

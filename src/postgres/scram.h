@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-#define SCRAM_SALT_SIZE 16
+#define SCRAM_SALT_SIZE          16
 #define SCRAM_DEFAULT_ITERATIONS 4096
 /* "SCRAM-SHA-256$4096:" + 24 + "$" + 44 + ":" + 44 */
 #define SCRAM_VERIFIER_LENGTH 133

@@ -7,8 +7,19 @@
 #define BLOCK 512
 
 /* Where things stand in a header (POSIX ustar). */
-enum { NAME = 0, MODE = 100, UID = 108, GID = 116, SIZE = 124, MTIME = 136, CHECKSUM = 148, TYPE = 156, LINK = 157,
-       MAGIC = 257, PREFIX = 345 };
+enum {
+        NAME = 0,
+        MODE = 100,
+        UID = 108,
+        GID = 116,
+        SIZE = 124,
+        MTIME = 136,
+        CHECKSUM = 148,
+        TYPE = 156,
+        LINK = 157,
+        MAGIC = 257,
+        PREFIX = 345
+};
 
 /* Octal digits, or, where the first bit is set, a big-endian number. */
 static bool read_number(const char *field, size_t width, uint64_t *ret)

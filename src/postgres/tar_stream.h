@@ -6,11 +6,11 @@
 #include "base/error.h"
 
 typedef struct TarEntry {
-        char type;              /* 'f', 'd', 'l' */
+        char type; /* 'f', 'd', 'l' */
         unsigned mode, uid, gid;
         int64_t mtime;
         uint64_t size_bytes;
-        char path[256];         /* as sent, without a leading "./" or trailing '/'; checked: relative, no ".." */
+        char path[256]; /* as sent, without a leading "./" or trailing '/'; checked: relative, no ".." */
         char target[101];
 } TarEntry;
 

@@ -16,11 +16,11 @@
 
 #define CLOCK_SKEW_S 300
 
-#define DEFINE_OPENSSL_CLEANUP(type, function)             \
-        static void cleanup_##type(type **pointer)         \
-        {                                                  \
-                function(*pointer);                        \
-        }                                                  \
+#define DEFINE_OPENSSL_CLEANUP(type, function)     \
+        static void cleanup_##type(type **pointer) \
+        {                                          \
+                function(*pointer);                \
+        }                                          \
         struct macros_semicolon_
 
 DEFINE_OPENSSL_CLEANUP(EVP_PKEY, EVP_PKEY_free);
@@ -341,7 +341,7 @@ int tls_check_pair(const char *certificate_pem, const char *key_pem, Error **err
 }
 
 /* All certificates of a PEM text but the first: those between it and its authority. */
-static STACK_OF(X509) *read_chain(const char *pem)
+static STACK_OF(X509) * read_chain(const char *pem)
 {
         _cleanup_openssl_(BIO) BIO *bio = BIO_new_mem_buf(pem, -1);
         STACK_OF(X509) *chain = sk_X509_new_null();
@@ -355,7 +355,7 @@ static STACK_OF(X509) *read_chain(const char *pem)
         return chain;
 }
 
-static void free_chain(STACK_OF(X509) **chain)
+static void free_chain(STACK_OF(X509) * *chain)
 {
         sk_X509_pop_free(*chain, X509_free);
 }

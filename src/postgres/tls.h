@@ -11,8 +11,8 @@ typedef struct TlsNames {
 } TlsNames;
 
 typedef struct TlsCertificate {
-        char *certificate;      /* PEM; owned */
-        char *key;              /* PEM, PKCS #8, not encrypted; owned and erased */
+        char *certificate; /* PEM; owned */
+        char *key;         /* PEM, PKCS #8, not encrypted; owned and erased */
 } TlsCertificate;
 
 void tls_certificate_done(TlsCertificate *certificate);
@@ -31,7 +31,7 @@ typedef struct TlsFacts {
         int64_t not_before_s, not_after_s; /* since 1970 UTC */
         bool self_signed, is_authority;
         char *common_name;
-        char **names;                      /* subject alternative names, DNS and addresses */
+        char **names; /* subject alternative names, DNS and addresses */
 } TlsFacts;
 
 void tls_facts_done(TlsFacts *facts);

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 
-#define PEM_LIMIT ((size_t)256 * 1024)
+#define PEM_LIMIT      ((size_t)256 * 1024)
 #define AUTHORITY_DAYS 3650
 #define RENEW_BEFORE_S INT64_C(2592000) /* 30 days */
 
@@ -90,7 +90,8 @@ static int check_authority(const TlsPlace *place, const TlsCertificate *authorit
         if (r == 0 && facts.not_after_s < now_s) {
                 _cleanup_free_ char *date = date_text(facts.not_after_s);
                 r = error_set(err, ERROR_INVALID, "the authority \"%s\" expired on %s", place->authority, date);
-                error_hint(err, r, "Move it and its key away and run \"berth secure\" again; clients need the new one.");
+                error_hint(err, r,
+                           "Move it and its key away and run \"berth secure\" again; clients need the new one.");
         }
         return r;
 }
@@ -105,7 +106,8 @@ static int open_authority(const TlsPlace *place, bool make, int64_t now_s, TlsCe
         if (r == 0 && !fs_exists(place->authority_key)) {
                 r = error_set(err, ERROR_NOT_FOUND, "the authority's key \"%s\" is not there: nothing can be signed",
                               place->authority_key);
-                return error_hint(err, r, "Bring it back, or give a certificate that you have: berth secure --from CERT KEY CA.");
+                return error_hint(
+                        err, r, "Bring it back, or give a certificate that you have: berth secure --from CERT KEY CA.");
         }
         if (r == 0)
                 r = read_pem(place->authority_key, &ret->key, err);
@@ -126,8 +128,8 @@ static bool has_names(const TlsFacts *facts, const TlsNames *names)
 }
 
 /* Why the certificate needs a successor; NULL: it is good. *ret_facts is empty where it could not be read. */
-static const char *find_reason(const TlsPlace *place, const TlsRequest *request, const TlsCertificate *now, TlsFacts *ret_facts,
-                               TlsOutcome *outcome)
+static const char *find_reason(const TlsPlace *place, const TlsRequest *request, const TlsCertificate *now,
+                               TlsFacts *ret_facts, TlsOutcome *outcome)
 {
         _cleanup_free_ char *authority = NULL;
         Error **quiet = NULL;
@@ -148,18 +150,21 @@ static const char *find_reason(const TlsPlace *place, const TlsRequest *request,
         return has_names(ret_facts, &request->names) ? NULL : "a name was missing";
 }
 
-static int refuse_foreign(const TlsPlace *place, const TlsFacts *facts, const char *reason, int64_t now_s, TlsOutcome *outcome,
-                          Error **err)
+static int refuse_foreign(const TlsPlace *place, const TlsFacts *facts, const char *reason, int64_t now_s,
+                          TlsOutcome *outcome, Error **err)
 {
         _cleanup_free_ char *date = date_text(facts->not_after_s);
         int r;
 
         outcome->reason = reason;
-        if (facts->not_after_s >= now_s && !streq(reason, "it belonged to another key") && !streq(reason, "it was asked for"))
+        if (facts->not_after_s >= now_s && !streq(reason, "it belonged to another key") &&
+            !streq(reason, "it was asked for"))
                 return 0; /* it serves, and is not ours to change */
-        r = error_set(err, ERROR_INVALID, "certificate \"%s\" cannot be renewed here: its authority's key is not there (%s, good until %s)", place->certificate,
-                      reason, date);
-        return error_hint(err, r, "Give its successor: berth secure --from CERT KEY [CA]; or move it away to have one made.");
+        r = error_set(err, ERROR_INVALID,
+                      "certificate \"%s\" cannot be renewed here: its authority's key is not there (%s, good until %s)",
+                      place->certificate, reason, date);
+        return error_hint(err, r,
+                          "Give its successor: berth secure --from CERT KEY [CA]; or move it away to have one made.");
 }
 
 /* Also the names that it had: who asked for them is not known any more. */
@@ -203,7 +208,8 @@ static int sign(const TlsPlace *place, const TlsRequest *request, const TlsFacts
 /* An adoption that was cut off: the second of two renames is made now. */
 static void finish_adoption(const TlsPlace *place)
 {
-        _cleanup_free_ char *key = xasprintf("%s.next", place->key), *certificate = xasprintf("%s.next", place->certificate);
+        _cleanup_free_ char *key = xasprintf("%s.next", place->key),
+                            *certificate = xasprintf("%s.next", place->certificate);
 
         if (fs_exists(key))
                 unlink(certificate); /* neither was made yet, or only whole: the old pair stays */
@@ -243,8 +249,8 @@ int tls_files_issue(const TlsPlace *place, const TlsRequest *request, TlsOutcome
 
 /* ---- certificates that one has ---- */
 
-static int check_adopted(const char *path, const TlsCertificate *given, const char *authority_path, const char *authority,
-                         int64_t now_s, TlsOutcome *outcome, Error **err)
+static int check_adopted(const char *path, const TlsCertificate *given, const char *authority_path,
+                         const char *authority, int64_t now_s, TlsOutcome *outcome, Error **err)
 {
         _cleanup_tls_facts_ TlsFacts facts = { 0 };
         _cleanup_free_ char *date = NULL;
@@ -266,12 +272,13 @@ static int check_adopted(const char *path, const TlsCertificate *given, const ch
         return error_prefix(err, r, "certificate \"%s\"", path);
 }
 
-int tls_files_adopt(const TlsPlace *place, const char *certificate, const char *key, const char *authority, int64_t now_s,
-                    TlsOutcome *ret, Error **err)
+int tls_files_adopt(const TlsPlace *place, const char *certificate, const char *key, const char *authority,
+                    int64_t now_s, TlsOutcome *ret, Error **err)
 {
         _cleanup_tls_certificate_ TlsCertificate given = { 0 };
         _cleanup_free_ char *authority_pem = NULL, *next_key = xasprintf("%s.next", place->key),
-                            *next_certificate = xasprintf("%s.next", place->certificate), *folder = path_dirname(place->key);
+                            *next_certificate = xasprintf("%s.next", place->certificate),
+                            *folder = path_dirname(place->key);
         int r;
 
         *ret = (TlsOutcome){ .reason = "it was given", .foreign = true };

@@ -8,25 +8,25 @@
 
 #include "postgres/tls.h"
 
-typedef struct TlsPlace {       /* paths; borrowed */
+typedef struct TlsPlace {                      /* paths; borrowed */
         const char *authority, *authority_key; /* authority_key need not exist: then nothing can be signed */
         const char *certificate, *key;
 } TlsPlace;
 
 typedef struct TlsRequest {
         const char *common_name;
-        TlsNames names;         /* that it must have; a renewal adds those that it had */
+        TlsNames names; /* that it must have; a renewal adds those that it had */
         int days;
-        int64_t now_s;          /* by which a renewal is due */
-        bool force;             /* a new certificate in any case */
-        bool renew_only;        /* nothing that is missing is made */
+        int64_t now_s;   /* by which a renewal is due */
+        bool force;      /* a new certificate in any case */
+        bool renew_only; /* nothing that is missing is made */
 } TlsRequest;
 
 typedef struct TlsOutcome {
         bool changed;
-        const char *reason;     /* why there is a new one: static; NULL */
+        const char *reason; /* why there is a new one: static; NULL */
         int64_t not_after_s;
-        bool foreign;           /* not of this authority: renewed by whoever made it */
+        bool foreign; /* not of this authority: renewed by whoever made it */
 } TlsOutcome;
 
 /* Makes the server's certificate where it is missing, lacks a name, belongs to another key or is due. ERROR_INVALID: a file
@@ -35,8 +35,8 @@ int tls_files_issue(const TlsPlace *place, const TlsRequest *request, TlsOutcome
 
 /* Takes a certificate that one has (and its key) over to place, and the authority that signed it where it is given.
  * ERROR_INVALID, nothing changed: not a pair, encrypted, expired at now_s or not valid yet, not signed by the authority. */
-int tls_files_adopt(const TlsPlace *place, const char *certificate, const char *key, const char *authority, int64_t now_s,
-                    TlsOutcome *ret, Error **err);
+int tls_files_adopt(const TlsPlace *place, const char *certificate, const char *key, const char *authority,
+                    int64_t now_s, TlsOutcome *ret, Error **err);
 /* A client's certificate for role, signed by the authority. */
 int tls_files_client(const TlsPlace *place, const char *role, int days, TlsOutcome *ret, Error **err);
 

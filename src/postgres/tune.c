@@ -79,11 +79,13 @@ static void tune_wal(const TuneFacts *facts, TuneResult *ret)
 
         add(ret, "max_wal_size", memory_value(most / MIB * MIB),
             "checkpoints by time rather than by volume; at most a twentieth of the free disk");
-        add(ret, "min_wal_size", memory_value(MAX(most / 4 / MIB * MIB, 80 * MIB)), "segments are reused, not made anew");
+        add(ret, "min_wal_size", memory_value(MAX(most / 4 / MIB * MIB, 80 * MIB)),
+            "segments are reused, not made anew");
         add(ret, "checkpoint_timeout", xstrdup("15min"), "fewer full-page images; recovery stays within a few minutes");
         if (facts->major < 14)
                 add(ret, "checkpoint_completion_target", xstrdup("0.9"), "spreads the writes; the default from 14 on");
-        add(ret, "wal_compression", xstrdup(facts->major >= 15 ? "lz4" : "on"), "full-page images shrink for little work");
+        add(ret, "wal_compression", xstrdup(facts->major >= 15 ? "lz4" : "on"),
+            "full-page images shrink for little work");
 }
 
 static void tune_disk(const TuneFacts *facts, TuneResult *ret)
@@ -104,7 +106,8 @@ static void tune_processors(const TuneFacts *facts, TuneResult *ret)
                 return;
         add(ret, "max_worker_processes", xasprintf("%d", MAX(cores, 8)), "%d processors", cores);
         add(ret, "max_parallel_workers", xasprintf("%d", cores), "%d processors", cores);
-        add(ret, "max_parallel_workers_per_gather", xasprintf("%d", gather), "half of the processors for one query, at most 4");
+        add(ret, "max_parallel_workers_per_gather", xasprintf("%d", gather),
+            "half of the processors for one query, at most 4");
         add(ret, "max_parallel_maintenance_workers", xasprintf("%d", gather), "the same for CREATE INDEX");
 }
 
@@ -157,7 +160,8 @@ static bool read_number(const char *path, uint64_t *ret)
 
 static uint64_t memory_of_machine(void)
 {
-        static const char *const limits[] = { "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes" };
+        static const char *const limits[] = { "/sys/fs/cgroup/memory.max",
+                                              "/sys/fs/cgroup/memory/memory.limit_in_bytes" };
         struct sysinfo information;
         uint64_t memory = GIB, limit;
 
@@ -197,8 +201,8 @@ static DiskKind disk_kind(dev_t device)
         if (disk_is_virtual(device))
                 return DISK_UNKNOWN;
         for (size_t i = 0; i < ARRAY_SIZE(parents); i++) {
-                _cleanup_free_ char *path = xasprintf("/sys/dev/block/%u:%u%s/queue/rotational", major(device),
-                                                      minor(device), parents[i]);
+                _cleanup_free_ char *path =
+                        xasprintf("/sys/dev/block/%u:%u%s/queue/rotational", major(device), minor(device), parents[i]);
                 if (read_number(path, &rotating))
                         return rotating ? DISK_ROTATING : DISK_SOLID;
         }

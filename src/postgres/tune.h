@@ -9,18 +9,18 @@
 typedef enum DiskKind { DISK_UNKNOWN, DISK_SOLID, DISK_ROTATING } DiskKind;
 
 typedef struct TuneFacts {
-        int major;              /* of PostgreSQL */
-        uint64_t memory_bytes;  /* what the server may use: the container's limit, else the machine's memory */
+        int major;             /* of PostgreSQL */
+        uint64_t memory_bytes; /* what the server may use: the container's limit, else the machine's memory */
         int processors;
         DiskKind disk;
         uint64_t disk_free_bytes; /* where the data lives; 0: unknown */
-        int max_connections;    /* 0: 100 */
+        int max_connections;      /* 0: 100 */
 } TuneFacts;
 
 typedef struct TuneSetting {
         const char *name;
-        char *value;            /* as postgresql.conf has it, quoted where it must be */
-        char *reason;           /* a short sentence without its full stop */
+        char *value;  /* as postgresql.conf has it, quoted where it must be */
+        char *reason; /* a short sentence without its full stop */
 } TuneSetting;
 
 typedef struct TuneResult {

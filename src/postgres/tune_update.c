@@ -90,8 +90,8 @@ char *tune_update(const char *text, const TuneResult *result, char ***ret_change
                         strbuf_add(&changed, start, (size_t)(next - start));
                         continue;
                 }
-                strv_addf(ret_changes, "%s: %.*s -> %s (%s)", setting->name, (int)line.value_length, line.value, setting->value,
-                          setting->reason);
+                strv_addf(ret_changes, "%s: %.*s -> %s (%s)", setting->name, (int)line.value_length, line.value,
+                          setting->value, setting->reason);
                 add_setting(&changed, setting);
         }
         if (changed.length > 0 && changed.data[changed.length - 1] != '\n')

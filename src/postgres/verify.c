@@ -54,7 +54,10 @@ static void judge_health(const VerifyFacts *facts, VerifyResult *result)
 
 static void judge_answer(const VerifyFacts *facts, VerifyResult *result)
 {
-        set_outcome(result, facts->answer != NULL, facts->answer ? facts->answer : facts->error ? facts->error : "no answer",
+        set_outcome(result, facts->answer != NULL,
+                    facts->answer  ? facts->answer
+                    : facts->error ? facts->error
+                                   : "no answer",
                     "See what the server says: berth logs.");
 }
 
@@ -66,8 +69,8 @@ static void judge_by_name(const VerifyFacts *facts, VerifyResult *result)
                 set(result, VERIFY_PASS, xasprintf("as \"%s\", over TCP, with the password", facts->service), NULL);
         else
                 set(result, VERIFY_FAIL, xstrdup(facts->by_name_error ? facts->by_name_error : "refused"),
-                    xstrdup("Look at listen_addresses, at pg_hba.conf, and whether the password is the one that the volume "
-                            "was initialised with."));
+                    xstrdup("Look at listen_addresses, at pg_hba.conf, and whether the password is the one that the "
+                            "volume was initialised with."));
 }
 
 static void judge_wrong_password(const VerifyFacts *facts, VerifyResult *result)
@@ -92,8 +95,8 @@ static void judge_write(const VerifyFacts *facts, VerifyResult *result)
 static void judge_tables(const VerifyFacts *facts, VerifyResult *result)
 {
         if (!facts->answer || (facts->tables == 0 && !facts->tool && !facts->has_folder))
-                set(result, VERIFY_NOT_APPLICABLE, xstrdup(facts->answer ? "no tables and no migrations"
-                                                                        : "the server does not answer"), NULL);
+                set(result, VERIFY_NOT_APPLICABLE,
+                    xstrdup(facts->answer ? "no tables and no migrations" : "the server does not answer"), NULL);
         else
                 set(result, facts->tables > 0 ? VERIFY_PASS : VERIFY_FAIL,
                     xasprintf("%" PRId64 " table%s", facts->tables, facts->tables == 1 ? "" : "s"),
@@ -103,7 +106,8 @@ static void judge_tables(const VerifyFacts *facts, VerifyResult *result)
 static void judge_migrations(const VerifyFacts *facts, VerifyResult *result)
 {
         if (!facts->answer || (!facts->tool && !facts->has_folder))
-                set(result, VERIFY_NOT_APPLICABLE, xstrdup(facts->answer ? "none" : "the server does not answer"), NULL);
+                set(result, VERIFY_NOT_APPLICABLE, xstrdup(facts->answer ? "none" : "the server does not answer"),
+                    NULL);
         else if (facts->dirty)
                 set(result, VERIFY_FAIL, xstrdup("one failed half-way: the database is dirty"),
                     xstrdup("Mend it, then: berth migrate force VERSION."));
@@ -119,8 +123,8 @@ static void judge_migrations(const VerifyFacts *facts, VerifyResult *result)
 
 static void judge_storage(const VerifyFacts *facts, VerifyResult *result)
 {
-        static const char *const kinds[] = { "in the container: lost with it", "in an anonymous volume: nothing names it",
-                                             "in volume", "in folder" };
+        static const char *const kinds[] = { "in the container: lost with it",
+                                             "in an anonymous volume: nothing names it", "in volume", "in folder" };
         bool good = facts->storage >= STORAGE_NAMED;
 
         set(result, good ? VERIFY_PASS : VERIFY_FAIL,
@@ -134,7 +138,8 @@ static void judge_experiment(VerifyOutcome outcome, VerifyResult *result)
                 set(result, VERIFY_NOT_APPLICABLE, xstrdup("not tried"),
                     xstrdup("berth verify --experiments stops, starts and recreates the database."));
         else
-                set_outcome(result, outcome == OUTCOME_YES, outcome == OUTCOME_YES ? "the data was there" : "the data was gone",
+                set_outcome(result, outcome == OUTCOME_YES,
+                            outcome == OUTCOME_YES ? "the data was there" : "the data was gone",
                             "Mount a named volume at the data folder.");
 }
 
@@ -150,7 +155,8 @@ static void judge_removal_experiment(const VerifyFacts *facts, VerifyResult *res
 
 static void judge_restart(const VerifyFacts *facts, VerifyResult *result)
 {
-        bool good = facts->restart && (startswith(facts->restart, "always") || startswith(facts->restart, "unless-stopped"));
+        bool good = facts->restart &&
+                    (startswith(facts->restart, "always") || startswith(facts->restart, "unless-stopped"));
 
         set_outcome(result, good, facts->restart ? facts->restart : "no", "Write restart: unless-stopped.");
 }
@@ -182,23 +188,28 @@ static void judge_backup(const VerifyFacts *facts, VerifyResult *result)
         if (facts->backups_off)
                 set(result, VERIFY_NOT_APPLICABLE, xstrdup("switched off in x-berth"), NULL);
         else if (facts->backups == 0)
-                set(result, VERIFY_FAIL, xstrdup("no base backup"), xstrdup("berth backup; docs/backup.md tells what is done by itself."));
+                set(result, VERIFY_FAIL, xstrdup("no base backup"),
+                    xstrdup("berth backup; docs/backup.md tells what is done by itself."));
         else
                 set(result, facts->backup_age_s <= OLDEST_BACKUP_S ? VERIFY_PASS : VERIFY_FAIL,
                     xasprintf("%" PRId64 ", the newest %" PRId64 " h old", facts->backups, facts->backup_age_s / 3600),
-                    facts->backup_age_s <= OLDEST_BACKUP_S ? NULL : xstrdup("berth schedule tells why; berth backup takes one now."));
+                    facts->backup_age_s <= OLDEST_BACKUP_S
+                            ? NULL
+                            : xstrdup("berth schedule tells why; berth backup takes one now."));
 }
 
 static void judge_streaming(const VerifyFacts *facts, VerifyResult *result)
 {
-        static const char fix[] = "See the receiver's log: projects/PROJECT/logs/receiver-SERVICE.log in the data folder; berth backup ls.";
+        static const char fix[] =
+                "See the receiver's log: projects/PROJECT/logs/receiver-SERVICE.log in the data folder; berth backup ls.";
 
         if (facts->backups_off)
                 set(result, VERIFY_NOT_APPLICABLE, xstrdup("switched off in x-berth"), NULL);
         else if (!facts->running)
                 set(result, VERIFY_NOT_APPLICABLE, xstrdup("the server does not run"), NULL);
         else if (!facts->streaming)
-                set(result, VERIFY_FAIL, xstrdup(facts->not_streaming ? facts->not_streaming : "nobody receives the log"), xstrdup(fix));
+                set(result, VERIFY_FAIL,
+                    xstrdup(facts->not_streaming ? facts->not_streaming : "nobody receives the log"), xstrdup(fix));
         else
                 set(result, VERIFY_PASS, xstrdup("the log is received as it is written"), NULL);
 }
@@ -215,19 +226,22 @@ static void judge_certificate(const VerifyFacts *facts, VerifyResult *result)
                 set(result, VERIFY_FAIL, xstrdup(facts->certificate_error ? facts->certificate_error : "no handshake"),
                     xstrdup("See what the server says: berth logs."));
         else if (facts->certificate_left_s < 0)
-                set(result, VERIFY_FAIL, xasprintf("it expired %" PRId64 " days ago", -days), xstrdup("berth secure, then berth up -d"));
+                set(result, VERIFY_FAIL, xasprintf("it expired %" PRId64 " days ago", -days),
+                    xstrdup("berth secure, then berth up -d"));
         else if (facts->certificate_is_file == OUTCOME_NO)
                 set(result, VERIFY_FAIL, xasprintf("another one is served than %s holds", facts->certificate_file),
                     xstrdup("berth up -d; where that does not help, berth restart."));
         else if (facts->certificate_trusted == OUTCOME_NO)
-                set(result, VERIFY_FAIL, xstrdup("the project's authority (ca.crt) did not sign it: sslmode=verify-full fails with that"),
+                set(result, VERIFY_FAIL,
+                    xstrdup("the project's authority (ca.crt) did not sign it: sslmode=verify-full fails with that"),
                     xstrdup("Hand clients the authority that signed it: berth secure SERVICE --from CERT KEY CA; or berth secure --force."));
         else if (facts->certificate_due)
                 set(result, VERIFY_FAIL, xasprintf("it ends in %" PRId64 " days and has not been renewed", days),
                     xstrdup("berth secure; one of somebody else: berth secure SERVICE --from CERT KEY."));
         else
                 set(result, VERIFY_PASS,
-                    xasprintf("it ends in %" PRId64 " days%s%s", days, facts->certificate_is_file == OUTCOME_YES ? "; it is that of " : "",
+                    xasprintf("it ends in %" PRId64 " days%s%s", days,
+                              facts->certificate_is_file == OUTCOME_YES ? "; it is that of " : "",
                               facts->certificate_is_file == OUTCOME_YES ? facts->certificate_file : ""),
                     NULL);
 }
@@ -289,8 +303,9 @@ static void judge_durable(const VerifyFacts *facts, VerifyResult *result)
         if (!facts->answer)
                 set(result, VERIFY_NOT_APPLICABLE, xstrdup("the server does not answer"), NULL);
         else
-                set_outcome(result, good, good ? "fsync, full_page_writes and synchronous_commit are on"
-                                               : "one of fsync, full_page_writes and synchronous_commit is off",
+                set_outcome(result, good,
+                            good ? "fsync, full_page_writes and synchronous_commit are on"
+                                 : "one of fsync, full_page_writes and synchronous_commit is off",
                             "Leave them on: a power cut costs data.");
 }
 

@@ -13,13 +13,13 @@ typedef enum VerifyOutcome { OUTCOME_NOT_TRIED, OUTCOME_YES, OUTCOME_NO } Verify
 typedef struct VerifyFacts {
         const char *service;
         bool running;
-        const char *health;         /* "healthy", …; NULL: no check */
-        const char *restart;        /* "no", "always", … */
-        const char *image;          /* as written */
+        const char *health;  /* "healthy", …; NULL: no check */
+        const char *restart; /* "no", "always", … */
+        const char *image;   /* as written */
         VerifyStorage storage;
-        const char *volume;         /* its name, or the folder; NULL */
+        const char *volume; /* its name, or the folder; NULL */
         VerifyReach reach;
-        const char *port;           /* published to all; NULL */
+        const char *port; /* published to all; NULL */
         bool password_in_environment, trust;
         size_t open_secrets;        /* findings of secret_check that are errors */
         const char *secret_finding; /* the first; NULL */
@@ -31,24 +31,24 @@ typedef struct VerifyFacts {
         bool backups_off;           /* x-berth says so */
 
         /* Asked of the server; where it did not answer, answer is NULL and error says why. */
-        const char *answer;         /* its version */
+        const char *answer; /* its version */
         const char *error;
-        VerifyOutcome by_name;      /* over TCP by the service's name with the password */
+        VerifyOutcome by_name; /* over TCP by the service's name with the password */
         const char *by_name_error;
         VerifyOutcome wrong_password; /* YES: it was let in */
         bool wrote_and_read;
         bool ssl, checksums, fsync, full_page_writes, synchronous_commit, statements;
-        int64_t connections, max_connections; /* clients' ones, without reserved */
-        int64_t tables;             /* of users */
-        bool certificate_seen;      /* what a client is handed */
-        int64_t certificate_left_s; /* below 0: it has expired */
-        bool certificate_due;       /* it should have been renewed */
+        int64_t connections, max_connections;                   /* clients' ones, without reserved */
+        int64_t tables;                                         /* of users */
+        bool certificate_seen;                                  /* what a client is handed */
+        int64_t certificate_left_s;                             /* below 0: it has expired */
+        bool certificate_due;                                   /* it should have been renewed */
         VerifyOutcome certificate_is_file, certificate_trusted; /* the project's file's; signed by its authority */
-        const char *certificate_file, *certificate_error; /* NULL */
-        const char *tool;           /* "golang-migrate", "Alembic", "knex"; NULL: none has run */
-        bool has_folder;            /* of migrations, or one was expected */
+        const char *certificate_file, *certificate_error;       /* NULL */
+        const char *tool; /* "golang-migrate", "Alembic", "knex"; NULL: none has run */
+        bool has_folder;  /* of migrations, or one was expected */
         bool dirty;
-        int64_t pending, odd;       /* odd: changed, out of order or missing */
+        int64_t pending, odd; /* odd: changed, out of order or missing */
 
         /* --experiments */
         VerifyOutcome survives_restart, survives_removal;
@@ -59,11 +59,11 @@ typedef enum VerifyState { VERIFY_PASS, VERIFY_FAIL, VERIFY_NOT_APPLICABLE } Ver
 enum { CHECKLIST_BASICS = 1 << 0, CHECKLIST_PRODUCTION = 1 << 1 };
 
 typedef struct VerifyResult {
-        const char *id;             /* "runs", …: static */
-        const char *title;          /* static */
+        const char *id;    /* "runs", …: static */
+        const char *title; /* static */
         unsigned lists;
         VerifyState state;
-        char *detail, *fix;         /* fix: NULL unless there is something to do */
+        char *detail, *fix; /* fix: NULL unless there is something to do */
 } VerifyResult;
 
 typedef VECTOR(VerifyResult) VerifyResults;

@@ -10,8 +10,8 @@
 
 typedef uint64_t Lsn;
 
-#define LSN_TEXT_SIZE 18      /* "FFFFFFFF/FFFFFFFF" and its end */
-#define WAL_NAME_SIZE 25      /* 24 digits and the end */
+#define LSN_TEXT_SIZE 18 /* "FFFFFFFF/FFFFFFFF" and its end */
+#define WAL_NAME_SIZE 25 /* 24 digits and the end */
 
 /* "16/B374D848" ; false where the text is no such thing. */
 bool lsn_parse(const char *text, Lsn *ret);

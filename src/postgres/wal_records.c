@@ -11,10 +11,10 @@
 #define AT_BLOCK_SIZE     36u
 #define CONTINUES         0x0001u /* XLP_FIRST_IS_CONTRECORD */
 #define IS_LONG           0x0002u /* XLP_LONG_HEADER */
-#define RECORD_HEADER     24u /* XLogRecord */
+#define RECORD_HEADER     24u     /* XLogRecord */
 #define AT_INFO           16u
 #define AT_MANAGER        17u
-#define AT_SUM            20u /* over all behind the header, and then the header before it */
+#define AT_SUM            20u  /* over all behind the header, and then the header before it */
 #define BLOCK_SHORT       255u /* XLR_BLOCK_ID_DATA_SHORT: a length of one byte */
 #define BLOCK_LONG        254u /* of four */
 #define BLOCK_ORIGIN      253u /* two bytes */
@@ -96,10 +96,12 @@ static uint32_t go_on(const Reading *reading, const char *from, uint32_t availab
 
         /* Which kind it is stands in its header, which may lie on two pages. */
         if (records->kept && records->filled < sizeof(records->record))
-                memcpy(records->record + records->filled, from, MIN(n, (uint32_t)sizeof(records->record) - records->filled));
+                memcpy(records->record + records->filled, from,
+                       MIN(n, (uint32_t)sizeof(records->record) - records->filled));
         records->filled += n;
         if (records->kept && records->filled >= RECORD_HEADER)
-                records->kept = (uint8_t)records->record[AT_MANAGER] == records->manager && records->wanted <= sizeof(records->record);
+                records->kept = (uint8_t)records->record[AT_MANAGER] == records->manager &&
+                                records->wanted <= sizeof(records->record);
         if (records->filled == records->wanted) {
                 if (records->kept)
                         reading->take(reading->context, records);

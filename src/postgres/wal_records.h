@@ -9,11 +9,11 @@
 
 /* Begin with zeros, and manager. */
 typedef struct WalRecords {
-        uint8_t manager;             /* whose records are looked for (rmgrlist.h) */
-        Lsn next;                    /* where the segment goes on that would continue the last one */
-        uint32_t wanted, filled;     /* a record that is in work: its length, and what is there of it; 0: none */
-        bool kept;                   /* it is one of those looked for */
-        char record[4096];           /* longer ones are passed over */
+        uint8_t manager;         /* whose records are looked for (rmgrlist.h) */
+        Lsn next;                /* where the segment goes on that would continue the last one */
+        uint32_t wanted, filled; /* a record that is in work: its length, and what is there of it; 0: none */
+        bool kept;               /* it is one of those looked for */
+        char record[4096];       /* longer ones are passed over */
 } WalRecords;
 
 /* Reads the segment that begins at start: take gets each record that is looked for and complete, in order. Ends without a word where

@@ -64,14 +64,14 @@ json_t *backup_record_to_json(const BackupRecord *record)
 {
         char start[LSN_TEXT_SIZE], stop[LSN_TEXT_SIZE];
 
-        return json_pack("{s:s, s:s, s:b, s:I, s:I, s:i, s:i, s:s, s:s, s:i, s:b, s:I, s:I, s:I, s:s}", "id", record->id, "kind",
-                         record->kind, "streamed", record->streamed, "started_ns", (json_int_t)record->started_ns, "finished_ns",
-                         (json_int_t)record->finished_ns, "server_version", record->server_version, "timeline",
-                         (int)record->timeline, "start_lsn", lsn_format(record->start_lsn, start), "stop_lsn",
-                         lsn_format(record->stop_lsn, stop), "segment_bytes", (int)record->segment_bytes,
-                         "data_checksums", record->data_checksums, "files", (json_int_t)record->files, "size_bytes",
-                         (json_int_t)record->size_bytes, "new_bytes", (json_int_t)record->new_bytes, "files_sha256",
-                         record->files_sha256);
+        return json_pack("{s:s, s:s, s:b, s:I, s:I, s:i, s:i, s:s, s:s, s:i, s:b, s:I, s:I, s:I, s:s}", "id",
+                         record->id, "kind", record->kind, "streamed", record->streamed, "started_ns",
+                         (json_int_t)record->started_ns, "finished_ns", (json_int_t)record->finished_ns,
+                         "server_version", record->server_version, "timeline", (int)record->timeline, "start_lsn",
+                         lsn_format(record->start_lsn, start), "stop_lsn", lsn_format(record->stop_lsn, stop),
+                         "segment_bytes", (int)record->segment_bytes, "data_checksums", record->data_checksums, "files",
+                         (json_int_t)record->files, "size_bytes", (json_int_t)record->size_bytes, "new_bytes",
+                         (json_int_t)record->new_bytes, "files_sha256", record->files_sha256);
 }
 
 int backup_record_save(Repository *repository, const BackupRecord *record, Error **err)
@@ -165,7 +165,7 @@ int backup_list_load(Repository *repository, BackupList *ret, Error **err)
                         vector_add(&ret->records, TAKE_PTR(record));
                 else if (r == -ERROR_UNAVAILABLE || r == -ERROR_DENIED || r == -ERROR_IO || r == -ERROR_CANCELLED)
                         return error_move(err, &failure, r); /* that says nothing about the record */
-                else if (r != -ERROR_NOT_FOUND) /* else it was removed meanwhile */
+                else if (r != -ERROR_NOT_FOUND)              /* else it was removed meanwhile */
                         strv_add(&ret->damaged, id);
         }
         if (ret->records.length)

@@ -7,21 +7,21 @@
 #include "postgres/wal_name.h"
 #include "repository/repository.h"
 
-#define BACKUP_FORMAT 1
+#define BACKUP_FORMAT  1
 #define BACKUP_ID_SIZE 32
 
 typedef struct BackupRecord {
-        char *id;               /* "20261121T153012Z", the time of its start; "-2" and so on behind it where that is taken */
-        int64_t started_ns, finished_ns;     /* realtime, this machine's clock */
-        char *kind;             /* "full"; "incremental" where the server sent only what had changed: it is whole too */
-        bool streamed;          /* by the replication protocol; else read from the server's folder */
-        int server_version;     /* as PostgreSQL counts: 150020 */
-        uint32_t timeline;      /* at its end */
-        Lsn start_lsn, stop_lsn;             /* consistent from stop_lsn on */
-        uint32_t segment_bytes; /* of the log */
-        bool data_checksums;    /* of the cluster: pages were checked while they passed */
-        uint64_t files, size_bytes;          /* of the cluster */
-        uint64_t new_bytes;     /* what it added to the repository */
+        char *id; /* "20261121T153012Z", the time of its start; "-2" and so on behind it where that is taken */
+        int64_t started_ns, finished_ns; /* realtime, this machine's clock */
+        char *kind;         /* "full"; "incremental" where the server sent only what had changed: it is whole too */
+        bool streamed;      /* by the replication protocol; else read from the server's folder */
+        int server_version; /* as PostgreSQL counts: 150020 */
+        uint32_t timeline;  /* at its end */
+        Lsn start_lsn, stop_lsn;    /* consistent from stop_lsn on */
+        uint32_t segment_bytes;     /* of the log */
+        bool data_checksums;        /* of the cluster: pages were checked while they passed */
+        uint64_t files, size_bytes; /* of the cluster */
+        uint64_t new_bytes;         /* what it added to the repository */
         char *files_sha256;
 } BackupRecord;
 

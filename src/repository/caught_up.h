@@ -12,8 +12,8 @@
 
 typedef struct CaughtUp {
         uint32_t timeline;
-        Lsn lsn;                /* all that was written at at_ns lies before it, and is here */
-        int64_t at_ns;          /* realtime */
+        Lsn lsn;       /* all that was written at at_ns lies before it, and is here */
+        int64_t at_ns; /* realtime */
 } CaughtUp;
 
 /* For a repository on this machine. Not synced. */

@@ -169,11 +169,13 @@ static bool parse_line(const char *line, ChunkId *ret_id, ChunkPlace *ret)
         const char *at = line + 2 * CHUNK_ID_SIZE + 1;
         uint64_t offset, stored, raw, crc;
 
-        if (!chunk_id_parse(line, ret_id) || line[2 * CHUNK_ID_SIZE] != ' ' || !take_number(&at, 10, ' ', UINT64_MAX - 1, &offset) ||
-            !take_number(&at, 10, ' ', UINT32_MAX, &stored) || !take_number(&at, 10, ' ', UINT32_MAX, &raw) ||
-            !take_number(&at, 16, '\n', UINT32_MAX, &crc))
+        if (!chunk_id_parse(line, ret_id) || line[2 * CHUNK_ID_SIZE] != ' ' ||
+            !take_number(&at, 10, ' ', UINT64_MAX - 1, &offset) || !take_number(&at, 10, ' ', UINT32_MAX, &stored) ||
+            !take_number(&at, 10, ' ', UINT32_MAX, &raw) || !take_number(&at, 16, '\n', UINT32_MAX, &crc))
                 return false;
-        *ret = (ChunkPlace){ .offset = offset, .stored_bytes = (uint32_t)stored, .raw_bytes = (uint32_t)raw, .crc32c = (uint32_t)crc };
+        *ret = (ChunkPlace){
+                .offset = offset, .stored_bytes = (uint32_t)stored, .raw_bytes = (uint32_t)raw, .crc32c = (uint32_t)crc
+        };
         return true;
 }
 
@@ -246,13 +248,14 @@ static bool is_index_of(const char *key, char *const *packs)
 }
 
 typedef struct LoadRules {
-        char **distrusted;      /* ids of packs; a strv */
+        char **distrusted; /* ids of packs; a strv */
         bool take_distrusted;
-        char ***ret_damaged;    /* NULL: a damaged index is an error */
+        char ***ret_damaged; /* NULL: a damaged index is an error */
 } LoadRules;
 
 /* Those that are distrusted, or the others: a later place of a chunk is taken for an earlier one. */
-static int load_packs(ChunkIndex *index, Storage *storage, const StorageList *list, const LoadRules *rules, bool distrusted, Error **err)
+static int load_packs(ChunkIndex *index, Storage *storage, const StorageList *list, const LoadRules *rules,
+                      bool distrusted, Error **err)
 {
         VECTOR_FOREACH(entry, &list->entries) {
                 _cleanup_error_ Error *failure = NULL;

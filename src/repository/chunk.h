@@ -7,7 +7,7 @@
 #include "base/sha256_pair.h"
 #include "repository/storage.h"
 
-#define CHUNK_ID_SIZE 32
+#define CHUNK_ID_SIZE     32
 #define CHUNK_INDEX_LIMIT ((size_t)256 << 20) /* bytes of one pack's index */
 
 typedef struct ChunkId {
@@ -15,9 +15,9 @@ typedef struct ChunkId {
 } ChunkId;
 
 typedef struct ChunkPlace {
-        uint32_t pack;          /* index into ChunkIndex.packs; CHUNK_IN_WORK: being stored by this process */
+        uint32_t pack; /* index into ChunkIndex.packs; CHUNK_IN_WORK: being stored by this process */
         uint32_t stored_bytes, raw_bytes;
-        uint32_t crc32c;        /* of the content: CRCs of files are joined from it */
+        uint32_t crc32c; /* of the content: CRCs of files are joined from it */
         uint64_t offset;
 } ChunkPlace;
 
@@ -25,7 +25,7 @@ typedef struct ChunkPlace {
 
 /* Which chunks a repository holds, and where. Not safe for threads by itself. */
 typedef struct ChunkIndex {
-        char **packs;           /* ids, in the order of loading; a strv */
+        char **packs; /* ids, in the order of loading; a strv */
         struct ChunkSlot *slots;
         size_t n_slots, length;
 } ChunkIndex;

@@ -16,13 +16,13 @@ typedef struct Copying {
         const WorkProgress *progress;
         CopyReport *report;
         BackupList backups, copied; /* of from and of to, at the beginning */
-        Retention retention;    /* of both together */
+        Retention retention;        /* of both together */
         uint32_t segment_bytes;
         ChunkIndex here, there;
-        int64_t log_ns;         /* when the log was looked at last; monotonic */
+        int64_t log_ns; /* when the log was looked at last; monotonic */
         Transfer transfer;
-        uint64_t bytes_before;  /* of the report */
-        bool in_log;            /* that is being sent */
+        uint64_t bytes_before; /* of the report */
+        bool in_log;           /* that is being sent */
 } Copying;
 
 static void copying_done(Copying *copying)
@@ -96,7 +96,8 @@ static int send_joined(Copying *copying, const WalSegment *segment, Error **err)
 
 /* What is new of it, together with the pieces before that are no longer than all behind them: so there are few of them, and a
  * byte is sent again a few times at most, however slowly the segment grows. */
-static int send_growth(Copying *copying, const WalSegment *segment, const WalSegment *copy, const WalList *there, Error **err)
+static int send_growth(Copying *copying, const WalSegment *segment, const WalSegment *copy, const WalList *there,
+                       Error **err)
 {
         WalPiece piece = { .timeline = segment->timeline, .offset = (uint32_t)copy->stored_bytes };
         _cleanup_free_ char *key = wal_segment_key(segment), *piece_key = NULL;
@@ -148,7 +149,8 @@ static int send_partial(Copying *copying, const WalSegment *segment, const WalSe
         return r < 0 || !copy ? r : wal_segment_remove(copying->to, there, copy, err);
 }
 
-static int send_segment(Copying *copying, const WalSegment *segment, const WalList *here, const WalList *there, Error **err)
+static int send_segment(Copying *copying, const WalSegment *segment, const WalList *here, const WalList *there,
+                        Error **err)
 {
         const WalSegment *copy = find_segment(there, segment), *old;
         _cleanup_free_ char *key = wal_segment_key(segment);
@@ -162,7 +164,8 @@ static int send_segment(Copying *copying, const WalSegment *segment, const WalLi
         /* A partial one only grows: what is longer there, or complete, is not replaced. */
         if (segment->partial)
                 return (copy && copy->stored_bytes >= segment->stored_bytes) || find_segment(there, &complete)
-                               ? 0 : send_partial(copying, segment, copy, here, there, err);
+                               ? 0
+                               : send_partial(copying, segment, copy, here, there, err);
         r = copy ? 0 : send_if_there(copying, key, &copying->report->segments, err);
         old = find_segment(there, &partial); /* of an earlier run, or of one that was cut off behind the complete one */
         return r < 0 || !old ? r : wal_segment_remove(copying->to, there, old, err);
@@ -204,8 +207,8 @@ static int send_moment(Copying *copying, const CaughtUp *moment, Error **err)
 
         if (caught_up_read(copying->to, &there) && (is_further(&there, moment) || there.at_ns == moment->at_ns))
                 return 0;
-        document = json_pack("{s:I, s:s, s:I}", "timeline", (json_int_t)moment->timeline, "lsn", lsn_format(moment->lsn, lsn), "at_ns",
-                             (json_int_t)moment->at_ns);
+        document = json_pack("{s:I, s:s, s:I}", "timeline", (json_int_t)moment->timeline, "lsn",
+                             lsn_format(moment->lsn, lsn), "at_ns", (json_int_t)moment->at_ns);
         r = storage_put_document(copying->to->storage, CAUGHT_UP_KEY, CAUGHT_UP_FORMAT, document, err);
         json_decref(document);
         return r;
@@ -323,7 +326,8 @@ static int send_record(Copying *copying, const BackupRecord *record, Error **err
 
 static void warn_postponed(const Copying *copying, const BackupRecord *record, const Error *failure)
 {
-        _cleanup_free_ char *text = xasprintf("backup %s: %s", record->id, failure ? failure->message : "it has changed while it was copied");
+        _cleanup_free_ char *text = xasprintf("backup %s: %s", record->id,
+                                              failure ? failure->message : "it has changed while it was copied");
 
         progress_warning(copying->progress, text);
 }
@@ -426,9 +430,14 @@ static int load(Copying *copying, Error **err)
 int repository_copy(Repository *from, Repository *to, const CopyOptions *options, const WorkProgress *progress,
                     CopyReport *report, Error **err)
 {
-        _cleanup_(copying_done) Copying copying = { .from = from, .to = to, .options = options, .progress = progress,
-                                                    .report = report, .bytes_before = report->bytes,
-                                                    .transfer = { .progress = progress, .max_rate = options->max_rate } };
+        _cleanup_(copying_done)
+                Copying copying = { .from = from,
+                                    .to = to,
+                                    .options = options,
+                                    .progress = progress,
+                                    .report = report,
+                                    .bytes_before = report->bytes,
+                                    .transfer = { .progress = progress, .max_rate = options->max_rate } };
         int r;
 
         if (from->system_identifier != to->system_identifier || from->chunk_bytes != to->chunk_bytes)

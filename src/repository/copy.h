@@ -13,7 +13,7 @@
 typedef struct CopyReport {
         uint64_t backups, packs, segments; /* sent */
         uint64_t bytes;
-        uint64_t postponed;     /* backups whose chunks were changed around meanwhile: the next run has them */
+        uint64_t postponed; /* backups whose chunks were changed around meanwhile: the next run has them */
         /* All of the log that was here at copied_ns (realtime) is there; 0: none was. It ends at that place. */
         int64_t copied_ns;
         Lsn copied_lsn;
@@ -23,15 +23,15 @@ typedef struct CopyReport {
 typedef struct CopyOptions {
         RetentionPolicy policy; /* of the copy: what it would give up is not sent */
         int64_t now_ns;
-        int64_t log_every_ns;   /* while packs go; 0: ten seconds */
-        uint64_t max_rate;      /* bytes a second; 0: as fast as it goes */
+        int64_t log_every_ns; /* while packs go; 0: ten seconds */
+        uint64_t max_rate;    /* bytes a second; 0: as fast as it goes */
         /* The log has been sent once more: copied_ns, copied_lsn and timeline of the report are true from now on. NULL. */
         void (*log_sent)(void *context, const CopyReport *report);
         void *context;
         /* This backup alone, and all of the log that leads on from it: what can be reached from it can be had there. NULL: what policy
          * says. */
         const char *only_backup;
-        bool log_only;          /* no backup is new: what is there is not even looked through */
+        bool log_only; /* no backup is new: what is there is not even looked through */
 } CopyOptions;
 
 /* Adds to *report, also when it fails. ERROR_UNAVAILABLE: try again later. */

@@ -82,17 +82,21 @@ static uint32_t find_chunk_bytes(const char *path)
                 for (const char *line = strbuf_text(&text); *line; line += strcspn(line, "\n"), line += *line == '\n')
                         longest = MAX(longest, chunk_bytes_of(line));
         }
-        return longest >= PAGE_BYTES && longest <= 16 << 20 && longest % PAGE_BYTES == 0 ? longest : REPOSITORY_CHUNK_BYTES;
+        return longest >= PAGE_BYTES && longest <= 16 << 20 && longest % PAGE_BYTES == 0 ? longest
+                                                                                         : REPOSITORY_CHUNK_BYTES;
 }
 
 bool repository_known_by_folder(const char *path, Repository *ret)
 {
         _cleanup_free_ char *file = path_join(path, REPOSITORY_DESCRIPTION), *backups = path_join(path, "backups");
-        _cleanup_free_ char *log = path_join(path, "wal"), *service = path_dirname(path), *project = path_dirname(service);
+        _cleanup_free_ char *log = path_join(path, "wal"), *service = path_dirname(path),
+                            *project = path_dirname(service);
         const char *name = path_basename(path);
 
-        if (!*name || strspn(name, "0123456789") != strlen(name) || sscanf(name, "%" SCNu64, &ret->system_identifier) != 1 ||
-            (!fs_is_directory(backups) && !fs_is_directory(log)) || file_says_newer_format(file) || has_newer_records(path))
+        if (!*name || strspn(name, "0123456789") != strlen(name) ||
+            sscanf(name, "%" SCNu64, &ret->system_identifier) != 1 ||
+            (!fs_is_directory(backups) && !fs_is_directory(log)) || file_says_newer_format(file) ||
+            has_newer_records(path))
                 return false;
         ret->chunk_bytes = find_chunk_bytes(path);
         ret->project = xstrdup(path_basename(project));
@@ -149,20 +153,25 @@ static int read_record(Storage *storage, bool *ret_any, Strbuf *ret, Error **err
 
 static int refuse_key(const char *id, const BackupKey *key, Error **err)
 {
-        int r = error_set(err, ERROR_DENIED, "the copy is encrypted with the key %s, and %s%s", id, key ? "this is the key " : "no key was given",
-                          key ? key->id_text : "");
+        int r = error_set(err, ERROR_DENIED, "the copy is encrypted with the key %s, and %s%s", id,
+                          key ? "this is the key " : "no key was given", key ? key->id_text : "");
 
-        return error_hint(err, r, REPOSITORY_DESCRIPTION " of the copy is damaged. To write it anew give the key file whose id is %s.", id);
+        return error_hint(err, r,
+                          REPOSITORY_DESCRIPTION
+                          " of the copy is damaged. To write it anew give the key file whose id is %s.",
+                          id);
 }
 
-int repository_describe_elsewhere(Storage *storage, const BackupKey *key, const Repository *repository, bool *ret_written, Error **err)
+int repository_describe_elsewhere(Storage *storage, const BackupKey *key, const Repository *repository,
+                                  bool *ret_written, Error **err)
 {
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT, record = STRBUF_INIT;
         _cleanup_json_ json_t *document = NULL;
         _cleanup_error_ Error *damage = NULL;
         char id[2 * BACKUP_KEY_ID_SIZE + 1];
         bool any, sealed;
-        int r = storage_get_document(storage, REPOSITORY_DESCRIPTION, REPOSITORY_FORMAT, RECORD_LIMIT, &document, &damage);
+        int r = storage_get_document(storage, REPOSITORY_DESCRIPTION, REPOSITORY_FORMAT, RECORD_LIMIT, &document,
+                                     &damage);
 
         *ret_written = false;
         if (r != -ERROR_CORRUPT && r != -ERROR_NOT_FOUND)

@@ -14,6 +14,7 @@ int repository_describe(const Repository *repository, Error **err);
 int repository_describe_anew(Repository *repository, char **ret_kept, Error **err);
 /* The same for the copy of repository in storage, where there are backups: which key is needed what lies there says itself.
  * *ret_written false: it is whole, or there is no copy. ERROR_DENIED where key is not that one. */
-int repository_describe_elsewhere(Storage *storage, const BackupKey *key, const Repository *repository, bool *ret_written, Error **err);
+int repository_describe_elsewhere(Storage *storage, const BackupKey *key, const Repository *repository,
+                                  bool *ret_written, Error **err);
 
 #endif

@@ -9,7 +9,7 @@
 
 #define FIRST_LINE "berth-files 1\n"
 #define LIST_LIMIT ((size_t)2 << 30)
-#define LEVEL 1 /* of zstd: names are random, a higher one takes five times as long and finds nothing */
+#define LEVEL      1 /* of zstd: names are random, a higher one takes five times as long and finds nothing */
 
 void listed_file_free(ListedFile *file)
 {
@@ -49,7 +49,8 @@ static void add_file(Strbuf *text, const ListedFile *file)
 {
         char digits[2 * CHUNK_ID_SIZE + 1];
 
-        strbuf_addf(text, "%c %04o %u %u %" PRId64 " ", file->type, file->mode & 07777, file->uid, file->gid, file->mtime);
+        strbuf_addf(text, "%c %04o %u %u %" PRId64 " ", file->type, file->mode & 07777, file->uid, file->gid,
+                    file->mtime);
         if (file->type == 'f')
                 strbuf_addf(text, "%" PRIu64 " %08" PRIx32 " ", file->size_bytes, file->crc32c);
         add_escaped(text, file->path);

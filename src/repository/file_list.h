@@ -14,12 +14,12 @@
 #include "repository/repository.h"
 
 typedef struct ListedFile {
-        char type;              /* 'd', 'l', 'f' */
+        char type; /* 'd', 'l', 'f' */
         unsigned mode, uid, gid;
         int64_t mtime;
         uint64_t size_bytes;
         uint32_t crc32c;
-        char *path, *target;    /* target: of a link; NULL */
+        char *path, *target; /* target: of a link; NULL */
         ChunkId *chunks;
         size_t n_chunks;
 } ListedFile;
@@ -34,7 +34,8 @@ void file_list_done(FileList *list);
 #define _cleanup_file_list_ _cleanup_(file_list_done)
 
 /* Writes "backups/<id>/files.zst"; *ret_sha256 (64 digits, the caller's) is of the text before compression. */
-int file_list_write(Repository *repository, const char *backup_id, const FileList *list, char **ret_sha256, Error **err);
+int file_list_write(Repository *repository, const char *backup_id, const FileList *list, char **ret_sha256,
+                    Error **err);
 /* sha256 NULL: not compared. ERROR_CORRUPT where it is damaged or not what sha256 says. Paths are checked: none leaves the
  * data folder. */
 int file_list_read(Repository *repository, const char *backup_id, const char *sha256, FileList *ret, Error **err);

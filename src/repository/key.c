@@ -48,10 +48,11 @@ static void compute_id(BackupKey *key)
 static int save(const char *path, const BackupKey *key, Error **err)
 {
         char *digits = hex_encode(key->bytes, sizeof(key->bytes));
-        _cleanup_json_ json_t *document = json_pack("{s:s, s:s, s:I, s:s, s:s}", "name", key->name, "id", key->id_text,
-                                                    "created_ns", (json_int_t)key->created_ns, "key", digits, "note",
-                                                    "Without this file the encrypted backups cannot be read by anybody: "
-                                                    "keep a copy away from this machine.");
+        _cleanup_json_ json_t *document =
+                json_pack("{s:s, s:s, s:I, s:s, s:s}", "name", key->name, "id", key->id_text, "created_ns",
+                          (json_int_t)key->created_ns, "key", digits, "note",
+                          "Without this file the encrypted backups cannot be read by anybody: "
+                          "keep a copy away from this machine.");
 
         free_secret(digits);
         return document_save(path, KEY_FORMAT, document, err);

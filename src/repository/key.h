@@ -12,7 +12,7 @@ typedef struct BackupKey {
         unsigned char bytes[BACKUP_KEY_SIZE];
         unsigned char id[BACKUP_KEY_ID_SIZE];
         char id_text[2 * BACKUP_KEY_ID_SIZE + 1]; /* hexadecimal */
-        char *name;             /* what people call it */
+        char *name;                               /* what people call it */
         int64_t created_ns;
 } BackupKey;
 

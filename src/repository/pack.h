@@ -13,7 +13,7 @@ typedef struct PackWriter PackWriter;
 typedef struct PackScratch PackScratch; /* what one thread needs to compress */
 
 typedef struct PackTotals {
-        uint64_t chunks, raw_bytes;               /* all that were added */
+        uint64_t chunks, raw_bytes; /* all that were added */
         uint64_t new_chunks, new_raw_bytes, new_stored_bytes;
         uint64_t packs;
 } PackTotals;

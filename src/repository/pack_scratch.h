@@ -7,7 +7,7 @@
 #include "repository/pack.h"
 
 struct PackScratch {
-        ZSTD_CCtx *compressor;  /* made when first needed */
+        ZSTD_CCtx *compressor; /* made when first needed */
         ZSTD_DCtx *decompressor;
         void *buffer;
         size_t buffer_size;

@@ -12,7 +12,7 @@
 /* A pack in work. */
 typedef struct OpenPack {
         char id[33];
-        uint32_t number;        /* in the index */
+        uint32_t number; /* in the index */
         StorageWriter *writer;
         Strbuf collected, lines;
         uint64_t offset;
@@ -22,8 +22,8 @@ struct PackWriter {
         Repository *repository;
         ChunkIndex *index;
         int level;
-        pthread_mutex_t lock;   /* of all below, and of index */
-        OpenPack *pack;         /* NULL: none begun */
+        pthread_mutex_t lock; /* of all below, and of index */
+        OpenPack *pack;       /* NULL: none begun */
         PackTotals totals;
 };
 

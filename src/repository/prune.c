@@ -11,7 +11,8 @@ void prune_report_done(PruneReport *report)
 
 /* ---- expiry ---- */
 
-static int remove_backups(Repository *repository, const Retention *retention, bool dry_run, PruneReport *report, Error **err)
+static int remove_backups(Repository *repository, const Retention *retention, bool dry_run, PruneReport *report,
+                          Error **err)
 {
         VECTOR_FOREACH(backup, &retention->backups) {
                 int r;
@@ -26,8 +27,8 @@ static int remove_backups(Repository *repository, const Retention *retention, bo
         return 0;
 }
 
-static int remove_segments(Repository *repository, const Retention *retention, const WalList *wal, uint32_t segment_bytes,
-                           bool dry_run, PruneReport *report, Error **err)
+static int remove_segments(Repository *repository, const Retention *retention, const WalList *wal,
+                           uint32_t segment_bytes, bool dry_run, PruneReport *report, Error **err)
 {
         VECTOR_FOREACH(segment, &wal->segments) {
                 int r;

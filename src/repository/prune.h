@@ -10,10 +10,10 @@
 #include "repository/retention.h"
 
 typedef struct PruneReport {
-        char **backups;         /* removed; a strv */
-        uint64_t segments;      /* of the log, removed */
+        char **backups;    /* removed; a strv */
+        uint64_t segments; /* of the log, removed */
         uint64_t packs_removed, packs_rewritten;
-        uint64_t leftovers;     /* objects of interrupted work, removed */
+        uint64_t leftovers; /* objects of interrupted work, removed */
         uint64_t freed_bytes;
 } PruneReport;
 
@@ -23,9 +23,9 @@ void prune_report_done(PruneReport *report);
 typedef struct PruneOptions {
         RetentionPolicy policy;
         int64_t now_ns;
-        char *const *damaged;   /* ids of backups that are known to be damaged; a strv, may be NULL */
-        bool backup_follows;    /* see retention.h */
-        bool dry_run;           /* say only: packs are then not looked at */
+        char *const *damaged; /* ids of backups that are known to be damaged; a strv, may be NULL */
+        bool backup_follows;  /* see retention.h */
+        bool dry_run;         /* say only: packs are then not looked at */
 } PruneOptions;
 
 /* Expiry, then chunks. Adds to *report also when it fails. ERROR_CORRUPT where a backup that stays cannot be read: its chunks

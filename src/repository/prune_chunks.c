@@ -11,7 +11,7 @@
 
 typedef struct Pack {
         char *id;
-        uint32_t number;        /* in the index of all chunks */
+        uint32_t number;                              /* in the index of all chunks */
         uint64_t pack_bytes, index_bytes, live_bytes; /* live: that backups refer to */
         VECTOR(ChunkId) live;
         bool has_pack, has_index, kept;
@@ -54,8 +54,10 @@ static int need_chunks_of(Pruning *pruning, const BackupRecord *record, Error **
         int r = file_list_read(pruning->repository, record->id, record->files_sha256, &files, err);
 
         if (r < 0)
-                return error_hint(err, r, "Nothing was removed, since what backup %s needs is not known. "
-                                          "Remove that backup if it is of no use.", record->id);
+                return error_hint(err, r,
+                                  "Nothing was removed, since what backup %s needs is not known. "
+                                  "Remove that backup if it is of no use.",
+                                  record->id);
         VECTOR_FOREACH(file, &files.files)
                 for (size_t i = 0; i < (*file)->n_chunks; i++)
                         chunk_index_put(&pruning->needed, &(*file)->chunks[i], &nowhere);
@@ -69,8 +71,9 @@ static int load_needed(Pruning *pruning, Error **err)
 
         if (r == 0 && list.damaged) {
                 r = error_set(err, ERROR_CORRUPT, "the record of backup %s is damaged", list.damaged[0]);
-                return error_hint(err, r, "Nothing was removed, since what it needs is not known. "
-                                          "Remove that backup if it is of no use.");
+                return error_hint(err, r,
+                                  "Nothing was removed, since what it needs is not known. "
+                                  "Remove that backup if it is of no use.");
         }
         for (size_t i = 0; r == 0 && i < list.records.length; i++)
                 r = need_chunks_of(pruning, list.records.items[i], err);
@@ -177,7 +180,8 @@ static int look_through(Pruning *pruning, Error **err)
 
 /* ---- rewriting ---- */
 
-static int move_chunk(Pruning *pruning, PackWriter *writer, PackScratch *scratch, const ChunkId *id, void *buffer, Error **err)
+static int move_chunk(Pruning *pruning, PackWriter *writer, PackScratch *scratch, const ChunkId *id, void *buffer,
+                      Error **err)
 {
         const ChunkPlace *place = chunk_index_find(&pruning->all, id);
         uint32_t raw_bytes = place->raw_bytes, crc32c = place->crc32c;
@@ -263,7 +267,8 @@ static int remove_lists(Pruning *pruning, Error **err)
 
         for (size_t i = 0; r == 0 && i < list.entries.length; i++) {
                 const StorageEntry *entry = &list.entries.items[i];
-                const char *previous = i ? list.entries.items[i - 1].key : ""; /* "backup.json" sorts before "files.zst" */
+                const char *previous =
+                        i ? list.entries.items[i - 1].key : ""; /* "backup.json" sorts before "files.zst" */
                 size_t folder = strlen(entry->key) - strlen("files.zst");
 
                 if (!endswith(entry->key, "/files.zst") ||

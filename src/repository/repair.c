@@ -78,7 +78,9 @@ int repair_set_aside(Repair *repair, const char *key, Error **err)
 
 int repair_fetch(Repair *repair, const char *key, Error **err)
 {
-        return repair->stage.storage ? transfer_object(&repair->transfer, repair->source->storage, repair->stage.storage, key, err) : 0;
+        return repair->stage.storage
+                       ? transfer_object(&repair->transfer, repair->source->storage, repair->stage.storage, key, err)
+                       : 0;
 }
 
 /* What goes elsewhere is looked at where it is. */
@@ -90,9 +92,11 @@ Repository *repair_fetched(Repair *repair)
 /* Here it comes from the stage, whole and synced. */
 static int put_here(Repair *repair, const char *key, int64_t modified_ns, Error **err)
 {
-        _cleanup_free_ char *path = path_join(repair->repository->path, key), *staged = path_join(repair->stage_path, key);
+        _cleanup_free_ char *path = path_join(repair->repository->path, key),
+                            *staged = path_join(repair->stage_path, key);
         _cleanup_free_ char *parent = path_dirname(path);
-        struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, { modified_ns / NSEC_PER_SEC, modified_ns % NSEC_PER_SEC } };
+        struct timespec times[2] = { { .tv_nsec = UTIME_NOW },
+                                     { modified_ns / NSEC_PER_SEC, modified_ns % NSEC_PER_SEC } };
         int r = repair_set_aside(repair, key, err);
 
         if (r == 0)
@@ -109,14 +113,16 @@ static int put_here(Repair *repair, const char *key, int64_t modified_ns, Error 
 int repair_put(Repair *repair, const char *key, int64_t modified_ns, Error **err)
 {
         int r = repair->stage.storage ? put_here(repair, key, modified_ns, err)
-                                      : transfer_object(&repair->transfer, repair->source->storage, repair->repository->storage, key, err);
+                                      : transfer_object(&repair->transfer, repair->source->storage,
+                                                        repair->repository->storage, key, err);
 
         if (r == 0)
                 repair_note_mended(repair, key);
         return r;
 }
 
-int repair_object(Repair *repair, const char *key, RepairCheck check, const void *what, int64_t modified_ns, Error **err)
+int repair_object(Repair *repair, const char *key, RepairCheck check, const void *what, int64_t modified_ns,
+                  Error **err)
 {
         _cleanup_error_ Error *failure = NULL;
         int r = repair_fetch(repair, key, &failure);
@@ -142,7 +148,8 @@ static int check_backup(Repository *repository, const char *id, Error **err)
 /* Both together: a list is judged by its record. The record comes last, as always. */
 static int mend_backup(Repair *repair, const char *id, Error **err)
 {
-        _cleanup_free_ char *list = xasprintf("backups/%s/files.zst", id), *record = xasprintf("backups/%s/backup.json", id);
+        _cleanup_free_ char *list = xasprintf("backups/%s/files.zst", id),
+                            *record = xasprintf("backups/%s/backup.json", id);
         _cleanup_error_ Error *failure = NULL;
         int r = repair_fetch(repair, list, &failure);
 
@@ -219,7 +226,8 @@ static int open_stage(Repair *repair, Error **err)
                 return 0;
         repair->stage_path = path_join(repository->path, STAGE);
         r = fs_remove_tree(AT_FDCWD, repair->stage_path, err); /* what a killed one left */
-        repair->stage = (Repository){ .system_identifier = repository->system_identifier, .chunk_bytes = repository->chunk_bytes };
+        repair->stage = (Repository){ .system_identifier = repository->system_identifier,
+                                      .chunk_bytes = repository->chunk_bytes };
         return r < 0 ? r : storage_folder_create(repair->stage_path, &repair->stage.storage, err);
 }
 
@@ -275,12 +283,17 @@ static int look_and_mend(Repair *repair, unsigned threads, VerifyReport *found, 
 int repository_repair(Repository *repository, Repository *source, unsigned threads, const WorkProgress *progress,
                       RepairReport *ret, VerifyReport *ret_after, Error **err)
 {
-        _cleanup_(repair_done) Repair repair = { .repository = repository, .source = source, .progress = progress, .report = ret,
-                                                 .aside = aside_name(), .transfer = { .progress = progress } };
+        _cleanup_(repair_done) Repair repair = { .repository = repository,
+                                                 .source = source,
+                                                 .progress = progress,
+                                                 .report = ret,
+                                                 .aside = aside_name(),
+                                                 .transfer = { .progress = progress } };
         _cleanup_verify_report_ VerifyReport found = { 0 };
         int r;
 
-        if (repository->system_identifier != source->system_identifier || repository->chunk_bytes != source->chunk_bytes)
+        if (repository->system_identifier != source->system_identifier ||
+            repository->chunk_bytes != source->chunk_bytes)
                 return error_set(err, ERROR_CONFLICT, "the copy is one of another cluster's repository");
         r = look_and_mend(&repair, threads, &found, err);
         ret->bytes += repair.transfer.bytes;

@@ -11,10 +11,10 @@
 #include "repository/verify.h"
 
 typedef struct RepairReport {
-        char **mended;          /* objects; a strv */
-        char **failed;          /* "<object>: <why>", what the other repository could not give; a strv */
-        char *kept;             /* folder below the repository that has the damaged objects; NULL: none were kept */
-        uint64_t bytes;         /* fetched */
+        char **mended;  /* objects; a strv */
+        char **failed;  /* "<object>: <why>", what the other repository could not give; a strv */
+        char *kept;     /* folder below the repository that has the damaged objects; NULL: none were kept */
+        uint64_t bytes; /* fetched */
 } RepairReport;
 
 void repair_report_done(RepairReport *report);

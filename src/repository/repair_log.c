@@ -108,8 +108,8 @@ static int fetch_end(LogRepair *log, Error **err)
                 if (r == 0 && !has_history(&log->here, *timeline))
                         r = mend_history(log, *timeline, err);
         VECTOR_FOREACH(segment, &log->there.segments)
-                if (r == 0 && !segment->partial && newest_needs(log, segment) && !find(&log->here, segment->name, true) &&
-                    !find(&log->here, segment->name, false))
+                if (r == 0 && !segment->partial && newest_needs(log, segment) &&
+                    !find(&log->here, segment->name, true) && !find(&log->here, segment->name, false))
                         r = mend_segment(log, segment->name, err);
         return r;
 }

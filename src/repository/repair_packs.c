@@ -14,18 +14,18 @@
 
 typedef struct Wanted {
         ChunkId id;
-        ChunkPlace place;       /* in the repository that it is read from first */
+        ChunkPlace place; /* in the repository that it is read from first */
 } Wanted;
 
 /* A repository to read chunks from. */
 typedef struct Source {
-        Storage *storage;       /* owned */
+        Storage *storage; /* owned */
         const ChunkIndex *index;
 } Source;
 
 typedef struct PackRepair {
         Repair *repair;
-        char **damaged;         /* ids of packs */
+        char **damaged;          /* ids of packs */
         ChunkIndex there, known; /* known: chunks of the lists that were looked at */
         VECTOR(Wanted) wanted;
         Source first, second;
@@ -33,7 +33,7 @@ typedef struct PackRepair {
         ChunkIndex written;
         PackScratch *scratch;
         unsigned char *content;
-        size_t lost;            /* chunks that neither has */
+        size_t lost; /* chunks that neither has */
 } PackRepair;
 
 static void pack_repair_done(PackRepair *packs)
@@ -155,7 +155,8 @@ static int move_chunk(PackRepair *packs, const ChunkId *id, Error **err)
         }
         if (r < 0)
                 return error_move(err, &failure, r);
-        return pack_writer_add(packs->writer, packs->scratch, packs->content, size, crc32c(packs->content, size), &same, err);
+        return pack_writer_add(packs->writer, packs->scratch, packs->content, size, crc32c(packs->content, size), &same,
+                               err);
 }
 
 static int move_chunks(PackRepair *packs, Error **err)
@@ -202,7 +203,8 @@ static void note_outcome(PackRepair *packs)
                 repair_note_mended(packs->repair, text);
         }
         if (packs->lost)
-                strv_addf(&report->failed, "packs: %zu chunks that backups need are in neither repository", packs->lost);
+                strv_addf(&report->failed, "packs: %zu chunks that backups need are in neither repository",
+                          packs->lost);
 }
 
 /* What lies on this machine is read first. */

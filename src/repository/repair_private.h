@@ -11,10 +11,10 @@ typedef struct Repair {
         const WorkProgress *progress;
         RepairReport *report;
         const Verification *verification; /* what was found */
-        const BackupList *backups; /* that were sound */
-        Repository stage;       /* what was fetched and is looked at; storage NULL: repository lies elsewhere */
+        const BackupList *backups;        /* that were sound */
+        Repository stage; /* what was fetched and is looked at; storage NULL: repository lies elsewhere */
         char *stage_path;
-        char *aside;            /* "damaged/20261121T153012Z" */
+        char *aside; /* "damaged/20261121T153012Z" */
         Transfer transfer;
 } Repair;
 
@@ -32,7 +32,8 @@ int repair_packs(Repair *repair, Error **err);
 /* Fetches key, looks at it by check (in the repository that it is given) and puts it into its place. modified_ns, where it is
  * not 0, becomes its time on this machine. */
 typedef int (*RepairCheck)(Repository *repository, const void *what, Error **err);
-int repair_object(Repair *repair, const char *key, RepairCheck check, const void *what, int64_t modified_ns, Error **err);
+int repair_object(Repair *repair, const char *key, RepairCheck check, const void *what, int64_t modified_ns,
+                  Error **err);
 /* The parts of it, for objects that are looked at together. */
 int repair_fetch(Repair *repair, const char *key, Error **err);
 Repository *repair_fetched(Repair *repair);

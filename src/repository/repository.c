@@ -33,15 +33,16 @@ static json_t *describe(const char *project, const char *service, uint64_t syste
 {
         _cleanup_free_ char *number = xasprintf("%" PRIu64, system_identifier);
 
-        return json_pack("{s:s, s:s, s:s, s:i, s:I}", "system_identifier", number, "project", project, "service", service,
-                         "chunk_bytes", (int)chunk_bytes, "created_ns", (json_int_t)clock_realtime_ns());
+        return json_pack("{s:s, s:s, s:s, s:i, s:I}", "system_identifier", number, "project", project, "service",
+                         service, "chunk_bytes", (int)chunk_bytes, "created_ns", (json_int_t)clock_realtime_ns());
 }
 
 int repository_describe(const Repository *repository, Error **err)
 {
-        _cleanup_free_ char *file = path_join(repository->path, REPOSITORY_DESCRIPTION), *parent = path_dirname(repository->path);
-        _cleanup_json_ json_t *document = describe(repository->project, repository->service, repository->system_identifier,
-                                                   repository->chunk_bytes);
+        _cleanup_free_ char *file = path_join(repository->path, REPOSITORY_DESCRIPTION),
+                            *parent = path_dirname(repository->path);
+        _cleanup_json_ json_t *document = describe(repository->project, repository->service,
+                                                   repository->system_identifier, repository->chunk_bytes);
         int r = fs_make_directories(repository->path, 0700, err);
 
         if (r == 0)
@@ -143,15 +144,17 @@ static int needs_key(const json_t *encryption, const BackupKey *key, Error **err
         int r;
 
         if (!streq(json_get_string(encryption, "cipher", ""), CIPHER))
-                return error_set(err, ERROR_UNSUPPORTED, "the repository is encrypted in a way that this version does not know");
+                return error_set(err, ERROR_UNSUPPORTED,
+                                 "the repository is encrypted in a way that this version does not know");
         if (key && streq(key->id_text, id))
                 return 0;
         if (!key)
-                r = error_set(err, ERROR_DENIED, "the repository is encrypted with the key %s (\"%s\"), and no key was given", id,
-                              name);
+                r = error_set(err, ERROR_DENIED,
+                              "the repository is encrypted with the key %s (\"%s\"), and no key was given", id, name);
         else
-                r = error_set(err, ERROR_DENIED, "the repository is encrypted with the key %s (\"%s\"), this is the key %s (\"%s\")",
-                              id, name, key->id_text, key->name);
+                r = error_set(err, ERROR_DENIED,
+                              "the repository is encrypted with the key %s (\"%s\"), this is the key %s (\"%s\")", id,
+                              name, key->id_text, key->name);
         return error_hint(err, r, "Nothing is damaged: give the key file whose id is %s.", id);
 }
 
@@ -180,12 +183,13 @@ int repository_open_elsewhere(Storage *storage, const BackupKey *key, Repository
 
 int repository_begin_elsewhere(Storage *storage, const BackupKey *key, const Repository *repository, Error **err)
 {
-        _cleanup_json_ json_t *document = describe(repository->project, repository->service, repository->system_identifier,
-                                                   repository->chunk_bytes);
+        _cleanup_json_ json_t *document = describe(repository->project, repository->service,
+                                                   repository->system_identifier, repository->chunk_bytes);
 
         if (key)
-                json_object_set_new(document, "encryption",
-                                    json_pack("{s:s, s:s, s:s}", "cipher", CIPHER, "key", key->id_text, "key_name", key->name));
+                json_object_set_new(
+                        document, "encryption",
+                        json_pack("{s:s, s:s, s:s}", "cipher", CIPHER, "key", key->id_text, "key_name", key->name));
         return storage_put_document(storage, REPOSITORY_DESCRIPTION, REPOSITORY_FORMAT, document, err);
 }
 

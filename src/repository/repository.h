@@ -16,18 +16,18 @@
 #include "repository/key.h"
 #include "repository/storage.h"
 
-#define REPOSITORY_FORMAT 1
+#define REPOSITORY_FORMAT      1
 #define REPOSITORY_DESCRIPTION "repository.json"
 #define REPOSITORY_CHUNK_BYTES 65536 /* of new repositories: eight pages */
 
 typedef struct Repository {
-        Storage *storage;       /* owned */
-        char *path;             /* its folder on this machine, for the lock and for partial segments; NULL: it lies elsewhere */
+        Storage *storage; /* owned */
+        char *path; /* its folder on this machine, for the lock and for partial segments; NULL: it lies elsewhere */
         char *project, *service;
         uint64_t system_identifier;
         uint32_t chunk_bytes;
-        char *undescribed;      /* why repository.json could not be read, and its folder was asked instead; NULL: it could */
-        bool encrypted;         /* of a copy elsewhere: what is written there is sealed */
+        char *undescribed; /* why repository.json could not be read, and its folder was asked instead; NULL: it could */
+        bool encrypted;    /* of a copy elsewhere: what is written there is sealed */
 } Repository;
 
 /* folder: "<data>/backups/<project>/<service>"; the cluster's repository is below it. Made where it is absent.

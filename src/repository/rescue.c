@@ -12,10 +12,10 @@ struct Rescue {
         RescueOpen open;
         void *context;
         const WorkProgress *progress;
-        pthread_mutex_t lock;   /* of all below */
+        pthread_mutex_t lock; /* of all below */
         bool opened;
-        Repository *copy;       /* borrowed; NULL: it cannot be asked */
-        Storage *packs;         /* that reads ahead; NULL: the index has not been loaded yet */
+        Repository *copy; /* borrowed; NULL: it cannot be asked */
+        Storage *packs;   /* that reads ahead; NULL: the index has not been loaded yet */
         ChunkIndex index;
         PackScratch *scratch;
         char **objects;
@@ -78,7 +78,8 @@ Repository *rescue_begin(Rescue *rescue, const Error *failure)
 void rescue_end(Rescue *rescue, const char *object)
 {
         if (object && !strv_contains(rescue->objects, object)) {
-                _cleanup_free_ char *text = xasprintf("%s is damaged here, and was taken from the copy elsewhere", object);
+                _cleanup_free_ char *text =
+                        xasprintf("%s is damaged here, and was taken from the copy elsewhere", object);
 
                 strv_add(&rescue->objects, object);
                 progress_warning(rescue->progress, text);

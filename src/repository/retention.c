@@ -56,8 +56,7 @@ static RetentionBackup *find_newest(Retention *retention, const RetentionTimelin
 {
         for (size_t i = retention->backups.length; i-- > 0;) {
                 RetentionBackup *backup = &retention->backups.items[i];
-                if (!backup->damaged && backup->at_ns <= until_ns &&
-                    (!timeline || reaches(backup->record, timeline)))
+                if (!backup->damaged && backup->at_ns <= until_ns && (!timeline || reaches(backup->record, timeline)))
                         return backup;
         }
         return NULL;
@@ -250,8 +249,8 @@ static RetentionTimeline *timeline_of(Retention *retention, uint32_t number)
         return timeline;
 }
 
-int retention_load(Repository *repository, const BackupList *list, const WalList *wal, char *const *damaged, Retention *ret,
-                   Error **err)
+int retention_load(Repository *repository, const BackupList *list, const WalList *wal, char *const *damaged,
+                   Retention *ret, Error **err)
 {
         _cleanup_retention_ Retention retention = { 0 };
 

@@ -14,9 +14,10 @@
 #include "repository/wal_archive.h"
 
 typedef struct RetentionPolicy {
-        int64_t keep_ns;        /* any moment of this long until now can be restored; 0: not promised */
-        unsigned last;          /* so many newest backups, and any moment since the oldest of them */
-        unsigned daily, weekly, monthly; /* the newest backup of each of the last so many days, weeks (ISO) and months that
+        int64_t keep_ns; /* any moment of this long until now can be restored; 0: not promised */
+        unsigned last;   /* so many newest backups, and any moment since the oldest of them */
+        unsigned daily, weekly,
+                monthly; /* the newest backup of each of the last so many days, weeks (ISO) and months that
                                           * have one, in local time */
 } RetentionPolicy;
 
@@ -27,14 +28,14 @@ typedef struct RetentionPolicy {
 int retention_policy_parse(const json_t *value, RetentionPolicy *ret, Error **err);
 
 typedef enum RetentionReason {
-        RETENTION_EXPIRED,      /* nothing needs it: the only reason to go */
-        RETENTION_WINDOW,       /* within keep_ns */
-        RETENTION_ANCHOR,       /* the beginning of the window, or a timeline in it, is reached from it alone */
+        RETENTION_EXPIRED, /* nothing needs it: the only reason to go */
+        RETENTION_WINDOW,  /* within keep_ns */
+        RETENTION_ANCHOR,  /* the beginning of the window, or a timeline in it, is reached from it alone */
         RETENTION_LAST,
         RETENTION_DAILY,
         RETENTION_WEEKLY,
         RETENTION_MONTHLY,
-        RETENTION_NEWEST_GOOD,  /* without it there were none */
+        RETENTION_NEWEST_GOOD, /* without it there were none */
         _RETENTION_REASON_MAX,
 } RetentionReason;
 
@@ -43,23 +44,23 @@ const char *retention_reason_name(RetentionReason reason);
 
 typedef struct RetentionBackup {
         const BackupRecord *record; /* borrowed */
-        bool damaged;           /* known to be: it counts for nothing, but is not thrown away earlier than others */
-        RetentionReason reason; /* the result */
-        bool with_log;          /* the result: the log behind its start stays */
-        int64_t at_ns;          /* the result: when it was finished, as far as clocks can be believed */
+        bool damaged;               /* known to be: it counts for nothing, but is not thrown away earlier than others */
+        RetentionReason reason;     /* the result */
+        bool with_log;              /* the result: the log behind its start stays */
+        int64_t at_ns;              /* the result: when it was finished, as far as clocks can be believed */
 } RetentionBackup;
 
 /* A timeline of the log: how it left its ancestors, and when its last byte came. */
 typedef struct RetentionTimeline {
         uint32_t timeline;
         TimelineHistory history; /* owned; empty for the first */
-        int64_t last_ns;        /* 0: it has no log yet */
+        int64_t last_ns;         /* 0: it has no log yet */
 } RetentionTimeline;
 
 typedef struct Retention {
-        VECTOR(RetentionBackup) backups;      /* oldest first, by the log */
+        VECTOR(RetentionBackup) backups; /* oldest first, by the log */
         VECTOR(RetentionTimeline) timelines;
-        bool backup_follows;    /* one is about to be taken: what there is is not old because it is the last */
+        bool backup_follows; /* one is about to be taken: what there is is not old because it is the last */
 } Retention;
 
 void retention_done(Retention *retention);
@@ -72,7 +73,7 @@ void retention_decide(Retention *retention, const RetentionPolicy *policy, int64
 bool retention_needs_segment(const Retention *retention, const WalSegment *segment, uint32_t segment_bytes);
 
 /* What a repository has, ready for retention_decide. list outlives *ret; damaged: ids, a strv. */
-int retention_load(Repository *repository, const BackupList *list, const WalList *wal, char *const *damaged, Retention *ret,
-                   Error **err);
+int retention_load(Repository *repository, const BackupList *list, const WalList *wal, char *const *damaged,
+                   Retention *ret, Error **err);
 
 #endif

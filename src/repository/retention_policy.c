@@ -22,7 +22,10 @@ static int read_count(const char *name, const json_t *value, RetentionPolicy *re
         const struct {
                 const char *name;
                 unsigned *place;
-        } counts[] = { { "last", &ret->last }, { "daily", &ret->daily }, { "weekly", &ret->weekly }, { "monthly", &ret->monthly } };
+        } counts[] = { { "last", &ret->last },
+                       { "daily", &ret->daily },
+                       { "weekly", &ret->weekly },
+                       { "monthly", &ret->monthly } };
 
         for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
                 if (!streq(name, counts[i].name))

@@ -73,7 +73,8 @@ int storage_put_document(Storage *storage, const char *key, int format, json_t *
         return storage_put(storage, key, line, strlen(line), err);
 }
 
-int storage_get_document(Storage *storage, const char *key, int known_format, size_t limit_bytes, json_t **ret, Error **err)
+int storage_get_document(Storage *storage, const char *key, int known_format, size_t limit_bytes, json_t **ret,
+                         Error **err)
 {
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
         _cleanup_json_ json_t *document = NULL;

@@ -18,7 +18,7 @@ typedef struct StorageWriter StorageWriter;
 typedef struct StorageEntry {
         char *key;
         uint64_t size_bytes;
-        int64_t modified_ns;    /* realtime */
+        int64_t modified_ns; /* realtime */
 } StorageEntry;
 
 typedef struct StorageList {
@@ -30,7 +30,7 @@ void storage_list_sort(StorageList *list);
 #define _cleanup_storage_list_ _cleanup_(storage_list_done)
 
 typedef struct StorageOperations {
-        const char *name;       /* "folder" */
+        const char *name; /* "folder" */
         void (*free)(Storage *storage);
         /* Begins an object; nothing is seen under key before write_commit. *ret is ended by commit or abort. */
         int (*write_begin)(Storage *storage, const char *key, StorageWriter **ret, Error **err);
@@ -67,7 +67,8 @@ int storage_get(Storage *storage, const char *key, size_t limit_bytes, Strbuf *r
 bool storage_has(Storage *storage, const char *key);
 /* JSON objects with a format number, as state/document.h has them. document gets its number. */
 int storage_put_document(Storage *storage, const char *key, int format, json_t *document, Error **err);
-int storage_get_document(Storage *storage, const char *key, int known_format, size_t limit_bytes, json_t **ret, Error **err);
+int storage_get_document(Storage *storage, const char *key, int known_format, size_t limit_bytes, json_t **ret,
+                         Error **err);
 
 /* A folder of this machine (or one that is mounted from another). Made with mode 0700 where it is absent. */
 int storage_folder_create(const char *path, Storage **ret, Error **err);

@@ -7,9 +7,9 @@
 typedef struct AheadStorage {
         Storage storage;
         Storage *inner;
-        char *key;              /* of the object that the window is a part of; NULL: none yet */
+        char *key; /* of the object that the window is a part of; NULL: none yet */
         uint64_t offset;
-        size_t length;          /* less than the window: the object ends there */
+        size_t length; /* less than the window: the object ends there */
         char *window;
 } AheadStorage;
 
@@ -24,11 +24,13 @@ static void ahead_free(Storage *storage)
 
 static bool is_in_window(const AheadStorage *ahead, const char *key, uint64_t offset, size_t size)
 {
-        return ahead->key && streq(ahead->key, key) && offset >= ahead->offset && offset <= ahead->offset + ahead->length &&
+        return ahead->key && streq(ahead->key, key) && offset >= ahead->offset &&
+               offset <= ahead->offset + ahead->length &&
                (offset + size <= ahead->offset + ahead->length || ahead->length < WINDOW_BYTES);
 }
 
-static int ahead_read(Storage *storage, const char *key, uint64_t offset, void *buffer, size_t size, size_t *ret_size, Error **err)
+static int ahead_read(Storage *storage, const char *key, uint64_t offset, void *buffer, size_t size, size_t *ret_size,
+                      Error **err)
 {
         AheadStorage *ahead = (AheadStorage *)storage;
         int r;
@@ -37,7 +39,8 @@ static int ahead_read(Storage *storage, const char *key, uint64_t offset, void *
                 return ahead->inner->operations->read(ahead->inner, key, offset, buffer, size, ret_size, err);
         if (!is_in_window(ahead, key, offset, size)) {
                 free_and_replace(&ahead->key, NULL);
-                r = ahead->inner->operations->read(ahead->inner, key, offset, ahead->window, WINDOW_BYTES, &ahead->length, err);
+                r = ahead->inner->operations->read(ahead->inner, key, offset, ahead->window, WINDOW_BYTES,
+                                                   &ahead->length, err);
                 if (r < 0)
                         return r;
                 ahead->key = xstrdup(key);

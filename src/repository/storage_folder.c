@@ -207,7 +207,8 @@ static int sweep_folder(const char *path, int64_t before_ns, Error **err)
                 if (S_ISDIR(status.st_mode))
                         r = sweep_folder(child, before_ns, err);
                 else if (**name == '.' && endswith(*name, ".tmp") &&
-                         status.st_mtim.tv_sec < before_ns / INT64_C(1000000000) && unlink(child) < 0 && errno != ENOENT)
+                         status.st_mtim.tv_sec < before_ns / INT64_C(1000000000) && unlink(child) < 0 &&
+                         errno != ENOENT)
                         r = error_set_errno(err, errno, "remove \"%s\"", child);
                 if (r < 0)
                         return r;

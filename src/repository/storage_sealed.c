@@ -28,7 +28,7 @@ typedef struct SealedStorage {
         const BackupKey *key;
         pthread_mutex_t lock;
         OpenObject kept[HEADERS_KEPT];
-        unsigned next;          /* of kept, to be replaced */
+        unsigned next; /* of kept, to be replaced */
 } SealedStorage;
 
 struct StorageWriter {
@@ -36,7 +36,7 @@ struct StorageWriter {
         StorageWriter *inner;
         unsigned char key[BACKUP_KEY_SIZE];
         uint64_t frame;
-        Strbuf content;         /* less than a frame */
+        Strbuf content; /* less than a frame */
         unsigned char *sealed;
 };
 
@@ -187,8 +187,8 @@ static int sealed_write_commit(StorageWriter *writer, Error **err)
 static int wrong_key(const SealedStorage *sealed, const char *key, const unsigned char *found, Error **err)
 {
         _cleanup_free_ char *digits = hex_encode(found, BACKUP_KEY_ID_SIZE);
-        int r = error_set(err, ERROR_DENIED, "\"%s\" was encrypted with the key %s, this is the key %s (\"%s\")", key, digits,
-                          sealed->key->id_text, sealed->key->name);
+        int r = error_set(err, ERROR_DENIED, "\"%s\" was encrypted with the key %s, this is the key %s (\"%s\")", key,
+                          digits, sealed->key->id_text, sealed->key->name);
 
         return error_hint(err, r, "It is not damaged: give the key file whose id is %s.", digits);
 }
@@ -256,8 +256,8 @@ static int damaged(Error **err, const char *key, uint64_t frame, const char *how
 
 /* Opens the frames that cover the bytes from offset on. stored, of n bytes, begins with a frame's first byte; where it holds
  * less than was asked for, it ends with the object's last frame, which is shorter than the others. */
-static int open_frames(const OpenObject *object, const char *key, uint64_t frame, unsigned char *stored, size_t n, bool at_end,
-                       uint64_t offset, void *buffer, size_t size, size_t *ret_size, Error **err)
+static int open_frames(const OpenObject *object, const char *key, uint64_t frame, unsigned char *stored, size_t n,
+                       bool at_end, uint64_t offset, void *buffer, size_t size, size_t *ret_size, Error **err)
 {
         size_t skip = (size_t)(offset - frame * SEALED_FRAME_BYTES), done = 0;
 
@@ -285,10 +285,11 @@ static int read_frames(SealedStorage *sealed, const OpenObject *object, const ch
         uint64_t first = offset / SEALED_FRAME_BYTES, last = (offset + MAX(size, (size_t)1) - 1) / SEALED_FRAME_BYTES;
         size_t wanted = (size_t)(last - first + 1) * STORED_FRAME, got = 0;
         _cleanup_free_ unsigned char *stored = xmalloc(wanted);
-        int r = inner_of(sealed)->read(sealed->inner, key, SEALED_HEADER_BYTES + first * STORED_FRAME, stored, wanted, &got,
-                                       err);
+        int r = inner_of(sealed)->read(sealed->inner, key, SEALED_HEADER_BYTES + first * STORED_FRAME, stored, wanted,
+                                       &got, err);
 
-        return r < 0 ? r : open_frames(object, key, first, stored, got, got < wanted, offset, buffer, size, ret_size, err);
+        return r < 0 ? r
+                     : open_frames(object, key, first, stored, got, got < wanted, offset, buffer, size, ret_size, err);
 }
 
 static int sealed_read(Storage *storage, const char *key, uint64_t offset, void *buffer, size_t size, size_t *ret_size,

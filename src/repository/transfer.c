@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define PIECE_BYTES ((size_t)1 << 20)
+#define PIECE_BYTES     ((size_t)1 << 20)
 #define PIECES_A_SECOND 4 /* where there is a rate: so that it is even */
 
 static size_t piece_bytes(const Transfer *transfer)
@@ -27,7 +27,8 @@ static int wait_for_turn(Transfer *transfer, size_t sent, Error **err)
 
         if (!transfer->max_rate)
                 return 0;
-        transfer->free_ns = MAX(transfer->free_ns, now_ns) + (int64_t)((double)sent / (double)transfer->max_rate * NSEC_PER_SEC);
+        transfer->free_ns =
+                MAX(transfer->free_ns, now_ns) + (int64_t)((double)sent / (double)transfer->max_rate * NSEC_PER_SEC);
         while ((now_ns = clock_monotonic_ns()) < transfer->free_ns) {
                 struct pollfd item = { .fd = transfer->progress->cancel_fd, .events = POLLIN };
                 int n = poll(&item, 1, (int)MIN((transfer->free_ns - now_ns) / NSEC_PER_MSEC + 1, INT64_C(60000)));
@@ -40,16 +41,16 @@ static int wait_for_turn(Transfer *transfer, size_t sent, Error **err)
         return 0;
 }
 
-static int read_piece(Transfer *transfer, Storage *from, const char *key, uint64_t offset, void *buffer, size_t *ret_size,
-                      Error **err)
+static int read_piece(Transfer *transfer, Storage *from, const char *key, uint64_t offset, void *buffer,
+                      size_t *ret_size, Error **err)
 {
         if (progress_cancelled(transfer->progress))
                 return cancelled(err);
         return from->operations->read(from, key, offset, buffer, piece_bytes(transfer), ret_size, err);
 }
 
-static int send_content(Transfer *transfer, Storage *from, Storage *to, const char *key, uint64_t offset, void *buffer, size_t got,
-                        StorageWriter *writer, Error **err)
+static int send_content(Transfer *transfer, Storage *from, Storage *to, const char *key, uint64_t offset, void *buffer,
+                        size_t got, StorageWriter *writer, Error **err)
 {
         for (;;) {
                 int r = got ? to->operations->write_add(writer, buffer, got, err) : 0;
@@ -70,7 +71,8 @@ static int send_content(Transfer *transfer, Storage *from, Storage *to, const ch
         }
 }
 
-int transfer_rest(Transfer *transfer, Storage *from, Storage *to, const char *key, uint64_t offset, const char *to_key, Error **err)
+int transfer_rest(Transfer *transfer, Storage *from, Storage *to, const char *key, uint64_t offset, const char *to_key,
+                  Error **err)
 {
         _cleanup_free_ void *buffer = xmalloc(PIECE_BYTES);
         StorageWriter *writer;

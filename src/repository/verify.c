@@ -24,8 +24,8 @@ void verify_report_done(VerifyReport *report)
         report->damaged = strv_free(report->damaged);
 }
 
-void verification_init(Verification *verification, Repository *repository, unsigned threads, const WorkProgress *progress,
-                       VerifyReport *report)
+void verification_init(Verification *verification, Repository *repository, unsigned threads,
+                       const WorkProgress *progress, VerifyReport *report)
 {
         *verification = (Verification){ .repository = repository, .progress = progress, .report = report };
         verification->threads = threads ? threads : (unsigned)parallel_processors();
@@ -58,7 +58,8 @@ void verify_fault(Verification *verification, const char *object, const char *fo
 int verify_judge(Verification *verification, const char *object, Error **failure)
 {
         ErrorKind kind = (*failure)->kind;
-        bool damage = kind == ERROR_CORRUPT || kind == ERROR_NOT_FOUND || kind == ERROR_INVALID || kind == ERROR_UNSUPPORTED;
+        bool damage =
+                kind == ERROR_CORRUPT || kind == ERROR_NOT_FOUND || kind == ERROR_INVALID || kind == ERROR_UNSUPPORTED;
 
         if (damage) {
                 verify_fault(verification, object, "%s", (*failure)->message);
@@ -125,8 +126,8 @@ static void check_files(Verification *verification, const BackupRecord *record, 
         }
         if (!damaged_files)
                 return;
-        verify_fault(verification, object, "%" PRIu64 " of its files cannot be restored, the first is \"%s\"", damaged_files,
-                     first);
+        verify_fault(verification, object, "%" PRIu64 " of its files cannot be restored, the first is \"%s\"",
+                     damaged_files, first);
         mark_damaged(verification, record->id);
 }
 
@@ -188,7 +189,8 @@ static int measure(Verification *verification, Error **err)
 int verify_look(Verification *verification, BackupList *list, Error **err)
 {
         VerifyReport *report = verification->report;
-        int r = backup_list_load(verification->repository, list, err); /* before the packs: a backup that ends meanwhile has some more */
+        int r = backup_list_load(verification->repository, list,
+                                 err); /* before the packs: a backup that ends meanwhile has some more */
 
         if (verification->repository->undescribed)
                 verify_fault(verification, REPOSITORY_DESCRIPTION, "%s", verification->repository->undescribed);
@@ -233,9 +235,10 @@ json_t *verify_report_to_json(const VerifyReport *report)
         json_t *faults = json_array();
 
         VECTOR_FOREACH(fault, &report->faults)
-                json_array_append_new(faults, json_pack("{s:s, s:s}", "object", fault->object, "message", fault->message));
-        return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "finished_ns", (json_int_t)report->finished_ns, "backups",
-                         (json_int_t)report->backups, "packs", (json_int_t)report->packs, "chunks",
+                json_array_append_new(faults,
+                                      json_pack("{s:s, s:s}", "object", fault->object, "message", fault->message));
+        return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "finished_ns", (json_int_t)report->finished_ns,
+                         "backups", (json_int_t)report->backups, "packs", (json_int_t)report->packs, "chunks",
                          (json_int_t)report->chunks, "segments", (json_int_t)report->segments, "bytes",
                          (json_int_t)report->bytes, "damaged", json_from_strv(report->damaged), "faults", faults);
 }

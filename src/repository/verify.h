@@ -10,13 +10,13 @@
 #include "repository/wal_archive.h"
 
 typedef struct VerifyFault {
-        char *object;           /* "packs/….pack", "backups/20261121T153012Z", "wal/00000001/…" */
+        char *object; /* "packs/….pack", "backups/20261121T153012Z", "wal/00000001/…" */
         char *message;
 } VerifyFault;
 
 typedef struct VerifyReport {
-        VECTOR(VerifyFault) faults; /* by object */
-        char **damaged;         /* backups that cannot be restored whole; a strv of ids */
+        VECTOR(VerifyFault) faults;                       /* by object */
+        char **damaged;                                   /* backups that cannot be restored whole; a strv of ids */
         uint64_t backups, packs, chunks, segments, bytes; /* looked at */
         int64_t finished_ns;
 } VerifyReport;

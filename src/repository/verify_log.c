@@ -38,7 +38,8 @@ static const char *judge_header(const Repository *repository, const WalSegment *
                 return "it is no segment of a log";
         if (header.system_identifier != repository->system_identifier)
                 return "it is of another cluster";
-        return header.address == segment->start && header.timeline <= segment->timeline ? NULL : "it is another segment";
+        return header.address == segment->start && header.timeline <= segment->timeline ? NULL
+                                                                                        : "it is another segment";
 }
 
 int verify_segment(Repository *repository, const WalSegment *segment, uint32_t segment_bytes, Error **err)

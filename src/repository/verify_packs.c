@@ -17,11 +17,11 @@ typedef struct Line {
 
 typedef struct PackCheck {
         Verification *verification;
-        char *key;              /* of the pack */
-        uint32_t number;        /* in the index of good chunks */
+        char *key;       /* of the pack */
+        uint32_t number; /* in the index of good chunks */
         VECTOR(Line) lines;
         unsigned char *window;
-        void *contents[2];      /* of the chunks in work */
+        void *contents[2]; /* of the chunks in work */
         uint64_t window_offset;
         size_t window_length;
         PackScratch *scratch;
@@ -75,8 +75,9 @@ static int fetch(PackCheck *check, const ChunkPlace *place, const void **ret, Er
                 check->window_offset = place->offset;
                 verify_count_bytes(check->verification, check->window_length);
         }
-        *ret = end <= check->window_offset + check->window_length ? check->window + (place->offset - check->window_offset)
-                                                                  : NULL;
+        *ret = end <= check->window_offset + check->window_length
+                       ? check->window + (place->offset - check->window_offset)
+                       : NULL;
         return 0;
 }
 
@@ -84,7 +85,7 @@ static int fetch(PackCheck *check, const ChunkPlace *place, const void **ret, Er
 typedef struct Look {
         const Line *line;
         void *content;
-        const char *reason;     /* NULL: nothing so far */
+        const char *reason; /* NULL: nothing so far */
 } Look;
 
 static const char *unpack(PackCheck *check, const ChunkPlace *place, const void *stored, void *content)
@@ -93,8 +94,8 @@ static const char *unpack(PackCheck *check, const ChunkPlace *place, const void 
                 return "the pack is cut off";
         if (!check->scratch->decompressor)
                 check->scratch->decompressor = ZSTD_createDCtx();
-        return ZSTD_decompressDCtx(check->scratch->decompressor, content, place->raw_bytes, stored, place->stored_bytes) ==
-                               place->raw_bytes
+        return ZSTD_decompressDCtx(check->scratch->decompressor, content, place->raw_bytes, stored,
+                                   place->stored_bytes) == place->raw_bytes
                        ? NULL
                        : "it cannot be decompressed";
 }
@@ -228,7 +229,8 @@ static int check_pack(PackCheck *check, const PackList *packs, const char *index
                 if (r < 0)
                         return r;
         } else if (pack && !lines_cover(check, pack->size_bytes)) {
-                verify_fault(check->verification, index_key, "it does not name all of the pack: lines are missing or wrong");
+                verify_fault(check->verification, index_key,
+                             "it does not name all of the pack: lines are missing or wrong");
         }
         if (!pack)
                 verify_fault(check->verification, check->key, "it is missing");
@@ -246,7 +248,8 @@ static void step(void *context, size_t i)
                 .verification = verification,
                 .key = xasprintf("packs/%s.pack", id),
                 .window = xmalloc(WINDOW_BYTES),
-                .contents = { xmalloc(verification->repository->chunk_bytes), xmalloc(verification->repository->chunk_bytes) },
+                .contents = { xmalloc(verification->repository->chunk_bytes),
+                              xmalloc(verification->repository->chunk_bytes) },
                 .scratch = pack_scratch_create(),
         };
 

@@ -11,18 +11,18 @@ typedef struct Verification {
         Repository *repository;
         const WorkProgress *progress;
         unsigned threads;
-        pthread_mutex_t lock;   /* of all below */
+        pthread_mutex_t lock; /* of all below */
         VerifyReport *report;
-        ChunkIndex good;        /* chunks that were read and are right, and where */
-        char **missing;         /* keys of segments that are missing within the log; a strv */
-        Error *failure;         /* what keeps it from going on */
+        ChunkIndex good; /* chunks that were read and are right, and where */
+        char **missing;  /* keys of segments that are missing within the log; a strv */
+        Error *failure;  /* what keeps it from going on */
         uint64_t bytes_total;
 } Verification;
 
 /* Looks at everything: verify_run's work. list is empty, and gets the backups; report gets the rest. */
 int verify_look(Verification *verification, BackupList *list, Error **err);
-void verification_init(Verification *verification, Repository *repository, unsigned threads, const WorkProgress *progress,
-                       VerifyReport *report);
+void verification_init(Verification *verification, Repository *repository, unsigned threads,
+                       const WorkProgress *progress, VerifyReport *report);
 void verification_done(Verification *verification);
 #define _cleanup_verification_ _cleanup_(verification_done)
 

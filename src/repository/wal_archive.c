@@ -11,10 +11,10 @@
 #include "base/mem.h"
 #include "repository/caught_up.h"
 
-#define LEVEL 1
-#define WINDOW_LOG 18
-#define PIECE_BYTES 65536
-#define PIECE_ENDING ".partial-"
+#define LEVEL         1
+#define WINDOW_LOG    18
+#define PIECE_BYTES   65536
+#define PIECE_ENDING  ".partial-"
 #define HISTORY_LIMIT (4u << 20)
 
 void wal_list_done(WalList *list)
@@ -94,7 +94,8 @@ int wal_segment_remove(Repository *repository, const WalList *list, const WalSeg
                 const WalPiece *piece = &list->pieces.items[i];
                 _cleanup_free_ char *piece_key = wal_piece_key(piece);
                 int r = streq(piece->name, segment->name)
-                                ? repository->storage->operations->remove(repository->storage, piece_key, err) : 0;
+                                ? repository->storage->operations->remove(repository->storage, piece_key, err)
+                                : 0;
                 if (r < 0)
                         return r;
         }
@@ -139,7 +140,8 @@ typedef struct Lineage {
 } Lineage;
 
 /* Along the history of target; false where it does not leave timeline at or behind start. */
-static bool lineage_fill(Lineage *lineage, const TimelineHistory *history, uint32_t timeline, Lsn start, uint32_t target)
+static bool lineage_fill(Lineage *lineage, const TimelineHistory *history, uint32_t timeline, Lsn start,
+                         uint32_t target)
 {
         bool found = timeline == target;
 
@@ -185,7 +187,8 @@ static int find_lineage(Repository *repository, const WalList *list, uint32_t ti
                 vector_done(&lineage.branches);
         }
         if (target && best != target)
-                return error_set(err, ERROR_NOT_FOUND, "timeline %u does not descend from the backup's, %u", target, timeline);
+                return error_set(err, ERROR_NOT_FOUND, "timeline %u does not descend from the backup's, %u", target,
+                                 timeline);
         return 0;
 }
 
@@ -241,7 +244,8 @@ static void walk(const WalList *list, const Lineage *lineage, uint32_t segment_b
                 if (!segment)
                         return;
                 vector_add(&range->segments, *segment);
-                position = segment->start + (segment->partial ? MIN(segment->stored_bytes, segment_bytes) : segment_bytes);
+                position =
+                        segment->start + (segment->partial ? MIN(segment->stored_bytes, segment_bytes) : segment_bytes);
                 position = MIN(position, limit);
                 range->end = MAX(position, range->start);
                 range->end_ns = MAX(range->end_ns, segment->modified_ns); /* a clock may have been set back */
@@ -409,7 +413,8 @@ static int read_partial(Repository *repository, const char *name, uint32_t segme
                 _cleanup_free_ char *piece = xasprintf("wal/%.8s/%s" PIECE_ENDING "%08zX", name, name, done);
                 _cleanup_error_ Error *missing = NULL;
 
-                r = storage->operations->read(storage, piece, 0, (char *)ret + done, segment_bytes - done, &got, &missing);
+                r = storage->operations->read(storage, piece, 0, (char *)ret + done, segment_bytes - done, &got,
+                                              &missing);
                 if (r == -ERROR_NOT_FOUND)
                         break;
                 if (r < 0)

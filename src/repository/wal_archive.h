@@ -12,14 +12,14 @@ typedef struct WalSegment {
         uint32_t timeline;
         Lsn start;
         bool partial;
-        uint64_t stored_bytes;  /* of a partial one: with its pieces */
-        int64_t modified_ns;    /* of its file: when its last byte came here, or something later. Says nothing of when it was written */
+        uint64_t stored_bytes; /* of a partial one: with its pieces */
+        int64_t modified_ns; /* of its file: when its last byte came here, or something later. Says nothing of when it was written */
 } WalSegment;
 
 /* A partial segment that grows elsewhere gets more objects, "<segment>.partial-<offset, 8 digits>", each with what follows from
  * there on; those count that begin where the one before ends. On the machine of the receiver there are none. */
 typedef struct WalPiece {
-        char name[WAL_NAME_SIZE];       /* the segment's */
+        char name[WAL_NAME_SIZE]; /* the segment's */
         uint32_t timeline;
         uint32_t offset;
         uint64_t size_bytes;
@@ -44,13 +44,13 @@ int wal_segment_remove(Repository *repository, const WalList *list, const WalSeg
 
 /* A stretch without a gap, along one timeline and its ancestors. */
 typedef struct WalRange {
-        Lsn start, end;         /* end: the first byte that is missing */
-        int64_t end_ns;         /* of its files, the time of the youngest */
-        int64_t known_ns;       /* all that was written until then is in it, as the receiver noted; 0: it noted nothing of it */
-        Lsn known_lsn;          /* and lies before this place */
-        uint32_t timeline;      /* at its end */
-        VECTOR(WalSegment) segments;   /* in order; the last may be partial */
-        VECTOR(uint32_t) timelines;    /* from the backup's to the last one, in order */
+        Lsn start, end;   /* end: the first byte that is missing */
+        int64_t end_ns;   /* of its files, the time of the youngest */
+        int64_t known_ns; /* all that was written until then is in it, as the receiver noted; 0: it noted nothing of it */
+        Lsn known_lsn;    /* and lies before this place */
+        uint32_t timeline;           /* at its end */
+        VECTOR(WalSegment) segments; /* in order; the last may be partial */
+        VECTOR(uint32_t) timelines;  /* from the backup's to the last one, in order */
 } WalRange;
 void wal_range_done(WalRange *range);
 #define _cleanup_wal_range_ _cleanup_(wal_range_done)

@@ -110,16 +110,16 @@ static char *join_formatted(const char *root, const char *format, va_list argume
         return xasprintf("%s/%s", root, name);
 }
 
-#define DEFINE_LAYOUT_PATH(function, member)                         \
-        char *function(const Layout *layout, const char *format, ...) \
-        {                                                             \
-                va_list arguments;                                    \
-                char *path;                                           \
-                                                                      \
-                va_start(arguments, format);                          \
+#define DEFINE_LAYOUT_PATH(function, member)                              \
+        char *function(const Layout *layout, const char *format, ...)     \
+        {                                                                 \
+                va_list arguments;                                        \
+                char *path;                                               \
+                                                                          \
+                va_start(arguments, format);                              \
                 path = join_formatted(layout->member, format, arguments); \
-                va_end(arguments);                                    \
-                return path;                                          \
+                va_end(arguments);                                        \
+                return path;                                              \
         }
 
 DEFINE_LAYOUT_PATH(layout_data, data_dir)

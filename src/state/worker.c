@@ -12,7 +12,7 @@
 #include "base/process.h"
 #include "state/document.h"
 
-#define LINE_LIMIT ((size_t)16 * 1024 * 1024)
+#define LINE_LIMIT      ((size_t)16 * 1024 * 1024)
 #define CANCEL_GRACE_MS 10000 /* it has files to remove */
 
 typedef struct Session {
@@ -20,7 +20,7 @@ typedef struct Session {
         Process process;
         int output_fd;
         bool cancelled;
-        int64_t kill_at_ns;     /* 0: not yet told to give up */
+        int64_t kill_at_ns; /* 0: not yet told to give up */
         json_t *result;
         Error *error;
 } Session;

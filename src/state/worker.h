@@ -11,11 +11,11 @@
 #include "state/layout.h"
 
 typedef struct WorkerRun {
-        const char *job;        /* "pull"; `berth-worker` without arguments lists them */
+        const char *job; /* "pull"; `berth-worker` without arguments lists them */
         const json_t *params;
-        int input_fd;           /* the job's standard input; -1: none */
-        int cancel_fd;          /* readable: the job is told to give up; -1: never */
-        int grace_ms;           /* how long it may take then before it is killed; 0: ten seconds */
+        int input_fd;  /* the job's standard input; -1: none */
+        int cancel_fd; /* readable: the job is told to give up; -1: never */
+        int grace_ms;  /* how long it may take then before it is killed; 0: ten seconds */
         void *context;
         void (*event)(void *context, const json_t *event); /* from the caller's thread; NULL: not wanted */
 } WorkerRun;

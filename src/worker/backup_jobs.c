@@ -41,7 +41,8 @@ static void prune_by_keep(const Job *job, const char *folder, bool backup_follow
         r = repository_open(path, &repository, &failure);
         if (r == 0)
                 r = repository_lock(repository, &lock_fd, &failure);
-        if (r == 0 && verify_report_load(repository, &last, NULL) == 0) /* never verified: none is known to be damaged */
+        if (r == 0 &&
+            verify_report_load(repository, &last, NULL) == 0) /* never verified: none is known to be damaged */
                 options.damaged = last.damaged;
         if (r == 0)
                 r = prune_run(repository, &options, &progress, &report, &failure);
@@ -103,7 +104,7 @@ static int open_plan(const Job *job, Repository **ret_repository, RestorePlan *r
 
 /* The copy of the repository that is restored. */
 typedef struct Elsewhere {
-        Job job;                /* its parameters are how to get there */
+        Job job; /* its parameters are how to get there */
         char *folder;
         Opened opened;
 } Elsewhere;
@@ -126,7 +127,9 @@ static int open_elsewhere(void *context, Repository **ret, Error **err)
 int job_restore(const Job *job, json_t **ret, Error **err)
 {
         _cleanup_(elsewhere_done) Elsewhere elsewhere = {
-                .job = { .layout = job->layout, .params = json_object_get(job->params, "elsewhere"), .cancel_fd = job->cancel_fd },
+                .job = { .layout = job->layout,
+                         .params = json_object_get(job->params, "elsewhere"),
+                         .cancel_fd = job->cancel_fd },
         };
         _cleanup_(rescue_freep) Rescue *rescue = NULL;
         _cleanup_(repository_freep) Repository *repository = NULL;
@@ -159,9 +162,9 @@ int job_restore(const Job *job, json_t **ret, Error **err)
                 *ret = json_pack("{s:s, s:i, s:s, s:s, s:b, s:i, s:o, s:O}", "backup", plan.backup->id, "timeline",
                                  (int)plan.target.timeline, "end_lsn",
                                  lsn_format(MAX(plan.range.end, plan.backup->stop_lsn), end), "kind",
-                                 plan.target.kind == RESTORE_TIME ? "time" : "other", "may_end", (int)plan.may_end, "server_version",
-                                 plan.backup->server_version, "rescued", json_from_strv(rescue_objects(rescue)),
-                                 "tablespaces", tablespaces);
+                                 plan.target.kind == RESTORE_TIME ? "time" : "other", "may_end", (int)plan.may_end,
+                                 "server_version", plan.backup->server_version, "rescued",
+                                 json_from_strv(rescue_objects(rescue)), "tablespaces", tablespaces);
         return r;
 }
 
@@ -214,8 +217,8 @@ int job_restore_plan(const Job *job, json_t **ret, Error **err)
         int r = open_plan(job, &repository, &plan, err);
 
         if (r == 0)
-                *ret = json_pack("{s:s, s:i, s:I, s:I}", "backup", plan.backup->id, "timeline", (int)plan.target.timeline,
-                                 "from_ns", (json_int_t)plan.backup->finished_ns, "until_ns",
+                *ret = json_pack("{s:s, s:i, s:I, s:I}", "backup", plan.backup->id, "timeline",
+                                 (int)plan.target.timeline, "from_ns", (json_int_t)plan.backup->finished_ns, "until_ns",
                                  (json_int_t)plan.until_ns);
         return r;
 }

@@ -47,7 +47,8 @@ static int issue(const json_t *params, const TlsPlace *place, TlsOutcome *ret, E
 int job_certificate(const Job *job, json_t **ret, Error **err)
 {
         const json_t *params = job->params;
-        const char *given = json_get_string(params, "from_certificate", NULL), *key, *client = json_get_string(params, "client", NULL);
+        const char *given = json_get_string(params, "from_certificate", NULL), *key,
+                   *client = json_get_string(params, "client", NULL);
         TlsOutcome outcome = { 0 };
         TlsPlace place;
         int r = read_place(job, &place, err);

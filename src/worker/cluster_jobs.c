@@ -60,7 +60,8 @@ static const char *keep_present(json_t *rows, const char *identifier)
         const char *found = NULL;
 
         for (size_t i = json_array_size(rows); i-- > 0;) {
-                const char *path = json_get_string(json_array_get(rows, i), "repository", ""), *name = strrchr(path, '/');
+                const char *path = json_get_string(json_array_get(rows, i), "repository", ""),
+                           *name = strrchr(path, '/');
                 bool present = identifier ? name && streq(name + 1, identifier)
                                           : json_get_bool(json_array_get(rows, i), "present", false);
 

@@ -163,8 +163,7 @@ int copy_claim(const Job *job, Repository *to, bool take_over, Error **err)
                 to->service, json_get_string(document, "host", ""), since);
         return error_hint(err, r,
                           "Two must not write it. If that one is gone for good, take it over with \"berth backup copy "
-                          "--take-over\"; "
-                          "otherwise give this one another url.");
+                          "--take-over\"; otherwise give this one another url.");
 }
 
 /* ---- copying ---- */
@@ -181,13 +180,18 @@ static void tell_log(void *context, const CopyReport *report)
 int copy_work_run(const Job *job, CopyWork *work, bool log_only, Error **err)
 {
         WorkProgress progress = job_progress(job);
-        CopyOptions options = { .now_ns = clock_realtime_ns(), .log_only = log_only,
-                                .max_rate = (uint64_t)json_get_int(job->params, "max_rate", 0), .log_sent = tell_log };
+        CopyOptions options = { .now_ns = clock_realtime_ns(),
+                                .log_only = log_only,
+                                .max_rate = (uint64_t)json_get_int(job->params, "max_rate", 0),
+                                .log_sent = tell_log };
         int r = job_read_policy(job, false, &options.policy, err);
 
         if (r == 0)
-                r = repository_copy(work->from.repository, work->to.repository, &options, &progress, &work->report, err);
-        return r < 0 || log_only ? r : cluster_settings_send(work->from.repository->path, work->to.repository->storage, err);
+                r = repository_copy(work->from.repository, work->to.repository, &options, &progress, &work->report,
+                                    err);
+        return r < 0 || log_only
+                       ? r
+                       : cluster_settings_send(work->from.repository->path, work->to.repository->storage, err);
 }
 
 int copy_work_remember(const Job *job, const CopyWork *work, json_t *more, Error **err)
@@ -223,10 +227,11 @@ int job_repository_copy(const Job *job, json_t **ret, Error **err)
 /* Going there a backup waits for the next run; coming back it is one that cannot be had. */
 static int not_whole(const Opened *from, const CopyReport *report, Error **err)
 {
-        int r = error_set(err, ERROR_CORRUPT, "the copy of the backups of service \"%s\" lacks parts of %llu backups", from->repository->service,
-                          (unsigned long long)report->postponed);
+        int r = error_set(err, ERROR_CORRUPT, "the copy of the backups of service \"%s\" lacks parts of %llu backups",
+                          from->repository->service, (unsigned long long)report->postponed);
 
-        return error_hint(err, r, "The warnings say which; what is whole was fetched, and can be restored with --backup.");
+        return error_hint(err, r,
+                          "The warnings say which; what is whole was fetched, and can be restored with --backup.");
 }
 
 /* The backup from which the point "to" is reached there; *ret_id NULL: no point is said. The caller's. */

@@ -15,8 +15,8 @@ char *copy_folder(const Repository *repository);
 
 typedef struct CopyWork {
         Opened from, to;
-        char *copies_path;      /* copies.json of from */
-        json_t *copies;         /* what it says; NULL: nothing */
+        char *copies_path; /* copies.json of from */
+        json_t *copies;    /* what it says; NULL: nothing */
         int lock_fd;
         CopyReport report;
         PruneReport pruned;

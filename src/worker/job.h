@@ -11,14 +11,14 @@
 typedef struct Job {
         const Layout *layout;
         const json_t *params;
-        int cancel_fd;          /* readable: give up with ERROR_CANCELLED */
+        int cancel_fd; /* readable: give up with ERROR_CANCELLED */
 } Job;
 
 typedef struct JobEntry {
         const char *name, *summary;
         /* *ret: the result, an object; left alone: an empty one. */
         int (*run)(const Job *job, json_t **ret, Error **err);
-        bool folderless;        /* leaves the installation's folders alone: for everybody, and where there are none yet */
+        bool folderless; /* leaves the installation's folders alone: for everybody, and where there are none yet */
 } JobEntry;
 
 extern const JobEntry job_table[];

@@ -14,7 +14,7 @@
 #include "state/document.h"
 #include "worker/job.h"
 
-#define PARAMS_FD 3
+#define PARAMS_FD    3
 #define PARAMS_LIMIT ((size_t)16 * 1024 * 1024)
 
 static int cancel_fd = -1;

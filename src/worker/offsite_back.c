@@ -56,8 +56,8 @@ static int look_at_line(const Job *job, const StorageList *list, char *const *pa
         if (r < 0)
                 return r;
         n = backups.records.length;
-        *ret = json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I}", "project", parts[0], "service", parts[1], "folder", folder,
-                         "encrypted", (int)opened.repository->encrypted, "backups", (json_int_t)n, "newest_ns",
+        *ret = json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I}", "project", parts[0], "service", parts[1], "folder",
+                         folder, "encrypted", (int)opened.repository->encrypted, "backups", (json_int_t)n, "newest_ns",
                          (json_int_t)(n ? backups.records.items[n - 1]->finished_ns : 0), "oldest_ns",
                          (json_int_t)(n ? backups.records.items[0]->finished_ns : 0));
         look_at_names(list, folder, *ret);

@@ -78,7 +78,8 @@ static int prune_when_due(const Job *job, CopyWork *work, json_t *more, Error **
 /* The newest is the last one by its name, also where the clock has been set back since the one before it. */
 static char *bundle_name(const StorageList *earlier, int64_t now_ns)
 {
-        const StorageEntry *last = earlier->entries.length ? &earlier->entries.items[earlier->entries.length - 1] : NULL;
+        const StorageEntry *last =
+                earlier->entries.length ? &earlier->entries.items[earlier->entries.length - 1] : NULL;
         time_t seconds = (time_t)(now_ns / NSEC_PER_SEC);
         char text[32];
         struct tm utc = { 0 };

@@ -19,7 +19,9 @@ static int load_key(const char *path, BackupKey **ret, Error **err)
         if (fs_exists(path))
                 return backup_key_load(path, ret, err);
         r = error_set(err, ERROR_NOT_FOUND, "the key of the copy, \"%s\", is not there", path);
-        return error_hint(err, r, "\"berth backup key\" makes one. Where the copy was made with one, bring that file back: no other can read it.");
+        return error_hint(
+                err, r,
+                "\"berth backup key\" makes one. Where the copy was made with one, bring that file back: no other can read it.");
 }
 
 int job_load_key(const Job *job, BackupKey **ret, Error **err)
@@ -37,8 +39,10 @@ int job_load_key(const Job *job, BackupKey **ret, Error **err)
         r = backup_key_create(path, name, ret, err);
         if (r < 0)
                 return r;
-        warning = xasprintf("made the key \"%s\" (%s): keep a copy of that file away from this machine, nobody can read the "
-                            "encrypted backups without it", path, (*ret)->id_text);
+        warning = xasprintf(
+                "made the key \"%s\" (%s): keep a copy of that file away from this machine, nobody can read the "
+                "encrypted backups without it",
+                path, (*ret)->id_text);
         progress_warning(&progress, warning);
         return 0;
 }

@@ -86,8 +86,8 @@ static void join_other(Strbuf *input, const Corpus *corpus)
 
 static void change(Strbuf *input, const Corpus *corpus)
 {
-        static void (*const changes[])(Strbuf *) = { change_byte, change_byte, flip_bit, flip_bit, cut, remove_part,
-                                                     repeat_part };
+        static void (*const changes[])(Strbuf *) = { change_byte, change_byte, flip_bit,   flip_bit,
+                                                     cut,         remove_part, repeat_part };
         size_t kind = next_random(ARRAY_SIZE(changes) + 1);
 
         if (kind == ARRAY_SIZE(changes))

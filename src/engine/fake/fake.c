@@ -112,7 +112,10 @@ void fake_engine_fail(Engine *engine, const char *call, const char *name, int ti
 {
         _cleanup_fake_lock_ FakeEngine *fake = fake_lock(engine);
 
-        vector_add(&fake->rules, (FakeRule){ .call = xstrdup(call), .name = xstrdup(name), .times = times, .kind = kind,
+        vector_add(&fake->rules, (FakeRule){ .call = xstrdup(call),
+                                             .name = xstrdup(name),
+                                             .times = times,
+                                             .kind = kind,
                                              .message = xstrdup(message) });
 }
 

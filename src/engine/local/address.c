@@ -161,8 +161,9 @@ int subnet_choose(const Subnet *taken, size_t n_taken, Subnet *ret, Error **err)
                 *ret = candidate;
                 return 0;
         }
-        r = error_set(err, ERROR_CONFLICT, "no free subnet: routes and networks of this machine take all of "
-                                           "172.17–31.0.0/16 and 192.168.0.0/16");
+        r = error_set(err, ERROR_CONFLICT,
+                      "no free subnet: routes and networks of this machine take all of "
+                      "172.17–31.0.0/16 and 192.168.0.0/16");
         return error_hint(err, r, "Give the network a subnet under `ipam`, or remove networks that are not used.");
 }
 

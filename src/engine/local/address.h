@@ -9,12 +9,12 @@
 typedef unsigned __int128 AddressValue;
 
 typedef struct Address {
-        int family;          /* AF_INET, AF_INET6; 0: none */
-        AddressValue value;  /* in host order */
+        int family;         /* AF_INET, AF_INET6; 0: none */
+        AddressValue value; /* in host order */
 } Address;
 
 typedef struct Subnet {
-        Address address;     /* the first: host bits are zero */
+        Address address; /* the first: host bits are zero */
         int prefix;
 } Subnet;
 
@@ -35,7 +35,7 @@ static inline int address_size_bytes(int family)
 int subnet_parse(const char *text, Subnet *ret, Error **err);
 /* The subnet of that prefix length that address lies in. */
 Subnet subnet_around(Address address, int prefix);
-char *subnet_format(Subnet subnet);    /* owned by the caller */
+char *subnet_format(Subnet subnet); /* owned by the caller */
 bool subnet_contains(Subnet subnet, Address address);
 bool subnet_contains_subnet(Subnet outer, Subnet inner);
 bool subnet_overlaps(Subnet a, Subnet b);

@@ -42,11 +42,13 @@ static void fill_addresses(const Attachment *attachment, LocalNetworkResult *res
                 const NetworkRecord *record = attachment->records[i];
                 const char *slash = strchr(record->subnet, '/');
 
-                result->addresses[result->n_addresses++] = (ContainerAddress){
-                        .network = xstrdup(endpoint->network), .ipv4 = xstrdup(endpoint->ipv4),
-                        .ipv6 = xstrdup(endpoint->ipv6), .mac = xstrdup(endpoint->mac),
-                        .ipv4_prefix = slash ? atoi(slash + 1) : 0,
-                        .gateway = record->internal ? NULL : xstrdup(record->gateway) };
+                result->addresses[result->n_addresses++] =
+                        (ContainerAddress){ .network = xstrdup(endpoint->network),
+                                            .ipv4 = xstrdup(endpoint->ipv4),
+                                            .ipv6 = xstrdup(endpoint->ipv6),
+                                            .mac = xstrdup(endpoint->mac),
+                                            .ipv4_prefix = slash ? atoi(slash + 1) : 0,
+                                            .gateway = record->internal ? NULL : xstrdup(record->gateway) };
         }
 }
 
@@ -57,9 +59,10 @@ static void fill_ports(Attachment *attachment, int relay_fd, LocalNetworkResult 
         result->ports = xnew_array(ContainerPort, attachment->ports.length + 1);
         result->port_fds = xnew_array(int, attachment->ports.length + 2);
         VECTOR_FOREACH(held, &attachment->ports) {
-                result->ports[result->n_ports++] = (ContainerPort){
-                        .host_ip = xstrdup(held->host_ip), .host_port = held->host_port,
-                        .container_port = held->container_port, .udp = held->udp };
+                result->ports[result->n_ports++] = (ContainerPort){ .host_ip = xstrdup(held->host_ip),
+                                                                    .host_port = held->host_port,
+                                                                    .container_port = held->container_port,
+                                                                    .udp = held->udp };
                 if (held->fd >= 0)
                         result->port_fds[n_fds++] = TAKE_FD(held->fd);
         }
@@ -152,9 +155,9 @@ static int attach_alone(Attachment *attachment, LocalNetworkResult *result, Erro
 int local_network_attach(const Layout *layout, const ContainerSpec *spec, const char *id, const char *run_dir,
                          const EngineProgress *progress, LocalNetworkResult *ret, Error **err)
 {
-        _cleanup_attachment_ Attachment attachment = { .layout = layout, .spec = spec, .id = id,
-                                                             .run_dir = run_dir, .progress = progress,
-                                                             .namespace_fd = -1 };
+        _cleanup_attachment_ Attachment attachment = {
+                .layout = layout, .spec = spec, .id = id, .run_dir = run_dir, .progress = progress, .namespace_fd = -1
+        };
         _cleanup_local_network_result_ LocalNetworkResult result = { 0 };
         int r;
 

@@ -19,9 +19,9 @@
 #include "engine/local/private.h"
 #include "engine/local/terminal.h"
 
-#define PACKET_SIZE 32768
+#define PACKET_SIZE   32768
 #define START_WAIT_MS 60000
-#define DETACH_FIRST 16  /* ctrl-p */
+#define DETACH_FIRST  16 /* ctrl-p */
 #define DETACH_SECOND 17 /* ctrl-q */
 
 typedef struct Attachment {
@@ -130,7 +130,8 @@ enum { SOCKET, INPUT, RESIZE, N_POLLERS };
 
 static void converse(Attachment *attachment)
 {
-        struct pollfd pollers[N_POLLERS] = { { attachment->socket, POLLIN, 0 }, { -1, POLLIN, 0 },
+        struct pollfd pollers[N_POLLERS] = { { attachment->socket, POLLIN, 0 },
+                                             { -1, POLLIN, 0 },
                                              { attachment->terminal.resize_fd, POLLIN, 0 } };
 
         for (bool open = true; open && !attachment->detached;) {

@@ -13,10 +13,10 @@ typedef struct Attachment {
         const ContainerSpec *spec;
         const char *id, *run_dir;
         const EngineProgress *progress;
-        SpecNetwork *networks;          /* sorted: the first gives the default route */
+        SpecNetwork *networks; /* sorted: the first gives the default route */
         size_t n_networks;
-        NetworkRecord **records;        /* of each */
-        Endpoint **endpoints;           /* of each */
+        NetworkRecord **records; /* of each */
+        Endpoint **endpoints;    /* of each */
         HeldPorts ports;
         int namespace_fd;
         Netlink *outside, *inside;

@@ -17,7 +17,8 @@ char *attachment_hosts_head(const Attachment *attachment)
 {
         _cleanup_free_ char *hostname = container_hostname(attachment);
         _cleanup_strv_ char **addresses = NULL;
-        HostsSelf self = { .hostname = hostname, .domainname = attachment->spec->domainname,
+        HostsSelf self = { .hostname = hostname,
+                           .domainname = attachment->spec->domainname,
                            .extra_hosts = attachment->spec->extra_hosts };
 
         for (size_t i = 0; i < attachment->n_networks; i++) {
@@ -72,7 +73,9 @@ int attachment_write_files(const Attachment *attachment, Error **err)
         const ContainerSpec *spec = attachment->spec;
         _cleanup_free_ char *host_text = resolv_read_host(), *hostname = container_hostname(attachment);
         _cleanup_free_ char *line = xasprintf("%s\n", hostname), *resolv = NULL;
-        ResolvWish wish = { .servers = spec->dns, .search = spec->dns_search, .options = spec->dns_options,
+        ResolvWish wish = { .servers = spec->dns,
+                            .search = spec->dns_search,
+                            .options = spec->dns_options,
                             .ipv6 = attachment_wants_ipv6(attachment),
                             .keep_loopback = attachment_has_mode(attachment, "host"),
                             .names_from_hosts = attachment->n_networks > 0 };

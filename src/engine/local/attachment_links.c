@@ -36,8 +36,10 @@ static int connect_one(Attachment *attachment, size_t i, Error **err)
 {
         const NetworkRecord *record = attachment->records[i];
         const Endpoint *endpoint = attachment->endpoints[i];
-        VethSpec veth = { .name = endpoint->interface, .peer_name = endpoint->guest_interface,
-                          .peer_namespace_fd = attachment->namespace_fd, .mtu = bridge_mtu(record) };
+        VethSpec veth = { .name = endpoint->interface,
+                          .peer_name = endpoint->guest_interface,
+                          .peer_namespace_fd = attachment->namespace_fd,
+                          .mtu = bridge_mtu(record) };
         int index, r;
 
         _cleanup_free_ char *no_ipv6 = xasprintf("net/ipv6/conf/%s/disable_ipv6", endpoint->interface);

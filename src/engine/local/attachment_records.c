@@ -216,9 +216,11 @@ static void complete_first(Attachment *attachment)
                 const HeldPort *held = &attachment->ports.items[i];
                 bool all = streq(held->host_ip, "0.0.0.0");
 
-                first->ports[first->n_ports++] = (EndpointPort){
-                        .host_ip = all ? NULL : arena_strdup(first->arena, held->host_ip),
-                        .host_port = held->host_port, .container_port = held->container_port, .udp = held->udp };
+                first->ports[first->n_ports++] =
+                        (EndpointPort){ .host_ip = all ? NULL : arena_strdup(first->arena, held->host_ip),
+                                        .host_port = held->host_port,
+                                        .container_port = held->container_port,
+                                        .udp = held->udp };
         }
 }
 

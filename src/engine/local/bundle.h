@@ -11,10 +11,10 @@ typedef struct Bundle {
         const Layout *layout;
         const ContainerRecord *record;
         const EngineProgress *progress;
-        const char *rootfs;                     /* mounted */
+        const char *rootfs; /* mounted */
         const LocalNetworkResult *network;
-        const char *cgroup;                     /* "/berth-a1b2c3/<id>" */
-        json_t *mounts;                         /* of mounts_prepare; taken over by reference */
+        const char *cgroup; /* "/berth-a1b2c3/<id>" */
+        json_t *mounts;     /* of mounts_prepare; taken over by reference */
 } Bundle;
 
 /* Writes <run path>/bundle/config.json. Warns (progress) of what this machine cannot give. ERROR_INVALID for settings

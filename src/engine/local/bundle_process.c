@@ -14,7 +14,7 @@
 #include "engine/local/users.h"
 #include "state/document.h"
 
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define DEFAULT_PATH       "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define DEFAULT_OPEN_FILES 1048576
 
 char *container_hostname(const ContainerRecord *record)
@@ -58,7 +58,8 @@ static void bound_by_present(const char *name, bool may_raise, rlim_t *soft, rli
         if (progress) {
                 _cleanup_free_ char *text =
                         xasprintf("ulimit %s: the hard limit stays at this machine's %llu (raising it needs "
-                                  "CAP_SYS_RESOURCE)", name, (unsigned long long)present.rlim_max);
+                                  "CAP_SYS_RESOURCE)",
+                                  name, (unsigned long long)present.rlim_max);
                 tell_warning(progress, text);
         }
         *hard = present.rlim_max;

@@ -12,7 +12,7 @@
 #include "state/document.h"
 
 #define CPU_PERIOD_US 100000
-#define MIN_MEMORY (6 * INT64_C(1024) * 1024) /* as Docker: less cannot even start a process */
+#define MIN_MEMORY    (6 * INT64_C(1024) * 1024) /* as Docker: less cannot even start a process */
 
 static void set_number(json_t *object, const char *key, int64_t value)
 {
@@ -96,10 +96,10 @@ static int make_memory(const ContainerSpec *spec, json_t *resources, Error **err
         if (spec->memory > 0) {
                 set_number(memory, "limit", spec->memory);
                 /* As Docker: without memswap_limit as much swap again as memory. */
-                json_object_set_new(memory, "swap", json_integer(spec->memory_swap == 0 || spec->memory_swap < -1
-                                                                         ? 2 * spec->memory
-                                                                         : spec->memory_swap > 0 ? spec->memory_swap
-                                                                                                 : 2 * spec->memory));
+                json_object_set_new(memory, "swap",
+                                    json_integer(spec->memory_swap == 0 || spec->memory_swap < -1 ? 2 * spec->memory
+                                                 : spec->memory_swap > 0                          ? spec->memory_swap
+                                                                                                  : 2 * spec->memory));
         }
         if (spec->memory_reservation > 0)
                 set_number(memory, "reservation", spec->memory_reservation);

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "engine/local/private.h"
 
-#define CGROUP_ROOT "/sys/fs/cgroup"
+#define CGROUP_ROOT   "/sys/fs/cgroup"
 #define CGROUP2_MAGIC 0x63677270
 
 bool cgroup_is_v2(void)
@@ -21,8 +21,8 @@ int cgroup_check(Error **err)
         if (cgroup_is_v2() || fs_is_directory(CGROUP_ROOT "/pids") || fs_is_directory(CGROUP_ROOT "/memory"))
                 return 0;
         r = error_set(err, ERROR_UNAVAILABLE, "no cgroups are mounted at " CGROUP_ROOT);
-        return error_hint(err, r,
-                          "Containers need them: `mount -t cgroup2 none " CGROUP_ROOT "`, which systemd does by itself.");
+        return error_hint(
+                err, r, "Containers need them: `mount -t cgroup2 none " CGROUP_ROOT "`, which systemd does by itself.");
 }
 
 char *cgroup_path(const char *controller, const char *cgroup)

@@ -12,13 +12,13 @@
 #include "base/mem.h"
 #include "base/vector.h"
 
-#define REPLY_SIZE ((size_t)64 * 1024)
+#define REPLY_SIZE  ((size_t)64 * 1024)
 #define TUPLE_LIMIT 256
 
 typedef struct Request {
         struct nlmsghdr header;
         struct nfgenmsg body;
-        char tuple[TUPLE_LIMIT];    /* the attribute CTA_TUPLE_ORIG */
+        char tuple[TUPLE_LIMIT]; /* the attribute CTA_TUPLE_ORIG */
 } Request;
 
 typedef VECTOR(Request) Requests;

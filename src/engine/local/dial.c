@@ -29,7 +29,8 @@ static int socket_inside(pid_t pid, Error **err)
 
 int local_dial(Engine *engine, const char *id, uint16_t port, int *ret_fd, Error **err)
 {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port),
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_port = htons(port),
                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         _cleanup_record_ ContainerRecord *record = NULL;
         _cleanup_close_ int fd = -1;

@@ -23,7 +23,7 @@
 #define MFD_EXEC 0x0010U
 #endif
 
-#define PROGRAM_LIMIT ((size_t)16 * 1024 * 1024)
+#define PROGRAM_LIMIT     ((size_t)16 * 1024 * 1024)
 #define LOWEST_PROGRAM_FD 200 /* above those that a child's are put to */
 
 char *seccomp_program_path(const Layout *layout, const json_t *section)

@@ -12,9 +12,9 @@
 #include "engine/local/record.h"
 
 typedef struct Enter {
-        int program_fd;         /* kept for the life of the process; not to be closed */
+        int program_fd; /* kept for the life of the process; not to be closed */
         int parameters_fd, pidfd;
-        char *program;          /* "/proc/self/fd/…" */
+        char *program; /* "/proc/self/fd/…" */
 } Enter;
 
 /* True where the process can be entered so; *ret is then to be given to enter_done. config: the bundle's, process: the
@@ -40,8 +40,8 @@ enum {
         ENTER_OOM_SCORE = 'o',
 };
 #define ENTER_PARAMETERS_FD 3
-#define ENTER_PIDFD 4
-#define ENTER_FAILED 125        /* exit status where the container could not be entered; its words begin so: */
-#define ENTER_PREFIX "berth-enter: "
+#define ENTER_PIDFD         4
+#define ENTER_FAILED        125 /* exit status where the container could not be entered; its words begin so: */
+#define ENTER_PREFIX        "berth-enter: "
 
 #endif

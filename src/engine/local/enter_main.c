@@ -3,10 +3,10 @@
  * needs, it has read before it enters. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -23,7 +23,7 @@
 #include "engine/local/enter.h"
 #include "engine/local/enter_reaper.h"
 
-#define MAX_ITEMS 4096
+#define MAX_ITEMS  4096
 #define MAX_GROUPS 256
 #define MAX_LIMITS 32
 

@@ -52,7 +52,10 @@ static int guard(pid_t command, const sigset_t *signals)
         int code = -1;
 
         for (;;) {
-                const struct timespec wait = { .tv_sec = killing ? 0 : told ? 1 : 3600, .tv_nsec = killing ? AGAIN_NS : 0 };
+                const struct timespec wait = { .tv_sec = killing ? 0
+                                                         : told  ? 1
+                                                                 : 3600,
+                                               .tv_nsec = killing ? AGAIN_NS : 0 };
                 int number = sigtimedwait(signals, NULL, &wait);
                 struct timespec now;
                 bool anybody = reap(command, &code);
@@ -68,7 +71,8 @@ static int guard(pid_t command, const sigset_t *signals)
                         if (number == SIGTERM && code < 0)
                                 kill(command, SIGTERM);
                 }
-                killing |= told && (code >= 0 || now.tv_sec > until.tv_sec || (now.tv_sec == until.tv_sec && now.tv_nsec >= until.tv_nsec));
+                killing |= told && (code >= 0 || now.tv_sec > until.tv_sec ||
+                                    (now.tv_sec == until.tv_sec && now.tv_nsec >= until.tv_nsec));
                 if (killing)
                         kill_children();
         }

@@ -311,7 +311,8 @@ static bool has_ended(const Process *process, int wait_ms)
 void exec_process_kill(const ExecProcess *process, const Process *started)
 {
         int64_t until_ns = clock_monotonic_ns() + KILL_NS;
-        pid_t reaper = process->direct ? find_reaper(started->pid) : 0, own = process->direct ? 0 : exec_process_pid(process);
+        pid_t reaper = process->direct ? find_reaper(started->pid) : 0,
+              own = process->direct ? 0 : exec_process_pid(process);
 
         if (process->direct && !reaper)
                 return;

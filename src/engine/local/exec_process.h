@@ -7,12 +7,12 @@
 #include "engine/local/record.h"
 
 typedef struct ExecProcess {
-        int failure;            /* 127: there is no such program, 126: it cannot be run; 0: try */
-        char *reason;           /* for people, where it failed */
-        bool direct;            /* enter is used, not the runtime */
+        int failure;  /* 127: there is no such program, 126: it cannot be run; 0: try */
+        char *reason; /* for people, where it failed */
+        bool direct;  /* enter is used, not the runtime */
         Enter enter;
-        char **argv;            /* of the runtime, or of berth-enter */
-        char *process_path;     /* temporary files in the run folder */
+        char **argv;        /* of the runtime, or of berth-enter */
+        char *process_path; /* temporary files in the run folder */
         char *pid_path;
         char *directory;
 } ExecProcess;

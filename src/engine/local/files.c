@@ -14,7 +14,7 @@
 #include "engine/local/rootfs.h"
 #include "engine/local/users.h"
 
-#define FILE_LIMIT ((size_t)16 * 1024 * 1024)
+#define FILE_LIMIT    ((size_t)16 * 1024 * 1024)
 #define SECRETS_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 static bool needs_copy(const SpecFile *file)
@@ -183,10 +183,12 @@ int files_prepare(const Layout *layout, const ContainerRecord *record, const cha
         else if (!fs_exists(path) && file->content)
                 r = write_copy(path, file, file->content, file->content_size, NULL, err);
         else if (!fs_exists(path))
-                r = error_hint(err, error_set(err, ERROR_NOT_FOUND, "the value of secret \"%s\" is not known any more",
-                                              path_basename(file->target)),
-                               "It was kept in memory only, as it came with `berth up` and from no file: run that again, with its "
-                               "variable set. A secret from a file comes back by itself after a reboot.");
+                r = error_hint(
+                        err,
+                        error_set(err, ERROR_NOT_FOUND, "the value of secret \"%s\" is not known any more",
+                                  path_basename(file->target)),
+                        "It was kept in memory only, as it came with `berth up` and from no file: run that again, with "
+                        "its variable set. A secret from a file comes back by itself after a reboot.");
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(path);

@@ -28,11 +28,13 @@ static bool masquerades(const NetworkRecord *record)
  * route_localnet, without which 127.0.0.1 could not reach a container, opens it. */
 static void add_guard(Strbuf *rules, const char *bridges)
 {
-        strbuf_addf(rules, "\tchain guard {\n"
-                           "\t\ttype filter hook prerouting priority raw; policy accept;\n"
-                           "\t\tiifname \"%s*\" ip daddr 127.0.0.0/8 drop\n"
-                           "\t\tiifname \"%s*\" ip saddr 127.0.0.0/8 drop\n"
-                           "\t}\n", bridges, bridges);
+        strbuf_addf(rules,
+                    "\tchain guard {\n"
+                    "\t\ttype filter hook prerouting priority raw; policy accept;\n"
+                    "\t\tiifname \"%s*\" ip daddr 127.0.0.0/8 drop\n"
+                    "\t\tiifname \"%s*\" ip saddr 127.0.0.0/8 drop\n"
+                    "\t}\n",
+                    bridges, bridges);
 }
 
 /* Names as nft takes them without quoting: no character of a container's or project's name may end a string or a line. */
@@ -66,8 +68,8 @@ static void add_port(Strbuf *rules, const Endpoint *endpoint, const EndpointPort
                 strbuf_adds(rules, "oifname \"lo\" ");
         if (port->host_ip)
                 strbuf_addf(rules, "ip daddr %s ", port->host_ip);
-        strbuf_addf(rules, "%s dport %u dnat ip to %s:%u comment \"%s\"\n", port->udp ? "udp" : "tcp",
-                    port->host_port, endpoint->ipv4, port->container_port, name);
+        strbuf_addf(rules, "%s dport %u dnat ip to %s:%u comment \"%s\"\n", port->udp ? "udp" : "tcp", port->host_port,
+                    endpoint->ipv4, port->container_port, name);
 }
 
 static const char *project_of(const Endpoint *endpoint)
@@ -187,8 +189,9 @@ static void add_cards(Strbuf *rules, char *const *cards)
         _cleanup_free_ char *joined = strv_join(cards, "\", \"");
 
         if (strv_length(cards) > 1)
-                strbuf_addf(rules, "\t\tiifname { \"%s\" } oifname { \"%s\" } ct status dnat accept\n"
-                                   "\t\tiifname { \"%s\" } oifname { \"%s\" } ct state new drop\n",
+                strbuf_addf(rules,
+                            "\t\tiifname { \"%s\" } oifname { \"%s\" } ct status dnat accept\n"
+                            "\t\tiifname { \"%s\" } oifname { \"%s\" } ct state new drop\n",
                             joined, joined, joined, joined);
 }
 
@@ -213,10 +216,12 @@ static void add_forward(Strbuf *rules, const NetworkState *state, const char *br
         strbuf_adds(rules, "\tchain to_container {\n\t\tct state established,related accept\n");
         add_internal(rules, state, "oifname", "drop");
         strbuf_adds(rules, "\t\tct status dnat accept\n\t\tdrop\n\t}\n");
-        strbuf_addf(rules, "\tchain forward {\n"
-                           "\t\ttype filter hook forward priority filter; policy accept;\n"
-                           "\t\tiifname \"%s*\" jump from_container\n"
-                           "\t\toifname \"%s*\" jump to_container\n", bridges, bridges);
+        strbuf_addf(rules,
+                    "\tchain forward {\n"
+                    "\t\ttype filter hook forward priority filter; policy accept;\n"
+                    "\t\tiifname \"%s*\" jump from_container\n"
+                    "\t\toifname \"%s*\" jump to_container\n",
+                    bridges, bridges);
         add_cards(rules, surroundings->cards);
         strbuf_adds(rules, "\t}\n");
 }
@@ -235,7 +240,9 @@ static bool is_numbered(const char *name, const char *prefix)
 
 bool firewall_is_other_bridge(const char *installation_id, const char *name)
 {
-        static const char *const numbered[] = { "docker", "podman", "cni-podman", "virbr", "lxcbr", "lxdbr", "incusbr" };
+        static const char *const numbered[] = {
+                "docker", "podman", "cni-podman", "virbr", "lxcbr", "lxdbr", "incusbr"
+        };
         const char *rest;
 
         for (size_t i = 0; i < ARRAY_SIZE(numbered); i++)

@@ -21,7 +21,7 @@ char *firewall_table(const char *installation_id);
 
 typedef struct FirewallChange {
         NftRun run;
-        char *form;     /* what is remembered once it is in effect; NULL: nothing is to be done */
+        char *form; /* what is remembered once it is in effect; NULL: nothing is to be done */
 } FirewallChange;
 
 #define FIREWALL_CHANGE_INIT { .run = NFT_RUN_INIT }

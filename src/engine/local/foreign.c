@@ -248,14 +248,15 @@ static void accept_legacy(Calls *calls, const char *name, int position, const ch
 
         for (size_t i = 0; i < ARRAY_SIZE(directions); i++) {
                 _cleanup_free_ char *rest =
-                        xasprintf("%s " KERNEL_NAME_PREFIX "%sb+ -m comment --comment berth_%s -j ACCEPT", directions[i],
-                                  installation_id, installation_id);
+                        xasprintf("%s " KERNEL_NAME_PREFIX "%sb+ -m comment --comment berth_%s -j ACCEPT",
+                                  directions[i], installation_id, installation_id);
 
                 add_call(calls, "-I", name, position, rest);
         }
 }
 
-void foreign_plan_legacy(const char *listing, const char *installation_id, bool wanted, char ****ret, size_t *ret_length)
+void foreign_plan_legacy(const char *listing, const char *installation_id, bool wanted, char ****ret,
+                         size_t *ret_length)
 {
         _cleanup_free_ char *comment = firewall_table(installation_id);
         _cleanup_strv_ char **lines = strv_split(listing, '\n');

@@ -20,7 +20,7 @@ typedef struct ForeignChain {
 typedef struct ForeignChains {
         ForeignChain *items;
         size_t length, capacity;
-        bool own_table;              /* ours is there */
+        bool own_table; /* ours is there */
         char **own_chains;
 } ForeignChains;
 void foreign_chains_done(ForeignChains *chains);
@@ -36,7 +36,8 @@ int foreign_plan(const ForeignChain *chain, json_t *listing, const char *install
 
 /* The same for iptables-legacy: listing is the output of `iptables-legacy -S`. *ret: one vector of arguments (without the
  * program's name) for each call to make; the caller frees each and the array. Pure. */
-void foreign_plan_legacy(const char *listing, const char *installation_id, bool wanted, char ****ret, size_t *ret_length);
+void foreign_plan_legacy(const char *listing, const char *installation_id, bool wanted, char ****ret,
+                         size_t *ret_length);
 
 /* What is there: our table, its chains, and the places of our rules in others' chains ("ip filter DOCKER-USER",
  * "iptables-legacy FORWARD"), each once. The vectors are the caller's. */

@@ -10,7 +10,7 @@
 #include "engine/local/foreign.h"
 #include "state/document.h"
 
-#define TIMEOUT_MS 120000
+#define TIMEOUT_MS   120000
 #define OUTPUT_LIMIT ((size_t)64 * 1024 * 1024)
 
 static int run(char **argv, const char *input, ProcessResult *ret, Error **err)
@@ -40,7 +40,8 @@ static int list_chains(const char *own_table, ForeignChains *ret, Error **err)
 
 static int list_chain(const ForeignChain *chain, const char *name, json_t *all, Error **err)
 {
-        _cleanup_strv_ char **argv = strv_new("nft", "-a", "-j", "list", "chain", chain->family, chain->table, name, NULL);
+        _cleanup_strv_ char **argv =
+                strv_new("nft", "-a", "-j", "list", "chain", chain->family, chain->table, name, NULL);
         _cleanup_process_result_ ProcessResult result = { 0 };
         _cleanup_json_ json_t *listing = NULL;
         int r = run(argv, NULL, &result, err);

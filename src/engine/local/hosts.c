@@ -46,7 +46,8 @@ char *hosts_head(const HostsSelf *self)
                 if (isempty(self->domainname))
                         strbuf_addf(&text, "%s\t%s\n", *address, self->hostname);
                 else
-                        strbuf_addf(&text, "%s\t%s.%s %s\n", *address, self->hostname, self->domainname, self->hostname);
+                        strbuf_addf(&text, "%s\t%s.%s %s\n", *address, self->hostname, self->domainname,
+                                    self->hostname);
         }
         return strbuf_take(&text);
 }

@@ -8,10 +8,10 @@
 bool hosts_is_word(const char *text);
 
 typedef struct HostsSelf {
-        const char *hostname, *domainname;  /* domainname may be NULL */
-        char *const *addresses;             /* the container's own */
-        const char *gateway;                /* what host-gateway means; NULL: unknown */
-        char *const *extra_hosts;           /* "name=address" */
+        const char *hostname, *domainname; /* domainname may be NULL */
+        char *const *addresses;            /* the container's own */
+        const char *gateway;               /* what host-gateway means; NULL: unknown */
+        char *const *extra_hosts;          /* "name=address" */
 } HostsSelf;
 /* The part of a hosts file that stays as long as the container runs: loopback, extra_hosts, itself. Owned by the caller. */
 char *hosts_head(const HostsSelf *self);
@@ -22,8 +22,8 @@ char *hosts_text(const NetworkState *state, const char *id);
 typedef struct ResolvWish {
         char *const *servers, *const *search, *const *options; /* NULL: the host's */
         bool ipv6;
-        bool keep_loopback;                 /* the container lives in the host's namespace */
-        bool names_from_hosts;              /* add "ndots:0": single names may be services */
+        bool keep_loopback;    /* the container lives in the host's namespace */
+        bool names_from_hosts; /* add "ndots:0": single names may be services */
 } ResolvWish;
 /* host_text: the host's resolv.conf. Servers on loopback addresses, which a container cannot reach, are left out; where
  * none remains, public ones take their place, as Docker does. Owned by the caller. */

@@ -84,7 +84,8 @@ static int check_gateway(const NetworkPool *pool, Subnet subnet, Error **err)
         if (!address_parse(pool->gateway, &gateway))
                 return error_set(err, ERROR_INVALID, "gateway \"%s\" is not an address", pool->gateway);
         if (!subnet_contains(subnet, gateway))
-                return error_set(err, ERROR_INVALID, "gateway %s is outside the subnet %s", pool->gateway, pool->subnet);
+                return error_set(err, ERROR_INVALID, "gateway %s is outside the subnet %s", pool->gateway,
+                                 pool->subnet);
         if (!subnet_is_usable(subnet, gateway))
                 return error_set(err, ERROR_INVALID, "gateway %s is the %s address of subnet %s", pool->gateway,
                                  gateway.value == subnet.address.value ? "first" : "broadcast", pool->subnet);
@@ -156,7 +157,8 @@ static int assign_pool(const NetworkState *state, const Routes *routes, NetworkR
         return r;
 }
 
-int ipam_assign(const Layout *layout, const NetworkState *state, const Routes *routes, NetworkRecord *record, Error **err)
+int ipam_assign(const Layout *layout, const NetworkState *state, const Routes *routes, NetworkRecord *record,
+                Error **err)
 {
         Subnets taken;
         Subnet subnet;

@@ -7,6 +7,7 @@
 
 /* Fills subnet, gateway and range of record from record->pools, or chooses them, free of the routes and of the networks of
  * state. ERROR_INVALID for a pool that cannot be; ERROR_CONFLICT for one that overlaps what there is. */
-int ipam_assign(const Layout *layout, const NetworkState *state, const Routes *routes, NetworkRecord *record, Error **err);
+int ipam_assign(const Layout *layout, const NetworkState *state, const Routes *routes, NetworkRecord *record,
+                Error **err);
 
 #endif

@@ -66,11 +66,12 @@ int lease_check_wish(const NetworkState *state, const NetworkRecord *record, int
                 return error_set(err, ERROR_INVALID, "address %s is outside the subnet %s of network \"%s\"", text,
                                  subnet_text, record->name);
         if (!subnet_is_usable(subnet, address))
-                return error_set(err, ERROR_INVALID, "address %s is the %s address of subnet %s of network \"%s\"", text,
-                                 address.value == subnet.address.value ? "first" : "broadcast", subnet_text,
+                return error_set(err, ERROR_INVALID, "address %s is the %s address of subnet %s of network \"%s\"",
+                                 text, address.value == subnet.address.value ? "first" : "broadcast", subnet_text,
                                  record->name);
         if (streq(text, gateway))
-                return error_set(err, ERROR_CONFLICT, "address %s is the gateway of network \"%s\"", text, record->name);
+                return error_set(err, ERROR_CONFLICT, "address %s is the gateway of network \"%s\"", text,
+                                 record->name);
         holder = holder_of(state, record, address, container);
         if (holder)
                 return error_set(err, ERROR_CONFLICT, "address %s of network \"%s\" is taken by container \"%s\"", text,
@@ -86,7 +87,6 @@ static bool in_range(Subnet subnet, const char *range_text, Address address)
                 return false;
         return !range_text || (subnet_parse(range_text, &range, NULL) == 0 && subnet_contains(range, address));
 }
-
 
 static int search(Subnet range, Subnet subnet, const Values *taken, Address *ret)
 {
@@ -134,7 +134,8 @@ static int find_free(const NetworkState *state, const NetworkRecord *record, int
         if (r < 0) {
                 r = error_set(err, ERROR_CONFLICT, "network \"%s\" has no free address left in %s", record->name,
                               range_text ? range_text : subnet_text);
-                return error_hint(err, r, "Remove containers that are not needed, or give the network a larger subnet.");
+                return error_hint(err, r,
+                                  "Remove containers that are not needed, or give the network a larger subnet.");
         }
         return 0;
 }

@@ -12,7 +12,7 @@ int lease_check_wish(const NetworkState *state, const NetworkRecord *record, int
 
 typedef struct LeaseWish {
         const char *container;
-        const char *ipv4, *ipv6;  /* NULL: any */
+        const char *ipv4, *ipv6; /* NULL: any */
 } LeaseWish;
 /* Allots; changes nothing. The texts are the caller's; *ret_ipv6 is NULL in a network without IPv6. ERROR_CONFLICT where no
  * address is left. */

@@ -120,7 +120,8 @@ static int follow(Engine *engine, const ContainerRecord *record, LogReader *read
 {
         _cleanup_free_ char *folder = path_join(record->data_path, "logs");
         _cleanup_close_ int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), end = -1;
-        struct pollfd pollers[N_POLLERS] = { { changes, POLLIN, 0 }, { -1, POLLIN, 0 },
+        struct pollfd pollers[N_POLLERS] = { { changes, POLLIN, 0 },
+                                             { -1, POLLIN, 0 },
                                              { reader->query->cancel_fd, POLLIN, 0 } };
         int r = 0;
 

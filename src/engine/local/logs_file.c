@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define CHUNK 65536
+#define CHUNK        65536
 #define LONGEST_LINE ((size_t)1024 * 1024) /* parts are given out when they grow past it */
 
 void log_reader_done(LogReader *reader)

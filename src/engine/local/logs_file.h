@@ -10,8 +10,8 @@ typedef struct LogReader {
         const LogQuery *query;
         LogSink sink;
         void *context;
-        Strbuf pending;         /* bytes of an unfinished line of the file */
-        Strbuf partial[2];      /* parts of a line, by stream */
+        Strbuf pending;    /* bytes of an unfinished line of the file */
+        Strbuf partial[2]; /* parts of a line, by stream */
         int64_t partial_ns[2];
         bool past_until;
 } LogReader;

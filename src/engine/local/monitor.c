@@ -21,7 +21,7 @@
 #include "state/document.h"
 
 #define CREATE_TIMEOUT_MS 120000
-#define MAX_PORT_FDS 60
+#define MAX_PORT_FDS      60
 
 /* ---- conmon's command line ---- */
 
@@ -62,8 +62,9 @@ static char **make_environment(int sync_fd)
         char **environment = NULL;
 
         STRV_FOREACH(entry, environ)
-        if (!startswith(*entry, "_OCI_") && !startswith(*entry, "LISTEN_") && !startswith(*entry, "NOTIFY_SOCKET="))
-                strv_add(&environment, *entry);
+                if (!startswith(*entry, "_OCI_") && !startswith(*entry, "LISTEN_") &&
+                    !startswith(*entry, "NOTIFY_SOCKET="))
+                        strv_add(&environment, *entry);
         strv_addf(&environment, "_OCI_SYNCPIPE=%d", sync_fd);
         return environment;
 }

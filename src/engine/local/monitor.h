@@ -7,9 +7,9 @@
 typedef struct MonitorStart {
         const Layout *layout;
         const ContainerRecord *record;
-        const char *runtime;            /* path */
-        const int *port_fds;            /* inherited by the monitor; ends with -1 */
-        char **exit_command;            /* run when the container has ended; NULL: none */
+        const char *runtime; /* path */
+        const int *port_fds; /* inherited by the monitor; ends with -1 */
+        char **exit_command; /* run when the container has ended; NULL: none */
 } MonitorStart;
 
 /* Starts conmon, which has the runtime create the container from <run path>/bundle; the container's process waits to be

@@ -170,8 +170,11 @@ static int add_volume(Work *work, const SpecMount *mount, Error **err)
         if (source) {
                 add_bind(work, source, mount->target, mount->read_only, NULL);
         } else {
-                SpecMount tmpfs = { .target = mount->target, .read_only = mount->read_only, .tmpfs_size = -1,
-                                    .tmpfs_mode = -1, .options = tmpfs_options };
+                SpecMount tmpfs = { .target = mount->target,
+                                    .read_only = mount->read_only,
+                                    .tmpfs_size = -1,
+                                    .tmpfs_mode = -1,
+                                    .options = tmpfs_options };
                 add_tmpfs(work, &tmpfs);
         }
         return 0;

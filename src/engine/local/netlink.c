@@ -70,7 +70,8 @@ static void *message_reserve(Message *message, size_t size)
 static void *message_begin(Message *message, uint16_t type, uint16_t flags, size_t body_size)
 {
         memset(message, 0, sizeof(*message));
-        message->header = (struct nlmsghdr){ .nlmsg_len = NLMSG_HDRLEN, .nlmsg_type = type,
+        message->header = (struct nlmsghdr){ .nlmsg_len = NLMSG_HDRLEN,
+                                             .nlmsg_type = type,
                                              .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags) };
         return message_reserve(message, body_size);
 }
@@ -177,7 +178,8 @@ static void report_link(const struct nlmsghdr *header, LinkFound found, void *co
 /* Sends and waits for the answer's end. Returns 0 or a negative errno; *ret_reason is borrowed until the next call. */
 static int transact(Netlink *netlink, Message *message, LinkFound found, void *context, const char **ret_reason)
 {
-        bool dump = message->header.nlmsg_type == RTM_GETLINK && (message->header.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+        bool dump =
+                message->header.nlmsg_type == RTM_GETLINK && (message->header.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
 
         *ret_reason = NULL;
         message->header.nlmsg_seq = ++netlink->sequence;
@@ -251,7 +253,8 @@ int netlink_set_up(Netlink *netlink, int index, Error **err)
         return r < 0 ? fail(err, r, reason, "set up", "interface") : 0;
 }
 
-int netlink_bridge(Netlink *netlink, const char *name, const uint8_t mac[MAC_SIZE], int mtu, int *ret_index, Error **err)
+int netlink_bridge(Netlink *netlink, const char *name, const uint8_t mac[MAC_SIZE], int mtu, int *ret_index,
+                   Error **err)
 {
         struct ifinfomsg *link;
         const char *reason;
@@ -419,7 +422,8 @@ static void keep_name(void *context, const FoundLink *link)
 
         if (listing->cards && !link->is_card)
                 return;
-        if (startswith(link->name, listing->prefix) && (!listing->bridge_index || listing->bridge_index == link->master))
+        if (startswith(link->name, listing->prefix) &&
+            (!listing->bridge_index || listing->bridge_index == link->master))
                 strv_add(&listing->names, link->name);
 }
 

@@ -18,7 +18,8 @@ DEFINE_CLEANUP(Netlink, netlink_free);
 /* The index of an interface, ERROR_NOT_FOUND where there is none. */
 int netlink_index(Netlink *netlink, const char *name, int *ret_index, Error **err);
 /* Makes a bridge and sets it up; one that exists is set up and keeps its address. */
-int netlink_bridge(Netlink *netlink, const char *name, const uint8_t mac[MAC_SIZE], int mtu, int *ret_index, Error **err);
+int netlink_bridge(Netlink *netlink, const char *name, const uint8_t mac[MAC_SIZE], int mtu, int *ret_index,
+                   Error **err);
 /* Adds an address; one that is there already is fine. */
 int netlink_add_address(Netlink *netlink, int index, Address address, int prefix, Error **err);
 /* Absent is fine. */
@@ -28,9 +29,9 @@ int netlink_set_up(Netlink *netlink, int index, Error **err);
 int netlink_add_default_route(Netlink *netlink, int index, Address gateway, Error **err);
 
 typedef struct VethSpec {
-        const char *name;       /* host end, becomes a port of the bridge in hairpin mode */
+        const char *name; /* host end, becomes a port of the bridge in hairpin mode */
         int bridge_index;
-        const char *peer_name;  /* in the namespace */
+        const char *peer_name; /* in the namespace */
         int peer_namespace_fd;
         uint8_t peer_mac[MAC_SIZE];
         int mtu;

@@ -33,14 +33,15 @@ int local_network_list(const Layout *layout, const char *project, NetworkInfo **
 /* ---- containers ---- */
 
 typedef struct LocalNetworkResult {
-        char *netns_path;    /* the bind-mounted namespace to join; NULL: the host's */
-        char *hosts_path, *resolv_path, *hostname_path; /* to be bound over the files in /etc. Bind the files themselves:
+        char *netns_path; /* the bind-mounted namespace to join; NULL: the host's */
+        char *hosts_path, *resolv_path,
+                *hostname_path; /* to be bound over the files in /etc. Bind the files themselves:
                                                          * they are rewritten in place while the container runs */
         ContainerAddress *addresses;
         size_t n_addresses;
         ContainerPort *ports;
         size_t n_ports;
-        int *port_fds;       /* never NULL; ends with -1; owned. The monitor must inherit them and keep them as long as the
+        int *port_fds; /* never NULL; ends with -1; owned. The monitor must inherit them and keep them as long as the
                               * container runs: they hold the published ports, and the relay for IPv6 ends when they
                               * are closed */
 } LocalNetworkResult;
@@ -86,10 +87,10 @@ int local_network_refresh(const Layout *layout, Error **err);
 
 /* What this installation has in the kernel. */
 typedef struct LocalNetworkObject {
-        char *kind;          /* "bridge", "veth", "table", "chain", "rule" (in another firewall's chain), "namespace" */
+        char *kind; /* "bridge", "veth", "table", "chain", "rule" (in another firewall's chain), "namespace" */
         char *name;
-        char *owner;         /* "network demo_default", "container demo-db-1"; NULL: nobody, prune removes it */
-        char *project;       /* NULL */
+        char *owner;   /* "network demo_default", "container demo-db-1"; NULL: nobody, prune removes it */
+        char *project; /* NULL */
 } LocalNetworkObject;
 
 typedef struct LocalNetworkObjects {

@@ -86,7 +86,8 @@ static char **damaged_names(const Layout *layout, const NetworkState *state)
                 if (!endswith(*file, ".json"))
                         continue;
                 (*file)[length - strlen(".json")] = '\0';
-                if (!network_state_find(state, *file) && network_record_load(layout, *file, &record, NULL) == -ERROR_CORRUPT)
+                if (!network_state_find(state, *file) &&
+                    network_record_load(layout, *file, &record, NULL) == -ERROR_CORRUPT)
                         strv_add(&names, *file);
         }
         return names;

@@ -55,24 +55,15 @@ static const Field port_fields[] = {
 static const FieldTable port_table = FIELD_TABLE(EndpointPort, port_fields);
 
 static const Field endpoint_fields[] = {
-        FIELD(Endpoint, FIELD_STRING, boot_id),
-        FIELD(Endpoint, FIELD_STRING, network),
-        FIELD(Endpoint, FIELD_STRING, id),
-        FIELD(Endpoint, FIELD_STRING, container),
-        FIELD(Endpoint, FIELD_STRING, project),
-        FIELD(Endpoint, FIELD_STRING, service),
-        FIELD(Endpoint, FIELD_STRV, names),
-        FIELD(Endpoint, FIELD_STRING, directory),
-        FIELD(Endpoint, FIELD_STRING, interface),
-        FIELD(Endpoint, FIELD_STRING, guest_interface),
-        FIELD(Endpoint, FIELD_STRING, ipv4),
-        FIELD(Endpoint, FIELD_STRING, ipv6),
-        FIELD(Endpoint, FIELD_STRING, mac),
-        FIELD(Endpoint, FIELD_INT, index),
-        FIELD(Endpoint, FIELD_BOOL, oneoff),
-        FIELD(Endpoint, FIELD_BOOL, internal_only),
-        FIELD(Endpoint, FIELD_STRING, hosts_head),
-        FIELD_ITEMS(Endpoint, ports, n_ports, &port_table),
+        FIELD(Endpoint, FIELD_STRING, boot_id),    FIELD(Endpoint, FIELD_STRING, network),
+        FIELD(Endpoint, FIELD_STRING, id),         FIELD(Endpoint, FIELD_STRING, container),
+        FIELD(Endpoint, FIELD_STRING, project),    FIELD(Endpoint, FIELD_STRING, service),
+        FIELD(Endpoint, FIELD_STRV, names),        FIELD(Endpoint, FIELD_STRING, directory),
+        FIELD(Endpoint, FIELD_STRING, interface),  FIELD(Endpoint, FIELD_STRING, guest_interface),
+        FIELD(Endpoint, FIELD_STRING, ipv4),       FIELD(Endpoint, FIELD_STRING, ipv6),
+        FIELD(Endpoint, FIELD_STRING, mac),        FIELD(Endpoint, FIELD_INT, index),
+        FIELD(Endpoint, FIELD_BOOL, oneoff),       FIELD(Endpoint, FIELD_BOOL, internal_only),
+        FIELD(Endpoint, FIELD_STRING, hosts_head), FIELD_ITEMS(Endpoint, ports, n_ports, &port_table),
 };
 static const FieldTable endpoint_table = FIELD_TABLE(Endpoint, endpoint_fields);
 
@@ -319,8 +310,10 @@ int network_state_load(const Layout *layout, NetworkState *ret, Error **err)
                 if (fs_exists(path))
                         r = load_endpoints(path, boot_id, &endpoints, err);
         }
-        state = (NetworkState){ .networks = records.items, .n_networks = records.length,
-                                .endpoints = endpoints.items, .n_endpoints = endpoints.length };
+        state = (NetworkState){ .networks = records.items,
+                                .n_networks = records.length,
+                                .endpoints = endpoints.items,
+                                .n_endpoints = endpoints.length };
         if (r < 0)
                 return r;
         *ret = state;

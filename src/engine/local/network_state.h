@@ -7,26 +7,26 @@
 #include "engine/engine.h"
 #include "state/layout.h"
 
-#define NETWORK_FORMAT 1
+#define NETWORK_FORMAT  1
 #define ENDPOINT_FORMAT 1
 
 /* Bridges of an installation are called be<id>b<6 digits>, host ends of containers' interfaces be<id>v<6 digits>. */
 #define KERNEL_NAME_PREFIX "be"
 
-typedef struct NetworkLease {   /* an address stays with a container's name */
+typedef struct NetworkLease { /* an address stays with a container's name */
         char *container;
-        char *ipv4, *ipv6;      /* NULL: none */
+        char *ipv4, *ipv6; /* NULL: none */
 } NetworkLease;
 
 typedef struct NetworkRecord {
         Arena *arena;
         char *name, *id, *project, *key, *driver, *bridge;
         bool internal, enable_ipv6;
-        NetworkPool *pools;     /* as asked for */
+        NetworkPool *pools; /* as asked for */
         size_t n_pools;
         char **options, **labels;
-        char *subnet, *gateway, *ip_range;      /* as chosen; ip_range NULL: the whole subnet */
-        char *subnet6, *gateway6, *ip_range6;   /* NULL without IPv6 */
+        char *subnet, *gateway, *ip_range;    /* as chosen; ip_range NULL: the whole subnet */
+        char *subnet6, *gateway6, *ip_range6; /* NULL without IPv6 */
         int64_t created_ns;
         NetworkLease *leases;
         size_t n_leases;
@@ -49,7 +49,7 @@ void network_record_set_lease(NetworkRecord *record, const char *container, cons
 bool network_record_drop_lease(NetworkRecord *record, const char *container);
 
 typedef struct EndpointPort {
-        char *host_ip;          /* NULL: all addresses */
+        char *host_ip; /* NULL: all addresses */
         uint16_t host_port, container_port;
         bool udp;
 } EndpointPort;
@@ -59,16 +59,16 @@ typedef struct Endpoint {
         char *boot_id;
         char *network;
         char *id, *container, *project, *service;
-        char **names;           /* container's name, service and aliases: what peers on this network call it */
-        char *directory;        /* the container's run folder: hosts, resolv.conf, hostname, netns */
-        char *interface;        /* host end of its veth pair */
-        char *guest_interface;  /* "eth0" */
+        char **names;          /* container's name, service and aliases: what peers on this network call it */
+        char *directory;       /* the container's run folder: hosts, resolv.conf, hostname, netns */
+        char *interface;       /* host end of its veth pair */
+        char *guest_interface; /* "eth0" */
         char *ipv4, *ipv6, *mac;
-        int index;              /* place among the container's networks; 0 gives the default route */
-        bool oneoff;            /* keeps no address */
-        bool internal_only;     /* none of the container's networks has a way out */
-        char *hosts_head;       /* index 0: the part of the hosts file that does not change */
-        EndpointPort *ports;    /* index 0: as published */
+        int index;           /* place among the container's networks; 0 gives the default route */
+        bool oneoff;         /* keeps no address */
+        bool internal_only;  /* none of the container's networks has a way out */
+        char *hosts_head;    /* index 0: the part of the hosts file that does not change */
+        EndpointPort *ports; /* index 0: as published */
         size_t n_ports;
 } Endpoint;
 
@@ -80,9 +80,9 @@ int endpoint_delete(const Layout *layout, const char *network, const char *id, E
 
 /* Everything at once. */
 typedef struct NetworkState {
-        NetworkRecord **networks;       /* sorted by name */
+        NetworkRecord **networks; /* sorted by name */
         size_t n_networks;
-        Endpoint **endpoints;           /* sorted by network, then id */
+        Endpoint **endpoints; /* sorted by network, then id */
         size_t n_endpoints;
 } NetworkState;
 void network_state_done(NetworkState *state);

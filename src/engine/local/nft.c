@@ -17,7 +17,7 @@
 #include "base/process.h"
 
 #define NFT_TIMEOUT_MS 120000 /* the first call may load the kernel's modules on a slow machine */
-#define REAPER_STACK (64 * 1024)
+#define REAPER_STACK   (64 * 1024)
 #define NEW_GENERATION (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN)
 
 /* Hears of new generations of rules, and of nothing else; -1 where that is not possible: then we wait for nft's end. */
@@ -31,7 +31,8 @@ static int open_generations(void)
         };
         struct sock_fprog filter = { .len = ARRAY_SIZE(program), .filter = program };
         struct sockaddr_nl name = { .nl_family = AF_NETLINK };
-        int group = NFNLGRP_NFTABLES, fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
+        int group = NFNLGRP_NFTABLES,
+            fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
 
         if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0 ||
                         bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ||

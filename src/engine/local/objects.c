@@ -15,7 +15,7 @@
 
 typedef VECTOR(LocalNetworkObject) Objects;
 
-typedef struct Seen {           /* names as the kernel has them */
+typedef struct Seen { /* names as the kernel has them */
         char **bridges, **veths, **namespaces, **chains, **rules;
         bool table;
 } Seen;
@@ -89,7 +89,9 @@ static int see(const Layout *layout, Seen *seen, Error **err)
 
 static void add(Objects *objects, const char *kind, const char *name, char *owner, const char *project)
 {
-        vector_add(objects, (LocalNetworkObject){ .kind = xstrdup(kind), .name = xstrdup(name), .owner = owner,
+        vector_add(objects, (LocalNetworkObject){ .kind = xstrdup(kind),
+                                                  .name = xstrdup(name),
+                                                  .owner = owner,
                                                   .project = owner ? xstrdup(project) : NULL });
 }
 

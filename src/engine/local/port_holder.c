@@ -13,10 +13,10 @@
 #include "base/strv.h"
 #include "engine/local/socket_diag.h"
 
-#define TABLE_LIMIT ((size_t)256 * 1024 * 1024)
+#define TABLE_LIMIT      ((size_t)256 * 1024 * 1024)
 #define TCP_STATE_LISTEN 10
-#define TCP_STATE_CLOSE 7      /* bound only; for UDP: not connected */
-#define SEARCH_PORTS 1000
+#define TCP_STATE_CLOSE  7 /* bound only; for UDP: not connected */
+#define SEARCH_PORTS     1000
 
 /* "0100007F": four bytes as the CPU reads them in network order; 32 digits are four such words. */
 static bool parse_table_address(const char *digits, Address *ret)
@@ -158,9 +158,9 @@ static char *find_container(const PortQuestion *question)
 
                 if (!published_by(endpoint, question))
                         continue;
-                return endpoint->project ? xasprintf("container \"%s\" of project \"%s\"", endpoint->container,
-                                                     endpoint->project)
-                                         : xasprintf("container \"%s\"", endpoint->container);
+                return endpoint->project
+                               ? xasprintf("container \"%s\" of project \"%s\"", endpoint->container, endpoint->project)
+                               : xasprintf("container \"%s\"", endpoint->container);
         }
         return NULL;
 }
@@ -188,7 +188,8 @@ bool port_is_held(const PortQuestion *question)
 
 static uint16_t next_free_port(const PortQuestion *question)
 {
-        for (unsigned port = question->port + 1U; port <= 65535 && port <= question->port + (unsigned)SEARCH_PORTS; port++) {
+        for (unsigned port = question->port + 1U; port <= 65535 && port <= question->port + (unsigned)SEARCH_PORTS;
+             port++) {
                 int fd;
 
                 if (ports_bind(question->address, (uint16_t)port, question->udp, false, &fd) < 0)

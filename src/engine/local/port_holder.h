@@ -6,8 +6,8 @@
 
 typedef struct PortQuestion {
         const Layout *layout;
-        const char *container;  /* who wants it */
-        Address address;        /* value 0: all of the family */
+        const char *container; /* who wants it */
+        Address address;       /* value 0: all of the family */
         uint16_t port;
         bool udp;
 } PortQuestion;

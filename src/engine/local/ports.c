@@ -13,7 +13,7 @@
 #include "engine/local/sysctl.h"
 
 #define EPHEMERAL_ATTEMPTS 64
-#define RELAY_BACKLOG 128
+#define RELAY_BACKLOG      128
 
 void held_ports_done(HeldPorts *ports)
 {
@@ -63,8 +63,11 @@ static void keep(HeldPorts *held, Address address, const SpecPort *port, int fd)
 {
         HeldPort *item = vector_add_zero(held);
 
-        *item = (HeldPort){ .host_ip = address_format(address), .host_port = bound_port(fd),
-                            .container_port = port->container_port, .udp = port->udp, .fd = fd };
+        *item = (HeldPort){ .host_ip = address_format(address),
+                            .host_port = bound_port(fd),
+                            .container_port = port->container_port,
+                            .udp = port->udp,
+                            .fd = fd };
 }
 
 static void release_last(HeldPorts *held)
@@ -144,8 +147,8 @@ int ports_hold(const Layout *layout, const char *container, const SpecPort *port
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < n_ports; i++)
-                r = hold_port((PortQuestion){ .layout = layout, .container = container, .udp = ports[i].udp }, &ports[i],
-                              &held, err);
+                r = hold_port((PortQuestion){ .layout = layout, .container = container, .udp = ports[i].udp },
+                              &ports[i], &held, err);
         if (r < 0)
                 return r;
         *ret = held;

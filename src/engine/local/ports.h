@@ -7,10 +7,10 @@
 #include "engine/local/network_state.h"
 
 typedef struct HeldPort {
-        char *host_ip;          /* "0.0.0.0", "127.0.0.1", "::" */
+        char *host_ip; /* "0.0.0.0", "127.0.0.1", "::" */
         uint16_t host_port, container_port;
         bool udp;
-        int fd;                 /* bound; IPv6 ones listen too where they are TCP: the relay accepts from them */
+        int fd; /* bound; IPv6 ones listen too where they are TCP: the relay accepts from them */
 } HeldPort;
 
 typedef struct HeldPorts {

@@ -12,17 +12,14 @@
 #include "state/document.h"
 
 #define CONTAINER_FORMAT 1
-#define STATE_FORMAT 1
-#define RUN_FORMAT 1
-#define NOTE_FORMAT 1
+#define STATE_FORMAT     1
+#define RUN_FORMAT       1
+#define NOTE_FORMAT      1
 
 static const Field address_fields[] = {
-        FIELD(ContainerAddress, FIELD_STRING, network),
-        FIELD(ContainerAddress, FIELD_STRING, ipv4),
-        FIELD(ContainerAddress, FIELD_STRING, ipv6),
-        FIELD(ContainerAddress, FIELD_STRING, mac),
-        FIELD(ContainerAddress, FIELD_INT, ipv4_prefix),
-        FIELD(ContainerAddress, FIELD_STRING, gateway),
+        FIELD(ContainerAddress, FIELD_STRING, network),  FIELD(ContainerAddress, FIELD_STRING, ipv4),
+        FIELD(ContainerAddress, FIELD_STRING, ipv6),     FIELD(ContainerAddress, FIELD_STRING, mac),
+        FIELD(ContainerAddress, FIELD_INT, ipv4_prefix), FIELD(ContainerAddress, FIELD_STRING, gateway),
 };
 static const FieldTable address_table = FIELD_TABLE(ContainerAddress, address_fields);
 
@@ -53,12 +50,9 @@ static const Field run_fields[] = {
 static const FieldTable run_table = FIELD_TABLE(ContainerRun, run_fields);
 
 static const Field past_fields[] = {
-        FIELD(ContainerPast, FIELD_INT64, started_ns),
-        FIELD(ContainerPast, FIELD_INT64, finished_ns),
-        FIELD(ContainerPast, FIELD_INT, exit_code),
-        FIELD(ContainerPast, FIELD_BOOL, oom_killed),
-        FIELD(ContainerPast, FIELD_BOOL, manually_stopped),
-        FIELD(ContainerPast, FIELD_BOOL, halted),
+        FIELD(ContainerPast, FIELD_INT64, started_ns),      FIELD(ContainerPast, FIELD_INT64, finished_ns),
+        FIELD(ContainerPast, FIELD_INT, exit_code),         FIELD(ContainerPast, FIELD_BOOL, oom_killed),
+        FIELD(ContainerPast, FIELD_BOOL, manually_stopped), FIELD(ContainerPast, FIELD_BOOL, halted),
         FIELD(ContainerPast, FIELD_STRING, error),
 };
 static const FieldTable past_table = FIELD_TABLE(ContainerPast, past_fields);
@@ -134,13 +128,15 @@ static void load_changing_parts(ContainerRecord *record)
         bool found;
         int r;
 
-        r = load_optional(record->run_path, "run.json", RUN_FORMAT, &run_table, record->arena, &record->run, &found, NULL);
+        r = load_optional(record->run_path, "run.json", RUN_FORMAT, &run_table, record->arena, &record->run, &found,
+                          NULL);
         record->has_run = r >= 0 && found && streq_ptr(record->run.boot_id, boot_id);
         load_optional(record->run_path, "note.json", NOTE_FORMAT, &note_table, record->arena, record, &found, NULL);
-        r = load_optional(record->run_path, "state.json", STATE_FORMAT, &past_table, record->arena, &record->past, &found, NULL);
+        r = load_optional(record->run_path, "state.json", STATE_FORMAT, &past_table, record->arena, &record->past,
+                          &found, NULL);
         if (r < 0 || !found)
-                r = load_optional(record->data_path, "state.json", STATE_FORMAT, &past_table, record->arena, &record->past,
-                                  &found, &error);
+                r = load_optional(record->data_path, "state.json", STATE_FORMAT, &past_table, record->arena,
+                                  &record->past, &found, &error);
         if (r >= 0)
                 return;
         record->past = (ContainerPast){ .started_ns = record->has_run ? record->run.started_ns : 0 };

@@ -17,15 +17,15 @@
 
 #define NO_PROJECT "_"
 
-typedef struct ContainerRun {   /* run.json */
+typedef struct ContainerRun { /* run.json */
         char *boot_id;
         int64_t pid, pid_start; /* start: ticks since boot, so that a reused pid is told apart */
         int64_t monitor_pid;
         int64_t started_ns;
         bool paused;
-        char *runtime;          /* path of the runtime that made it */
-        char *cgroup;           /* "/berth-a1b2c3/<id>" */
-        char *netns;            /* NULL: the host's */
+        char *runtime;                                  /* path of the runtime that made it */
+        char *cgroup;                                   /* "/berth-a1b2c3/<id>" */
+        char *netns;                                    /* NULL: the host's */
         char *hosts_path, *resolv_path, *hostname_path; /* the network's files, for containers that join it */
         ContainerAddress *addresses;
         size_t n_addresses;
@@ -33,30 +33,30 @@ typedef struct ContainerRun {   /* run.json */
         size_t n_ports;
 } ContainerRun;
 
-typedef struct ContainerPast {  /* state.json */
+typedef struct ContainerPast { /* state.json */
         int64_t started_ns, finished_ns;
         int exit_code;
         bool oom_killed, manually_stopped, halted;
-        char *error;            /* why the last start failed */
+        char *error; /* why the last start failed */
 } ContainerPast;
 
 typedef struct ContainerRecord {
-        Arena *arena;           /* owns the strings of past and run, and layers and binds */
-        char *id;               /* 64 hexadecimal digits */
-        char *folder;           /* of the project: its name or "_" */
+        Arena *arena; /* owns the strings of past and run, and layers and binds */
+        char *id;     /* 64 hexadecimal digits */
+        char *folder; /* of the project: its name or "_" */
         char *data_path, *run_path;
         int64_t created_ns;
         ContainerSpec *spec;
-        char **layers;          /* of the image, topmost first */
-        char *origin;           /* where the image came from, for volumes it writes: "postgres:15 from …, glibc 2.36" */
+        char **layers; /* of the image, topmost first */
+        char *origin;  /* where the image came from, for volumes it writes: "postgres:15 from …, glibc 2.36" */
         ImageBind *binds;
         size_t n_binds;
         ContainerPast past;
-        bool has_run;           /* there is a run.json of this boot */
+        bool has_run; /* there is a run.json of this boot */
         ContainerRun run;
         char *health;
         int64_t restart_count;
-        char *damage;           /* what could not be read and was taken from a copy or left at its default; NULL */
+        char *damage; /* what could not be read and was taken from a copy or left at its default; NULL */
 } ContainerRecord;
 
 void container_record_free(ContainerRecord *record);

@@ -46,7 +46,8 @@ static int repair(const ContainerRecord *record, const EngineProgress *progress,
 }
 
 /* There is no copy: it has not run since the machine started. Its folder stays, out of the way. */
-static int give_up(const Layout *layout, const char *folder, const char *id, const EngineProgress *progress, Error **err)
+static int give_up(const Layout *layout, const char *folder, const char *id, const EngineProgress *progress,
+                   Error **err)
 {
         _cleanup_free_ char *path = layout_data(layout, "projects/%s/containers/%s", folder, id);
         _cleanup_free_ char *damaged = path_join(path, "container.json"), *kept = NULL;

@@ -81,8 +81,9 @@ static void hear(Hearing *hearing, const struct nlmsghdr *header)
         int type = header->nlmsg_type & 0xff;
         const char *table;
 
-        if (header->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES || (type != NFT_MSG_NEWTABLE && type != NFT_MSG_DELTABLE &&
-            type != NFT_MSG_NEWCHAIN && type != NFT_MSG_DELCHAIN && type != NFT_MSG_NEWRULE && type != NFT_MSG_DELRULE))
+        if (header->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES ||
+            (type != NFT_MSG_NEWTABLE && type != NFT_MSG_DELTABLE && type != NFT_MSG_NEWCHAIN &&
+             type != NFT_MSG_DELCHAIN && type != NFT_MSG_NEWRULE && type != NFT_MSG_DELRULE))
                 return;
         table = table_of(header);
         if (streq(table, hearing->own_table)) {

@@ -7,8 +7,8 @@
 #include "state/layout.h"
 
 typedef struct RelayTarget {
-        const char *directory;  /* the container's run folder: tells people whose relay it is */
-        const char *address;    /* the container's */
+        const char *directory; /* the container's run folder: tells people whose relay it is */
+        const char *address;   /* the container's */
 } RelayTarget;
 
 /* Starts it where ports has sockets of IPv6, which it takes over (their fd becomes -1). The relay ends when *ret_fd and all

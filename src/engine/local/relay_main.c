@@ -24,32 +24,32 @@
 #include "base/mem.h"
 #include "base/parse.h"
 
-#define WATCH_FD 3
+#define WATCH_FD     3
 #define FIRST_SOCKET 4
-#define MAX_PORTS 4096
-#define NOBODY 65534
-#define SPLICE_SIZE ((size_t)64 * 1024)
-#define UDP_IDLE_NS (INT64_C(60) * NSEC_PER_SEC)
+#define MAX_PORTS    4096
+#define NOBODY       65534
+#define SPLICE_SIZE  ((size_t)64 * 1024)
+#define UDP_IDLE_NS  (INT64_C(60) * NSEC_PER_SEC)
 #define UDP_SESSIONS 1024
 
 typedef enum SourceKind { SOURCE_WATCH, SOURCE_LISTENER, SOURCE_DATAGRAMS, SOURCE_STREAM, SOURCE_ANSWERS } SourceKind;
 
-typedef struct Source {           /* what an epoll event points to: the first member of what it belongs to */
+typedef struct Source { /* what an epoll event points to: the first member of what it belongs to */
         SourceKind kind;
         int fd;
         void *owner;
 } Source;
 
-typedef struct Service {          /* one published port */
+typedef struct Service { /* one published port */
         Source source;
         struct sockaddr_in target;
-        bool paused;              /* out of descriptors: no accept until a connection ends */
+        bool paused; /* out of descriptors: no accept until a connection ends */
 } Service;
 
-typedef struct Flow {             /* one direction of a connection */
+typedef struct Flow { /* one direction of a connection */
         int pipe[2];
-        size_t held;              /* bytes in the pipe */
-        bool ended, closed;       /* read to its end; end told to the other side */
+        size_t held;        /* bytes in the pipe */
+        bool ended, closed; /* read to its end; end told to the other side */
 } Flow;
 
 typedef struct Connection {
@@ -59,7 +59,7 @@ typedef struct Connection {
         bool dead;
 } Connection;
 
-typedef struct Session {          /* one UDP peer */
+typedef struct Session { /* one UDP peer */
         Source source;
         Service *service;
         struct sockaddr_in6 peer;
@@ -74,7 +74,7 @@ typedef struct Relay {
         Connection *dead;
         Session *sessions;
         size_t n_sessions;
-        char *buffer;             /* for datagrams */
+        char *buffer; /* for datagrams */
 } Relay;
 
 static bool watch(Relay *relay, Source *source, uint32_t events)
@@ -136,7 +136,8 @@ static bool flow_move(Flow *flow, int from, int to)
                 bool progress = false;
 
                 if (!flow->ended && flow->held == 0) {
-                        ssize_t n = splice(from, NULL, flow->pipe[1], NULL, SPLICE_SIZE, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+                        ssize_t n =
+                                splice(from, NULL, flow->pipe[1], NULL, SPLICE_SIZE, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
                         if (n < 0 && errno != EAGAIN && errno != EINTR)
                                 return errno == ENOTCONN;
@@ -145,7 +146,8 @@ static bool flow_move(Flow *flow, int from, int to)
                         progress = n > 0;
                 }
                 if (flow->held > 0) {
-                        ssize_t n = splice(flow->pipe[0], NULL, to, NULL, flow->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+                        ssize_t n =
+                                splice(flow->pipe[0], NULL, to, NULL, flow->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
                         if (n < 0 && errno != EAGAIN && errno != EINTR)
                                 return errno == ENOTCONN;
@@ -165,8 +167,7 @@ static void connection_serve(Relay *relay, Connection *connection, uint32_t even
 {
         if (connection->dead)
                 return;
-        if ((events & EPOLLERR) ||
-            !flow_move(&connection->forth, connection->client.fd, connection->server.fd) ||
+        if ((events & EPOLLERR) || !flow_move(&connection->forth, connection->client.fd, connection->server.fd) ||
             !flow_move(&connection->back, connection->server.fd, connection->client.fd) ||
             (connection->forth.closed && connection->back.closed))
                 connection_end(relay, connection);
@@ -269,7 +270,8 @@ static void service_datagram(Relay *relay, Service *service)
 {
         struct sockaddr_in6 peer = { 0 };
         socklen_t size = sizeof(peer);
-        ssize_t n = recvfrom(service->source.fd, relay->buffer, SPLICE_SIZE, MSG_DONTWAIT, (struct sockaddr *)&peer, &size);
+        ssize_t n =
+                recvfrom(service->source.fd, relay->buffer, SPLICE_SIZE, MSG_DONTWAIT, (struct sockaddr *)&peer, &size);
         Session *session;
 
         if (n < 0)
@@ -341,7 +343,8 @@ static bool parse_service(const char *text, const char *address, Service *ret)
         int64_t port;
 
         ret->target.sin_family = AF_INET;
-        if (!colon || !parse_int64(colon + 1, 1, 65535, &port) || inet_pton(AF_INET, address, &ret->target.sin_addr) != 1)
+        if (!colon || !parse_int64(colon + 1, 1, 65535, &port) ||
+            inet_pton(AF_INET, address, &ret->target.sin_addr) != 1)
                 return false;
         ret->target.sin_port = htons((uint16_t)port);
         ret->source.kind = udp ? SOURCE_DATAGRAMS : SOURCE_LISTENER;

@@ -19,12 +19,13 @@
 #include "engine/local/rootfs.h"
 #include "engine/local/runtime.h"
 
-#define PARENT_WAIT_MS 5000
+#define PARENT_WAIT_MS  5000
 #define PARENT_PAUSE_MS 2
 
 bool container_is_half_started(const Layout *layout, const ContainerRecord *record)
 {
-        _cleanup_free_ char *state = runtime_state_path(layout), *fifo = xasprintf("%s/%s/exec.fifo", state, record->id);
+        _cleanup_free_ char *state = runtime_state_path(layout),
+                            *fifo = xasprintf("%s/%s/exec.fifo", state, record->id);
 
         return fs_exists(fifo);
 }
@@ -64,7 +65,8 @@ static void kill_and_wait(pid_t pid)
  * the cgroup they were started in. */
 static void end_strays(const Layout *layout, const ContainerRecord *record)
 {
-        _cleanup_free_ char *group = xasprintf("/berth-%s/monitors", layout->id), *folder = cgroup_path("systemd", group);
+        _cleanup_free_ char *group = xasprintf("/berth-%s/monitors", layout->id),
+                            *folder = cgroup_path("systemd", group);
         _cleanup_free_ char *path = folder ? path_join(folder, "cgroup.procs") : NULL;
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
         _cleanup_strv_ char **lines = NULL;
@@ -140,7 +142,6 @@ int container_release(const Layout *layout, ContainerRecord *record, Error **err
         return 0;
 }
 
-
 static bool has_monitors_alone(const char *parent)
 {
         _cleanup_strv_ char **children = cgroup_children(parent);
@@ -155,7 +156,8 @@ void container_remove_parent_cgroups(const Layout *layout)
         const struct timespec pause = { .tv_nsec = PARENT_PAUSE_MS * 1000 * 1000 };
         _cleanup_free_ char *parent = xasprintf("/berth-%s", layout->id), *monitors = xasprintf("%s/monitors", parent);
 
-        for (int waited_ms = 0; !(cgroup_remove_empty(monitors) && cgroup_remove_empty(parent)); waited_ms += PARENT_PAUSE_MS) {
+        for (int waited_ms = 0; !(cgroup_remove_empty(monitors) && cgroup_remove_empty(parent));
+             waited_ms += PARENT_PAUSE_MS) {
                 if (waited_ms >= PARENT_WAIT_MS || !has_monitors_alone(parent))
                         return;
                 nanosleep(&pause, NULL);

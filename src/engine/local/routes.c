@@ -57,8 +57,8 @@ void routes_parse_ipv6(const char *text, Routes *ret)
                 uint8_t bytes[16];
                 unsigned prefix;
 
-                if (sscanf(*line, "%32s %x %*s %*x %*s %*x %*x %*x %*x %15s", destination, &prefix,
-                           route.interface) != 3 ||
+                if (sscanf(*line, "%32s %x %*s %*x %*s %*x %*x %*x %*x %15s", destination, &prefix, route.interface) !=
+                            3 ||
                     prefix == 0 || !parse_hex_bytes(destination, bytes))
                         continue;
                 if (streq(route.interface, "lo") || bytes[0] == 0xff || (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80))

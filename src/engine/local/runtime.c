@@ -52,7 +52,8 @@ static char *configured_runtime(const Layout *layout)
 static int write_try_bundle(const char *folder, const char *program, const char *cgroup, Error **err)
 {
         _cleanup_free_ char *root = path_join(folder, "root"), *config = path_join(folder, "config.json"), *text = NULL;
-        _cleanup_free_ char *target = path_join(root, "init"), *proc = path_join(root, "proc"), *dev = path_join(root, "dev");
+        _cleanup_free_ char *target = path_join(root, "init"), *proc = path_join(root, "proc"),
+                            *dev = path_join(root, "dev");
         _cleanup_strbuf_ Strbuf binary = STRBUF_INIT;
         _cleanup_json_ json_t *json = NULL;
         int r;

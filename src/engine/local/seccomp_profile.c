@@ -14,11 +14,11 @@
 #include "state/document.h"
 
 #define DEFAULT_PROFILE "/usr/share/containers/seccomp.json"
-#define PROFILE_LIMIT ((size_t)4 * 1024 * 1024)
+#define PROFILE_LIMIT   ((size_t)4 * 1024 * 1024)
 /* CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET */
-#define CLONE_NAMESPACES 0x7E020000
+#define CLONE_NAMESPACES    0x7E020000
 #define SOCKET_FAMILY_VSOCK 40
-#define X32_SYSCALL_BIT 0x40000000L
+#define X32_SYSCALL_BIT     0x40000000L
 
 /* What Docker's default profile allows only with one of these capabilities; the package's allows it always. */
 static const struct Gate {
@@ -112,8 +112,7 @@ static json_t *names_of(const json_t *rule, bool tighten, char *const *capabilit
         size_t i;
 
         json_array_foreach(names, i, name)
-                if (json_is_string(name) &&
-                    !(tighten && allows && is_gated(json_string_value(name), capabilities)))
+                if (json_is_string(name) && !(tighten && allows && is_gated(json_string_value(name), capabilities)))
                         json_array_append(kept, name);
         if (json_is_string(json_object_get(rule, "name")))
                 json_array_append(kept, json_object_get(rule, "name"));
@@ -131,8 +130,9 @@ static json_t *resolve_rule(const json_t *rule, bool tighten, char *const *capab
         if (json_array_size(args))
                 json_object_set(resolved, "args", args);
         else if (tighten && array_has(names, "socket") && json_array_size(names) == 1)
-                json_object_set_new(resolved, "args", json_pack("[{s:i,s:i,s:s}]", "index", 0, "value",
-                                                                SOCKET_FAMILY_VSOCK, "op", "SCMP_CMP_NE"));
+                json_object_set_new(
+                        resolved, "args",
+                        json_pack("[{s:i,s:i,s:s}]", "index", 0, "value", SOCKET_FAMILY_VSOCK, "op", "SCMP_CMP_NE"));
         return resolved;
 }
 

@@ -97,7 +97,8 @@ static int add_architectures(scmp_filter_ctx filter, const json_t *list, Error *
         json_array_foreach((json_t *)list, i, item)
                 for (size_t k = 0; k < ARRAY_SIZE(architectures); k++) {
                         int r = streq(architectures[k].name, json_string_value(item))
-                                        ? seccomp_arch_add(filter, architectures[k].architecture) : 0;
+                                        ? seccomp_arch_add(filter, architectures[k].architecture)
+                                        : 0;
                         if (r < 0 && r != -EEXIST)
                                 return error_set_errno(err, -r, "seccomp architecture %s", architectures[k].name);
                 }

@@ -12,7 +12,7 @@
 #include "engine/local/port_holder.h"
 
 #define STATE_BOUND_INACTIVE 13 /* TCP_BOUND_INACTIVE, which older headers lack */
-#define REPLY_SIZE ((size_t)64 * 1024)
+#define REPLY_SIZE           ((size_t)64 * 1024)
 
 typedef struct Request {
         struct nlmsghdr header;
@@ -22,9 +22,11 @@ typedef struct Request {
 static bool ask(int fd, int family)
 {
         Request request = {
-                .header = { .nlmsg_len = sizeof(request), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                .header = { .nlmsg_len = sizeof(request),
+                            .nlmsg_type = SOCK_DIAG_BY_FAMILY,
                             .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-                .body = { .sdiag_family = (uint8_t)family, .sdiag_protocol = IPPROTO_TCP,
+                .body = { .sdiag_family = (uint8_t)family,
+                          .sdiag_protocol = IPPROTO_TCP,
                           .idiag_states = 1U << STATE_BOUND_INACTIVE },
         };
 

@@ -75,8 +75,12 @@ static int connect_network(Start *start, Error **err)
 
 static int write_bundle(Start *start, Error **err)
 {
-        Bundle bundle = { .layout = start->layout, .record = start->record, .progress = start->progress,
-                          .rootfs = start->rootfs, .network = &start->network, .cgroup = start->cgroup };
+        Bundle bundle = { .layout = start->layout,
+                          .record = start->record,
+                          .progress = start->progress,
+                          .rootfs = start->rootfs,
+                          .network = &start->network,
+                          .cgroup = start->cgroup };
         int r;
 
         r = mounts_prepare(start->layout, start->record, start->rootfs, &start->network, start->progress,
@@ -91,12 +95,20 @@ static int write_bundle(Start *start, Error **err)
 static void describe_run(Start *start, pid_t pid, pid_t monitor_pid)
 {
         start->record->run = (ContainerRun){
-                .pid = pid, .pid_start = process_start_ticks(pid), .monitor_pid = monitor_pid,
-                .started_ns = clock_realtime_ns(), .runtime = start->runtime, .cgroup = start->cgroup,
-                .netns = start->network.netns_path, .hosts_path = start->network.hosts_path,
-                .resolv_path = start->network.resolv_path, .hostname_path = start->network.hostname_path,
-                .addresses = start->network.addresses, .n_addresses = start->network.n_addresses,
-                .ports = start->network.ports, .n_ports = start->network.n_ports,
+                .pid = pid,
+                .pid_start = process_start_ticks(pid),
+                .monitor_pid = monitor_pid,
+                .started_ns = clock_realtime_ns(),
+                .runtime = start->runtime,
+                .cgroup = start->cgroup,
+                .netns = start->network.netns_path,
+                .hosts_path = start->network.hosts_path,
+                .resolv_path = start->network.resolv_path,
+                .hostname_path = start->network.hostname_path,
+                .addresses = start->network.addresses,
+                .n_addresses = start->network.n_addresses,
+                .ports = start->network.ports,
+                .n_ports = start->network.n_ports,
         };
 }
 
@@ -123,8 +135,11 @@ static void wait_for_attachment(const ContainerRecord *record)
 static int run(Start *start, Error **err)
 {
         _cleanup_strv_ char **after = exit_command(start);
-        MonitorStart monitor = { .layout = start->layout, .record = start->record, .runtime = start->runtime,
-                                 .port_fds = start->network.port_fds, .exit_command = after };
+        MonitorStart monitor = { .layout = start->layout,
+                                 .record = start->record,
+                                 .runtime = start->runtime,
+                                 .port_fds = start->network.port_fds,
+                                 .exit_command = after };
         ContainerRecord *record = start->record;
         pid_t pid, monitor_pid;
         int r;

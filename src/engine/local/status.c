@@ -14,7 +14,7 @@
 #include "engine/local/record.h"
 
 #define EXIT_FILE_WAIT_MS 3000
-#define LOST_EXIT_CODE 137 /* the monitor is gone and left no exit file: as if killed */
+#define LOST_EXIT_CODE    137 /* the monitor is gone and left no exit file: as if killed */
 
 /* State letter and start ticks from /proc/<pid>/stat; false where there is no such process. */
 static bool read_stat(pid_t pid, char *ret_state, int64_t *ret_start)
@@ -129,8 +129,12 @@ static void take_addresses(ContainerInfo *info, const ContainerRun *run)
         for (size_t i = 0; i < run->n_addresses; i++) {
                 const ContainerAddress *from = &run->addresses[i];
                 info->addresses[i] = (ContainerAddress){
-                        .network = xstrdup(from->network), .ipv4 = xstrdup(from->ipv4), .ipv6 = xstrdup(from->ipv6),
-                        .mac = xstrdup(from->mac), .ipv4_prefix = from->ipv4_prefix, .gateway = xstrdup(from->gateway),
+                        .network = xstrdup(from->network),
+                        .ipv4 = xstrdup(from->ipv4),
+                        .ipv6 = xstrdup(from->ipv6),
+                        .mac = xstrdup(from->mac),
+                        .ipv4_prefix = from->ipv4_prefix,
+                        .gateway = xstrdup(from->gateway),
                 };
         }
         info->n_ports = run->n_ports;

@@ -17,7 +17,7 @@
 #include "engine/local/lifecycle.h"
 #include "engine/local/volume.h"
 
-#define KILL_WAIT_MS 10000
+#define KILL_WAIT_MS   10000
 #define LISTEN_POLL_MS 50
 
 /* -1 where it does not run. */

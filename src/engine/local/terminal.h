@@ -8,10 +8,10 @@
 #include "base/macros.h"
 
 typedef struct Terminal {
-        int fd;                 /* -1: it is none */
+        int fd; /* -1: it is none */
         struct termios saved;
         sigset_t saved_mask;
-        int resize_fd;          /* readable when its size changed; -1 */
+        int resize_fd; /* readable when its size changed; -1 */
 } Terminal;
 
 /* Leaves *ret empty where fd is not a terminal. */

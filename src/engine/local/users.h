@@ -8,9 +8,9 @@
 
 typedef struct ImageUser {
         uint32_t uid, gid;
-        uint32_t *groups;       /* supplementary; owned */
+        uint32_t *groups; /* supplementary; owned */
         size_t n_groups;
-        char *home;             /* owned; "/" where unknown */
+        char *home; /* owned; "/" where unknown */
 } ImageUser;
 
 void image_user_done(ImageUser *user);

@@ -27,8 +27,13 @@ int volume_record_save(const VolumeRecord *record, Error **err)
 static VolumeRecord record_of(const VolumeSpec *spec)
 {
         return (VolumeRecord){
-                .name = spec->name, .project = spec->project, .key = spec->key, .driver = spec->driver,
-                .options = spec->options, .labels = spec->labels, .anonymous = spec->anonymous,
+                .name = spec->name,
+                .project = spec->project,
+                .key = spec->key,
+                .driver = spec->driver,
+                .options = spec->options,
+                .labels = spec->labels,
+                .anonymous = spec->anonymous,
                 .created_ns = clock_realtime_ns(),
         };
 }
@@ -97,8 +102,10 @@ int volume_check_spec(const VolumeSpec *spec, Error **err)
                 return 0;
         r = error_set(err, ERROR_UNSUPPORTED, "volume \"%s\": file systems of type \"%s\" are not mounted by Berth",
                       spec->name, type);
-        return error_hint(err, r, "Mount it on this machine and name that folder: "
-                                  "`driver_opts: {type: none, o: bind, device: /mnt/%s}`.", spec->key ? spec->key : spec->name);
+        return error_hint(err, r,
+                          "Mount it on this machine and name that folder: "
+                          "`driver_opts: {type: none, o: bind, device: /mnt/%s}`.",
+                          spec->key ? spec->key : spec->name);
 }
 
 /* Its description is lost; its files stay as they are, whoever filled them. */

@@ -11,19 +11,19 @@
 
 typedef enum VolumeFill {
         VOLUME_UNTOUCHED,
-        VOLUME_FILLING,         /* the image's content is being copied; found after a crash: done again */
+        VOLUME_FILLING, /* the image's content is being copied; found after a crash: done again */
         VOLUME_FILLED,
 } VolumeFill;
 
-typedef struct VolumeRecord {   /* volume.json */
+typedef struct VolumeRecord { /* volume.json */
         Arena *arena;
         char *name, *project, *key, *driver;
         char **options, **labels;
         bool anonymous;
         int64_t created_ns;
-        int fill;               /* VolumeFill */
+        int fill; /* VolumeFill */
         char *written_by;
-        char *path;             /* of the volume's folder, not kept */
+        char *path; /* of the volume's folder, not kept */
 } VolumeRecord;
 
 void volume_record_free(VolumeRecord *record);

@@ -18,16 +18,11 @@
 #include "state/document.h"
 
 static const Field volume_fields[] = {
-        FIELD(VolumeRecord, FIELD_STRING, name),
-        FIELD(VolumeRecord, FIELD_STRING, project),
-        FIELD(VolumeRecord, FIELD_STRING, key),
-        FIELD(VolumeRecord, FIELD_STRING, driver),
-        FIELD(VolumeRecord, FIELD_STRV, options),
-        FIELD(VolumeRecord, FIELD_STRV, labels),
-        FIELD(VolumeRecord, FIELD_BOOL, anonymous),
-        FIELD(VolumeRecord, FIELD_INT64, created_ns),
-        FIELD(VolumeRecord, FIELD_INT, fill),
-        FIELD(VolumeRecord, FIELD_STRING, written_by),
+        FIELD(VolumeRecord, FIELD_STRING, name),    FIELD(VolumeRecord, FIELD_STRING, project),
+        FIELD(VolumeRecord, FIELD_STRING, key),     FIELD(VolumeRecord, FIELD_STRING, driver),
+        FIELD(VolumeRecord, FIELD_STRV, options),   FIELD(VolumeRecord, FIELD_STRV, labels),
+        FIELD(VolumeRecord, FIELD_BOOL, anonymous), FIELD(VolumeRecord, FIELD_INT64, created_ns),
+        FIELD(VolumeRecord, FIELD_INT, fill),       FIELD(VolumeRecord, FIELD_STRING, written_by),
 };
 const FieldTable volume_table = FIELD_TABLE(VolumeRecord, volume_fields);
 

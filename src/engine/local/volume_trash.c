@@ -17,9 +17,9 @@
 
 typedef struct Due {
         char *path;
-        json_t *document;       /* {"boot_id", "monotonic_ns", "running_ns", "entries": {name: running_ns when it was found old}} */
-        json_t *entries;        /* what will be remembered */
-        int64_t running_ns;     /* how long this installation has been seen running: it grows by the monotonic clock alone */
+        json_t *document; /* {"boot_id", "monotonic_ns", "running_ns", "entries": {name: running_ns when it was found old}} */
+        json_t *entries;    /* what will be remembered */
+        int64_t running_ns; /* how long this installation has been seen running: it grows by the monotonic clock alone */
 } Due;
 
 static void due_done(Due *due)
@@ -57,8 +57,9 @@ static int due_save(Due *due, Error **err)
                 return 0;
         }
         boot_id = layout_boot_id();
-        document = json_pack("{s:s, s:I, s:I, s:O}", "boot_id", boot_id, "monotonic_ns", (json_int_t)clock_monotonic_ns(), "running_ns",
-                             (json_int_t)due->running_ns, "entries", due->entries);
+        document =
+                json_pack("{s:s, s:I, s:I, s:O}", "boot_id", boot_id, "monotonic_ns", (json_int_t)clock_monotonic_ns(),
+                          "running_ns", (json_int_t)due->running_ns, "entries", due->entries);
         return document_save(due->path, DUE_FORMAT, document, err);
 }
 

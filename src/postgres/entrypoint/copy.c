@@ -12,11 +12,11 @@
 #include "base/tree.h"
 
 #define MOST_THREADS 8
-#define BUFFER_SIZE ((size_t)128 * 1024)
+#define BUFFER_SIZE  ((size_t)128 * 1024)
 
 typedef struct Copier {
         int source_fd, target_fd;
-        char **files;           /* relative paths */
+        char **files; /* relative paths */
         size_t n_files, capacity;
 } Copier;
 
@@ -26,8 +26,9 @@ static int take_entry(void *context, const char *path, const struct stat *status
         Copier *copier = context;
 
         if (S_ISDIR(status->st_mode))
-                return mkdirat(copier->target_fd, path, 0700) < 0 ? error_set_errno(err, errno, "make folder \"%s\"", path)
-                                                                  : 0;
+                return mkdirat(copier->target_fd, path, 0700) < 0
+                               ? error_set_errno(err, errno, "make folder \"%s\"", path)
+                               : 0;
         if (!S_ISREG(status->st_mode))
                 return error_set(err, ERROR_UNSUPPORTED, "\"%s\" is neither a file nor a folder", path);
         if (copier->n_files == copier->capacity) {
@@ -104,7 +105,8 @@ static int copy_all(Copier *copier, Error **err)
         r = tree_walk(copier->source_fd, take_entry, copier, err);
         if (r < 0)
                 return r;
-        failure = parallel_try(copier->n_files, MIN(parallel_processors(), (size_t)MOST_THREADS), copy_file, copier, &failed);
+        failure = parallel_try(copier->n_files, MIN(parallel_processors(), (size_t)MOST_THREADS), copy_file, copier,
+                               &failed);
         return failure ? error_set_errno(err, failure, "copy \"%s\"", copier->files[failed]) : 0;
 }
 

@@ -59,8 +59,9 @@ static int give_tree(const char *path, uid_t owner, Error **err)
         if (fstat(fd, &status) == 0 && status.st_uid != owner && fchown(fd, owner, (gid_t)-1) < 0) {
                 r = error_set_errno(err, errno, "chown \"%s\" to user %u", path, (unsigned)owner);
                 fs_close(fd);
-                return error_hint(err, r, "The folder may be on a file system without owners (NFS with root_squash, a "
-                                          "rootless mount) or the container lacks CAP_CHOWN.");
+                return error_hint(err, r,
+                                  "The folder may be on a file system without owners (NFS with root_squash, a "
+                                  "rootless mount) or the container lacks CAP_CHOWN.");
         }
         return give_children(fd, owner, err);
 }

@@ -19,7 +19,7 @@
 #include "postgres/scram.h"
 
 /* Until 13, initdb cut a password file's line at 99 bytes. */
-#define OLD_INITDB_PASSWORD_LIMIT 99
+#define OLD_INITDB_PASSWORD_LIMIT   99
 #define FIRST_MAJOR_WITH_LONG_LINES 14
 
 static bool has_argument(char *const *args, const char *name)
@@ -62,8 +62,8 @@ bool initdb_wants_md5(const Settings *settings)
 
 bool initdb_password_is_odd(const Settings *settings)
 {
-        return strchr(settings->password, '\n') ||
-               (settings->major < FIRST_MAJOR_WITH_LONG_LINES && strlen(settings->password) > OLD_INITDB_PASSWORD_LIMIT);
+        return strchr(settings->password, '\n') || (settings->major < FIRST_MAJOR_WITH_LONG_LINES &&
+                                                    strlen(settings->password) > OLD_INITDB_PASSWORD_LIMIT);
 }
 
 /* What initdb until 13 reads of a line is too short for a SCRAM verifier, but not for one of MD5. */
@@ -76,10 +76,11 @@ static int old_password_line(const Settings *settings, bool md5, char **ret, Err
                 return 0;
         }
         if (!md5) {
-                int r = error_set(err, ERROR_UNSUPPORTED,
-                                  "initdb of PostgreSQL %d takes no password with a newline or of more than %d bytes for "
-                                  "scram-sha-256",
-                                  settings->major, OLD_INITDB_PASSWORD_LIMIT);
+                int r = error_set(
+                        err, ERROR_UNSUPPORTED,
+                        "initdb of PostgreSQL %d takes no password with a newline or of more than %d bytes for "
+                        "scram-sha-256",
+                        settings->major, OLD_INITDB_PASSWORD_LIMIT);
                 return error_hint(err, r, "Choose a shorter password, or set it by ALTER ROLE later.");
         }
         md5_build_verifier(settings->password, settings->user, verifier);

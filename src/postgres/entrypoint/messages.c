@@ -48,8 +48,7 @@ void say_no_password(void)
 
 void say_trust_warning(void)
 {
-        static const char rule[] =
-                "********************************************************************************\n";
+        static const char rule[] = "********************************************************************************\n";
 
         complain(rule);
         complain("WARNING: POSTGRES_HOST_AUTH_METHOD has been set to \"trust\". Whoever can reach the\n"
@@ -64,22 +63,22 @@ void say_trust_warning(void)
 void say_old_databases(char *const *folders, const char *data_dir)
 {
         _cleanup_free_ char *list = strv_join(folders, " ");
-        _cleanup_free_ char *text = xasprintf(
-                "Error: in 18+, these Docker images keep database data in a folder named after the\n"
-                "       major version (here %s), the layout of \"pg_ctlcluster\".\n"
-                "\n"
-                "       Counter to that, there appears to be PostgreSQL data in:\n"
-                "         %s\n"
-                "\n"
-                "       Usually the image went to a new major version while the data did not, or a\n"
-                "       volume is still mounted where images before 18 had their data. Nothing has been\n"
-                "       changed.\n"
-                "\n"
-                "       Mount one volume at /var/lib/postgresql (18 and newer), or go back to the major\n"
-                "       version that wrote the data, or upgrade the data (pg_upgrade, or dump and restore).\n"
-                "       See https://github.com/docker-library/postgres/pull/1259\n"
-                "       and https://github.com/docker-library/postgres/issues/37\n",
-                data_dir, list);
+        _cleanup_free_ char *text =
+                xasprintf("Error: in 18+, these Docker images keep database data in a folder named after the\n"
+                          "       major version (here %s), the layout of \"pg_ctlcluster\".\n"
+                          "\n"
+                          "       Counter to that, there appears to be PostgreSQL data in:\n"
+                          "         %s\n"
+                          "\n"
+                          "       Usually the image went to a new major version while the data did not, or a\n"
+                          "       volume is still mounted where images before 18 had their data. Nothing has been\n"
+                          "       changed.\n"
+                          "\n"
+                          "       Mount one volume at /var/lib/postgresql (18 and newer), or go back to the major\n"
+                          "       version that wrote the data, or upgrade the data (pg_upgrade, or dump and restore).\n"
+                          "       See https://github.com/docker-library/postgres/pull/1259\n"
+                          "       and https://github.com/docker-library/postgres/issues/37\n",
+                          data_dir, list);
 
         complain(text);
 }

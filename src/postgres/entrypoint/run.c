@@ -82,7 +82,8 @@ static int run_server(const char *name, char **args, bool initialise_only, bool 
         const char *base = path_basename(name);
         int status = 0;
 
-        if (settings_load(&settings, &error) < 0 || child_watch_signals(&error) < 0 || run_prepare(&settings, &error) < 0)
+        if (settings_load(&settings, &error) < 0 || child_watch_signals(&error) < 0 ||
+            run_prepare(&settings, &error) < 0)
                 return fail(error, 1);
         if (first_start_is_needed(&settings)) {
                 if (first_start(&settings, name, args + 1, &status, &error) < 0)
@@ -90,8 +91,9 @@ static int run_server(const char *name, char **args, bool initialise_only, bool 
                 if (!initialise_only)
                         say("\nPostgreSQL init process complete; ready for start up.\n\n");
         } else if (initialise_only) {
-                fprintf(stderr, must_be_new ? "%s: error: (unexpected) database found in '%s'!\n"
-                                            : "%s: note: database already initialized in '%s'!\n",
+                fprintf(stderr,
+                        must_be_new ? "%s: error: (unexpected) database found in '%s'!\n"
+                                    : "%s: note: database already initialized in '%s'!\n",
                         base, settings.data_dir);
                 return must_be_new ? 1 : 0;
         } else

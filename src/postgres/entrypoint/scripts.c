@@ -90,9 +90,8 @@ static int status_error(int status, Error **err, const char *what)
 
 int scripts_create_database(const Settings *settings, char *const *environment, int *ret_status, Error **err)
 {
-        static const char sql[] =
-                "SELECT pg_catalog.format('CREATE DATABASE %I', :'db') WHERE NOT EXISTS "
-                "(SELECT FROM pg_catalog.pg_database WHERE datname = :'db') \\gexec\n";
+        static const char sql[] = "SELECT pg_catalog.format('CREATE DATABASE %I', :'db') WHERE NOT EXISTS "
+                                  "(SELECT FROM pg_catalog.pg_database WHERE datname = :'db') \\gexec\n";
         _cleanup_strv_ char **argv = psql_argv(settings, "postgres");
         _cleanup_close_ int fd = -1;
         Process process;
@@ -165,8 +164,8 @@ static int run_by_shell(const char *name, char *const *files, char *const *envir
 {
         _cleanup_free_ char *bash = process_find("bash");
         _cleanup_close_ int read_fd = -1;
-        _cleanup_strv_ char **argv = strv_new(bash ? "bash" : "sh", "-c", functions_text(), name,
-                                              "--berth-process-init-files", NULL);
+        _cleanup_strv_ char **argv =
+                strv_new(bash ? "bash" : "sh", "-c", functions_text(), name, "--berth-process-init-files", NULL);
         char done[64];
         Process process;
         int fds[2], r;

@@ -19,9 +19,9 @@
 #include "postgres/entrypoint/messages.h"
 
 /* In case an event of the file system is lost. */
-#define LOOK_AGAIN_MS 100
+#define LOOK_AGAIN_MS               100
 #define FIRST_MAJOR_WITH_STRATEGIES 15
-#define NAME_LIMIT 63 /* longer ones are cut by the server, with a notice */
+#define NAME_LIMIT                  63 /* longer ones are cut by the server, with a notice */
 
 /* Lines of postmaster.pid, counted from 0. */
 enum { PIDFILE_PID = 0, PIDFILE_STATUS = 7 };

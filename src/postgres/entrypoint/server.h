@@ -9,7 +9,7 @@
 typedef struct TemporaryServer {
         Process process;
         char *data_dir;
-        char *socket_dir; /* removed at the end */
+        char *socket_dir;   /* removed at the end */
         char **environment; /* for clients: PGHOST, PGPASSWORD */
         bool running;
 } TemporaryServer;

@@ -5,7 +5,7 @@
 #include "base/error.h"
 
 typedef struct Settings {
-        char *data_dir;       /* PGDATA */
+        char *data_dir; /* PGDATA */
         char *user, *database;
         char *password;       /* "" where none; erased with the settings */
         char *initdb_args;    /* as written */

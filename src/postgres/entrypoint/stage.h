@@ -9,10 +9,10 @@
 #define STAGE_NAME ".berth-init"
 
 typedef struct Stage {
-        char *data_dir;   /* final place */
-        char *build_dir;  /* <data_dir>/.berth-init/data: where initdb writes */
-        char *waldir;     /* NULL */
-        int lock_fd;      /* held until the end: two containers on one volume do not meet */
+        char *data_dir;  /* final place */
+        char *build_dir; /* <data_dir>/.berth-init/data: where initdb writes */
+        char *waldir;    /* NULL */
+        int lock_fd;     /* held until the end: two containers on one volume do not meet */
 } Stage;
 
 /* True where an earlier first start did not finish. */

@@ -23,13 +23,13 @@
 #include "postgres/scram.h"
 
 #define TEMPLATES_DIR "/run/berth/templates"
-#define KEY_FORMAT 1
-#define KEY_DIGITS 32
+#define KEY_FORMAT    1
+#define KEY_DIGITS    32
 
 /* The template's password ("berth-template"): a verifier like any other, since it is replaced and never used. One of each
  * kind, since the new one takes its place byte by byte. */
-#define PLACEHOLDER                                                                                                    \
-        "SCRAM-SHA-256$4096:YmVydGgtdGVtcGxhdGUAAA==$"                                                                 \
+#define PLACEHOLDER                                    \
+        "SCRAM-SHA-256$4096:YmVydGgtdGVtcGxhdGUAAA==$" \
         "gpIiHErUofjljiidtaR75Bh2jLurKT1mV8Mll2bs+6c=:J+UIaQxJzix0p4qM0Akq31FgNS6Q18LC5yWyqoKEzxk="
 
 #define MD5_PLACEHOLDER "md5dc1a1cdb1e4a4d3a8ec31b4c15c2b6a4"

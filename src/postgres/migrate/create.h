@@ -10,11 +10,11 @@ typedef struct MigrateCreate {
         const char *folder;    /* "" or NULL: the working directory */
         const char *extension; /* with or without its dot */
         const char *name;
-        bool sequential;       /* continue the highest number */
-        int digits;            /* of sequential numbers */
-        const char *format;    /* Go's time layout, "unix" or "unixNano" */
-        const char *zone;      /* a name of the time zone database */
-        int64_t now_ns;        /* realtime */
+        bool sequential;    /* continue the highest number */
+        int digits;         /* of sequential numbers */
+        const char *format; /* Go's time layout, "unix" or "unixNano" */
+        const char *zone;   /* a name of the time zone database */
+        int64_t now_ns;     /* realtime */
 } MigrateCreate;
 
 /* Makes the folder and both files, never over existing ones; *ret_paths are absolute and the caller's. */

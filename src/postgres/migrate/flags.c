@@ -73,8 +73,9 @@ static FlagOutcome parse_one(const Flag *flags, size_t n_flags, char ***args)
         }
         if (set_value(flag, value))
                 return FLAGS_OK;
-        fprintf(stderr, flag->kind == FLAG_BOOL ? "invalid boolean value \"%s\" for -%s: parse error\n"
-                                                : "invalid value \"%s\" for flag -%s: parse error\n",
+        fprintf(stderr,
+                flag->kind == FLAG_BOOL ? "invalid boolean value \"%s\" for -%s: parse error\n"
+                                        : "invalid value \"%s\" for flag -%s: parse error\n",
                 value, flag->name);
         return FLAGS_WRONG;
 }

@@ -10,7 +10,7 @@ typedef enum FlagKind { FLAG_BOOL, FLAG_STRING, FLAG_INT, FLAG_UINT } FlagKind;
 typedef struct Flag {
         const char *name;
         FlagKind kind;
-        void *value;      /* bool *, const char **, int64_t * */
+        void *value; /* bool *, const char **, int64_t * */
         const char *help;
 } Flag;
 

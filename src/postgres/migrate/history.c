@@ -143,12 +143,13 @@ static char *insert(MigrateState *state, uint64_t version, const char *name, con
         _cleanup_free_ char *key = migrate_state_quote_literal(state, state->quoted);
         _cleanup_free_ char *name_text = migrate_state_quote_literal(state, name);
 
-        return xasprintf("INSERT INTO berth.migrations AS m (state_table, version, name, checksum, applied_at, adopted) "
-                         "VALUES (%s, %" PRIu64 ", %s, %s%s%s, clock_timestamp(), %s) ON CONFLICT (state_table, version) "
-                         "DO UPDATE SET name = excluded.name, checksum = excluded.checksum, applied_at = "
-                         "excluded.applied_at, adopted = excluded.adopted;",
-                         key, version, name_text, checksum ? "'" : "", checksum ? checksum : "NULL",
-                         checksum ? "'" : "", adopted ? "true" : "false");
+        return xasprintf(
+                "INSERT INTO berth.migrations AS m (state_table, version, name, checksum, applied_at, adopted) "
+                "VALUES (%s, %" PRIu64 ", %s, %s%s%s, clock_timestamp(), %s) ON CONFLICT (state_table, version) "
+                "DO UPDATE SET name = excluded.name, checksum = excluded.checksum, applied_at = "
+                "excluded.applied_at, adopted = excluded.adopted;",
+                key, version, name_text, checksum ? "'" : "", checksum ? checksum : "NULL", checksum ? "'" : "",
+                adopted ? "true" : "false");
 }
 
 char *migration_history_note(MigrateState *state, const MigrationHistory *history, const MigrateStep *step,
@@ -192,9 +193,8 @@ static int catch_up(MigrateState *state, const MigrationSource *source, int64_t 
                     Error **err)
 {
         _cleanup_free_ char *key = migrate_state_quote_literal(state, state->quoted), *sql = NULL;
-        int64_t known = history->records.length
-                                ? (int64_t)history->records.items[history->records.length - 1].version
-                                : MIGRATE_NIL_VERSION;
+        int64_t known = history->records.length ? (int64_t)history->records.items[history->records.length - 1].version
+                                                : MIGRATE_NIL_VERSION;
         bool changed = is_stale(history, current);
         int r = 0;
 

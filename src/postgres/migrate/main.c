@@ -15,9 +15,9 @@
 #include "postgres/migrate/role.h"
 #include "postgres/migrate/seed.h"
 
-#define COMPATIBLE_VERSION "4.18.3"
+#define COMPATIBLE_VERSION     "4.18.3"
 #define DEFAULT_LOCK_TIMEOUT_S 15
-#define PASSWORD_LIMIT ((size_t)1024 * 1024)
+#define PASSWORD_LIMIT         ((size_t)1024 * 1024)
 
 typedef struct Options {
         Output output;
@@ -113,7 +113,8 @@ static int assume_role(const Options *options, Migrater *migrater, Error **err)
         int r = read_password(options->role_password_fd, &password, err);
 
         if (r == 0)
-                r = migrate_role_assume(&migrater->state, &migrater->url, options->role, strbuf_text(&password), &log, err);
+                r = migrate_role_assume(&migrater->state, &migrater->url, options->role, strbuf_text(&password), &log,
+                                        err);
         strbuf_erase(&password);
         return r;
 }
@@ -141,7 +142,8 @@ static int migrater_open(const Options *options, Migrater *ret, Error **err)
         int r;
 
         url = *options->source ? xstrdup(options->source)
-                               : *options->path ? xasprintf("file://%s", options->path) : xstrdup("");
+              : *options->path ? xasprintf("file://%s", options->path)
+                               : xstrdup("");
         r = migration_source_folder_of_url(url, &folder, err);
         if (r == 0 && !*options->database)
                 r = error_set(err, ERROR_INVALID, "failed to parse scheme from database URL: URL cannot be empty");
@@ -408,23 +410,36 @@ static const struct {
         const char *name;
         void (*run)(const Options *options, char **args);
 } commands[] = {
-        { "create", command_create },   { "goto", command_goto }, { "up", command_up },
-        { "down", command_down },       { "drop", command_drop }, { "force", command_force },
-        { "version", command_version },  { "status", command_status }, { "seed", command_seed },
+        { "create", command_create },   { "goto", command_goto },     { "up", command_up },
+        { "down", command_down },       { "drop", command_drop },     { "force", command_force },
+        { "version", command_version }, { "status", command_status }, { "seed", command_seed },
 };
 
 int main(int argc, char **argv)
 {
-        Options options = { .source = "", .path = "", .database = "", .format = "text", .role = "", .prefetch = 10,
-                            .password_fd = -1, .role_password_fd = -1,
-                            .lock_timeout_s = DEFAULT_LOCK_TIMEOUT_S, .started_ns = clock_monotonic_ns() };
+        Options options = { .source = "",
+                            .path = "",
+                            .database = "",
+                            .format = "text",
+                            .role = "",
+                            .prefetch = 10,
+                            .password_fd = -1,
+                            .role_password_fd = -1,
+                            .lock_timeout_s = DEFAULT_LOCK_TIMEOUT_S,
+                            .started_ns = clock_monotonic_ns() };
         const Flag flags[] = {
-                { "help", FLAG_BOOL, &options.help, "" },         { "version", FLAG_BOOL, &options.version, "" },
-                { "verbose", FLAG_BOOL, &options.output.verbose, "" },   { "prefetch", FLAG_UINT, &options.prefetch, "" },
-                { "lock-timeout", FLAG_UINT, &options.lock_timeout_s, "" }, { "path", FLAG_STRING, &options.path, "" },
-                { "database", FLAG_STRING, &options.database, "" }, { "source", FLAG_STRING, &options.source, "" },
-                { "format", FLAG_STRING, &options.format, "" },   { "history", FLAG_BOOL, &options.history, "" },
-                { "password-fd", FLAG_INT, &options.password_fd, "" }, { "role", FLAG_STRING, &options.role, "" },
+                { "help", FLAG_BOOL, &options.help, "" },
+                { "version", FLAG_BOOL, &options.version, "" },
+                { "verbose", FLAG_BOOL, &options.output.verbose, "" },
+                { "prefetch", FLAG_UINT, &options.prefetch, "" },
+                { "lock-timeout", FLAG_UINT, &options.lock_timeout_s, "" },
+                { "path", FLAG_STRING, &options.path, "" },
+                { "database", FLAG_STRING, &options.database, "" },
+                { "source", FLAG_STRING, &options.source, "" },
+                { "format", FLAG_STRING, &options.format, "" },
+                { "history", FLAG_BOOL, &options.history, "" },
+                { "password-fd", FLAG_INT, &options.password_fd, "" },
+                { "role", FLAG_STRING, &options.role, "" },
                 { "role-password-fd", FLAG_INT, &options.role_password_fd, "" },
         };
         char **args = argv + 1;

@@ -50,8 +50,7 @@ void output_line(const Output *output, const char *text)
                 print_message("note", text);
                 return;
         }
-        if (output->verbose && localtime_r(&now, &parts) &&
-            strftime(stamp, sizeof(stamp), "%Y/%m/%d %H:%M:%S", &parts))
+        if (output->verbose && localtime_r(&now, &parts) && strftime(stamp, sizeof(stamp), "%Y/%m/%d %H:%M:%S", &parts))
                 fprintf(stderr, "%s ", stamp);
         fprintf(stderr, "%s\n", text);
 }
@@ -152,8 +151,7 @@ void output_version(const Output *output, int64_t version, bool dirty)
         _cleanup_free_ char *line = xasprintf("%s%s", number, dirty ? " (dirty)" : "");
 
         if (output->json)
-                printf("{\"event\": \"version\", \"version\": %s, \"dirty\": %s}\n", number,
-                       dirty ? "true" : "false");
+                printf("{\"event\": \"version\", \"version\": %s, \"dirty\": %s}\n", number, dirty ? "true" : "false");
         else
                 output_line(output, line);
 }

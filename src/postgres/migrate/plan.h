@@ -5,21 +5,21 @@
 #include "postgres/migrate/source.h"
 
 #define MIGRATE_NIL_VERSION (-1)
-#define MIGRATE_ALL (-1)
+#define MIGRATE_ALL         (-1)
 
 typedef struct MigrateStep {
         uint64_t version;
-        int64_t target;     /* the version the database has afterwards; -1: none */
+        int64_t target; /* the version the database has afterwards; -1: none */
         bool up;
-        const char *file;   /* borrowed from the source; NULL: the half is missing, only the version moves */
-        const char *name;   /* "<empty>" where there is no file */
+        const char *file; /* borrowed from the source; NULL: the half is missing, only the version moves */
+        const char *name; /* "<empty>" where there is no file */
 } MigrateStep;
 
 typedef struct MigratePlan {
         VECTOR(MigrateStep) steps;
         bool no_change;
         /* What is reported after the steps have been carried out; NULL: nothing. */
-        char *failure;      /* "file does not exist", "limit 2 short", "first .: file does not exist" */
+        char *failure; /* "file does not exist", "limit 2 short", "first .: file does not exist" */
 } MigratePlan;
 
 void migrate_plan_done(MigratePlan *plan);

@@ -9,27 +9,23 @@
 #include "base/strv.h"
 #include "postgres/migrate/statements.h"
 
-#define WORDS 6
+#define WORDS         6
 #define EXCERPT_LIMIT 160
 
 /* Statements that hand over what notes the migrations: %1$s the role, %2$s and %3$s schema and table, as literals. */
 static const char notes_query[] =
         "SELECT format('ALTER SCHEMA %%I OWNER TO %%I', nspname, %1$s) FROM pg_namespace WHERE nspname = 'berth' AND "
         "pg_get_userbyid(nspowner) = session_user UNION ALL SELECT format('ALTER TABLE %%I.%%I OWNER TO %%I', "
-        "n.nspname, c.relname, "
-        "%1$s) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND "
-        "pg_get_userbyid(c.relowner) = session_user AND ((n.nspname = 'berth' AND c.relname = 'migrations') OR "
-        "(n.nspname = %2$s AND "
-        "c.relname = %3$s))";
+        "n.nspname, c.relname, %1$s) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
+        "('r', 'p') AND pg_get_userbyid(c.relowner) = session_user AND ((n.nspname = 'berth' AND c.relname = "
+        "'migrations') OR (n.nspname = %2$s AND c.relname = %3$s))";
 
 /* Extensions' own tables apart. */
 static const char others_query[] =
         "SELECT count(*), min(format('%I.%I', n.nspname, c.relname)), session_user FROM pg_class c JOIN pg_namespace n "
-        "ON n.oid = "
-        "c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname NOT IN "
-        "('information_schema', 'berth') AND pg_get_userbyid(c.relowner) = session_user AND NOT EXISTS (SELECT FROM "
-        "pg_depend d WHERE "
-        "d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')";
+        "ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname NOT "
+        "IN ('information_schema', 'berth') AND pg_get_userbyid(c.relowner) = session_user AND NOT EXISTS (SELECT FROM "
+        "pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')";
 
 static int check_role(MigrateState *state, const char *role, const char *literal, Error **err)
 {
@@ -145,8 +141,8 @@ static int is_foreign(MigrateState *state, const char *role, bool *ret, Error **
 {
         _cleanup_free_ char *to = migrate_state_quote_literal(state, role),
                             *from = migrate_state_quote_literal(state, state->borrowed_role);
-        _cleanup_free_ char *sql = xasprintf("SELECT 1 FROM pg_roles WHERE rolname = %s AND NOT pg_has_role(%s, oid, 'MEMBER')",
-                                             to, from);
+        _cleanup_free_ char *sql =
+                xasprintf("SELECT 1 FROM pg_roles WHERE rolname = %s AND NOT pg_has_role(%s, oid, 'MEMBER')", to, from);
         PGresult *result = NULL;
         int r = migrate_state_execute(state, sql, NULL, &result, err);
 
@@ -161,7 +157,8 @@ static int leaves_role(MigrateState *state, char *const *words, bool *ret, Error
         _cleanup_free_ char *role = NULL;
 
         *ret = (is(words[0], "discard") && is(words[1], "all")) ||
-               (is(words[0], "reset") && (is(words[1], "role") || is(words[1], "session") || is(words[1], "session_authorization")));
+               (is(words[0], "reset") &&
+                (is(words[1], "role") || is(words[1], "session") || is(words[1], "session_authorization")));
         if (*ret || !is(words[0], "set"))
                 return 0;
         words++;
@@ -185,9 +182,11 @@ static int refused(const MigrateState *state, const char *path, int line, int co
         int r = error_set_at(err, ERROR_DENIED, path, line, column, "%s would leave role \"%s\" in line %d: %s",
                              path_basename(path), state->borrowed_role, line, what);
 
-        return error_hint(err, r,
-                          "Let the role log in over loopback with its own password; then the server itself sees to what it may do. "
-                          "It refused: %s", state->login_refusal);
+        return error_hint(
+                err, r,
+                "Let the role log in over loopback with its own password; then the server itself sees to what it may "
+                "do. It refused: %s",
+                state->login_refusal);
 }
 
 int migrate_role_check(MigrateState *state, const char *path, const char *sql, Error **err)

@@ -163,7 +163,8 @@ static int warn(const Run *run, int64_t current, Error **err)
 
                 if (status->condition == MIGRATION_OUT_OF_ORDER)
                         text = xasprintf("%s came after later migrations were applied: up passes over it, give it a "
-                                         "higher number", status->file ? status->file : status->name);
+                                         "higher number",
+                                         status->file ? status->file : status->name);
                 else if (status->condition == MIGRATION_CHANGED)
                         text = xasprintf("%s has changed since it was applied: what is in the database is what it was",
                                          status->file ? status->file : status->name);

@@ -22,13 +22,13 @@ typedef enum MigrateCommand { MIGRATE_UP, MIGRATE_DOWN, MIGRATE_GOTO } MigrateCo
 
 typedef struct MigrateRequest {
         MigrateCommand command;
-        int64_t limit;          /* up and down: how many, MIGRATE_ALL */
-        uint64_t version;       /* goto */
+        int64_t limit;    /* up and down: how many, MIGRATE_ALL */
+        uint64_t version; /* goto */
         int lock_timeout_ms;
         bool multi_statement;
-        bool dry_run;           /* tell the plan and do nothing */
-        bool history;           /* note what is applied (history.h), even where nothing is noted yet */
-        int64_t started_ns;     /* of the clock's monotonic time */
+        bool dry_run;       /* tell the plan and do nothing */
+        bool history;       /* note what is applied (history.h), even where nothing is noted yet */
+        int64_t started_ns; /* of the clock's monotonic time */
 } MigrateRequest;
 
 /* Locks, plans, runs and unlocks. "no change" is told and is success. A dirty database is refused. The failing

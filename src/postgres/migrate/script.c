@@ -15,7 +15,7 @@ static bool is_blank(const char *text)
 }
 
 typedef struct Failure {
-        const PGresult *result; /* NULL: the connection broke */
+        const PGresult *result;  /* NULL: the connection broke */
         const char *sql, *whole; /* what was sent, and the text it is a part of */
         size_t base;             /* where */
         size_t n_completed;      /* statements of the whole before the failing one */
@@ -43,8 +43,9 @@ static void add_hint(const Failure *failure, size_t offset, const char *message,
                            "Commands of psql that begin with a backslash are not SQL: a migration holds SQL only.");
         else if (strstr(message, "cannot run inside a transaction block") ||
                  strstr(message, "cannot be executed from a function or multi-command"))
-                error_hint(err, r, "Such a statement must be alone in its file: several statements in one file are one "
-                                   "transaction.");
+                error_hint(err, r,
+                           "Such a statement must be alone in its file: several statements in one file are one "
+                           "transaction.");
         else if (hint)
                 error_hint(err, r, "%s", hint);
 }
@@ -91,8 +92,9 @@ static int run_text(MigrateState *state, const Script *script, const char *sql, 
         int r = migrate_state_execute(state, sql, &completed, &result, &cause);
 
         if (r < 0) {
-                Failure failure = { .result = result, .sql = sql, .whole = whole, .base = base,
-                                    .n_completed = n_before + completed };
+                Failure failure = {
+                        .result = result, .sql = sql, .whole = whole, .base = base, .n_completed = n_before + completed
+                };
                 r = located_error(script, &failure, cause, err);
         }
         PQclear(result);

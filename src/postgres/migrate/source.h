@@ -8,8 +8,8 @@
 #include "base/vector.h"
 
 typedef struct MigrationFile {
-        char *file;      /* name in the folder; NULL: this half is missing */
-        char *name;      /* what stands between version and direction */
+        char *file; /* name in the folder; NULL: this half is missing */
+        char *name; /* what stands between version and direction */
 } MigrationFile;
 
 typedef struct Migration {

@@ -11,8 +11,8 @@
 #include "base/strbuf.h"
 #include "base/strv.h"
 
-#define LOCK_SALT UINT32_C(1486364155)
-#define FIRST_LOCK_WAIT_MS 10
+#define LOCK_SALT            UINT32_C(1486364155)
+#define FIRST_LOCK_WAIT_MS   10
 #define LONGEST_LOCK_WAIT_MS 250
 
 void migrate_state_done(MigrateState *state)
@@ -272,8 +272,10 @@ static int find_names(const DatabaseUrl *url, MigrateState *state, Error **err)
 {
         _cleanup_free_ char *name = NULL, *schema = NULL, *table = NULL;
         PGresult *result = NULL;
-        int r = migrate_state_execute(state, "SELECT current_schema(), current_database(), "
-                                             "current_setting('synchronous_commit')", NULL, &result, err);
+        int r = migrate_state_execute(state,
+                                      "SELECT current_schema(), current_database(), "
+                                      "current_setting('synchronous_commit')",
+                                      NULL, &result, err);
 
         if (r == 0 && PQgetisnull(result, 0, 0))
                 r = error_set(err, ERROR_NOT_FOUND, "no schema");
@@ -479,8 +481,9 @@ int migrate_state_advance(MigrateState *state, int64_t done, int64_t next, const
 int migrate_state_drop(MigrateState *state, Error **err)
 {
         PGresult *result = NULL;
-        int r = migrate_state_execute(state, "SELECT table_name FROM information_schema.tables WHERE "
-                                             "table_schema=(SELECT current_schema()) AND table_type='BASE TABLE'",
+        int r = migrate_state_execute(state,
+                                      "SELECT table_name FROM information_schema.tables WHERE "
+                                      "table_schema=(SELECT current_schema()) AND table_type='BASE TABLE'",
                                       NULL, &result, err);
 
         for (int i = 0; r == 0 && i < PQntuples(result); i++) {

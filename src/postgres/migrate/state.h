@@ -16,8 +16,8 @@ typedef struct MigrateState {
         uint32_t lock_number;
         bool table_exists;
         bool locked;
-        char *borrowed_role;      /* the session is a superuser's that became this role by SET ROLE; NULL: it is its own */
-        char *login_refusal;      /* why the role could not log in itself; NULL with borrowed_role NULL */
+        char *borrowed_role; /* the session is a superuser's that became this role by SET ROLE; NULL: it is its own */
+        char *login_refusal; /* why the role could not log in itself; NULL with borrowed_role NULL */
         /* Not 0: a signal asked to stop. A lock is not waited for any longer; a statement is finished, unless a second
          * signal came. NULL: never. Borrowed. */
         const volatile sig_atomic_t *stop;

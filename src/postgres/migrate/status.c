@@ -78,7 +78,8 @@ int migration_status(const MigrationSource *source, const MigrationHistory *hist
         VECTOR_FOREACH(migration, &source->migrations) {
                 const MigrationRecord *record = migration_history_find(history, migration->version);
                 const MigrationFile *half = migration->up.file ? &migration->up : &migration->down;
-                MigrationStatus status = { .version = migration->version, .name = half->name,
+                MigrationStatus status = { .version = migration->version,
+                                           .name = half->name,
                                            .file = migration->up.file };
                 int r = condition_of(source, history, migration, current, dirty, &status.condition, err);
 

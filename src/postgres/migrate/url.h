@@ -5,13 +5,13 @@
 #include "base/error.h"
 
 typedef struct DatabaseUrl {
-        char **keywords, **values;   /* for PQconnectdbParams; the password among them */
-        char *lock_name;             /* the path with its leading slash: part of the lock's number; "" where none */
-        char *table;                 /* x-migrations-table; NULL: schema_migrations */
-        bool table_quoted;           /* x-migrations-table-quoted: "schema"."table" */
-        int64_t statement_timeout_ms;/* x-statement-timeout; 0: none */
-        bool multi_statement;        /* x-multi-statement: a statement at a time, without the implicit transaction */
-        bool password_was_decoded;   /* it held a %: a wrong password may be an unencoded one */
+        char **keywords, **values;    /* for PQconnectdbParams; the password among them */
+        char *lock_name;              /* the path with its leading slash: part of the lock's number; "" where none */
+        char *table;                  /* x-migrations-table; NULL: schema_migrations */
+        bool table_quoted;            /* x-migrations-table-quoted: "schema"."table" */
+        int64_t statement_timeout_ms; /* x-statement-timeout; 0: none */
+        bool multi_statement;         /* x-multi-statement: a statement at a time, without the implicit transaction */
+        bool password_was_decoded;    /* it held a %: a wrong password may be an unencoded one */
 } DatabaseUrl;
 
 void database_url_done(DatabaseUrl *url);

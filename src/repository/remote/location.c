@@ -7,10 +7,12 @@
 
 void location_done(Location *location)
 {
-        char *const texts[] = { location->url,         location->host,           location->user,
-                                location->bucket,      location->path,           location->endpoint,
-                                location->region,      location->credentials_file, location->identity_file,
-                                location->known_hosts_file, location->ca_file };
+        char *const texts[] = { location->url,           location->host,
+                                location->user,          location->bucket,
+                                location->path,          location->endpoint,
+                                location->region,        location->credentials_file,
+                                location->identity_file, location->known_hosts_file,
+                                location->ca_file };
 
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
                 free(texts[i]);
@@ -48,10 +50,12 @@ static int parse_s3(const char *rest, const json_t *object, Location *ret, Error
         while (endswith(ret->endpoint, "/"))
                 ret->endpoint[strlen(ret->endpoint) - 1] = '\0';
         if (!*ret->bucket || !is_plain(ret->bucket) || !is_plain(ret->path))
-                return error_set(err, ERROR_INVALID, "\"%s\" must be s3://bucket/prefix of letters, digits, \"-\", \"_\" and \".\"",
+                return error_set(err, ERROR_INVALID,
+                                 "\"%s\" must be s3://bucket/prefix of letters, digits, \"-\", \"_\" and \".\"",
                                  ret->url);
         if (!startswith(ret->endpoint, "https://") && !startswith(ret->endpoint, "http://"))
-                return error_set(err, ERROR_INVALID, "endpoint \"%s\" must begin with https:// or http://", ret->endpoint);
+                return error_set(err, ERROR_INVALID, "endpoint \"%s\" must begin with https:// or http://",
+                                 ret->endpoint);
         return 0;
 }
 
@@ -76,7 +80,8 @@ static int parse_sftp(const char *rest, Location *ret, Error **err)
         else
                 ret->host = xstrdup(host);
         ret->path = xstrdup(slash);
-        if (!*ret->host || *ret->host == '-' || (ret->user && (!*ret->user || *ret->user == '-')) || !ret->path || !ret->path[1])
+        if (!*ret->host || *ret->host == '-' || (ret->user && (!*ret->user || *ret->user == '-')) || !ret->path ||
+            !ret->path[1])
                 return error_set(err, ERROR_INVALID, "\"%s\" must be sftp://user@host/folder", ret->url);
         return 0;
 }
@@ -85,7 +90,9 @@ static int parse_folder(const char *path, Location *ret, Error **err)
 {
         ret->kind = LOCATION_FOLDER;
         ret->path = xstrdup(path);
-        return *path == '/' && path[1] ? 0 : error_set(err, ERROR_INVALID, "\"%s\" must be the absolute path of a folder", ret->url);
+        return *path == '/' && path[1]
+                       ? 0
+                       : error_set(err, ERROR_INVALID, "\"%s\" must be the absolute path of a folder", ret->url);
 }
 
 static int parse_url(const json_t *object, Location *ret, Error **err)
@@ -98,7 +105,8 @@ static int parse_url(const json_t *object, Location *ret, Error **err)
                 return parse_sftp(rest, ret, err);
         if ((rest = startswith(ret->url, "file://")) || *ret->url == '/')
                 return parse_folder(rest ? rest : ret->url, ret, err);
-        return error_set(err, ERROR_INVALID, "\"%s\" is none of s3://bucket/prefix, sftp://user@host/folder and /folder", ret->url);
+        return error_set(err, ERROR_INVALID,
+                         "\"%s\" is none of s3://bucket/prefix, sftp://user@host/folder and /folder", ret->url);
 }
 
 int location_parse(const json_t *object, Location *ret, Error **err)

@@ -10,18 +10,18 @@ typedef enum LocationKind { LOCATION_FOLDER, LOCATION_S3, LOCATION_SFTP } Locati
 
 typedef struct Location {
         LocationKind kind;
-        char *url;              /* as it was given */
-        char *host, *user;      /* of SFTP */
-        int port;               /* 0: the program's own choice */
-        char *bucket;           /* of S3 */
-        char *path;             /* a folder's or SFTP's; the prefix of S3, without slashes at its ends; may be "" there */
-        char *endpoint, *region;        /* of S3: "https://…", "eu-central-1" */
-        char *credentials_file; /* of S3: NULL: none, for buckets that ask for none */
+        char *url;         /* as it was given */
+        char *host, *user; /* of SFTP */
+        int port;          /* 0: the program's own choice */
+        char *bucket;      /* of S3 */
+        char *path;        /* a folder's or SFTP's; the prefix of S3, without slashes at its ends; may be "" there */
+        char *endpoint, *region;                /* of S3: "https://…", "eu-central-1" */
+        char *credentials_file;                 /* of S3: NULL: none, for buckets that ask for none */
         char *identity_file, *known_hosts_file; /* of SFTP: NULL: what ssh takes by itself */
-        char *ca_file;          /* of S3: NULL: the system's authorities */
-        unsigned list_page;     /* names asked for at once; 0: 1000 */
-        unsigned stall_s;       /* of S3: a connection that says nothing for so long is given up; 0: 60 */
-        unsigned retry_ms;      /* the first pause before a request is tried again; it doubles. 0: 200 */
+        char *ca_file;                          /* of S3: NULL: the system's authorities */
+        unsigned list_page;                     /* names asked for at once; 0: 1000 */
+        unsigned stall_s;  /* of S3: a connection that says nothing for so long is given up; 0: 60 */
+        unsigned retry_ms; /* the first pause before a request is tried again; it doubles. 0: 200 */
 } Location;
 
 void location_done(Location *location);

@@ -24,7 +24,7 @@
 #define TEXT_LIMIT        ((size_t)64 << 20)
 
 struct S3Client {
-        char *base;             /* endpoint and bucket */
+        char *base; /* endpoint and bucket */
         char *bucket, *endpoint, *signature, *ca_file;
         char *access_key, *secret_key, *token; /* NULL: none */
         long stall_s;
@@ -116,7 +116,8 @@ static int read_credentials(S3Client *client, const char *path, Error **err)
         if (client->access_key && client->secret_key)
                 return 0;
         r = error_set(err, ERROR_INVALID, "\"%s\" holds no credentials of an S3 storage", path);
-        return error_hint(err, r, "Write the lines \"aws_access_key_id = …\" and \"aws_secret_access_key = …\", or KEY:SECRET.");
+        return error_hint(
+                err, r, "Write the lines \"aws_access_key_id = …\" and \"aws_secret_access_key = …\", or KEY:SECRET.");
 }
 
 int s3_client_create(const Location *location, S3Client **ret, Error **err)
@@ -222,7 +223,8 @@ static struct curl_slist *make_headers(const S3Client *client, const S3Request *
         headers = curl_slist_append(headers, hash);
         headers = curl_slist_append(headers, "Content-Type: application/octet-stream");
         if (request->sink) {
-                range = xasprintf("Range: bytes=%" PRIu64 "-%" PRIu64, request->offset, request->offset + request->sink_size - 1);
+                range = xasprintf("Range: bytes=%" PRIu64 "-%" PRIu64, request->offset,
+                                  request->offset + request->sink_size - 1);
                 headers = curl_slist_append(headers, range);
         }
         if (client->token) {
@@ -322,7 +324,8 @@ static const Meaning meanings[] = {
         { "SignatureDoesNotMatch", ERROR_DENIED, "The secret key is wrong: correct the credentials file." },
         { "RequestTimeTooSkewed", ERROR_DENIED, "The clock of this machine is wrong: correct it." },
         { "ExpiredToken", ERROR_DENIED, "The session token has expired: write a new one into the credentials file." },
-        { "AccessDenied", ERROR_DENIED, "Give the key the rights to list, read, write and delete objects below the prefix." },
+        { "AccessDenied", ERROR_DENIED,
+          "Give the key the rights to list, read, write and delete objects below the prefix." },
         { "AuthorizationHeaderMalformed", ERROR_DENIED, "The region is probably another one." },
         { "PermanentRedirect", ERROR_DENIED, "The bucket is in another region: correct region or endpoint." },
         { "QuotaExceeded", ERROR_NO_SPACE, "Make room there, or shorten what is kept." },
@@ -344,9 +347,11 @@ static int judge(const S3Client *client, const S3Request *request, const S3Reply
         if (reply->status == 404)
                 return error_set(err, ERROR_NOT_FOUND, "\"%s\" is not there", what);
         if (reply->status == 401 || reply->status == 403)
-                return error_set(err, ERROR_DENIED, "%s at %s: %s", what, client->endpoint, code ? code : "it is refused");
+                return error_set(err, ERROR_DENIED, "%s at %s: %s", what, client->endpoint,
+                                 code ? code : "it is refused");
         return error_set(err, reply->status >= 500 || reply->status == 429 ? ERROR_UNAVAILABLE : ERROR_IO,
-                         "%s at %s: the server answers %ld %s", what, client->endpoint, reply->status, code ? code : "");
+                         "%s at %s: the server answers %ld %s", what, client->endpoint, reply->status,
+                         code ? code : "");
 }
 
 static bool is_transient(const S3Reply *reply)
@@ -388,7 +393,8 @@ int s3_request(S3Client *client, const S3Request *request, S3Reply *ret, Error *
                         return error_set(err, ERROR_IO, "%s sends more than was asked for", client->endpoint);
                 if (code == CURLE_OK && !is_transient(ret))
                         return ret->status / 100 == 2 ? 0 : judge(client, request, ret, err);
-                if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE || code == CURLE_URL_MALFORMAT)
+                if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
+                    code == CURLE_URL_MALFORMAT)
                         break; /* will not get better */
         }
         if (code == CURLE_OK)

@@ -15,23 +15,23 @@ void s3_client_free(S3Client *client);
 DEFINE_CLEANUP(S3Client, s3_client_free);
 
 typedef struct S3Request {
-        const char *method;     /* "GET", "PUT", "POST", "DELETE" */
-        const char *key;        /* "": the bucket itself */
-        const char *query;      /* without '?', sorted and escaped; NULL */
+        const char *method; /* "GET", "PUT", "POST", "DELETE" */
+        const char *key;    /* "": the bucket itself */
+        const char *query;  /* without '?', sorted and escaped; NULL */
         const void *body;
         size_t body_size;
         /* Where the content goes; NULL: into the reply's text. More than sink_size is ERROR_IO. */
         void *sink;
         size_t sink_size;
-        uint64_t offset;        /* of a part of an object: sink_size bytes from there */
+        uint64_t offset; /* of a part of an object: sink_size bytes from there */
 } S3Request;
 
 typedef struct S3Reply {
         long status;
-        char *etag;             /* with its quotes; NULL */
-        Strbuf text;            /* a document, or an error's */
-        size_t size;            /* bytes in sink */
-        bool repeated;          /* an earlier try may have been carried out */
+        char *etag;    /* with its quotes; NULL */
+        Strbuf text;   /* a document, or an error's */
+        size_t size;   /* bytes in sink */
+        bool repeated; /* an earlier try may have been carried out */
 } S3Reply;
 
 void s3_reply_done(S3Reply *reply);

@@ -9,7 +9,8 @@ static void decode_entities(char *text)
         static const struct {
                 const char *name;
                 char value;
-        } entities[] = { { "&lt;", '<' }, { "&gt;", '>' }, { "&quot;", '"' }, { "&#34;", '"' }, { "&apos;", '\'' }, { "&amp;", '&' } };
+        } entities[] = { { "&lt;", '<' },  { "&gt;", '>' },    { "&quot;", '"' },
+                         { "&#34;", '"' }, { "&apos;", '\'' }, { "&amp;", '&' } };
         char *to = text;
 
         for (const char *from = text; *from;) {
@@ -49,7 +50,8 @@ char *s3_escape(const char *text)
         _cleanup_strbuf_ Strbuf escaped = STRBUF_INIT;
 
         for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-                if ((*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || strchr("-_.~", *c))
+                if ((*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+                    strchr("-_.~", *c))
                         strbuf_addc(&escaped, (char)*c);
                 else
                         strbuf_addf(&escaped, "%%%02X", *c);

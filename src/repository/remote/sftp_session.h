@@ -15,7 +15,7 @@ DEFINE_CLEANUP(SftpSession, sftp_session_free);
 
 typedef struct SftpAttributes {
         uint64_t size_bytes;
-        uint32_t mode;          /* with the kind of file; 0: not said */
+        uint32_t mode; /* with the kind of file; 0: not said */
         int64_t modified_s;
 } SftpAttributes;
 
@@ -31,10 +31,11 @@ typedef struct SftpHandle {
 
 int sftp_open(SftpSession *session, const char *path, uint32_t flags, SftpHandle *ret, Error **err);
 int sftp_close(SftpSession *session, const SftpHandle *handle, Error **err);
-int sftp_write(SftpSession *session, const SftpHandle *handle, uint64_t offset, const void *data, size_t size, Error **err);
+int sftp_write(SftpSession *session, const SftpHandle *handle, uint64_t offset, const void *data, size_t size,
+               Error **err);
 /* *ret_size is less than size only at the end. */
-int sftp_read(SftpSession *session, const SftpHandle *handle, uint64_t offset, void *buffer, size_t size, size_t *ret_size,
-              Error **err);
+int sftp_read(SftpSession *session, const SftpHandle *handle, uint64_t offset, void *buffer, size_t size,
+              size_t *ret_size, Error **err);
 /* Durable on return where the server can say so (OpenSSH's can). */
 int sftp_sync(SftpSession *session, const SftpHandle *handle, Error **err);
 /* Replaces what is at to. */

@@ -11,16 +11,16 @@
 typedef struct S3Storage {
         Storage storage;
         S3Client *client;
-        char *prefix;           /* "" or with a slash at its end */
-        unsigned page;          /* names asked for at once */
+        char *prefix;  /* "" or with a slash at its end */
+        unsigned page; /* names asked for at once */
 } S3Storage;
 
 struct StorageWriter {
         S3Storage *storage;
         char *key;
-        char *upload;           /* of several parts; NULL: none begun */
+        char *upload; /* of several parts; NULL: none begun */
         Strbuf part;
-        Strbuf finished;        /* the list of parts, as S3 wants it at the end */
+        Strbuf finished; /* the list of parts, as S3 wants it at the end */
         unsigned number;
         uint64_t written;
 };
@@ -67,7 +67,9 @@ static int begin_upload(StorageWriter *writer, Error **err)
 static int send_part(StorageWriter *writer, Error **err)
 {
         _cleanup_free_ char *query = NULL;
-        S3Request request = { .method = "PUT", .key = writer->key, .body = strbuf_text(&writer->part),
+        S3Request request = { .method = "PUT",
+                              .key = writer->key,
+                              .body = strbuf_text(&writer->part),
                               .body_size = writer->part.length };
         _cleanup_s3_reply_ S3Reply reply = { 0 };
         int r = writer->upload ? 0 : begin_upload(writer, err);
@@ -119,11 +121,13 @@ static void s3_write_abort(StorageWriter *writer)
 static bool is_complete(const StorageWriter *writer)
 {
         char bytes[2];
-        S3Request request = { .method = "GET", .key = writer->key, .sink = bytes, .sink_size = 2,
-                              .offset = writer->written - 1 };
+        S3Request request = {
+                .method = "GET", .key = writer->key, .sink = bytes, .sink_size = 2, .offset = writer->written - 1
+        };
         _cleanup_s3_reply_ S3Reply reply = { 0 };
 
-        return s3_request(writer->storage->client, &request, &reply, NULL) == 0 && reply.status == 206 && reply.size == 1;
+        return s3_request(writer->storage->client, &request, &reply, NULL) == 0 && reply.status == 206 &&
+               reply.size == 1;
 }
 
 static int finish_upload(StorageWriter *writer, Error **err)
@@ -136,8 +140,8 @@ static int finish_upload(StorageWriter *writer, Error **err)
 
         if (r < 0)
                 return r;
-        request.body = body = xasprintf("<CompleteMultipartUpload>%s</CompleteMultipartUpload>",
-                                        strbuf_text(&writer->finished));
+        request.body = body =
+                xasprintf("<CompleteMultipartUpload>%s</CompleteMultipartUpload>", strbuf_text(&writer->finished));
         request.body_size = strlen(body);
         r = s3_request(writer->storage->client, &request, &reply, &failure);
         /* The answer to an earlier try may have been lost, and then there is no such upload any more. */
@@ -151,7 +155,9 @@ static int finish_upload(StorageWriter *writer, Error **err)
 
 static int put_whole(StorageWriter *writer, Error **err)
 {
-        S3Request request = { .method = "PUT", .key = writer->key, .body = strbuf_text(&writer->part),
+        S3Request request = { .method = "PUT",
+                              .key = writer->key,
+                              .body = strbuf_text(&writer->part),
                               .body_size = writer->part.length };
         _cleanup_s3_reply_ S3Reply reply = { 0 };
 
@@ -212,8 +218,8 @@ static void add_entry(const S3Storage *s3, const char *contents, StorageList *re
 static int list_page(const S3Storage *s3, const char *prefix, char **token, StorageList *ret, Error **err)
 {
         _cleanup_free_ char *query = xasprintf("%s%s%sencoding-type=url&list-type=2&max-keys=%u&prefix=%s",
-                                               *token ? "continuation-token=" : "", *token ? *token : "", *token ? "&" : "",
-                                               s3->page, prefix);
+                                               *token ? "continuation-token=" : "", *token ? *token : "",
+                                               *token ? "&" : "", s3->page, prefix);
         S3Request request = { .method = "GET", .key = "", .query = query };
         _cleanup_s3_reply_ S3Reply reply = { 0 };
         _cleanup_free_ char *more = NULL, *next = NULL;
@@ -237,8 +243,8 @@ static int list_page(const S3Storage *s3, const char *prefix, char **token, Stor
 static int s3_list(Storage *storage, const char *folder, StorageList *ret, Error **err)
 {
         S3Storage *s3 = (S3Storage *)storage;
-        _cleanup_free_ char *prefix = xasprintf("%s%s%s", s3->prefix, folder, *folder ? "/" : ""), *escaped = s3_escape(prefix),
-                            *token = NULL;
+        _cleanup_free_ char *prefix = xasprintf("%s%s%s", s3->prefix, folder, *folder ? "/" : ""),
+                            *escaped = s3_escape(prefix), *token = NULL;
         _cleanup_storage_list_ StorageList list = { 0 };
         int r;
 
@@ -335,8 +341,10 @@ int storage_s3_create(const Location *location, const char *folder, Storage **re
         if (r < 0)
                 return r;
         s3 = xnew(S3Storage);
-        *s3 = (S3Storage){ { &s3_operations }, TAKE_PTR(client),
-                           xasprintf("%s%s%s%s", location->path, *location->path ? "/" : "", folder, *folder ? "/" : ""),
+        *s3 = (S3Storage){ { &s3_operations },
+                           TAKE_PTR(client),
+                           xasprintf("%s%s%s%s", location->path, *location->path ? "/" : "", folder,
+                                     *folder ? "/" : ""),
                            location->list_page ? location->list_page : 1000 };
         *ret = &s3->storage;
         return 0;

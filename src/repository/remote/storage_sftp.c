@@ -14,7 +14,7 @@ typedef struct SftpStorage {
         Storage storage;
         SftpSession *session;
         char *path;
-        size_t root_length;     /* of the part of path that has to be there */
+        size_t root_length; /* of the part of path that has to be there */
 } SftpStorage;
 
 struct StorageWriter {
@@ -117,8 +117,8 @@ static int sftp_write_commit(StorageWriter *writer, Error **err)
 
 /* ---- reading ---- */
 
-static int sftp_storage_read(Storage *storage, const char *key, uint64_t offset, void *buffer, size_t size, size_t *ret_size,
-                             Error **err)
+static int sftp_storage_read(Storage *storage, const char *key, uint64_t offset, void *buffer, size_t size,
+                             size_t *ret_size, Error **err)
 {
         SftpStorage *sftp = (SftpStorage *)storage;
         _cleanup_free_ char *path = path_join(sftp->path, key);
@@ -267,13 +267,14 @@ static int check_root(SftpSession *session, const Location *location, Error **er
         int r = sftp_stat(session, location->path, &attributes, err);
 
         if (r == 0 && !S_ISDIR(attributes.mode))
-                return error_set(err, ERROR_INVALID, "\"%s\" of sftp server %s is no folder", location->path, location->host);
+                return error_set(err, ERROR_INVALID, "\"%s\" of sftp server %s is no folder", location->path,
+                                 location->host);
         if (r == -ERROR_NOT_FOUND && err && *err)
                 (*err)->kind = ERROR_UNAVAILABLE;
-        return r == -ERROR_NOT_FOUND
-                       ? error_hint(err, -ERROR_UNAVAILABLE, "Make that folder: it is not made by itself, so that a missing "
-                                                             "mount is noticed.")
-                       : r;
+        return r == -ERROR_NOT_FOUND ? error_hint(err, -ERROR_UNAVAILABLE,
+                                                  "Make that folder: it is not made by itself, so that a missing "
+                                                  "mount is noticed.")
+                                     : r;
 }
 
 int storage_sftp_create(const Location *location, const char *folder, Storage **ret, Error **err)
@@ -287,7 +288,8 @@ int storage_sftp_create(const Location *location, const char *folder, Storage **
         if (r < 0)
                 return error_prefix(err, r, "copies of backups at \"%s\"", location->url);
         sftp = xnew(SftpStorage);
-        *sftp = (SftpStorage){ { &sftp_operations }, TAKE_PTR(session),
+        *sftp = (SftpStorage){ { &sftp_operations },
+                               TAKE_PTR(session),
                                *folder ? path_join(location->path, folder) : xstrdup(location->path),
                                strlen(location->path) };
         *ret = &sftp->storage;

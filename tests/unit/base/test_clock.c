@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <stdlib.h>
 #include <time.h>
@@ -59,7 +59,8 @@ static void check_moment(const char *text, int64_t seconds)
 
 static void test_moments_as_people_say_them(void **state)
 {
-        static const char *const wrong[] = { "alpha", "yesterday", "tomorrow", "10 minutes", "-10x", "10m", "today", "25:00", "14:29x", "ago", "-", "1 ago" };
+        static const char *const wrong[] = { "alpha", "yesterday", "tomorrow", "10 minutes", "-10x", "10m",
+                                             "today", "25:00",     "14:29x",   "ago",        "-",    "1 ago" };
         int64_t value;
 
         setenv("TZ", "EST+5", 1); /* it is 07:00 */

@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,9 +75,10 @@ static void test_clocks_that_jump(void **state)
 
 static void test_bad(void **state)
 {
-        static const char *const texts[] = { "",          "* * * *",       "* * * * * *", "60 * * * *", "* 24 * * *",   "* * 0 * *",
-                                             "* * * 13 *", "* * * * 8",     "5-1 * * * *", "*/0 * * * *", "a * * * *",    "@reboot",
-                                             "0 0 30 2 *", "0 0 31 4,6 *", "1,,2 * * * *", "1- * * * *", "*-5 * * * *", "-1 * * * *" };
+        static const char *const texts[] = { "",           "* * * *",     "* * * * * *", "60 * * * *",   "* 24 * * *",
+                                             "* * 0 * *",  "* * * 13 *",  "* * * * 8",   "5-1 * * * *",  "*/0 * * * *",
+                                             "a * * * *",  "@reboot",     "0 0 30 2 *",  "0 0 31 4,6 *", "1,,2 * * * *",
+                                             "1- * * * *", "*-5 * * * *", "-1 * * * *" };
         Cron cron;
 
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -100,7 +101,8 @@ static void test_as_by_hand(void **state)
 
                 if (timezone_load(places[n % 4], &timezone, NULL) < 0)
                         continue;
-                snprintf(text, sizeof(text), "%d %s * * %s", rand() % 60, rand() % 2 ? "*" : "*/3", rand() % 3 ? "*" : "tue,sat");
+                snprintf(text, sizeof(text), "%d %s * * %s", rand() % 60, rand() % 2 ? "*" : "*/3",
+                         rand() % 3 ? "*" : "tue,sat");
                 assert_int_equal(cron_parse(text, &cron, NULL), 0);
                 instant = cron_next(&cron, timezone, after);
                 do {

@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <fcntl.h>
 #include <signal.h>
@@ -153,8 +153,10 @@ static void test_descriptors_do_not_leak_and_kept_ones_are_numbered(void **state
         const int keep[] = { kept, -1 };
 
         run.spec.keep_fds = keep;
-        assert_int_equal(run_shell("readlink /proc/self/fd/3; for f in 4 5 6 7 8 9; do readlink /proc/self/fd/$f; done; true",
-                                   run, &result, NULL), 0);
+        assert_int_equal(
+                run_shell("readlink /proc/self/fd/3; for f in 4 5 6 7 8 9; do readlink /proc/self/fd/$f; done; true",
+                          run, &result, NULL),
+                0);
         close(leak);
         assert_string_equal(strbuf_text(&result.output), "/dev/zero\n");
 }

@@ -37,7 +37,8 @@ static void every_length_beside_every_length(void **state)
 {
         for (size_t first = 0; first <= LONGEST; first++)
                 for (size_t second = 0; second <= LONGEST; second++)
-                        check((Sha256Piece){ bytes + first % 16, first }, (Sha256Piece){ bytes + 1000 + second % 7, second });
+                        check((Sha256Piece){ bytes + first % 16, first },
+                              (Sha256Piece){ bytes + 1000 + second % 7, second });
 }
 
 static void pieces_may_lie_anywhere(void **state)

@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +41,10 @@ static void test_calendar(void **state)
 /* libc is the judge, on both sides of every change and far past the last entry of a file. */
 static void test_as_libc(void **state)
 {
-        static const char *const names[] = { "Europe/Berlin",    "Europe/Tallinn",      "America/New_York", "Australia/Lord_Howe",
-                                             "America/Sao_Paulo", "Asia/Kathmandu",      "Pacific/Apia",     "Africa/Casablanca",
-                                             "UTC",              "Antarctica/Troll",    "Europe/Dublin",    "America/Santiago" };
+        static const char *const names[] = { "Europe/Berlin",       "Europe/Tallinn",    "America/New_York",
+                                             "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kathmandu",
+                                             "Pacific/Apia",        "Africa/Casablanca", "UTC",
+                                             "Antarctica/Troll",    "Europe/Dublin",     "America/Santiago" };
 
         srand(7);
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

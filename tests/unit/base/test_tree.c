@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +37,8 @@ static void make_file(const char *name)
 
 static void fill(void)
 {
-        _cleanup_free_ char *sub = path_join(folder, "a/sub"), *link = path_join(folder, "link"), *pipe = path_join(folder, "p");
+        _cleanup_free_ char *sub = path_join(folder, "a/sub"), *link = path_join(folder, "link"),
+                            *pipe = path_join(folder, "p");
 
         assert_int_equal(fs_make_directories(sub, 0700, NULL), 0);
         make_file("a/sub/1");
@@ -109,7 +110,8 @@ static void test_first_failure_ends_it(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(test_walk_shows_folders_first_and_stops_when_told, make_folder, remove_folder),
+                cmocka_unit_test_setup_teardown(test_walk_shows_folders_first_and_stops_when_told, make_folder,
+                                                remove_folder),
                 cmocka_unit_test_setup_teardown(test_sync_passes_over_links_and_pipes, make_folder, remove_folder),
                 cmocka_unit_test_setup_teardown(test_sync_of_nothing_says_so, make_folder, remove_folder),
                 cmocka_unit_test(test_first_failure_ends_it),

@@ -1,8 +1,8 @@
 /* Help, man pages, docs/commands.md and completion say what the command table says. */
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strbuf.h"
@@ -106,7 +106,8 @@ static void check_written(void *context, const Command *command)
 
         assert_has(written->markdown, heading, "docs/commands.md");
         for (size_t i = 0; i < ARRAY_SIZE(written->scripts); i++) {
-                _cleanup_free_ char *name = i == SHELL_FISH ? xasprintf("-a %s -d", command_word(command)) : xstrdup(command->name);
+                _cleanup_free_ char *name =
+                        i == SHELL_FISH ? xasprintf("-a %s -d", command_word(command)) : xstrdup(command->name);
 
                 assert_has(written->scripts[i], name, "completion");
                 for (const Option *option = command->options; option && option->name; option++) {

@@ -1,7 +1,7 @@
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -16,7 +16,8 @@ static const ListingColumn columns[] = { { "NAME", "Name" }, { "N", "Count" }, {
 /* What listing_print writes on standard output, or NULL with *err set. */
 static char *printed(const char *format, ListingJson json, Error **err)
 {
-        _cleanup_json_ json_t *rows = json_loads("[{\"Name\":\"a\",\"Count\":1},{\"Name\":\"b\",\"Count\":22,\"Tags\":[\"x\",\"y\"]}]", 0, NULL);
+        _cleanup_json_ json_t *rows = json_loads(
+                "[{\"Name\":\"a\",\"Count\":1},{\"Name\":\"b\",\"Count\":22,\"Tags\":[\"x\",\"y\"]}]", 0, NULL);
         _cleanup_strbuf_ Strbuf text = STRBUF_INIT;
         int saved = dup(STDOUT_FILENO), fds[2], r;
 
@@ -45,8 +46,10 @@ static void every_form_of_output(void **state)
 {
         check(NULL, LISTING_LINES, "NAME   N\na      1\nb      22\n");
         check("table", LISTING_LINES, "NAME   N\na      1\nb      22\n");
-        check("json", LISTING_LINES, "{\"Name\":\"a\",\"Count\":1}\n{\"Name\":\"b\",\"Count\":22,\"Tags\":[\"x\",\"y\"]}\n");
-        check("json", LISTING_ARRAY, "[{\"Name\":\"a\",\"Count\":1},{\"Name\":\"b\",\"Count\":22,\"Tags\":[\"x\",\"y\"]}]\n");
+        check("json", LISTING_LINES,
+              "{\"Name\":\"a\",\"Count\":1}\n{\"Name\":\"b\",\"Count\":22,\"Tags\":[\"x\",\"y\"]}\n");
+        check("json", LISTING_ARRAY,
+              "[{\"Name\":\"a\",\"Count\":1},{\"Name\":\"b\",\"Count\":22,\"Tags\":[\"x\",\"y\"]}]\n");
 }
 
 static void templates_are_expanded(void **state)

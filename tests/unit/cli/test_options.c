@@ -1,7 +1,7 @@
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
@@ -21,9 +21,9 @@ static int parse(Invocation *invocation, bool *help, Error **err, const char *co
 }
 
 #define PARSE(...) parse(&invocation, &help, &error, (const char *const[]){ __VA_ARGS__, NULL })
-#define SETUP                                       \
+#define SETUP                                               \
         _cleanup_invocation_ Invocation invocation = { 0 }; \
-        _cleanup_error_ Error *error = NULL;        \
+        _cleanup_error_ Error *error = NULL;                \
         bool help = false
 
 static void flags_stand_before_and_after_the_command(void **state)
@@ -128,14 +128,16 @@ static void mistakes_are_named_and_the_nearest_suggested(void **state)
 {
         USAGE("unknown command: \"berth dwon\"", "Did you mean \"berth down\"?", "dwon");
         USAGE("unknown command: \"berth volume sl\"", "Did you mean \"berth volume ls\"?", "volume", "sl");
-        USAGE("up: unknown flag: --detatch", "Did you mean \"--detach\"? \"berth up --help\" lists what there is.", "up", "--detatch");
+        USAGE("up: unknown flag: --detatch", "Did you mean \"--detach\"? \"berth up --help\" lists what there is.",
+              "up", "--detatch");
         USAGE("up: unknown flag: -Z", NULL, "up", "-Z");
         USAGE("unknown flag: --wait", NULL, "--wait", "up");
         USAGE("flag needs an argument: --timeout", "Write --timeout SECONDS.", "stop", "--timeout");
         USAGE("--timeout: \"soon\" is not a whole number", NULL, "stop", "-t", "soon");
         USAGE("--pull: \"often\" is none of always|missing|never|policy", NULL, "up", "--pull", "often");
         USAGE("--detach: \"perhaps\" is neither true nor false", NULL, "up", "--detach=perhaps");
-        USAGE("exec needs at least 2 arguments, not 1", "Usage: berth exec [OPTIONS] SERVICE COMMAND [ARGS...]", "exec", "db");
+        USAGE("exec needs at least 2 arguments, not 1", "Usage: berth exec [OPTIONS] SERVICE COMMAND [ARGS...]", "exec",
+              "db");
         USAGE("ls takes no argument \"x\"", NULL, "ls", "x");
         USAGE("build: Berth does not build images", NULL, "build");
 }

@@ -1,7 +1,7 @@
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
@@ -28,7 +28,8 @@ static void text_is_broken_at_spaces(void **state)
 
 static void texts_are_shortened_by_columns_not_bytes(void **state)
 {
-        _cleanup_free_ char *same = text_shorten("naïve", 5), *cut = text_shorten("naïveté", 5), *none = text_shorten("x", 0);
+        _cleanup_free_ char *same = text_shorten("naïve", 5), *cut = text_shorten("naïveté", 5),
+                            *none = text_shorten("x", 0);
 
         assert_string_equal(same, "naïve");
         assert_string_equal(cut, "naïv…");

@@ -31,7 +31,8 @@ static void test_only_the_value_changes(void **state)
         static const struct {
                 const char *before, *after;
         } cases[] = {
-                { "# c\nservices:\n  db:\n    image: postgres:15 # x\n", "# c\nservices:\n  db:\n    image: postgres:17 # x\n" },
+                { "# c\nservices:\n  db:\n    image: postgres:15 # x\n",
+                  "# c\nservices:\n  db:\n    image: postgres:17 # x\n" },
                 { "services: {db: {image: \"postgres:15\"}}", "services: {db: {image: \"postgres:17\"}}" },
                 { "services:\n  db: {image: 'postgres:15'}\r\n", "services:\n  db: {image: 'postgres:17'}\r\n" },
         };

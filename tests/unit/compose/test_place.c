@@ -75,7 +75,8 @@ static void the_path_of_a_place_is_its_way_from_the_top(void **state)
 {
         _cleanup_(arena_freep) Arena *arena = arena_create();
         const Place top = place_top(PATTERNS_OF(arena, rules)), services = place_key(&top, "services");
-        const Place service = place_key(&services, "a"), ports = place_key(&service, "ports"), port = place_item(&ports, 2);
+        const Place service = place_key(&services, "a"), ports = place_key(&service, "ports"),
+                    port = place_item(&ports, 2);
 
         assert_null(place_path(&top));
         assert_string_equal(node_path_text(arena, place_path(&port)), "services.a.ports[2]");

@@ -126,26 +126,20 @@ static void check_full(const Project *project)
 static void test_what_is_not_acted_on(void **state)
 {
         static const char text[] =
-                "services:\n"
-                "  a:\n"
-                "    image: x\n"
-                "    runtime: runc\n"
-                "    pull_policy: daily\n"
-                "    security_opt: ['apparmor:mine']\n"
-                "    volumes: ['./x:/x:z']\n"
-                "    networks: {n: {interface_name: eth7}}\n"
-                "  b:\n"
-                "    image: x\n"
-                "    pull_policy: always\n"
-                "    security_opt: ['apparmor:unconfined', 'label:disable', 'seccomp:unconfined']\n"
-                "    volumes: ['data:/v']\n"
-                "    networks: [n]\n"
-                "networks: {n: {driver_opts: {mtu: 1400}, enable_ipv4: false, ipam: {driver: default, config: [{subnet: 10.0.0.0/24}]}}}\n"
-                "volumes: {data: {driver_opts: {type: none, o: bind, device: /x, size: 3g}}}\n";
+                "services:\n  a:\n    image: x\n    runtime: runc\n    pull_policy: daily\n    security_opt: "
+                "['apparmor:mine']\n    volumes: ['./x:/x:z']\n    networks: {n: {interface_name: eth7}}\n  b:\n    "
+                "image: x\n    pull_policy: always\n    security_opt: ['apparmor:unconfined', 'label:disable', "
+                "'seccomp:unconfined']\n    volumes: ['data:/v']\n    networks: [n]\nnetworks: {n: {driver_opts: {mtu: "
+                "1400}, enable_ipv4: false, ipam: {driver: default, config: [{subnet: 10.0.0.0/24}]}}}\nvolumes: "
+                "{data: {driver_opts: {type: none, o: bind, device: /x, size: 3g}}}\n";
         static const char *const wanted[] = {
-                "runtime is not acted on (a)", "pull_policy is not acted on (a)", "security_opt.* is not acted on (a)",
-                "volumes.*.bind.selinux is not acted on (a)", "networks.*.interface_name is not acted on (a)",
-                "networks.driver_opts is not acted on (n)", "networks.enable_ipv4 is not acted on (n)",
+                "runtime is not acted on (a)",
+                "pull_policy is not acted on (a)",
+                "security_opt.* is not acted on (a)",
+                "volumes.*.bind.selinux is not acted on (a)",
+                "networks.*.interface_name is not acted on (a)",
+                "networks.driver_opts is not acted on (n)",
+                "networks.enable_ipv4 is not acted on (n)",
                 "volumes.driver_opts is not acted on (data)",
         };
         _cleanup_(project_freep) Project *project = loaded(text);
@@ -276,7 +270,8 @@ static void test_no_file_is_not_found(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                unit(test_the_typed_project), unit(test_what_is_not_acted_on),
+                unit(test_the_typed_project),
+                unit(test_what_is_not_acted_on),
                 unit(test_travels_as_json),
                 unit(test_the_hash_changes_with_the_service_alone),
                 unit(test_all_mistakes_are_told_at_once),

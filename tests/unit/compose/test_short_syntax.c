@@ -20,10 +20,10 @@ static char *shown(Node *(*parse)(Arena *, const Node *, const char *, const cha
         return strbuf_take(&out.text);
 }
 
-#define assert_parsed(parse, text, expected)                                                                           \
-        do {                                                                                                           \
-                _cleanup_free_ char *result = shown(parse, text);                                                      \
-                assert_string_equal(result, expected);                                                                 \
+#define assert_parsed(parse, text, expected)                      \
+        do {                                                      \
+                _cleanup_free_ char *result = shown(parse, text); \
+                assert_string_equal(result, expected);            \
         } while (0)
 
 static void test_ports(void **state)

@@ -26,12 +26,18 @@ static inline void model_init(Model *model)
         static char *environment[] = { (char *)"PATH=/bin", (char *)"PG_MAJOR=16", (char *)"GONE=1", NULL };
 
         *model = (Model){ .arena = arena_create() };
-        model->image = (Image){ .id = (char *)"sha256:1", .reference = (char *)"postgres:16",
-                                .config = { .entrypoint = entrypoint, .command = command, .environment = environment } };
+        model->image =
+                (Image){ .id = (char *)"sha256:1",
+                         .reference = (char *)"postgres:16",
+                         .config = { .entrypoint = entrypoint, .command = command, .environment = environment } };
         model->network = (Network){ .key = (char *)"default", .name = (char *)"demo_default" };
         model->volume = (Volume){ .key = (char *)"data", .name = (char *)"demo_data" };
-        model->project = (Project){ .name = (char *)"demo", .working_dir = (char *)"/srv/demo", .services = model->services,
-                                    .networks = &model->network, .n_networks = 1, .volumes = &model->volume,
+        model->project = (Project){ .name = (char *)"demo",
+                                    .working_dir = (char *)"/srv/demo",
+                                    .services = model->services,
+                                    .networks = &model->network,
+                                    .n_networks = 1,
+                                    .volumes = &model->volume,
                                     .n_volumes = 1 };
 }
 
@@ -47,8 +53,15 @@ static inline Service *model_add(Model *model, const char *name)
         Service *service = &model->services[index];
 
         *service = (Service){
-                .name = (char *)name, .image = (char *)"postgres:16", .restart = { RESTART_NO, -1, -1, -1 }, .init = -1,
-                .stop_grace_period_ns = -1, .shm_size = -1, .oom_score_adj = INT64_MIN, .scale = 1, .attach = true,
+                .name = (char *)name,
+                .image = (char *)"postgres:16",
+                .restart = { RESTART_NO, -1, -1, -1 },
+                .init = -1,
+                .stop_grace_period_ns = -1,
+                .shm_size = -1,
+                .oom_score_adj = INT64_MIN,
+                .scale = 1,
+                .attach = true,
                 .resources = { -1, -1, -1, -1, NULL, -1, -1, -1, -1, -1 },
         };
         service->networks = arena_new(model->arena, ServiceNetwork);
@@ -74,8 +87,12 @@ static inline Dependency *model_depend(Model *model, Service *service, const cha
 static inline ContainerInfo *model_find(Model *model, Service *service, int number)
 {
         size_t index = (size_t)(service - model->services);
-        SpecInput input = { .project = &model->project, .service = service, .image = &model->image,
-                            .config_hash = model->plan_services[index].config_hash, .number = number, .postgres = -1 };
+        SpecInput input = { .project = &model->project,
+                            .service = service,
+                            .image = &model->image,
+                            .config_hash = model->plan_services[index].config_hash,
+                            .number = number,
+                            .postgres = -1 };
         ContainerInfo *info = xnew(ContainerInfo);
         ContainerList *list = &model->found.containers;
 

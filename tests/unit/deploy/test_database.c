@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/strv.h"
 #include "deploy/database.h"
@@ -33,7 +33,8 @@ static void test_clients(void **state)
 
 static void test_options_alone_need_the_image(void **state)
 {
-        _cleanup_strv_ char **argv = strv_new("docker-entrypoint.sh", "--save", NULL), **environment = strv_new("A=b", NULL);
+        _cleanup_strv_ char **argv = strv_new("docker-entrypoint.sh", "--save", NULL),
+                            **environment = strv_new("A=b", NULL);
 
         assert_false(argv_is_postgres(argv, environment));
 }

@@ -1,22 +1,26 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/strv.h"
 #include "deploy/health.h"
 
-#define S NSEC_PER_SEC
+#define S     NSEC_PER_SEC
 #define START (1000 * S)
 
 static const char *const test_words[] = { "CMD-SHELL", "pg_isready", NULL };
 
 static HealthConfig config_of(int64_t interval_ns, int64_t start_period_ns)
 {
-        return (HealthConfig){ .test = (char **)test_words, .interval_ns = interval_ns, .timeout_ns = 5 * S,
-                               .start_period_ns = start_period_ns, .start_interval_ns = 5 * S, .retries = 3 };
+        return (HealthConfig){ .test = (char **)test_words,
+                               .interval_ns = interval_ns,
+                               .timeout_ns = 5 * S,
+                               .start_period_ns = start_period_ns,
+                               .start_interval_ns = 5 * S,
+                               .retries = 3 };
 }
 
 static void test_the_first_probe_is_at_once(void **state)

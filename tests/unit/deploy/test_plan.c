@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "models.h"
 
@@ -489,8 +489,9 @@ static void test_a_shared_namespace_follows(void **state)
         plan = model_plan(&model, plan_up);
         assert_true(comes_after(plan, find_action(plan, PLAN_CONTAINER_CREATE, "demo-side-1"),
                                 find_action(plan, PLAN_CONTAINER_CREATE, "demo-db-1")));
-        assert_string_equal(plan->actions.items[find_action(plan, PLAN_CONTAINER_CREATE, "demo-side-1")].spec->network_mode,
-                            "container:demo-db-1");
+        assert_string_equal(
+                plan->actions.items[find_action(plan, PLAN_CONTAINER_CREATE, "demo-side-1")].spec->network_mode,
+                "container:demo-db-1");
         plan_free(plan);
         model_done(&model);
 }

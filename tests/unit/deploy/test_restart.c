@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -22,11 +22,16 @@ static void test_who_restarts(void **state)
                 int exit_code;
                 bool manual, expected;
         } table[] = {
-                { "no", 0, false, false },          { "no", 1, false, false },
-                { "always", 0, false, true },       { "always", 1, false, true },
-                { "always", 1, true, false },       { "unless-stopped", 0, false, true },
-                { "unless-stopped", 137, true, false }, { "on-failure", 0, false, false },
-                { "on-failure", 1, false, true },   { "on-failure", 1, true, false },
+                { "no", 0, false, false },
+                { "no", 1, false, false },
+                { "always", 0, false, true },
+                { "always", 1, false, true },
+                { "always", 1, true, false },
+                { "unless-stopped", 0, false, true },
+                { "unless-stopped", 137, true, false },
+                { "on-failure", 0, false, false },
+                { "on-failure", 1, false, true },
+                { "on-failure", 1, true, false },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
@@ -87,7 +92,8 @@ static void test_due(void **state)
 
 static void test_boot(void **state)
 {
-        RestartPolicy always = policy_of("always"), unless = policy_of("unless-stopped"), failure = policy_of("on-failure");
+        RestartPolicy always = policy_of("always"), unless = policy_of("unless-stopped"),
+                      failure = policy_of("on-failure");
         RestartPolicy no = policy_of("no");
 
         assert_true(restart_at_boot(&always, true, 0, false));

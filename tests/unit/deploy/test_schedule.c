@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -9,8 +9,8 @@
 #include "state/document.h"
 
 #define MINUTE (60 * NSEC_PER_SEC)
-#define HOUR (60 * MINUTE)
-#define DAY (24 * HOUR)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
 
 static int64_t at(const char *time)
 {
@@ -185,7 +185,8 @@ static void test_jitter(void **state)
 
                 schedule_init(&schedule, name);
                 assert_int_equal(schedule_put(&schedule, "backup", "db", "0 2 * * *", NULL, 0, now, NULL), 0);
-                assert_int_equal(schedule_put(&schedule, "backup", "db", "0 2 * * *", "UTC", 10 * MINUTE, now, NULL), 0);
+                assert_int_equal(schedule_put(&schedule, "backup", "db", "0 2 * * *", "UTC", 10 * MINUTE, now, NULL),
+                                 0);
                 assert_true(schedule_next_ns(&schedule) >= due && schedule_next_ns(&schedule) < due + 10 * MINUTE);
                 if (i % 2)
                         assert_true(schedule_next_ns(&schedule) == first);

@@ -1,14 +1,18 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "models.h"
 
 static ContainerSpec *build(Model *model, Service *service)
 {
-        SpecInput input = { .project = &model->project, .service = service, .image = &model->image, .config_hash = "h",
-                            .number = 1, .postgres = -1 };
+        SpecInput input = { .project = &model->project,
+                            .service = service,
+                            .image = &model->image,
+                            .config_hash = "h",
+                            .number = 1,
+                            .postgres = -1 };
         _cleanup_error_ Error *error = NULL;
         ContainerSpec *spec = NULL;
 
@@ -49,7 +53,8 @@ static void test_entrypoint_and_command(void **state)
 
 static void test_environment(void **state)
 {
-        static KeyValue values[] = { { (char *)"PG_MAJOR", (char *)"17" }, { (char *)"GONE", NULL },
+        static KeyValue values[] = { { (char *)"PG_MAJOR", (char *)"17" },
+                                     { (char *)"GONE", NULL },
                                      { (char *)"NEW", (char *)"a=b" } };
         Model model;
         Service *service;
@@ -156,12 +161,14 @@ static void test_mounts(void **state)
 
 static void test_secrets(void **state)
 {
-        static FileSource sources[] = { { .key = (char *)"pw", .name = (char *)"pw", .file = (char *)"/srv/pw" },
-                                        { .key = (char *)"env", .name = (char *)"env", .environment = (char *)"X",
-                                          .content = (char *)"value" } };
-        static FileReference references[] = { { .source = (char *)"pw", .uid = 999, .gid = -1, .mode = 0400 },
-                                              { .source = (char *)"env", .target = (char *)"/run/secrets/other", .uid = -1,
-                                                .gid = -1, .mode = -1 } };
+        static FileSource sources[] = {
+                { .key = (char *)"pw", .name = (char *)"pw", .file = (char *)"/srv/pw" },
+                { .key = (char *)"env", .name = (char *)"env", .environment = (char *)"X", .content = (char *)"value" }
+        };
+        static FileReference references[] = {
+                { .source = (char *)"pw", .uid = 999, .gid = -1, .mode = 0400 },
+                { .source = (char *)"env", .target = (char *)"/run/secrets/other", .uid = -1, .gid = -1, .mode = -1 }
+        };
         Model model;
         Service *service;
         ContainerSpec *spec;
@@ -213,8 +220,12 @@ static void test_oneoff(void **state)
 {
         static char *command[] = { (char *)"psql", NULL }, *environment[] = { (char *)"A=1", NULL };
         static char *publish[] = { (char *)"127.0.0.1:8080:80/udp", NULL }, *volumes[] = { (char *)"./x:/y:ro", NULL };
-        SpecOverrides overrides = { .name = "demo-db-run-1", .command = command, .environment = environment,
-                                    .publish = publish, .volumes = volumes, .remove = true };
+        SpecOverrides overrides = { .name = "demo-db-run-1",
+                                    .command = command,
+                                    .environment = environment,
+                                    .publish = publish,
+                                    .volumes = volumes,
+                                    .remove = true };
         Model model;
         Service *service;
         SpecInput input;
@@ -223,8 +234,13 @@ static void test_oneoff(void **state)
         model_init(&model);
         service = model_add(&model, "db");
         service->restart.kind = RESTART_ALWAYS;
-        input = (SpecInput){ .project = &model.project, .service = service, .image = &model.image, .config_hash = "h",
-                             .number = 1, .postgres = -1, .overrides = &overrides };
+        input = (SpecInput){ .project = &model.project,
+                             .service = service,
+                             .image = &model.image,
+                             .config_hash = "h",
+                             .number = 1,
+                             .postgres = -1,
+                             .overrides = &overrides };
         assert_int_equal(spec_build(&input, &spec, NULL), 0);
         assert_string_equal(spec->name, "demo-db-run-1");
         assert_true(spec->oneoff);
@@ -254,8 +270,13 @@ static int publish_text(const char *text, ContainerSpec **ret, Error **err)
 
         model_init(&model);
         service = model_add(&model, "db");
-        input = (SpecInput){ .project = &model.project, .service = service, .image = &model.image, .config_hash = "h",
-                             .number = 1, .postgres = -1, .overrides = &overrides };
+        input = (SpecInput){ .project = &model.project,
+                             .service = service,
+                             .image = &model.image,
+                             .config_hash = "h",
+                             .number = 1,
+                             .postgres = -1,
+                             .overrides = &overrides };
         r = spec_build(&input, ret, err);
         model_done(&model);
         return r;
@@ -304,8 +325,8 @@ static void test_published_ranges_of_both_sides(void **state)
 
 static void test_wrong_published_forms(void **state)
 {
-        static const char *const texts[] = { "::1:8080:80", "8080:", "x:80", "70000:80", "1:2:3:4", "8080:80/icmp",
-                                             "8080:80/sctp", "8001-8000:80" };
+        static const char *const texts[] = { "::1:8080:80", "8080:",        "x:80",         "70000:80",
+                                             "1:2:3:4",     "8080:80/icmp", "8080:80/sctp", "8001-8000:80" };
 
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
                 _cleanup_error_ Error *error = NULL;

@@ -1,3 +1,4 @@
+#include <cmocka.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -5,7 +6,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
@@ -14,7 +14,7 @@
 ContractSetup contract;
 
 #define OPS (contract.engine->operations)
-#define E (contract.engine)
+#define E   (contract.engine)
 
 static void must(int r, Error **err)
 {
@@ -23,23 +23,23 @@ static void must(int r, Error **err)
         assert_true(r >= 0);
 }
 
-#define MUST(call)                               \
-        do {                                     \
-                Error *error = NULL;             \
-                Error **err = &error;            \
-                int result = (call);             \
-                must(result, err);               \
-                error_free(error);               \
+#define MUST(call)                    \
+        do {                          \
+                Error *error = NULL;  \
+                Error **err = &error; \
+                int result = (call);  \
+                must(result, err);    \
+                error_free(error);    \
         } while (0)
 
-#define MUST_FAIL(expected, call)                \
-        do {                                     \
-                _cleanup_error_ Error *error = NULL; \
-                Error **err = &error;            \
-                int result = (call);             \
+#define MUST_FAIL(expected, call)                      \
+        do {                                           \
+                _cleanup_error_ Error *error = NULL;   \
+                Error **err = &error;                  \
+                int result = (call);                   \
                 assert_int_equal(result, -(expected)); \
-                assert_non_null(error);          \
-                assert_non_null(error->message); \
+                assert_non_null(error);                \
+                assert_non_null(error->message);       \
         } while (0)
 
 static ContainerSpec *spec_of(const char *name, char *const *command)
@@ -115,7 +115,9 @@ static void test_stopped_for_a_reason(void **state)
         const struct {
                 StopReason reason;
                 bool manually_stopped, halted;
-        } cases[] = { { STOP_RELEASE, false, false }, { STOP_BY_COMMAND, true, false }, { STOP_FOR_HALT, false, true } };
+        } cases[] = { { STOP_RELEASE, false, false },
+                      { STOP_BY_COMMAND, true, false },
+                      { STOP_FOR_HALT, false, true } };
         _cleanup_free_ char *id = create("contract-reason", contract.command);
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

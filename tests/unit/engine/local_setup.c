@@ -1,5 +1,6 @@
 #include "local_setup.h"
 
+#include <cmocka.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -11,7 +12,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "base/fs.h"
 #include "base/mem.h"

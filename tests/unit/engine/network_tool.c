@@ -31,8 +31,11 @@ static const EngineProgress progress = { .warning = warn, .cancel_fd = -1 };
 static int create(const Layout *layout, int argc, char **argv, Error **err)
 {
         NetworkPool pool = { .subnet = argc > 5 ? argv[5] : NULL };
-        NetworkSpec spec = { .name = argv[2], .project = argc > 3 ? argv[3] : NULL, .pools = &pool,
-                             .n_pools = argc > 5, .internal = argc > 4 && strstr(argv[4], "internal"),
+        NetworkSpec spec = { .name = argv[2],
+                             .project = argc > 3 ? argv[3] : NULL,
+                             .pools = &pool,
+                             .n_pools = argc > 5,
+                             .internal = argc > 4 && strstr(argv[4], "internal"),
                              .enable_ipv6 = argc > 4 && strstr(argv[4], "ipv6") };
 
         return local_network_create(layout, &spec, &progress, err);
@@ -122,8 +125,9 @@ static void *bench_attach(void *argument)
         SpecNetwork network = { .network = job->network };
         SpecPort port = { .host_ip = job->host_ip, .container_port = 5432 };
         int64_t begin_ns = clock_monotonic_ns();
-        ContainerSpec spec = { .name = name, .project = project, .networks = &network, .n_networks = 1, .ports = &port,
-                               .n_ports = 1 };
+        ContainerSpec spec = {
+                .name = name, .project = project, .networks = &network, .n_networks = 1, .ports = &port, .n_ports = 1
+        };
 
         fs_make_directories(directory, 0711, NULL);
         job->failed = local_network_attach(job->layout, &spec, id, directory, &progress, &job->result, &error) < 0;

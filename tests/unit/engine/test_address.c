@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "engine/local/address.h"
@@ -57,7 +57,8 @@ static void test_subnets(void **state)
         refused("172.28.0.0/33", "\"172.28.0.0/33\" is not a subnet", form);
         refused("x/8", "\"x/8\" is not a subnet", form);
         refused("172.28.0.0/-1", "\"172.28.0.0/-1\" is not a subnet", form);
-        refused("172.28.1.0/16", "\"172.28.1.0/16\" is an address inside a subnet, not a subnet", "Write 172.28.0.0/16.");
+        refused("172.28.1.0/16", "\"172.28.1.0/16\" is an address inside a subnet, not a subnet",
+                "Write 172.28.0.0/16.");
         refused("fd00::1/64", "\"fd00::1/64\" is an address inside a subnet, not a subnet", "Write fd00::/64.");
         assert_true(address_parse("10.1.2.0", &first) && address_parse("10.1.2.255", &last) &&
                     address_parse("10.1.2.9", &inside));
@@ -109,13 +110,15 @@ static void test_routes(void **state)
 
         routes_parse_ipv4("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
                           "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
-                          "eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n", &routes);
+                          "eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n",
+                          &routes);
         routes_parse_ipv6("fd000000000000000000000000000000 40 00000000000000000000000000000000 00 "
                           "00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth1\n"
                           "fe800000000000000000000000000000 40 00000000000000000000000000000000 00 "
                           "00000000000000000000000000000000 00000100 00000001 00000000 00000001     eth1\n"
                           "00000000000000000000000000000001 80 00000000000000000000000000000000 00 "
-                          "00000000000000000000000000000000 00000000 00000002 00000000 80200001       lo\n", &routes);
+                          "00000000000000000000000000000000 00000000 00000002 00000000 80200001       lo\n",
+                          &routes);
         assert_int_equal(routes.length, 2);
         first = subnet_format(routes.items[0].subnet);
         second = subnet_format(routes.items[1].subnet);

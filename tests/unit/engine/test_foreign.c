@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
@@ -43,12 +43,12 @@ static void plans(const ForeignChain *chain, const char *listing_text, bool want
 }
 
 #define RULE(chain, handle, rest) "{\"rule\": {\"chain\": \"" chain "\", \"handle\": " handle ", " rest "}}"
-#define OURS "\"comment\": \"berth_aaaaaa\", \"expr\": []"
-#define RETURN "\"expr\": [{\"counter\": {}}, {\"return\": null}]"
-#define DROP "\"expr\": [{\"match\": {}}, {\"drop\": null}]"
-#define ACCEPT(place) \
-        place " iifname \"beaaaaaab*\" accept comment \"berth_aaaaaa\"\n" \
-        place " oifname \"beaaaaaab*\" accept comment \"berth_aaaaaa\"\n"
+#define OURS                      "\"comment\": \"berth_aaaaaa\", \"expr\": []"
+#define RETURN                    "\"expr\": [{\"counter\": {}}, {\"return\": null}]"
+#define DROP                      "\"expr\": [{\"match\": {}}, {\"drop\": null}]"
+#define ACCEPT(place)                                                           \
+        place " iifname \"beaaaaaab*\" accept comment \"berth_aaaaaa\"\n" place \
+              " oifname \"beaaaaaab*\" accept comment \"berth_aaaaaa\"\n"
 
 static void test_plans(void **state)
 {
@@ -61,13 +61,16 @@ static void test_plans(void **state)
         plans(&accepting, "{\"nftables\": [" RULE("FORWARD", "7", DROP) "]}", true,
               ACCEPT("insert rule ip filter FORWARD"));
         plans(&dropping, "{\"nftables\": [" RULE("FORWARD", "8", OURS) "," RULE("FORWARD", "9", OURS) "]}", true, "");
-        plans(&dropping, "{\"nftables\": [" RULE("FORWARD", "7", DROP) "," RULE("FORWARD", "8", OURS) ","
-              RULE("FORWARD", "9", OURS) "]}", true,
-              "delete rule ip filter FORWARD handle 8\ndelete rule ip filter FORWARD handle 9\n"
-              ACCEPT("insert rule ip filter FORWARD"));
-        plans(&docker, "{\"nftables\": [" RULE("FORWARD", "8", OURS) "," RULE("DOCKER-USER", "3", DROP) ","
-              RULE("DOCKER-USER", "4", RETURN) "]}", true,
-              "delete rule ip filter FORWARD handle 8\n" ACCEPT("insert rule ip filter DOCKER-USER handle 4"));
+        plans(&dropping,
+              "{\"nftables\": [" RULE("FORWARD", "7", DROP) "," RULE("FORWARD", "8", OURS) "," RULE("FORWARD", "9",
+                                                                                                    OURS) "]}",
+              true,
+              "delete rule ip filter FORWARD handle 8\ndelete rule ip filter FORWARD handle 9\n" ACCEPT(
+                      "insert rule ip filter FORWARD"));
+        plans(&docker,
+              "{\"nftables\": [" RULE("FORWARD", "8", OURS) "," RULE("DOCKER-USER", "3",
+                                                                     DROP) "," RULE("DOCKER-USER", "4", RETURN) "]}",
+              true, "delete rule ip filter FORWARD handle 8\n" ACCEPT("insert rule ip filter DOCKER-USER handle 4"));
         plans(&docker, "{\"nftables\": []}", true, ACCEPT("add rule ip filter DOCKER-USER"));
         plans(&docker, "{\"nftables\": [" RULE("DOCKER-USER", "3", OURS) "]}", false,
               "delete rule ip filter DOCKER-USER handle 3\n");
@@ -99,8 +102,10 @@ static void test_legacy(void **state)
         plans_legacy("-P FORWARD DROP\n-A FORWARD " LEGACY("o") "\n-A FORWARD " LEGACY("i") "\n", true, "");
         plans_legacy("-P FORWARD DROP\n-A FORWARD " LEGACY("o") "\n-A FORWARD " LEGACY("i") "\n", false,
                      "-D FORWARD " LEGACY("o") "\n-D FORWARD " LEGACY("i"));
-        plans_legacy("-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n-A FORWARD " LEGACY("o") "\n"
-                     "-A DOCKER-USER -s 9.9.9.9/32 -j DROP\n-A DOCKER-USER -j RETURN\n", true,
+        plans_legacy("-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n-A FORWARD " LEGACY(
+                             "o") "\n"
+                                  "-A DOCKER-USER -s 9.9.9.9/32 -j DROP\n-A DOCKER-USER -j RETURN\n",
+                     true,
                      "-D FORWARD " LEGACY("o") "\n-I DOCKER-USER 2 " LEGACY("i") "\n-I DOCKER-USER 2 " LEGACY("o"));
         plans_legacy("-P FORWARD DROP\n-N DOCKER-USER\n", true,
                      "-I DOCKER-USER 1 " LEGACY("i") "\n-I DOCKER-USER 1 " LEGACY("o"));

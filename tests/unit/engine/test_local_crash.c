@@ -1,5 +1,6 @@
 /* kill -9 at random points of create, start, stop and remove: afterwards recover puts everything in order, what exists
  * can be used, and nothing is left over. Rounds: BERTH_CRASH_ROUNDS (20). */
+#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -10,7 +11,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "base/fs.h"
 #include "base/mem.h"

@@ -1,10 +1,10 @@
 /* What a container may, sees and is given: at least as strict as Docker's defaults. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
@@ -44,8 +44,9 @@ static void test_no_descriptor_leaks(void **state)
         _cleanup_free_ char *id = local_start(local_spec("descriptors", "sleep 1000")), *text = NULL;
 
         /* A start is over a moment before the runtime's own process has become the command. */
-        free_and_replace(&text, local_output(id, "for n in $(seq 100); do fds=$(ls /proc/1/fd | tr '\\n' ' '); "
-                                                 "[ \"$fds\" = '0 1 2 ' ] && break; sleep 0.1; done; echo -n \"$fds\""));
+        free_and_replace(&text,
+                         local_output(id, "for n in $(seq 100); do fds=$(ls /proc/1/fd | tr '\\n' ' '); "
+                                          "[ \"$fds\" = '0 1 2 ' ] && break; sleep 0.1; done; echo -n \"$fds\""));
         assert_string_equal(text, "0 1 2 ");
         free_and_replace(&text, local_output(id, "ls /proc/self/fd | wc -l"));
         assert_string_equal(text, "4\n");

@@ -1,4 +1,5 @@
 /* After a reboot, with damaged records, without a runtime; names and namespaces shared between containers. */
+#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "base/fs.h"
 #include "base/mem.h"

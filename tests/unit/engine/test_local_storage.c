@@ -1,4 +1,5 @@
 /* Volumes, binds, tmpfs, secrets and configs in containers, and the trash. */
+#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,7 +7,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -109,7 +109,8 @@ static void let_a_day_of_running_pass(const char *file)
 static void test_trash_outlives_a_leap_of_the_clock(void **state)
 {
         VolumeSpec volume = { .name = (char *)"leap" };
-        _cleanup_free_ char *old = in_folder("data/trash/1700000000000000000-leap"), *due = in_folder("data/trash/due.json");
+        _cleanup_free_ char *old = in_folder("data/trash/1700000000000000000-leap"),
+                            *due = in_folder("data/trash/due.json");
         _cleanup_free_ char *trash = in_folder("data/trash"), *made = in_folder("data/volumes/leap");
         VolumeInfo **infos = NULL;
         size_t length = 0;
@@ -126,7 +127,8 @@ static void test_trash_outlives_a_leap_of_the_clock(void **state)
         free(infos);
 
         let_a_day_of_running_pass(due);
-        assert_true(volume_trash_empty(setup.layout, INT64_MAX, NULL, NULL) >= 0); /* the clock is right again: it is young */
+        assert_true(volume_trash_empty(setup.layout, INT64_MAX, NULL, NULL) >=
+                    0); /* the clock is right again: it is young */
         assert_false(fs_exists(due));
         assert_true(volume_trash_empty(setup.layout, TRASH_KEPT_NS, NULL, NULL) >= 0);
         assert_true(fs_exists(old)); /* what was seen before does not count any more */

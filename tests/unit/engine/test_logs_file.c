@@ -1,10 +1,10 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -53,7 +53,7 @@ static void test_lines(void **state)
                 { T "stdout F   indented \n", "1[  indented ]" },
                 { T "stdout P initdb: \n" T "stdout F warning\n", "1[initdb: warning]" },
                 { T "stdout P a\n" T "stderr F e\n" T "stdout F  b\n", "2[e]1[a b]" },
-                { T "stdout P never ended", "" },            /* torn */
+                { T "stdout P never ended", "" }, /* torn */
                 { T "stdout P never ended\n", "1[never ended]" },
                 { "rubbish\n" T "stdout F x\n", "1[x]" },
                 { "2026 stdout F x\n\n" T "stdout F y\n", "1[y]" },

@@ -1,8 +1,8 @@
 /* What is derived from the state of networks: hosts files, rules, leases; and tables of sockets. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
@@ -19,18 +19,37 @@ static EndpointPort published[] = {
         { .host_ip = (char *)"::", .host_port = 5432, .container_port = 5432 },
 };
 static NetworkLease leases[] = { { (char *)"old", (char *)"172.18.0.3", NULL } };
-static NetworkRecord one = { .name = (char *)"one", .bridge = (char *)"beaaaaaab000001", .subnet = (char *)"172.18.0.0/16",
+static NetworkRecord one = { .name = (char *)"one",
+                             .bridge = (char *)"beaaaaaab000001",
+                             .subnet = (char *)"172.18.0.0/16",
                              .gateway = (char *)"172.18.0.1" };
-static NetworkRecord in = { .name = (char *)"in", .bridge = (char *)"beaaaaaab000002", .subnet = (char *)"172.19.0.0/29",
-                            .gateway = (char *)"172.19.0.1", .internal = true };
-static Endpoint first = { .network = (char *)"one", .id = (char *)"1", .container = (char *)"db-1",
-                          .project = (char *)"demo", .names = alias_names, .ipv4 = (char *)"172.18.0.2",
-                          .hosts_head = (char *)"127.0.0.1\tlocalhost\n", .ports = published, .n_ports = 3 };
-static Endpoint second = { .network = (char *)"one", .id = (char *)"2", .container = (char *)"db-2",
-                           .project = (char *)"demo", .names = second_names, .ipv4 = (char *)"172.18.0.4",
+static NetworkRecord in = { .name = (char *)"in",
+                            .bridge = (char *)"beaaaaaab000002",
+                            .subnet = (char *)"172.19.0.0/29",
+                            .gateway = (char *)"172.19.0.1",
+                            .internal = true };
+static Endpoint first = { .network = (char *)"one",
+                          .id = (char *)"1",
+                          .container = (char *)"db-1",
+                          .project = (char *)"demo",
+                          .names = alias_names,
+                          .ipv4 = (char *)"172.18.0.2",
+                          .hosts_head = (char *)"127.0.0.1\tlocalhost\n",
+                          .ports = published,
+                          .n_ports = 3 };
+static Endpoint second = { .network = (char *)"one",
+                           .id = (char *)"2",
+                           .container = (char *)"db-2",
+                           .project = (char *)"demo",
+                           .names = second_names,
+                           .ipv4 = (char *)"172.18.0.4",
                            .ipv6 = (char *)"fd00::4" };
-static Endpoint inner = { .network = (char *)"in", .id = (char *)"1", .container = (char *)"db-1", .names = alias_names,
-                          .ipv4 = (char *)"172.19.0.2", .index = 1 };
+static Endpoint inner = { .network = (char *)"in",
+                          .id = (char *)"1",
+                          .container = (char *)"db-1",
+                          .names = alias_names,
+                          .ipv4 = (char *)"172.19.0.2",
+                          .index = 1 };
 
 static NetworkState make_state(void)
 {
@@ -56,7 +75,10 @@ static void test_hosts_head(void **unused)
 {
         char *extra[] = { (char *)"gw=host-gateway", (char *)"x=10.0.0.9", (char *)"v6=fd00::9", NULL };
         char *addresses[] = { (char *)"172.18.0.2", NULL };
-        HostsSelf self = { .hostname = "db", .domainname = "example.org", .addresses = addresses, .gateway = "172.18.0.1",
+        HostsSelf self = { .hostname = "db",
+                           .domainname = "example.org",
+                           .addresses = addresses,
+                           .gateway = "172.18.0.1",
                            .extra_hosts = extra };
         _cleanup_free_ char *text = hosts_head(&self);
 
@@ -79,8 +101,9 @@ static void test_resolv(void **unused)
         ResolvWish own = { .servers = servers, .search = none, .options = options, .names_from_hosts = true };
         ResolvWish host = { .keep_loopback = true };
 
-        resolves_to("# c\nnameserver 10.0.0.53\nnameserver 127.0.0.53\nnameserver fd00::53\nsearch a b\noptions edns0\n", &plain,
-                    "nameserver 10.0.0.53\nsearch a b\noptions edns0 ndots:0\n");
+        resolves_to(
+                "# c\nnameserver 10.0.0.53\nnameserver 127.0.0.53\nnameserver fd00::53\nsearch a b\noptions edns0\n",
+                &plain, "nameserver 10.0.0.53\nsearch a b\noptions edns0 ndots:0\n");
         resolves_to("nameserver 127.0.0.1\n", &plain, "nameserver 8.8.8.8\nnameserver 8.8.4.4\noptions ndots:0\n");
         resolves_to("nameserver 10.0.0.53\nsearch a\n", &own, "nameserver 9.9.9.9\noptions ndots:3\n");
         resolves_to("nameserver 127.0.0.1\n", &host, "nameserver 127.0.0.1\n");
@@ -103,8 +126,9 @@ static void test_rules(void **unused)
         _cleanup_free_ char *none = firewall_rules("aaaaaa", &empty, &around), *alone = NULL;
 
         has(rules, "add table inet berth_aaaaaa\ndelete table inet berth_aaaaaa\ntable inet berth_aaaaaa {");
-        has(rules, "chain ports_demo {\n\t\ttcp dport 5432 dnat ip to 172.18.0.2:5432 comment \"db-1\"\n"
-                   "\t\toifname \"lo\" ip daddr 127.0.0.1 udp dport 53 dnat ip to 172.18.0.2:5353 comment \"db-1\"\n\t}");
+        has(rules,
+            "chain ports_demo {\n\t\ttcp dport 5432 dnat ip to 172.18.0.2:5432 comment \"db-1\"\n"
+            "\t\toifname \"lo\" ip daddr 127.0.0.1 udp dport 53 dnat ip to 172.18.0.2:5353 comment \"db-1\"\n\t}");
         has(rules, "iifname \"beaaaaaab*\" ip daddr 127.0.0.0/8 drop");
         has(rules, "ip saddr 172.18.0.0/16 oifname != \"beaaaaaab000001\" masquerade");
         assert_null(strstr(rules, "ip saddr 172.19.0.0/29 oifname != "));
@@ -139,10 +163,11 @@ static void test_names_cannot_become_rules(void **unused)
 
 static void test_other_bridges(void **unused)
 {
-        static const char *const theirs[] = { "docker0", "docker_gwbridge", "br-0123456789ab", "virbr0", "podman1",
-                                              "bebbbbbbb123456" };
-        static const char *const not_theirs[] = { "br0", "br-lan", "br-0123456789ax", "beaaaaaab123456", "bebbbbbbv123456",
-                                                  "eth0", "virbr", "dockery" };
+        static const char *const theirs[] = { "docker0", "docker_gwbridge", "br-0123456789ab",
+                                              "virbr0",  "podman1",         "bebbbbbbb123456" };
+        static const char *const not_theirs[] = {
+                "br0", "br-lan", "br-0123456789ax", "beaaaaaab123456", "bebbbbbbv123456", "eth0", "virbr", "dockery"
+        };
 
         for (size_t i = 0; i < ARRAY_SIZE(theirs); i++)
                 assert_true(firewall_is_other_bridge("aaaaaa", theirs[i]));
@@ -214,25 +239,27 @@ static uint64_t finds(const char *table, bool udp, const char *text, uint16_t po
 static void test_socket_tables(void **unused)
 {
         static const char tcp[] =
-                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-                "   0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0\n"
-                "   1: 0100007F:1539 0100007F:9C40 06 00000000:00000000 03:00001000 00000000     0        0 0 3 0\n"
-                "   2: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100 0\n"
-                "   3: 0100007F:C350 0100007F:0050 01 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0\n";
+                "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   "
+                "0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 "
+                "0\n   1: 0100007F:1539 0100007F:9C40 06 00000000:00000000 03:00001000 00000000     0        0 0 3 0\n"
+                "   2: 00000000:0050 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 "
+                "100 0\n   3: 0100007F:C350 0100007F:0050 01 00000000:00000000 00:00000000 00000000     0        0 "
+                "4713 1 0 100 0\n";
         static const char tcp6[] =
-                "   0: 00000000000000000000000000000000:0051 00000000000000000000000000000000:0000 0A 00000000:00000000 "
-                "00:00000000 00000000     0        0 4714 1 0 100 0\n"
-                "   1: 00000000000000000000000001000000:0052 00000000000000000000000000000000:0000 0A 00000000:00000000 "
+                "   0: 00000000000000000000000000000000:0051 00000000000000000000000000000000:0000 0A "
+                "00000000:00000000 00:00000000 00000000     0        0 4714 1 0 100 0\n   1: "
+                "00000000000000000000000001000000:0052 00000000000000000000000000000000:0000 0A 00000000:00000000 "
                 "00:00000000 00000000     0        0 4715 1 0 100 0\n";
-        static const char udp[] = "  12: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 "
-                                  "4716 2 0 0\n";
+        static const char udp[] =
+                "  12: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 "
+                "4716 2 0 0\n";
 
         assert_int_equal(finds(tcp, false, "127.0.0.1", 5432), 4711);
         assert_int_equal(finds(tcp, false, "0.0.0.0", 5432), 4711);
         assert_int_equal(finds(tcp, false, "192.0.2.1", 5432), 0);
         assert_int_equal(finds(tcp, false, "127.0.0.1", 5433), 0); /* lingers only */
         assert_int_equal(finds(tcp, false, "192.0.2.1", 80), 4712);
-        assert_int_equal(finds(tcp, false, "0.0.0.0", 50000), 0); /* a client's */
+        assert_int_equal(finds(tcp, false, "0.0.0.0", 50000), 0);    /* a client's */
         assert_int_equal(finds(tcp6, false, "127.0.0.1", 81), 4714); /* :: may stand for both */
         assert_int_equal(finds(tcp6, false, "::1", 82), 4715);
         assert_int_equal(finds(tcp6, false, "127.0.0.1", 82), 0);
@@ -243,10 +270,10 @@ static void test_socket_tables(void **unused)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_hosts),       cmocka_unit_test(test_hosts_head), cmocka_unit_test(test_resolv),
-                cmocka_unit_test(test_rules),       cmocka_unit_test(test_other_bridges),
-                cmocka_unit_test(test_names_cannot_become_rules),
-                cmocka_unit_test(test_leases),     cmocka_unit_test(test_lease_notes),
+                cmocka_unit_test(test_hosts),         cmocka_unit_test(test_hosts_head),
+                cmocka_unit_test(test_resolv),        cmocka_unit_test(test_rules),
+                cmocka_unit_test(test_other_bridges), cmocka_unit_test(test_names_cannot_become_rules),
+                cmocka_unit_test(test_leases),        cmocka_unit_test(test_lease_notes),
                 cmocka_unit_test(test_socket_tables),
         };
 

@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
@@ -25,16 +25,24 @@ static ContainerSpec *filled_spec(void)
                                        .target = arena_strdup(spec->arena, "/data"),
                                        .tmpfs_size = -1,
                                        .tmpfs_mode = -1 };
-        spec->mounts[1] = (SpecMount){ .kind = SPEC_MOUNT_TMPFS, .target = arena_strdup(spec->arena, "/tmp"),
-                                       .tmpfs_size = 4096, .tmpfs_mode = 0700 };
+        spec->mounts[1] = (SpecMount){ .kind = SPEC_MOUNT_TMPFS,
+                                       .target = arena_strdup(spec->arena, "/tmp"),
+                                       .tmpfs_size = 4096,
+                                       .tmpfs_mode = 0700 };
         spec->files = arena_new_array(spec->arena, SpecFile, 3);
         spec->n_files = 3;
-        spec->files[0] = (SpecFile){ .target = arena_strdup(spec->arena, "/run/secrets/a"), .secret = true,
-                                     .content = arena_strdup(spec->arena, "hidden"), .content_size = 6, .mode = 0400 };
+        spec->files[0] = (SpecFile){ .target = arena_strdup(spec->arena, "/run/secrets/a"),
+                                     .secret = true,
+                                     .content = arena_strdup(spec->arena, "hidden"),
+                                     .content_size = 6,
+                                     .mode = 0400 };
         spec->files[1] = (SpecFile){ .target = arena_strdup(spec->arena, "/b"),
-                                     .content = arena_strndup(spec->arena, "x\0y", 3), .content_size = 3, .uid = -1 };
+                                     .content = arena_strndup(spec->arena, "x\0y", 3),
+                                     .content_size = 3,
+                                     .uid = -1 };
         spec->files[2] = (SpecFile){ .target = arena_strdup(spec->arena, "/c"),
-                                     .content = arena_strdup(spec->arena, "\xff\xfe"), .content_size = 2 };
+                                     .content = arena_strdup(spec->arena, "\xff\xfe"),
+                                     .content_size = 2 };
         return spec;
 }
 
@@ -84,8 +92,12 @@ static void test_secret_contents_stay_out(void **state)
 static void test_wrong_types(void **state)
 {
         static const char *const texts[] = {
-                "[]", "{}", "{\"name\": 3, \"argv\": [\"a\"]}", "{\"name\": \"x\", \"argv\": []}",
-                "{\"name\": \"x\", \"argv\": \"a\"}", "{\"name\": \"x\", \"argv\": [1]}",
+                "[]",
+                "{}",
+                "{\"name\": 3, \"argv\": [\"a\"]}",
+                "{\"name\": \"x\", \"argv\": []}",
+                "{\"name\": \"x\", \"argv\": \"a\"}",
+                "{\"name\": \"x\", \"argv\": [1]}",
                 "{\"name\": \"x\", \"argv\": [\"a\"], \"mounts\": {}}",
                 "{\"name\": \"x\", \"argv\": [\"a\"], \"ports\": [{\"host_port\": 70000}]}",
         };

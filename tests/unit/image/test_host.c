@@ -1,10 +1,10 @@
 /* Host images of the PostgreSQL packages that this machine has; skipped where it has none, or without root. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <cmocka.h>
 #include <fcntl.h>
 #include <gnu/libc-version.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -115,7 +115,8 @@ static void test_programs_moved(void **state)
         _cleanup_image_ Image *image = NULL;
         bool found = false;
 
-        if (!major || geteuid() != 0 || fs_exists("/usr/lib/locale/en_US.utf8") || fs_exists("/usr/lib/locale/locale-archive"))
+        if (!major || geteuid() != 0 || fs_exists("/usr/lib/locale/en_US.utf8") ||
+            fs_exists("/usr/lib/locale/locale-archive"))
                 skip();
         name = xasprintf("postgres:%s", major);
         locale = xasprintf("%s/locale-%s/en_US.utf8", other, gnu_get_libc_version());

@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "image/manifest.h"
@@ -107,7 +107,9 @@ static void test_single_entry_without_platform(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_parse), cmocka_unit_test(test_refused), cmocka_unit_test(test_select),
+                cmocka_unit_test(test_parse),
+                cmocka_unit_test(test_refused),
+                cmocka_unit_test(test_select),
                 cmocka_unit_test(test_single_entry_without_platform),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

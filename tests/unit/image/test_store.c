@@ -1,9 +1,9 @@
 /* Reading the store: an index and configurations written by hand. */
+#include <cmocka.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-#include <fcntl.h>
 #include <stdio.h>
 
 #include "base/fs.h"
@@ -12,8 +12,8 @@
 #include "base/strv.h"
 #include "image/store.h"
 
-#define DIFF_A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define DIFF_B "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define DIFF_A   "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define DIFF_B   "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define MANIFEST "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 
 static char folder[] = "/tmp/berth-test-store-XXXXXX";
@@ -66,7 +66,8 @@ static void write_good_index(void)
 {
         write_index("{\"format\": 1, \"images\": {\"%s\": {\"libc\": \"musl 1.2.4\", \"size_bytes\": 7, \"digests\": "
                     "[\"docker.io/library/x@" MANIFEST "\"]}}, \"names\": {\"docker.io/library/x:1\": \"%s\", "
-                    "\"docker.io/library/x:latest\": \"%s\"}}", id, id, id);
+                    "\"docker.io/library/x:latest\": \"%s\"}}",
+                    id, id, id);
 }
 
 static void test_empty_store(void **state)
@@ -151,8 +152,7 @@ static void test_broken_index(void **state)
         assert_int_equal(image_find(layout, "x:1", IMAGES_AUTO, &image, NULL), -ERROR_UNSUPPORTED);
         /* A name that points nowhere is as good as none, and odd members do no harm. */
         write_index("{\"format\": 1, \"images\": {\"nonsense\": 5}, \"names\": {\"docker.io/library/x:1\": \"" MANIFEST
-                    "\", "
-                    "\"docker.io/library/y:1\": 7}}");
+                    "\", \"docker.io/library/y:1\": 7}}");
         assert_int_equal(image_find(layout, "x:1", IMAGES_AUTO, &image, NULL), -ERROR_NOT_FOUND);
         assert_int_equal(image_find(layout, "y:1", IMAGES_AUTO, &image, NULL), -ERROR_NOT_FOUND);
 }
@@ -171,9 +171,9 @@ static void test_policy_names(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_empty_store),   cmocka_unit_test(test_find_in_every_way),
-                cmocka_unit_test(test_not_found),     cmocka_unit_test(test_configuration),
-                cmocka_unit_test(test_broken_index),  cmocka_unit_test(test_policy_names),
+                cmocka_unit_test(test_empty_store),  cmocka_unit_test(test_find_in_every_way),
+                cmocka_unit_test(test_not_found),    cmocka_unit_test(test_configuration),
+                cmocka_unit_test(test_broken_index), cmocka_unit_test(test_policy_names),
         };
         return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -24,7 +24,8 @@ static void on_due(void *context)
 static void say(World *world, const char *backup)
 {
         json_decref(world->keeper->state.model);
-        world->keeper->state.model = json_pack("{s:{s:{s:{s:o}}}}", "services", "db", "x-berth", "backup", json_loads(backup, 0, NULL));
+        world->keeper->state.model =
+                json_pack("{s:{s:{s:{s:o}}}}", "services", "db", "x-berth", "backup", json_loads(backup, 0, NULL));
         assert_non_null(world->keeper->state.model);
 }
 
@@ -42,7 +43,8 @@ static void begin(Watched *watched)
 /* The receiver tells its state, the number-th time. */
 static void tell(World *world, int64_t number)
 {
-        _cleanup_free_ char *path = path_join(world->folder, "run/projects/demo/receivers/db.json"), *folder = path_dirname(path);
+        _cleanup_free_ char *path = path_join(world->folder, "run/projects/demo/receivers/db.json"),
+                            *folder = path_dirname(path);
         const struct timespec times[] = { { .tv_sec = number }, { .tv_sec = number } };
         _cleanup_close_ int fd = -1;
 

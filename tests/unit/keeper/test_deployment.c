@@ -6,10 +6,12 @@
 #include "world.h"
 
 #define DB "'db': {'image': 'postgres:16', 'networks': {'default': null}}"
-#define HEALTHY_DB "'db': {'image': 'postgres:16', 'networks': {'default': null}, 'healthcheck': {'test': ['CMD', 'ready'], " \
-                   "'interval': '10s', 'timeout': '5s', 'retries': 3}}"
-#define API(condition) "'api': {'image': 'api', 'networks': {'default': null}, 'depends_on': {'db': {'condition': '" condition \
-                       "', 'required': true}}}"
+#define HEALTHY_DB                                                                                                 \
+        "'db': {'image': 'postgres:16', 'networks': {'default': null}, 'healthcheck': {'test': ['CMD', 'ready'], " \
+        "'interval': '10s', 'timeout': '5s', 'retries': 3}}"
+#define API(condition)                                                                                          \
+        "'api': {'image': 'api', 'networks': {'default': null}, 'depends_on': {'db': {'condition': '" condition \
+        "', 'required': true}}}"
 
 static void up(World *world, Asked *asked, const char *services, const char *more)
 {
@@ -117,8 +119,10 @@ static void test_optional_dependency(void **state)
         World *world = *state;
         Asked asked;
 
-        up(world, &asked, "{" DB ", 'api': {'image': 'api', 'networks': {'default': null}, 'depends_on': {'db': {'condition': "
-                          "'service_healthy', 'required': false}}}}", "");
+        up(world, &asked,
+           "{" DB ", 'api': {'image': 'api', 'networks': {'default': null}, 'depends_on': {'db': {'condition': "
+           "'service_healthy', 'required': false}}}}",
+           "");
         assert_non_null(asked.result);
         assert_int_equal(journal_count(world, "start demo-api-1"), 1);
         asked_done(&asked);
@@ -212,10 +216,11 @@ static void test_nothing_changes_where_a_file_is_missing(void **state)
         World *world = *state;
         Asked asked;
 
-        world_ask(world, &asked, "up",
-                  "{'working_dir': '/srv/demo', 'model': {'name': 'demo', 'services': {'db': {'image': 'x', 'secrets': [{"
-                  "'source': 'pw', 'target': '/run/secrets/pw'}]}}, 'secrets': {'pw': {'name': 'pw', 'file': "
-                  "'/nonexistent/pw'}}}}");
+        world_ask(
+                world, &asked, "up",
+                "{'working_dir': '/srv/demo', 'model': {'name': 'demo', 'services': {'db': {'image': 'x', 'secrets': [{"
+                "'source': 'pw', 'target': '/run/secrets/pw'}]}}, 'secrets': {'pw': {'name': 'pw', 'file': "
+                "'/nonexistent/pw'}}}}");
         assert_int_equal(asked.error->kind, ERROR_NOT_FOUND);
         assert_non_null(strstr(asked.error->message, "/nonexistent/pw"));
         assert_int_equal(journal_length(world), 0);
@@ -249,8 +254,10 @@ static void test_names_and_ports_of_others(void **state)
         make_stranger(world, "taken", 5432);
         check_refused(world, "{'db': {'image': 'x', 'container_name': 'taken', 'networks': {'default': null}}}", "",
                       ERROR_CONFLICT, "project \"other\"");
-        check_refused(world, "{'db': {'image': 'x', 'networks': {'default': null}, 'ports': [{'mode': 'ingress', 'target': 1, "
-                             "'published': '5432', 'protocol': 'tcp'}]}}", "", ERROR_CONFLICT, "taken");
+        check_refused(world,
+                      "{'db': {'image': 'x', 'networks': {'default': null}, 'ports': [{'mode': 'ingress', 'target': 1, "
+                      "'published': '5432', 'protocol': 'tcp'}]}}",
+                      "", ERROR_CONFLICT, "taken");
 }
 
 static void test_images(void **state)
@@ -273,7 +280,8 @@ static void test_another_folder(void **state)
 {
         World *world = *state;
         Asked asked;
-        const char *params = "{'working_dir': '/srv/second', %s 'model': {'name': 'demo', 'services': {'db': {'image': 'x'}}}}";
+        const char *params =
+                "{'working_dir': '/srv/second', %s 'model': {'name': 'demo', 'services': {'db': {'image': 'x'}}}}";
         _cleanup_free_ char *without = NULL, *with = NULL;
 
         up(world, &asked, "{" DB "}", "");
@@ -284,7 +292,8 @@ static void test_another_folder(void **state)
         assert_non_null(strstr(asked.error->message, "/srv/demo"));
         assert_non_null(strstr(asked.error->message, "/srv/second"));
         asked_done(&asked);
-        with = xasprintf("%.*s'name_given': true,%s", (int)(strstr(params, "%s") - params), params, strstr(params, "%s") + 2);
+        with = xasprintf("%.*s'name_given': true,%s", (int)(strstr(params, "%s") - params), params,
+                         strstr(params, "%s") + 2);
         world_ask(world, &asked, "up", with);
         assert_null(asked.error);
         asked_done(&asked);
@@ -309,8 +318,9 @@ static void test_dry_run_without_the_image(void **state)
 
         fake_engine_forget_image(world->engine, "postgres:16");
         up(world, &asked, "{" DB "}", "'dry_run': true");
-        assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(asked.result, "plan"), 0),
-                                                              "action")), "pull");
+        assert_string_equal(
+                json_string_value(json_object_get(json_array_get(json_object_get(asked.result, "plan"), 0), "action")),
+                "pull");
         assert_int_equal(journal_length(world), 0);
         asked_done(&asked);
 }
@@ -322,7 +332,8 @@ static void test_recreate_keeps_the_old_one_first(void **state)
 
         up(world, &asked, "{" DB "}", "");
         asked_done(&asked);
-        up(world, &asked, "{'db': {'image': 'postgres:16', 'networks': {'default': null}, 'environment': {'A': '1'}}}", "");
+        up(world, &asked, "{'db': {'image': 'postgres:16', 'networks': {'default': null}, 'environment': {'A': '1'}}}",
+           "");
         assert_non_null(asked.result);
         assert_int_equal(journal_count(world, "create demo-db-1"), 2);
         assert_int_equal(world->keeper->units.length, 1);

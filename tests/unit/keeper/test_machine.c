@@ -1,10 +1,11 @@
 /* A machine that goes down, and one that comes up. */
 #include "world.h"
 
-#define TWO "{'db': {'image': 'x', 'networks': {'default': null}, 'restart': 'unless-stopped'" CHECK "}, " \
-            "'app': {'image': 'x', 'networks': {'default': null}, 'restart': 'on-failure', 'depends_on': {'db': " \
-            "{'condition': 'service_healthy', 'required': true}}}, " \
-            "'job': {'image': 'x', 'networks': {'default': null}}}"
+#define TWO                                                                                                   \
+        "{'db': {'image': 'x', 'networks': {'default': null}, 'restart': 'unless-stopped'" CHECK "}, "        \
+        "'app': {'image': 'x', 'networks': {'default': null}, 'restart': 'on-failure', 'depends_on': {'db': " \
+        "{'condition': 'service_healthy', 'required': true}}}, "                                              \
+        "'job': {'image': 'x', 'networks': {'default': null}}}"
 #define CHECK ", 'healthcheck': {'test': ['CMD', 'ready'], 'interval': '10s', 'timeout': '5s', 'retries': 1000}"
 
 static void ask(World *world, const char *method, const char *params)

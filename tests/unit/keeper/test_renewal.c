@@ -2,7 +2,8 @@
 #include "world.h"
 
 #define DAY_NS (24 * 3600 * NSEC_PER_SEC)
-#define TLS_DB "{'db': {'image': 'postgres:16', 'annotations': {'dev.berth.tls': '{}'}}, 'plain': {'image': 'postgres:16'}}"
+#define TLS_DB \
+        "{'db': {'image': 'postgres:16', 'annotations': {'dev.berth.tls': '{}'}}, 'plain': {'image': 'postgres:16'}}"
 
 static int asked_for;
 static int64_t end_s, last_s;

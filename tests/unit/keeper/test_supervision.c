@@ -5,7 +5,7 @@
 #include "world.h"
 
 #define SERVICE(more) "{'db': {'image': 'postgres:16', 'networks': {'default': null}" more "}}"
-#define CHECK ", 'healthcheck': {'test': ['CMD', 'ready'], 'interval': '10s', 'timeout': '5s', 'retries': 3}"
+#define CHECK         ", 'healthcheck': {'test': ['CMD', 'ready'], 'interval': '10s', 'timeout': '5s', 'retries': 3}"
 
 static void up(World *world, const char *services)
 {

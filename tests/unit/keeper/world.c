@@ -6,7 +6,7 @@
 #include "base/fs.h"
 
 #define REALTIME_OFFSET_NS (INT64_C(1800000000) * NSEC_PER_SEC)
-#define LIMIT_NS (24 * 3600 * NSEC_PER_SEC)
+#define LIMIT_NS           (24 * 3600 * NSEC_PER_SEC)
 
 static int64_t world_monotonic_ns(void *context)
 {
@@ -20,7 +20,10 @@ static int64_t world_realtime_ns(void *context)
 
 static void make_keeper(World *world, bool at_boot)
 {
-        KeeperParts parts = { .layout = &world->layout, .loop = world->loop, .pool = world->pool, .engine = world->engine,
+        KeeperParts parts = { .layout = &world->layout,
+                              .loop = world->loop,
+                              .pool = world->pool,
+                              .engine = world->engine,
                               .watch_fd = -1 };
 
         assert_int_equal(keeper_create(&parts, "demo", &world->keeper, NULL), 0);
@@ -42,7 +45,8 @@ int world_set_up(void **state)
         assert_non_null(mkdtemp(world->folder));
         world->now_ns = 1000 * NSEC_PER_SEC;
         world->clock = (Clock){ world_monotonic_ns, world_realtime_ns, world };
-        world->layout = (Layout){ .data_dir = path_join(world->folder, "data"), .run_dir = path_join(world->folder, "run"),
+        world->layout = (Layout){ .data_dir = path_join(world->folder, "data"),
+                                  .run_dir = path_join(world->folder, "run"),
                                   .id = xstrdup("abcdef") };
         assert_int_equal(fake_engine_create(&world->clock, &world->engine), 0);
         make_loop(world);
@@ -157,9 +161,11 @@ void asked_done(Asked *asked)
 
 char *up_params(const char *services, const char *more)
 {
-        return xasprintf("{'working_dir': '/srv/demo', 'files': ['/srv/demo/compose.yaml'], %s%s'model': {'name': 'demo', "
-                         "'services': %s, 'networks': {'default': {'name': 'demo_default'}}, 'volumes': {'data': {'name': "
-                         "'demo_data'}}}}", more, *more ? ", " : "", services);
+        return xasprintf(
+                "{'working_dir': '/srv/demo', 'files': ['/srv/demo/compose.yaml'], %s%s'model': {'name': 'demo', "
+                "'services': %s, 'networks': {'default': {'name': 'demo_default'}}, 'volumes': {'data': {'name': "
+                "'demo_data'}}}}",
+                more, *more ? ", " : "", services);
 }
 
 int journal_find(World *world, const char *call)
@@ -184,8 +190,8 @@ int journal_count(World *world, const char *call)
 
 size_t journal_length(World *world)
 {
-        static const char *const changes[] = { "create ", "start ", "stop ", "kill ", "remove ", "rename ", "pull ",
-                                               "network_", "volume_" };
+        static const char *const changes[] = { "create ", "start ", "stop ",    "kill ",  "remove ",
+                                               "rename ", "pull ",  "network_", "volume_" };
         _cleanup_strv_ char **journal = fake_engine_journal(world->engine);
         size_t n = 0;
 

@@ -2,10 +2,10 @@
 #ifndef BERTH_TESTS_KEEPER_WORLD_H
 #define BERTH_TESTS_KEEPER_WORLD_H
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
@@ -17,7 +17,7 @@
 
 typedef struct World {
         char folder[40];
-        int64_t now_ns;                 /* monotonic; realtime is a constant more */
+        int64_t now_ns; /* monotonic; realtime is a constant more */
         Clock clock;
         Layout layout;
         Engine *engine;
@@ -29,9 +29,9 @@ typedef struct World {
 /* A request that is on its way or done. */
 typedef struct Asked {
         bool finished;
-        json_t *result;                 /* NULL after a failure */
+        json_t *result; /* NULL after a failure */
         Error *error;
-        Request *request;               /* valid until finished */
+        Request *request; /* valid until finished */
 } Asked;
 
 int world_set_up(void **state);

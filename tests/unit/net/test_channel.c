@@ -1,11 +1,11 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,7 +18,7 @@
 #include "net/channel_client.h"
 #include "state/document.h"
 
-#define LINE_LIMIT 4096
+#define LINE_LIMIT   4096
 #define OUTPUT_LIMIT (256 * 1024)
 
 typedef struct Fixture {
@@ -85,7 +85,8 @@ static int set_up(void **state)
         fixture->path = path_join(fixture->folder, "sock");
         assert_int_equal(loop_create(NULL, &fixture->loop, NULL), 0);
         assert_int_equal(channel_server_create(fixture->loop, fixture->path, &handler, LINE_LIMIT, OUTPUT_LIMIT,
-                                               &fixture->server, NULL), 0);
+                                               &fixture->server, NULL),
+                         0);
         pthread_create(&fixture->thread, NULL, serve, fixture);
         *state = fixture;
         return 0;

@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "operate/backup_settings.h"
@@ -70,12 +70,12 @@ static void test_keep_of_both_places(void **state)
 
 static void test_a_place_is_read(void **state)
 {
-        _cleanup_json_ json_t *model =
-                json_loads("{\"services\": {\"db\": {}, \"short\": {\"x-berth\": {\"backup\": {\"offsite\": \"/mnt/nas\"}}}, \"off\": {\"x-berth\": {\"backup\": {\"offsite\": \"off\"}}}},"
-                           " \"secrets\": {\"s3\": {\"file\": \"/p/secrets/s3\"}, \"env\": {\"environment\": \"X\"}},"
-                           " \"x-berth\": {\"backup\": {\"offsite\": {\"url\": \"s3://b/p\", \"credentials\": \"s3\","
-                           " \"key\": \"keys/k.json\", \"schedule\": \"5m\"}}}}",
-                           0, NULL);
+        _cleanup_json_ json_t *model = json_loads(
+                "{\"services\": {\"db\": {}, \"short\": {\"x-berth\": {\"backup\": {\"offsite\": \"/mnt/nas\"}}}, \"off\": {\"x-berth\": {\"backup\": {\"offsite\": \"off\"}}}},"
+                " \"secrets\": {\"s3\": {\"file\": \"/p/secrets/s3\"}, \"env\": {\"environment\": \"X\"}},"
+                " \"x-berth\": {\"backup\": {\"offsite\": {\"url\": \"s3://b/p\", \"credentials\": \"s3\","
+                " \"key\": \"keys/k.json\", \"schedule\": \"5m\"}}}}",
+                0, NULL);
         _cleanup_offsite_settings_ OffsiteSettings settings = { 0 }, brief = { 0 }, none = { 0 }, wrong = { 0 };
         _cleanup_error_ Error *error = NULL;
         json_t *words;

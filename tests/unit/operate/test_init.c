@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -112,7 +112,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_writes_a_whole_deployment, make_folder, remove_folder),
-                cmocka_unit_test_setup_teardown(test_a_folder_with_something_in_it_is_left_alone, make_folder, remove_folder),
+                cmocka_unit_test_setup_teardown(test_a_folder_with_something_in_it_is_left_alone, make_folder,
+                                                remove_folder),
                 cmocka_unit_test_setup_teardown(test_an_empty_folder_is_filled, make_folder, remove_folder),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,7 +19,8 @@ static void test_tag_of_the_new_major(void **state)
         } cases[] = {
                 { "postgres:15", "postgres:17", 15 },
                 { "postgres:15.4-bookworm", "postgres:17-bookworm", 15 },
-                { "registry.example:5000/team/postgres:9.6-alpine", "registry.example:5000/team/postgres:17-alpine", 9 },
+                { "registry.example:5000/team/postgres:9.6-alpine", "registry.example:5000/team/postgres:17-alpine",
+                  9 },
                 { "postgres", NULL, 0 },
                 { "registry.example:5000/postgres", NULL, 0 },
                 { "postgres:latest", NULL, 0 },
@@ -44,9 +45,16 @@ static void test_record_is_found_by_project_and_service(void **state)
 {
         char folder[] = "/tmp/berth-upgrade-XXXXXX";
         Layout layout = { .data_dir = mkdtemp(folder) };
-        UpgradeRecord record = { .project = (char *)"p", .service = (char *)"db", .volume = (char *)"p_data",
-                                 .kept = (char *)"p_data-upgrade-15-17", .old_folder = (char *)"", .new_folder = (char *)"x",
-                                 .old_image = (char *)"postgres:15", .new_image = (char *)"postgres:17", .from = 15, .to = 17,
+        UpgradeRecord record = { .project = (char *)"p",
+                                 .service = (char *)"db",
+                                 .volume = (char *)"p_data",
+                                 .kept = (char *)"p_data-upgrade-15-17",
+                                 .old_folder = (char *)"",
+                                 .new_folder = (char *)"x",
+                                 .old_image = (char *)"postgres:15",
+                                 .new_image = (char *)"postgres:17",
+                                 .from = 15,
+                                 .to = 17,
                                  .phase = UPGRADE_RETURNING };
         _cleanup_upgrade_record_ UpgradeRecord found = { 0 };
 
@@ -70,7 +78,8 @@ static json_t *model_with_command(const char *command)
                 "{\"services\": {\"db\": {\"image\": \"postgres:15\", \"ports\": [{}], \"networks\": {}, \"command\": %s,"
                 "\"secrets\": [{}], \"volumes\": [{\"target\": \"/var/lib/postgresql/data\", \"source\": \"data\"},"
                 "{\"target\": \"/docker-entrypoint-initdb.d/1.sql\"}, {\"target\": \"/docker-entrypoint-initdb.dir\"}]}},"
-                "\"volumes\": {\"data\": {\"name\": \"p_data\", \"external\": true}}}", command);
+                "\"volumes\": {\"data\": {\"name\": \"p_data\", \"external\": true}}}",
+                command);
         json_t *model = json_loads(text, 0, NULL);
 
         assert_non_null(model);
@@ -79,7 +88,9 @@ static json_t *model_with_command(const char *command)
 
 static void test_model_of_the_server_beside(void **state)
 {
-        const UpgradeRecord record = { .service = (char *)"db", .kept = (char *)"beside", .new_image = (char *)"postgres:17" };
+        const UpgradeRecord record = { .service = (char *)"db",
+                                       .kept = (char *)"beside",
+                                       .new_image = (char *)"postgres:17" };
         _cleanup_json_ json_t *model = model_with_command("[\"postgres\", \"-c\", \"a=b\"]");
         _cleanup_json_ json_t *changed = upgrade_model(model, &record, "p-db-1", "data");
         const json_t *service = json_object_get(json_object_get(changed, "services"), "db");
@@ -100,8 +111,11 @@ static void test_model_of_the_server_beside(void **state)
 
 static void test_a_command_that_is_no_server_is_left_out(void **state)
 {
-        const UpgradeRecord record = { .service = (char *)"db", .kept = (char *)"beside", .new_image = (char *)"postgres:17" };
-        _cleanup_json_ json_t *model = model_with_command("[\"sh\", \"-c\", \"chown x; exec docker-entrypoint.sh postgres\"]");
+        const UpgradeRecord record = { .service = (char *)"db",
+                                       .kept = (char *)"beside",
+                                       .new_image = (char *)"postgres:17" };
+        _cleanup_json_ json_t *model =
+                model_with_command("[\"sh\", \"-c\", \"chown x; exec docker-entrypoint.sh postgres\"]");
         _cleanup_json_ json_t *changed = upgrade_model(model, &record, "p-db-1", "data");
         const json_t *command = json_object_get(json_object_get(json_object_get(changed, "services"), "db"), "command");
 

@@ -20,8 +20,10 @@ static void check(const char *text, const char *wanted)
 static void test_lines(void **state)
 {
         check("", "");
-        check("# Do not edit\nsynchronous_standby_names = 'berth_d908bc'\nwork_mem = '8MB'\n", "# Do not edit\nwork_mem = '8MB'\n");
-        check("work_mem = '8MB'\nsynchronous_standby_names='berth_1'", "work_mem = '8MB'\n"); /* no last line feed, no blanks */
+        check("# Do not edit\nsynchronous_standby_names = 'berth_d908bc'\nwork_mem = '8MB'\n",
+              "# Do not edit\nwork_mem = '8MB'\n");
+        check("work_mem = '8MB'\nsynchronous_standby_names='berth_1'",
+              "work_mem = '8MB'\n"); /* no last line feed, no blanks */
         check("synchronous_standby_names = 'ANY 1 (elsewhere)'\n", "synchronous_standby_names = 'ANY 1 (elsewhere)'\n");
         check("synchronous_standby_names = 'other, berth_1'\n", "synchronous_standby_names = 'other, berth_1'\n");
         check("#synchronous_standby_names = 'berth_1'\n", "#synchronous_standby_names = 'berth_1'\n");

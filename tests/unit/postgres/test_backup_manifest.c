@@ -1,24 +1,25 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "postgres/backup_manifest.h"
 
 /* As servers of 17 write it; the last line is added with the checksum of all before. */
-static const char lines[] = "{ \"PostgreSQL-Backup-Manifest-Version\": 2,\n"
-                            "\"System-Identifier\": 7412345678901234567,\n"
-                            "\"Files\": [\n"
-                            "{ \"Path\": \"base/5/INCREMENTAL.16384\", \"Size\": 12, \"Last-Modified\": \"2026-11-21 15:30:12 GMT\", "
-                            "\"Checksum-Algorithm\": \"CRC32C\", \"Checksum\": \"01020304\" },\n"
-                            "{ \"Encoded-Path\": \"62617365ff\", \"Size\": 3, \"Last-Modified\": \"2026-11-21 15:30:12 GMT\", "
-                            "\"Checksum-Algorithm\": \"CRC32C\", \"Checksum\": \"aabbccdd\" }\n"
-                            "],\n"
-                            "\"WAL-Ranges\": [\n"
-                            "{ \"Timeline\": 1, \"Start-LSN\": \"0/2000028\", \"End-LSN\": \"0/2000120\" }\n"
-                            "],\n";
+static const char lines[] =
+        "{ \"PostgreSQL-Backup-Manifest-Version\": 2,\n"
+        "\"System-Identifier\": 7412345678901234567,\n"
+        "\"Files\": [\n"
+        "{ \"Path\": \"base/5/INCREMENTAL.16384\", \"Size\": 12, \"Last-Modified\": \"2026-11-21 15:30:12 GMT\", "
+        "\"Checksum-Algorithm\": \"CRC32C\", \"Checksum\": \"01020304\" },\n"
+        "{ \"Encoded-Path\": \"62617365ff\", \"Size\": 3, \"Last-Modified\": \"2026-11-21 15:30:12 GMT\", "
+        "\"Checksum-Algorithm\": \"CRC32C\", \"Checksum\": \"aabbccdd\" }\n"
+        "],\n"
+        "\"WAL-Ranges\": [\n"
+        "{ \"Timeline\": 1, \"Start-LSN\": \"0/2000028\", \"End-LSN\": \"0/2000120\" }\n"
+        "],\n";
 
 static char *sealed(const char *text)
 {
@@ -35,7 +36,8 @@ static void test_a_rewritten_manifest_is_one(void **state)
         ManifestChanges changes = { 0 };
         const ManifestFile *file;
 
-        vector_add(&changes.files, (ManifestChange){ "base/5/INCREMENTAL.16384", "base/5/16384", { 81920, 0xdeadbeef } });
+        vector_add(&changes.files,
+                   (ManifestChange){ "base/5/INCREMENTAL.16384", "base/5/16384", { 81920, 0xdeadbeef } });
         assert_int_equal(backup_manifest_rewrite(text, strlen(text), &changes, &rewritten, NULL), 0);
         vector_done(&changes.files);
         assert_int_equal(backup_manifest_parse(strbuf_text(&rewritten), rewritten.length, &files, NULL), 0);
@@ -69,9 +71,12 @@ static void test_one_of_our_own(void **state)
         assert_int_equal(file->size_bytes, 8192);
         assert_int_equal(file->crc32c, 0x01020304);
         assert_non_null(strmap_get(&files, "a\"b\xff"));
-        assert_non_null(strstr(strbuf_text(&text), "\"PostgreSQL-Backup-Manifest-Version\": 2,\n\"System-Identifier\": 7412345678901234567,"));
+        assert_non_null(
+                strstr(strbuf_text(&text),
+                       "\"PostgreSQL-Backup-Manifest-Version\": 2,\n\"System-Identifier\": 7412345678901234567,"));
         assert_non_null(strstr(strbuf_text(&text), "\"Checksum\": \"04030201\""));
-        assert_non_null(strstr(strbuf_text(&text), "{ \"Timeline\": 3, \"Start-LSN\": \"0/2000028\", \"End-LSN\": \"0/2000120\" }"));
+        assert_non_null(strstr(strbuf_text(&text),
+                               "{ \"Timeline\": 3, \"Start-LSN\": \"0/2000028\", \"End-LSN\": \"0/2000120\" }"));
 }
 
 static void test_damage_is_told(void **state)

@@ -1,9 +1,9 @@
 /* How refusals are told apart. A server that refuses for these reasons, at a wanted moment and in these languages, cannot be had for
  * real: a few lines that speak the protocol stand in for it. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -111,15 +111,21 @@ static void test_refusals(void **state)
                 { { "FATAL", "57P03", "das Datenbanksystem startet" },
                   ERROR_UNAVAILABLE,
                   "the server does not answer: das Datenbanksystem startet" },
-                { { "FATAL", "57P03", "andmebaas taastub:  oodake" }, ERROR_UNAVAILABLE, "the server does not answer: andmebaas taastub:  oodake" },
+                { { "FATAL", "57P03", "andmebaas taastub:  oodake" },
+                  ERROR_UNAVAILABLE,
+                  "the server does not answer: andmebaas taastub:  oodake" },
                 { { "ВАЖНО", "57P03", "система баз данных запускается" },
                   ERROR_UNAVAILABLE,
                   "the server does not answer: система баз данных запускается" },
                 { { "FATAL ", "28P01", "authentification par mot de passe échouée" },
                   ERROR_DENIED,
                   "the server refuses: authentification par mot de passe échouée" },
-                { { "致命错误", "28000", "没有用于主机的 pg_hba.conf 记录" }, ERROR_DENIED, "the server refuses: 没有用于主机的 pg_hba.conf 记录" },
-                { { "FATAL", "53300", "sorry, too many clients already" }, ERROR_DENIED, "the server refuses: sorry, too many clients already" },
+                { { "致命错误", "28000", "没有用于主机的 pg_hba.conf 记录" },
+                  ERROR_DENIED,
+                  "the server refuses: 没有用于主机的 pg_hba.conf 记录" },
+                { { "FATAL", "53300", "sorry, too many clients already" },
+                  ERROR_DENIED,
+                  "the server refuses: sorry, too many clients already" },
                 /* Words of another's making change nothing. */
                 { { "FATAL", "28000", "role \"the database system is up:  57P03: \" does not exist" },
                   ERROR_DENIED,
@@ -138,7 +144,8 @@ static void test_refusals(void **state)
                 close_refuser(&refuser);
                 assert_true(r == -(int)cases[i].kind);
                 assert_string_equal(error->message, cases[i].message);
-                assert_int_equal(error->hint && strstr(error->hint, "pg_hba.conf"), strstr(cases[i].message, "pg_hba") != NULL);
+                assert_int_equal(error->hint && strstr(error->hint, "pg_hba.conf"),
+                                 strstr(cases[i].message, "pg_hba") != NULL);
         }
 }
 

@@ -116,8 +116,9 @@ static void test_pages(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_folders),   cmocka_unit_test(test_left_out), cmocka_unit_test(test_relations),
-                cmocka_unit_test(test_crc_of_any_length), cmocka_unit_test(test_pages),
+                cmocka_unit_test(test_folders),   cmocka_unit_test(test_left_out),
+                cmocka_unit_test(test_relations), cmocka_unit_test(test_crc_of_any_length),
+                cmocka_unit_test(test_pages),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

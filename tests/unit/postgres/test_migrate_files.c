@@ -1,8 +1,8 @@
+#include <cmocka.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
 #include "base/fs.h"
@@ -113,10 +113,11 @@ static void test_plans(void **state)
                 _cleanup_migrate_plan_ MigratePlan plan = { 0 };
                 _cleanup_error_ Error *error = NULL;
                 _cleanup_free_ char *text = NULL;
-                int r = rows[i].command == 'u'   ? migrate_plan_up(source, rows[i].current, rows[i].argument, &plan, &error)
-                        : rows[i].command == 'd' ? migrate_plan_down(source, rows[i].current, rows[i].argument, &plan, &error)
-                                                 : migrate_plan_goto(source, rows[i].current, (uint64_t)rows[i].argument,
-                                                                     &plan, &error);
+                int r = rows[i].command == 'u'
+                                ? migrate_plan_up(source, rows[i].current, rows[i].argument, &plan, &error)
+                        : rows[i].command == 'd'
+                                ? migrate_plan_down(source, rows[i].current, rows[i].argument, &plan, &error)
+                                : migrate_plan_goto(source, rows[i].current, (uint64_t)rows[i].argument, &plan, &error);
                 if (!rows[i].expected) {
                         assert_int_equal(r, -ERROR_NOT_FOUND);
                         assert_non_null(strstr(error->message, "no migration found for version "));
@@ -169,17 +170,17 @@ static void check_split(const char *text, size_t n, const char *const *expected)
         statements_split(text, &statements);
         assert_int_equal(statements.length, n);
         for (size_t i = 0; i < n; i++) {
-                _cleanup_free_ char *part = xstrndup(text + statements.items[i].start,
-                                                     statements.items[i].end - statements.items[i].start);
+                _cleanup_free_ char *part =
+                        xstrndup(text + statements.items[i].start, statements.items[i].end - statements.items[i].start);
                 assert_string_equal(part, expected[i]);
         }
         vector_done(&statements);
 }
 
-#define CHECK_SPLIT(text, ...)                                                      \
-        do {                                                                        \
-                static const char *const expected_[] = { __VA_ARGS__ };             \
-                check_split(text, ARRAY_SIZE(expected_), expected_);                \
+#define CHECK_SPLIT(text, ...)                                          \
+        do {                                                            \
+                static const char *const expected_[] = { __VA_ARGS__ }; \
+                check_split(text, ARRAY_SIZE(expected_), expected_);    \
         } while (0)
 
 static void test_split(void **state)
@@ -192,8 +193,10 @@ static void test_split(void **state)
         CHECK_SPLIT("DO $$ BEGIN x; END $$; SELECT $a$ ; $$ $a$", "DO $$ BEGIN x; END $$", "SELECT $a$ ; $$ $a$");
         CHECK_SPLIT("SELECT $1; SELECT a$1;", "SELECT $1", "SELECT a$1");
         CHECK_SPLIT("/* a /* ; */ ; */ SELECT 1; -- x;y\nSELECT 2", "SELECT 1", "SELECT 2");
-        CHECK_SPLIT("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 END; END; SELECT 2",
-                    "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 END; END", "SELECT 2");
+        CHECK_SPLIT(
+                "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 END; END; SELECT 2",
+                "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 1 END; END",
+                "SELECT 2");
         CHECK_SPLIT("CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC SELECT 1; END; SELECT 2",
                     "CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC SELECT 1; END", "SELECT 2");
         CHECK_SPLIT("BEGIN; SELECT 1; END; COMMIT", "BEGIN", "SELECT 1", "END", "COMMIT");
@@ -217,9 +220,9 @@ static void test_locate(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_names),   cmocka_unit_test(test_plans),
+                cmocka_unit_test(test_names),        cmocka_unit_test(test_plans),
                 cmocka_unit_test(test_empty_source), cmocka_unit_test(test_duplicates_and_byte_order_mark),
-                cmocka_unit_test(test_split),   cmocka_unit_test(test_locate),
+                cmocka_unit_test(test_split),        cmocka_unit_test(test_locate),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
@@ -51,8 +51,14 @@ static void test_unencoded_passwords(void **state)
 {
         static const char *const texts[] = {
                 "postgres://oullin:p@ss/w:rd%42@api-db:5432/oullin_db?sslmode=disable",
-                "postgres://u:a/b@h:5432/d", "postgres://u:a#b@h/d", "postgres://u:a?b@h/d", "postgres://u:a%b@h/d",
-                "postgres://u:a%zz@h/d", "postgres://u:a b@h/d", "postgres://u:a\"b@h/d", "postgres://u:50%@h/d",
+                "postgres://u:a/b@h:5432/d",
+                "postgres://u:a#b@h/d",
+                "postgres://u:a?b@h/d",
+                "postgres://u:a%b@h/d",
+                "postgres://u:a%zz@h/d",
+                "postgres://u:a b@h/d",
+                "postgres://u:a\"b@h/d",
+                "postgres://u:50%@h/d",
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -71,9 +77,11 @@ static void test_own_options(void **state)
         _cleanup_database_url_ DatabaseUrl url = { 0 }, wrong = { 0 };
         _cleanup_error_ Error *error = NULL;
 
-        assert_int_equal(database_url_parse("postgres://h/app?x-migrations-table=%22s%22.%22t%22&x-migrations-table-quoted=1"
-                                            "&x-statement-timeout=500&x-multi-statement=true&x-multi-statement-max-size=7",
-                                            &url, NULL), 0);
+        assert_int_equal(
+                database_url_parse("postgres://h/app?x-migrations-table=%22s%22.%22t%22&x-migrations-table-quoted=1"
+                                   "&x-statement-timeout=500&x-multi-statement=true&x-multi-statement-max-size=7",
+                                   &url, NULL),
+                0);
         assert_string_equal(url.table, "\"s\".\"t\"");
         assert_true(url.table_quoted);
         assert_true(url.multi_statement);
@@ -82,7 +90,8 @@ static void test_own_options(void **state)
         for (size_t i = 0; url.keywords[i]; i++)
                 assert_false(startswith(url.keywords[i], "x-") != NULL);
 
-        assert_int_equal(database_url_parse("postgres://h/d?x-migrations-table=t&x-migrations-table-quoted=true", &wrong, &error),
+        assert_int_equal(database_url_parse("postgres://h/d?x-migrations-table=t&x-migrations-table-quoted=true",
+                                            &wrong, &error),
                          -ERROR_INVALID);
         assert_non_null(strstr(error->message, "x-migrations-table must be quoted"));
 }
@@ -114,8 +123,8 @@ static void test_lock_numbers(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_parts),       cmocka_unit_test(test_unencoded_passwords),
-                cmocka_unit_test(test_own_options), cmocka_unit_test(test_schemes),
+                cmocka_unit_test(test_parts),        cmocka_unit_test(test_unencoded_passwords),
+                cmocka_unit_test(test_own_options),  cmocka_unit_test(test_schemes),
                 cmocka_unit_test(test_lock_numbers),
         };
 

@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "postgres/scram.h"
@@ -33,8 +33,10 @@ static void test_what_must_be_normalised_is_refused(void **state)
 {
         char *verifier = NULL;
 
-        static const char *const plain[] = { "pässword", "\x01\x7f", "Ключ", "λόγος", "密码パスワード비밀번호", "zł€ß" },
-                                *const others[] = { "a\u0308", "\u00a0", "\u00aa", "ﬁ", "\u05d0", "\xff\xfe", "\xc0\xaf", "\xe4", "Ⅳ", "😀" };
+        static const char
+                *const plain[] = { "pässword", "\x01\x7f", "Ключ", "λόγος", "密码パスワード비밀번호", "zł€ß" },
+                       *const others[] = { "a\u0308",  "\u00a0",   "\u00aa", "ﬁ", "\u05d0",
+                                           "\xff\xfe", "\xc0\xaf", "\xe4",   "Ⅳ", "😀" };
 
         for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
                 assert_true(scram_is_plain(plain[i]));

@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -28,7 +28,8 @@ static void test_server_certificate_is_verified_by_its_authority_only(void **sta
 
         assert_int_equal(tls_verify(authority.certificate, server.certificate, now_s(), NULL), 0);
         assert_int_equal(tls_verify(other.certificate, server.certificate, now_s(), &error), -ERROR_INVALID);
-        assert_int_equal(tls_verify(authority.certificate, server.certificate, now_s() + 366 * 86400, NULL), -ERROR_INVALID);
+        assert_int_equal(tls_verify(authority.certificate, server.certificate, now_s() + 366 * 86400, NULL),
+                         -ERROR_INVALID);
 
         assert_int_equal(tls_read(server.certificate, &facts, NULL), 0);
         assert_string_equal(facts.common_name, "db");

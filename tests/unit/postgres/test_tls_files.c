@@ -1,10 +1,10 @@
+#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -141,7 +141,8 @@ static void test_what_a_kill_leaves_is_finished(void **state)
                 if (streq(names[i], "ca.crt"))
                         unlink(at("db.crt")); /* the authority's key was written and its certificate was not */
                 assert_int_equal(tls_files_issue(&where, &wanted, &outcome, NULL), 0);
-                _cleanup_free_ char *certificate = content("db.crt"), *key = content("db.key"), *authority = content("ca.crt");
+                _cleanup_free_ char *certificate = content("db.crt"), *key = content("db.key"),
+                                    *authority = content("ca.crt");
                 assert_int_equal(tls_check_pair(certificate, key, NULL), 0);
                 assert_int_equal(tls_verify(authority, certificate, -1, NULL), 0);
         }
@@ -195,7 +196,8 @@ static void test_somebody_elses_certificate_is_left_alone_until_it_has_expired(v
         TlsOutcome outcome;
 
         make_own("db", &authority, &own);
-        assert_int_equal(tls_files_adopt(&where, at("own.crt"), at("own.key"), at("own-ca.crt"), now, &outcome, NULL), 0);
+        assert_int_equal(tls_files_adopt(&where, at("own.crt"), at("own.key"), at("own-ca.crt"), now, &outcome, NULL),
+                         0);
         assert_int_equal(tls_files_issue(&where, &wanted, &outcome, NULL), 0);
         assert_true(outcome.foreign);
         assert_false(outcome.changed);

@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strv.h"
@@ -19,7 +19,9 @@ static const char *value_of(const TuneResult *result, const char *name)
 
 static void test_an_ordinary_server(void **state)
 {
-        TuneFacts facts = { .major = 16, .memory_bytes = 8 * GIB, .processors = 4, .disk = DISK_SOLID, .disk_free_bytes = 100 * GIB };
+        TuneFacts facts = {
+                .major = 16, .memory_bytes = 8 * GIB, .processors = 4, .disk = DISK_SOLID, .disk_free_bytes = 100 * GIB
+        };
         _cleanup_tune_result_ TuneResult result = { 0 };
         _cleanup_free_ char *text = NULL;
 
@@ -39,7 +41,9 @@ static void test_an_ordinary_server(void **state)
 
 static void test_a_tiny_machine_with_a_rotating_disk(void **state)
 {
-        TuneFacts facts = { .major = 13, .memory_bytes = GIB / 4, .processors = 1, .disk = DISK_ROTATING, .disk_free_bytes = GIB };
+        TuneFacts facts = {
+                .major = 13, .memory_bytes = GIB / 4, .processors = 1, .disk = DISK_ROTATING, .disk_free_bytes = GIB
+        };
         _cleanup_tune_result_ TuneResult result = { 0 };
 
         tune(&facts, &result);
@@ -67,8 +71,10 @@ static void test_a_file_is_brought_up_to_it(void **state)
                                    { "random_page_cost", (char *)"1.1", (char *)"no seeks" } };
         const TuneResult result = { settings, 3 };
         _cleanup_strv_ char **changes = NULL, **none = NULL;
-        _cleanup_free_ char *again = NULL, *text = tune_update("# work_mem = 1MB\nlisten_addresses = '*'\n Work_Mem 4MB  # mine\n"
-                                                               "shared_preload_libraries = 'it''s # x' # why\nport = 5432", &result, &changes);
+        _cleanup_free_ char *again = NULL,
+                            *text = tune_update("# work_mem = 1MB\nlisten_addresses = '*'\n Work_Mem 4MB  # mine\n"
+                                                "shared_preload_libraries = 'it''s # x' # why\nport = 5432",
+                                                &result, &changes);
 
         assert_non_null(strstr(text, "# work_mem = 1MB\nlisten_addresses = '*'\nwork_mem = 8MB"));
         assert_null(strstr(text, "4MB"));

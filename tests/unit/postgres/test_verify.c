@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "postgres/verify.h"
@@ -42,15 +42,29 @@ static const struct {
         { "streaming off", { RUNS, .backups_off = true }, "streaming", VERIFY_NOT_APPLICABLE },
         { "no handshake", { ANSWERS, .ssl = true }, "certificate", VERIFY_FAIL },
         { "no TLS", { ANSWERS }, "certificate", VERIFY_NOT_APPLICABLE },
-        { "expired", { ANSWERS, .ssl = true, .certificate_seen = true, .certificate_left_s = -90000 }, "certificate", VERIFY_FAIL },
-        { "another", { ANSWERS, .ssl = true, .certificate_seen = true, .certificate_left_s = 9000000, .certificate_file = "x",
-                       .certificate_is_file = OUTCOME_NO }, "certificate", VERIFY_FAIL },
-        { "not ours", { ANSWERS, .ssl = true, .certificate_seen = true, .certificate_left_s = 9000000, .certificate_trusted = OUTCOME_NO },
-          "certificate", VERIFY_FAIL },
-        { "due", { ANSWERS, .ssl = true, .certificate_seen = true, .certificate_left_s = 900000, .certificate_due = true }, "certificate",
+        { "expired",
+          { ANSWERS, .ssl = true, .certificate_seen = true, .certificate_left_s = -90000 },
+          "certificate",
           VERIFY_FAIL },
-        { "good", { ANSWERS, .ssl = true, .certificate_seen = true, .certificate_left_s = 9000000, .certificate_file = "x",
-                    .certificate_is_file = OUTCOME_YES, .certificate_trusted = OUTCOME_YES }, "certificate", VERIFY_PASS },
+        { "another",
+          { ANSWERS, .ssl = true, .certificate_seen = true, .certificate_left_s = 9000000, .certificate_file = "x",
+            .certificate_is_file = OUTCOME_NO },
+          "certificate",
+          VERIFY_FAIL },
+        { "not ours",
+          { ANSWERS, .ssl = true, .certificate_seen = true, .certificate_left_s = 9000000,
+            .certificate_trusted = OUTCOME_NO },
+          "certificate",
+          VERIFY_FAIL },
+        { "due",
+          { ANSWERS, .ssl = true, .certificate_seen = true, .certificate_left_s = 900000, .certificate_due = true },
+          "certificate",
+          VERIFY_FAIL },
+        { "good",
+          { ANSWERS, .ssl = true, .certificate_seen = true, .certificate_left_s = 9000000, .certificate_file = "x",
+            .certificate_is_file = OUTCOME_YES, .certificate_trusted = OUTCOME_YES },
+          "certificate",
+          VERIFY_PASS },
         { "backups off", { RUNS, .backups_off = true }, "backup", VERIFY_NOT_APPLICABLE },
         { "latest", { .image = "postgres:latest" }, "image", VERIFY_FAIL },
         { "no tag", { .image = "localhost:5000/postgres" }, "image", VERIFY_FAIL },
@@ -58,7 +72,10 @@ static const struct {
         { "digest", { .image = "postgres@sha256:0" }, "image", VERIFY_PASS },
         { "loopback", { .reach = REACH_THIS_MACHINE }, "published", VERIFY_PASS },
         { "open", { .reach = REACH_ALL }, "published", VERIFY_FAIL },
-        { "let in with any password", { ANSWERS, .by_name = OUTCOME_YES, .wrong_password = OUTCOME_YES }, "wrong-password", VERIFY_FAIL },
+        { "let in with any password",
+          { ANSWERS, .by_name = OUTCOME_YES, .wrong_password = OUTCOME_YES },
+          "wrong-password",
+          VERIFY_FAIL },
         { "not reached", { ANSWERS, .by_name = OUTCOME_NO }, "wrong-password", VERIFY_NOT_APPLICABLE },
         { "not reached", { ANSWERS, .by_name = OUTCOME_NO, .by_name_error = "refused" }, "by-name", VERIFY_FAIL },
         { "lost", { RUNS, .survives_removal = OUTCOME_NO }, "survives-removal", VERIFY_FAIL },
@@ -78,7 +95,8 @@ static void test_judgements(void **state)
                                 continue;
                         found = true;
                         if (result->state != rows[i].state)
-                                fail_msg("%s: %s is \"%s\"", rows[i].what, result->id, verify_state_name(result->state));
+                                fail_msg("%s: %s is \"%s\"", rows[i].what, result->id,
+                                         verify_state_name(result->state));
                 }
                 assert_true(found);
         }

@@ -1,8 +1,8 @@
 /* Names of the log, its checksum, and the archives that servers send. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 
@@ -46,13 +46,13 @@ static void test_segments(void **state)
         assert_true(wal_segment_start(start + SEGMENT - 1, SEGMENT) == start);
 }
 
-#define PAGE 8192u
+#define PAGE          8192u
 #define SMALL_SEGMENT (4 * PAGE)
 
 typedef struct Log {
         char bytes[2 * SMALL_SEGMENT];
-        size_t at;              /* of the next byte of a record */
-        size_t left;            /* of the record that is written */
+        size_t at;   /* of the next byte of a record */
+        size_t left; /* of the record that is written */
 } Log;
 
 static void put(char *at, const void *value, size_t size)
@@ -165,7 +165,8 @@ static void test_times(void **state)
         static const struct {
                 uint8_t info;
                 bool counts;
-        } kinds[] = { { 0x00, true }, { 0x80, true }, { 0x20, true }, { 0x30, true }, { 0x40, true }, { 0x10, false }, { 0x50, false } };
+        } kinds[] = { { 0x00, true }, { 0x80, true },  { 0x20, true }, { 0x30, true },
+                      { 0x40, true }, { 0x10, false }, { 0x50, false } };
 
         for (size_t kind = 0; kind < ARRAY_SIZE(kinds); kind++)
                 for (size_t shift = 0; shift < 12; shift++) {
@@ -179,7 +180,8 @@ static void test_times(void **state)
                         write_transaction(log, kinds[kind].info, 1100000000, 100 + (uint32_t)shift);
                         wal_times_read(&times, SMALL_SEGMENT, log->bytes, SMALL_SEGMENT);
                         wal_times_read(&times, 2 * SMALL_SEGMENT, log->bytes + SMALL_SEGMENT, SMALL_SEGMENT);
-                        assert_true(times.latest_ns == (kinds[kind].counts ? 1100000000 : 1000000000) * INT64_C(1000000000));
+                        assert_true(times.latest_ns ==
+                                    (kinds[kind].counts ? 1100000000 : 1000000000) * INT64_C(1000000000));
                         times = (WalTimes){ 0 };
                         log->bytes[log->at - 1] ^= 1;
                         wal_times_read(&times, SMALL_SEGMENT, log->bytes, SMALL_SEGMENT);
@@ -256,8 +258,8 @@ static void see(Seen *seen, const char *data, size_t size)
 static int on_entry(void *context, const TarEntry *entry, Error **err)
 {
         char line[512];
-        int length = snprintf(line, sizeof(line), "%c %o %s %s %llu\n", entry->type, entry->mode, entry->path, entry->target,
-                              (unsigned long long)entry->size_bytes);
+        int length = snprintf(line, sizeof(line), "%c %o %s %s %llu\n", entry->type, entry->mode, entry->path,
+                              entry->target, (unsigned long long)entry->size_bytes);
 
         see(context, line, (size_t)length);
         return 0;
@@ -314,7 +316,8 @@ static void test_archive_in_pieces_of_any_size(void **state)
                 TarStream stream = stream_of(&seen);
 
                 for (size_t i = 0; i < sizeof(archive); i += piece)
-                        assert_int_equal(tar_stream_add(&stream, archive + i, MIN(piece, sizeof(archive) - i), NULL), 0);
+                        assert_int_equal(tar_stream_add(&stream, archive + i, MIN(piece, sizeof(archive) - i), NULL),
+                                         0);
                 assert_int_equal(tar_stream_end(&stream, NULL), 0);
                 assert_string_equal(seen.text, "d 600 base  0\nf 600 base/1  5\nhello|\nf 600 empty  0\n|\n"
                                                "l 600 pg_tblspc/1 /far 0\n");
@@ -339,8 +342,9 @@ static void test_hostile_archives(void **state)
 
                 put_header(block, "x", what == 2 ? '3' : '0', "", 600);
                 block[5] ^= what == 0; /* the checksum is wrong then */
-                assert_int_equal(tar_stream_add(&stream, block, 1024, NULL),
-                                 what == 0 ? -ERROR_CORRUPT : what == 1 ? 0 : -ERROR_UNSUPPORTED);
+                assert_int_equal(tar_stream_add(&stream, block, 1024, NULL), what == 0   ? -ERROR_CORRUPT
+                                                                             : what == 1 ? 0
+                                                                                         : -ERROR_UNSUPPORTED);
                 if (what == 1)
                         assert_int_equal(tar_stream_end(&stream, NULL), -ERROR_CORRUPT);
         }

@@ -2,10 +2,10 @@
 #ifndef BERTH_TESTS_REPOSITORY_SAMPLE_H
 #define BERTH_TESTS_REPOSITORY_SAMPLE_H
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,8 +16,8 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "base/strv.h"
 #include "base/progress.h"
+#include "base/strv.h"
 #include "postgres/crc32c.h"
 #include "repository/backup_record.h"
 #include "repository/file_list.h"
@@ -28,12 +28,12 @@
 #define SAMPLE_CHUNK   REPOSITORY_CHUNK_BYTES
 #define SAMPLE_EPOCH   INT64_C(1795132800000000000) /* 2026-11-20T00:00:00Z */
 
-#define assert_ok(call)                                              \
-        do {                                                         \
-                _cleanup_error_ Error *failure_ = NULL;              \
-                Error **err = &failure_;                             \
-                if ((call) < 0)                                      \
-                        fail_msg("%s: %s", #call, failure_->message);\
+#define assert_ok(call)                                               \
+        do {                                                          \
+                _cleanup_error_ Error *failure_ = NULL;               \
+                Error **err = &failure_;                              \
+                if ((call) < 0)                                       \
+                        fail_msg("%s: %s", #call, failure_->message); \
         } while (0)
 
 static const WorkProgress quiet = { .cancel_fd = -1 };
@@ -87,21 +87,32 @@ static inline char *sample_backup(Sample *sample, unsigned day, unsigned first, 
 
         assert_ok(chunk_index_load(&index, sample->repository->storage, err));
         writer = pack_writer_create(sample->repository, &index, 1);
-        *file = (ListedFile){ .type = 'f', .mode = 0600, .size_bytes = (uint64_t)count * SAMPLE_CHUNK,
-                              .path = xstrdup("base/1/1259"), .chunks = xnew_array(ChunkId, count), .n_chunks = count };
+        *file = (ListedFile){ .type = 'f',
+                              .mode = 0600,
+                              .size_bytes = (uint64_t)count * SAMPLE_CHUNK,
+                              .path = xstrdup("base/1/1259"),
+                              .chunks = xnew_array(ChunkId, count),
+                              .n_chunks = count };
         vector_add(&list.files, file);
         for (unsigned i = 0; i < count; i++) {
                 sample_fill(chunk, first + i);
-                assert_ok(pack_writer_add(writer, scratch, chunk, SAMPLE_CHUNK, crc32c(chunk, SAMPLE_CHUNK), &file->chunks[i], err));
+                assert_ok(pack_writer_add(writer, scratch, chunk, SAMPLE_CHUNK, crc32c(chunk, SAMPLE_CHUNK),
+                                          &file->chunks[i], err));
         }
         assert_ok(pack_writer_finish(writer, &totals, err));
         assert_ok(file_list_write(sample->repository, id, &list, &sha256, err));
         assert_ok(backup_record_save(sample->repository,
-                                     &(BackupRecord){ .id = id, .started_ns = time_ns, .finished_ns = time_ns,
-                                                      .kind = (char *)"full", .server_version = 150020, .timeline = 1,
+                                     &(BackupRecord){ .id = id,
+                                                      .started_ns = time_ns,
+                                                      .finished_ns = time_ns,
+                                                      .kind = (char *)"full",
+                                                      .server_version = 150020,
+                                                      .timeline = 1,
                                                       .start_lsn = (Lsn)(day + 1) * SAMPLE_SEGMENT + 40,
                                                       .stop_lsn = (Lsn)(day + 1) * SAMPLE_SEGMENT + 400,
-                                                      .segment_bytes = SAMPLE_SEGMENT, .files = 1, .files_sha256 = sha256 },
+                                                      .segment_bytes = SAMPLE_SEGMENT,
+                                                      .files = 1,
+                                                      .files_sha256 = sha256 },
                                      err));
         return TAKE_PTR(id);
 }

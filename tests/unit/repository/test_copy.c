@@ -243,7 +243,8 @@ static StorageOperations completing;
 static const StorageOperations *patient;
 static Sample *completed;
 
-static int completing_read(Storage *storage, const char *key, uint64_t offset, void *buffer, size_t size, size_t *ret_size, Error **err)
+static int completing_read(Storage *storage, const char *key, uint64_t offset, void *buffer, size_t size,
+                           size_t *ret_size, Error **err)
 {
         if (completed && endswith(key, ".partial")) {
                 sample_segment(completed, 1); /* takes the partial one's place */

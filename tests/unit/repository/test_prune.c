@@ -83,7 +83,7 @@ static void test_half_empty_packs_are_rewritten(void **state)
 typedef struct Flaky {
         StorageOperations operations;
         const StorageOperations *real;
-        unsigned left;          /* changes until it fails for good */
+        unsigned left; /* changes until it fails for good */
 } Flaky;
 
 static Flaky flaky;
@@ -158,12 +158,14 @@ static void test_leftovers_go(void **state)
         a = sample_backup(&sample, 0, 0, 4);
         b = sample_backup(&sample, 1, 10, 4);
         record = xasprintf("backups/%s/backup.json", a);
-        assert_ok(storage_put(storage, "damaged/20261021T000000Z/packs/a.pack", "damaged", 7, err)); /* thirty-one days ago */
+        assert_ok(storage_put(storage, "damaged/20261021T000000Z/packs/a.pack", "damaged", 7,
+                              err)); /* thirty-one days ago */
         assert_ok(storage_put(storage, "damaged/20261023T000000Z/packs/b.pack", "damaged", 7, err));
         assert_ok(storage->operations->remove(storage, record, err));
         assert_ok(storage_put(storage, "packs/00000000000000000000000000000000.pack", "x", 1, err));
         assert_ok(prune_run(sample.repository, &options, &quiet, &report, err));
-        assert_int_equal(report.leftovers, 3); /* a list without record, a pack without index, a damaged pack of long ago */
+        assert_int_equal(report.leftovers,
+                         3); /* a list without record, a pack without index, a damaged pack of long ago */
         assert_int_equal(sample_count(storage, "damaged", "", NULL), 1);
         assert_true(storage_has(storage, "damaged/20261023T000000Z/packs/b.pack"));
         assert_int_equal(report.packs_removed, 1);

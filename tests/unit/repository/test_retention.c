@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +11,10 @@
 #include "base/mem.h"
 #include "repository/retention.h"
 
-#define HOUR       (3600 * NSEC_PER_SEC)
-#define DAY        (24 * HOUR)
-#define SEGMENT    (UINT32_C(16) << 20)
-#define EPOCH      INT64_C(1795132800000000000) /* 2026-11-20T00:00:00Z */
+#define HOUR    (3600 * NSEC_PER_SEC)
+#define DAY     (24 * HOUR)
+#define SEGMENT (UINT32_C(16) << 20)
+#define EPOCH   INT64_C(1795132800000000000) /* 2026-11-20T00:00:00Z */
 
 typedef struct Cluster {
         Retention retention;
@@ -200,7 +200,8 @@ static void test_daylight_saving_has_one_backup_a_day(void **state)
 
 static bool needs(Cluster *cluster, uint32_t timeline, Lsn start)
 {
-        return retention_needs_segment(&cluster->retention, &(WalSegment){ .timeline = timeline, .start = start }, SEGMENT);
+        return retention_needs_segment(&cluster->retention, &(WalSegment){ .timeline = timeline, .start = start },
+                                       SEGMENT);
 }
 
 static void test_log_before_the_oldest_kept_backup_goes(void **state)
@@ -449,7 +450,9 @@ static void test_policies_are_read(void **state)
                 RetentionPolicy policy;
         } cases[] = {
                 { "\"4w\"", 0, { .keep_ns = 28 * DAY } },
-                { "{\"time\": \"7d\", \"daily\": 7, \"weekly\": 4, \"monthly\": 6, \"last\": 2}", 0, { 7 * DAY, 2, 7, 4, 6 } },
+                { "{\"time\": \"7d\", \"daily\": 7, \"weekly\": 4, \"monthly\": 6, \"last\": 2}",
+                  0,
+                  { 7 * DAY, 2, 7, 4, 6 } },
                 { "null", -ERROR_INVALID, { 0 } },
                 { "{}", -ERROR_INVALID, { 0 } },
                 { "\"soon\"", -ERROR_INVALID, { 0 } },

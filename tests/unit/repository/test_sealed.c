@@ -7,7 +7,7 @@
 
 typedef struct Fixture {
         Sample sample;
-        char *path;             /* of the folder behind */
+        char *path; /* of the folder behind */
         BackupKey *key, *other;
         Storage *inner, *sealed, *wrong;
 } Fixture;
@@ -140,10 +140,17 @@ static void test_any_change_is_found(void **state)
         _cleanup_fixture_ Fixture fixture = { 0 };
         size_t size = 2 * FRAME + 100, stored = SEALED_HEADER_BYTES + 2 * STORED + 100 + SEALED_TAG_BYTES;
         _cleanup_free_ unsigned char *content = content_of(size);
-        const size_t flips[] = { 3, 30, SEALED_HEADER_BYTES, SEALED_HEADER_BYTES + STORED - 1, SEALED_HEADER_BYTES + STORED,
-                                 stored - 1 };
-        const size_t cuts[] = { 0, 10, SEALED_HEADER_BYTES, SEALED_HEADER_BYTES + 5, SEALED_HEADER_BYTES + STORED,
-                                SEALED_HEADER_BYTES + 2 * STORED, SEALED_HEADER_BYTES + 2 * STORED + 50, stored - 1 };
+        const size_t flips[] = {
+                3, 30, SEALED_HEADER_BYTES, SEALED_HEADER_BYTES + STORED - 1, SEALED_HEADER_BYTES + STORED, stored - 1
+        };
+        const size_t cuts[] = { 0,
+                                10,
+                                SEALED_HEADER_BYTES,
+                                SEALED_HEADER_BYTES + 5,
+                                SEALED_HEADER_BYTES + STORED,
+                                SEALED_HEADER_BYTES + 2 * STORED,
+                                SEALED_HEADER_BYTES + 2 * STORED + 50,
+                                stored - 1 };
 
         fixture_begin(&fixture);
         free_and_replace(&fixture.sample.repository->path, xstrdup(fixture.path));
@@ -210,14 +217,16 @@ static void test_repository_names_its_key(void **state)
         _cleanup_error_ Error *none = NULL, *wrong = NULL;
 
         fixture_begin(&fixture);
-        assert_int_equal(repository_open_elsewhere(open_folder(&fixture), fixture.key, &opened, NULL), -ERROR_NOT_FOUND);
+        assert_int_equal(repository_open_elsewhere(open_folder(&fixture), fixture.key, &opened, NULL),
+                         -ERROR_NOT_FOUND);
         assert_ok(repository_begin_elsewhere(fixture.inner, fixture.key, fixture.sample.repository, err));
         assert_ok(repository_open_elsewhere(open_folder(&fixture), fixture.key, &opened, err));
         assert_true(opened->system_identifier == fixture.sample.repository->system_identifier);
         assert_string_equal(opened->service, "db");
         assert_string_equal(opened->storage->operations->name, "sealed");
         assert_int_equal(repository_open_elsewhere(open_folder(&fixture), NULL, &refused, &none), -ERROR_DENIED);
-        assert_int_equal(repository_open_elsewhere(open_folder(&fixture), fixture.other, &refused, &wrong), -ERROR_DENIED);
+        assert_int_equal(repository_open_elsewhere(open_folder(&fixture), fixture.other, &refused, &wrong),
+                         -ERROR_DENIED);
         assert_non_null(strstr(wrong->message, fixture.key->id_text));
 }
 

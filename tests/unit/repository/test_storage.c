@@ -47,7 +47,8 @@ static void test_objects_of_all_sizes(void **state)
 
                 assert_ok(storage->operations->write_begin(storage, "packs/one.pack", &writer, err));
                 for (size_t at = 0; at < sizes[i]; at += 1 << 20)
-                        assert_ok(storage->operations->write_add(writer, content + at, MIN(sizes[i] - at, (size_t)1 << 20), err));
+                        assert_ok(storage->operations->write_add(writer, content + at,
+                                                                 MIN(sizes[i] - at, (size_t)1 << 20), err));
                 assert_ok(storage->operations->write_commit(writer, err));
                 expect(storage, "packs/one.pack", content, sizes[i]);
         }
@@ -64,13 +65,15 @@ static void test_ranges(void **state)
         static const struct {
                 uint64_t offset;
                 size_t size;
-        } ranges[] = { { 0, 10 }, { 12345, 65536 }, { 1 << 20, 2 << 20 }, { (3 << 20) - 5, 100 }, { 3 << 20, 100 }, { 5, 2500000 } };
+        } ranges[] = { { 0, 10 },        { 12345, 65536 }, { 1 << 20, 2 << 20 }, { (3 << 20) - 5, 100 },
+                       { 3 << 20, 100 }, { 5, 2500000 } };
 
         assert_ok(storage_put(storage, "a/b", content, size, err));
         for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
                 size_t got = 4711, expected = MIN(ranges[i].size, size - (size_t)ranges[i].offset);
 
-                assert_ok(storage->operations->read(storage, "a/b", ranges[i].offset, found, ranges[i].size, &got, err));
+                assert_ok(
+                        storage->operations->read(storage, "a/b", ranges[i].offset, found, ranges[i].size, &got, err));
                 assert_int_equal(got, expected);
                 assert_memory_equal(found, content + ranges[i].offset, got);
         }
@@ -175,7 +178,8 @@ static void test_locations(void **state)
                 const char *json, *expected; /* NULL: refused */
         } cases[] = {
                 { "{\"url\": \"s3://bucket\"}", "bucket||https://s3.us-east-1.amazonaws.com" },
-                { "{\"url\": \"s3://bucket/a/b/\", \"region\": \"eu-central-1\"}", "bucket|a/b|https://s3.eu-central-1.amazonaws.com" },
+                { "{\"url\": \"s3://bucket/a/b/\", \"region\": \"eu-central-1\"}",
+                  "bucket|a/b|https://s3.eu-central-1.amazonaws.com" },
                 { "{\"url\": \"s3://b/x\", \"endpoint\": \"http://127.0.0.1:9/\"}", "b|x|http://127.0.0.1:9" },
                 { "{\"url\": \"s3://\"}", NULL },
                 { "{\"url\": \"s3://b/a b\"}", NULL },
@@ -211,7 +215,8 @@ static void test_locations(void **state)
                 if (found.kind == LOCATION_S3)
                         text = xasprintf("%s|%s|%s", found.bucket, found.path, found.endpoint);
                 else if (found.kind == LOCATION_SFTP)
-                        text = xasprintf("%s|%s|%d|%s", found.user ? found.user : "-", found.host, found.port, found.path);
+                        text = xasprintf("%s|%s|%d|%s", found.user ? found.user : "-", found.host, found.port,
+                                         found.path);
                 else
                         text = xstrdup(found.path);
                 assert_string_equal(text, cases[i].expected);
@@ -243,8 +248,12 @@ static void test_credentials(void **state)
                 { "aws_access_key_id = A\n", -ERROR_INVALID },
         };
         _cleanup_free_ char *path = xasprintf("%s/credentials", folder);
-        Location s3 = { .kind = LOCATION_S3, .bucket = (char *)"b", .path = (char *)"", .endpoint = (char *)"http://127.0.0.1:9",
-                        .region = (char *)"r", .credentials_file = path };
+        Location s3 = { .kind = LOCATION_S3,
+                        .bucket = (char *)"b",
+                        .path = (char *)"",
+                        .endpoint = (char *)"http://127.0.0.1:9",
+                        .region = (char *)"r",
+                        .credentials_file = path };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 S3Client *client = NULL;
@@ -259,7 +268,8 @@ static void test_credentials(void **state)
 
 static void test_xml(void **state)
 {
-        const char *from = "<R><Contents><Key>a%20b</Key><Size>12</Size></Contents><Contents><Key>c&amp;d</Key></Contents></R>";
+        const char *from =
+                "<R><Contents><Key>a%20b</Key><Size>12</Size></Contents><Contents><Key>c&amp;d</Key></Contents></R>";
         _cleanup_free_ char *first = s3_xml_next(&from, "Contents"), *second = s3_xml_next(&from, "Contents"),
                             *none = s3_xml_next(&from, "Contents"), *key = s3_xml_get(first, "Key"),
                             *other = s3_xml_get(second, "Key"), *torn = s3_xml_get("<Key>abc", "Key"),
@@ -305,7 +315,8 @@ int main(void)
 
         signal(SIGPIPE, SIG_IGN);
         cmocka_set_test_filter(getenv("BERTH_TEST_ONLY"));
-        snprintf(folder, sizeof(folder), "%s/berth-storage-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+        snprintf(folder, sizeof(folder), "%s/berth-storage-XXXXXX",
+                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
         if (!mkdtemp(folder))
                 return 2;
         read_location();

@@ -69,8 +69,9 @@ static void test_every_damage_of_every_object_is_named(void **state)
                                 if (i >= n_objects)
                                         break;
                                 entry = &list.entries.items[i];
-                                if (damage == MISSING && (endswith(entry->key, ".index") || endswith(entry->key, "01.zst") ||
-                                                          endswith(entry->key, "05.zst")))
+                                if (damage == MISSING &&
+                                    (endswith(entry->key, ".index") || endswith(entry->key, "01.zst") ||
+                                     endswith(entry->key, "05.zst")))
                                         continue; /* shows otherwise, or is the log's beginning or end */
                                 if (damage == MISSING && endswith(entry->key, "backup.json"))
                                         continue; /* it is no backup then */
@@ -130,7 +131,8 @@ static void test_every_chunk_is_judged_by_itself(void **state)
                         verify(&sample, &report);
                         fault = fault_of(&report, pack);
                         expected = xasprintf("1 of 7 chunks are damaged, the first at %ld: %s", offset,
-                                             by_name ? "the content is not what its name says" : "it cannot be decompressed");
+                                             by_name ? "the content is not what its name says"
+                                                     : "it cannot be decompressed");
                         assert_non_null(fault);
                         assert_string_equal(fault->message, expected);
                         assert_int_equal(report.chunks, CHUNKS);
@@ -190,8 +192,9 @@ static void test_gaps_are_told(void **state)
         verify(&sample, &report);
         fault = fault_of(&report, "wal/00000001");
         assert_non_null(fault);
-        assert_string_equal(fault->message, "gap: segments 000000010000000000000002 to 000000010000000000000003 are missing "
-                                            "(0/200000 to 0/400000)");
+        assert_string_equal(fault->message,
+                            "gap: segments 000000010000000000000002 to 000000010000000000000003 are missing "
+                            "(0/200000 to 0/400000)");
         assert_null(report.damaged);
 }
 
@@ -259,8 +262,10 @@ static void test_segments_of_others_are_refused(void **state)
         to = path_join(sample.repository->path, "wal/00000001/000000010000000000000003.zst");
         assert_int_equal(link(from, to), 0);
         verify(&sample, &report);
-        assert_string_equal(fault_of(&report, "wal/00000001/000000010000000000000001.zst")->message, "it is of another cluster");
-        assert_string_equal(fault_of(&report, "wal/00000001/000000010000000000000003.zst")->message, "it is another segment");
+        assert_string_equal(fault_of(&report, "wal/00000001/000000010000000000000001.zst")->message,
+                            "it is of another cluster");
+        assert_string_equal(fault_of(&report, "wal/00000001/000000010000000000000003.zst")->message,
+                            "it is another segment");
         assert_int_equal(report.faults.length, 2);
 }
 

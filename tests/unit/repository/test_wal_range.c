@@ -79,9 +79,9 @@ static void test_timelines(void **state)
         /* What begins behind the place where a timeline was left does not lead along that one. */
         check(sample, 1, 5, 0, (Lsn)6 * SAMPLE_SEGMENT, 1);
         assert_ok(wal_list_load(sample->repository, SAMPLE_SEGMENT, &list, err));
-        assert_int_equal(wal_range_find(sample->repository, &list, 1, (Lsn)5 * SAMPLE_SEGMENT, SAMPLE_SEGMENT, 2, &range,
-                                        NULL),
-                         -ERROR_NOT_FOUND);
+        assert_int_equal(
+                wal_range_find(sample->repository, &list, 1, (Lsn)5 * SAMPLE_SEGMENT, SAMPLE_SEGMENT, 2, &range, NULL),
+                -ERROR_NOT_FOUND);
 }
 
 /* A moment counts where the log leads as far as it says, on that timeline. */

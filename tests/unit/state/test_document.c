@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -71,8 +71,15 @@ static void test_newer_is_refused_and_untouched(void **state)
 
 static void test_corrupt_in_every_way(void **state)
 {
-        static const char *const texts[] = { "", "{", "[1]", "\"x\"", "{\"a\": 1}", "{\"format\": 0}", "{\"format\": \"1\"}",
-                                             "{\"format\": 1, \"format\": 1}", "{\"format\": 1} trailing" };
+        static const char *const texts[] = { "",
+                                             "{",
+                                             "[1]",
+                                             "\"x\"",
+                                             "{\"a\": 1}",
+                                             "{\"format\": 0}",
+                                             "{\"format\": \"1\"}",
+                                             "{\"format\": 1, \"format\": 1}",
+                                             "{\"format\": 1} trailing" };
 
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
                 _cleanup_json_ json_t *document = NULL;

@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -83,7 +83,16 @@ static void test_a_newer_installation_is_refused(void **state)
 static void test_project_names_stay_in_their_folder(void **state)
 {
         static const char *const good[] = { "a", "demo", "my-app_2", "0x" };
-        static const char *const bad[] = { "", ".", "..", "../x", "a/b", "A", "-a", "_a", "a b", "a.b",
+        static const char *const bad[] = { "",
+                                           ".",
+                                           "..",
+                                           "../x",
+                                           "a/b",
+                                           "A",
+                                           "-a",
+                                           "_a",
+                                           "a b",
+                                           "a.b",
                                            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
 
         for (size_t i = 0; i < ARRAY_SIZE(good); i++)

@@ -1,9 +1,9 @@
 /* worker_run with a shell script in the worker's place. */
+#include <cmocka.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -42,7 +42,7 @@ static void write_worker(const char *script)
 
 typedef struct Seen {
         char **states;
-        int cancel_fd;          /* made readable by the event "ready"; -1: not */
+        int cancel_fd; /* made readable by the event "ready"; -1: not */
 } Seen;
 
 static void on_event(void *context, const json_t *event)
@@ -76,8 +76,9 @@ static void test_events_and_result(void **state)
         Seen seen = { .cancel_fd = -1 };
         _cleanup_json_ json_t *result = NULL;
 
-        write_worker("echo '{\"status\": \"one\"}'\nprintf '{\"status\": '\nprintf '\"two\"}\\n'\n"
-                     "echo nonsense\nprintf '{\"result\": {\"job\": \"%s\", \"params\": %s}}\\n' \"$1\" \"$(cat <&3)\"");
+        write_worker(
+                "echo '{\"status\": \"one\"}'\nprintf '{\"status\": '\nprintf '\"two\"}\\n'\n"
+                "echo nonsense\nprintf '{\"result\": {\"job\": \"%s\", \"params\": %s}}\\n' \"$1\" \"$(cat <&3)\"");
         assert_int_equal(run(&seen, &result, NULL), 0);
         assert_int_equal(strv_length(seen.states), 2);
         assert_string_equal(seen.states[1], "two");
@@ -92,7 +93,8 @@ static void test_error_is_the_jobs_own(void **state)
         _cleanup_error_ Error *error = NULL;
         json_t *result = NULL;
 
-        write_worker("echo '{\"error\": {\"kind\": \"no-space\", \"message\": \"disk full\", \"hint\": \"Free some.\"}}'; exit 1");
+        write_worker(
+                "echo '{\"error\": {\"kind\": \"no-space\", \"message\": \"disk full\", \"hint\": \"Free some.\"}}'; exit 1");
         assert_int_equal(run(&seen, &result, &error), -ERROR_NO_SPACE);
         assert_string_equal(error->message, "disk full");
         assert_string_equal(error->hint, "Free some.");
@@ -138,7 +140,7 @@ static void test_missing_worker(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_events_and_result), cmocka_unit_test(test_error_is_the_jobs_own),
+                cmocka_unit_test(test_events_and_result),  cmocka_unit_test(test_error_is_the_jobs_own),
                 cmocka_unit_test(test_end_without_a_word), cmocka_unit_test(test_cancel),
                 cmocka_unit_test(test_missing_worker),
         };
