@@ -1,8 +1,10 @@
 /* Help, man pages, docs/commands.md and completion say what the command table says. */
-#include <cmocka.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strbuf.h"

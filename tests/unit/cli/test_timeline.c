@@ -1,8 +1,10 @@
 /* Which moments are said to be restorable, and where a gap is one. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
+
 #include <stdio.h>
 
 #include "base/mem.h"

@@ -1,12 +1,14 @@
-#include "local_setup.h"
-
-#include <cmocka.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
+
+#include "local_setup.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>

@@ -1,8 +1,10 @@
 /* The contract on real containers: needs root, an OCI runtime, conmon and PostgreSQL's packages (for an image). */
-#include <cmocka.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 #include "contract.h"
 #include "local_setup.h"

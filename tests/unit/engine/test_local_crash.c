@@ -1,11 +1,13 @@
 /* kill -9 at random points of create, start, stop and remove: afterwards recover puts everything in order, what exists
  * can be used, and nothing is left over. Rounds: BERTH_CRASH_ROUNDS (20). */
-#include <cmocka.h>
-#include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>

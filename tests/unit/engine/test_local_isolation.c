@@ -1,8 +1,10 @@
 /* What a container may, sees and is given: at least as strict as Docker's defaults. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
+
 #include <stdio.h>
 #include <unistd.h>
 

@@ -1,8 +1,10 @@
 /* What is derived from the state of networks: hosts files, rules, leases; and tables of sockets. */
-#include <cmocka.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strv.h"

@@ -1,10 +1,12 @@
 /* Host images of the PostgreSQL packages that this machine has; skipped where it has none, or without root. */
-#include <cmocka.h>
-#include <fcntl.h>
-#include <gnu/libc-version.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <gnu/libc-version.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>

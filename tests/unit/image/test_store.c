@@ -1,9 +1,11 @@
 /* Reading the store: an index and configurations written by hand. */
-#include <cmocka.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "base/fs.h"

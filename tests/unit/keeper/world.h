@@ -2,10 +2,11 @@
 #ifndef BERTH_TESTS_KEEPER_WORLD_H
 #define BERTH_TESTS_KEEPER_WORLD_H
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/strv.h"

@@ -1,9 +1,11 @@
 /* How refusals are told apart. A server that refuses for these reasons, at a wanted moment and in these languages, cannot be had for
  * real: a few lines that speak the protocol stand in for it. */
-#include <cmocka.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,8 +1,10 @@
 /* Names of the log, its checksum, and the archives that servers send. */
-#include <cmocka.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 #include <stdio.h>
 

@@ -2,10 +2,11 @@
 #ifndef BERTH_TESTS_REPOSITORY_SAMPLE_H
 #define BERTH_TESTS_REPOSITORY_SAMPLE_H
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 #include <fcntl.h>
 #include <stdio.h>

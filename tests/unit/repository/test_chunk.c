@@ -1,9 +1,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include <cmocka.h>
+
+#include <stdint.h>
+
 #include <openssl/sha.h>
 
 #include "repository/chunk.h"
