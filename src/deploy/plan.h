@@ -48,7 +48,7 @@ typedef struct PlanAction {
         char *new_name;          /* RENAME */
         PlanMigration migration; /* MIGRATE; strings in the plan's arena */
         json_t *task;  /* SECURE: {"access", "roles"}; MIGRATE: {"password"}; filled in by who carries the plan
-                                 * out; owned, erased */
+                        * out; owned, erased */
         bool recreate; /* part of replacing a container by a new one */
         bool oneoff;
         bool remove_volumes;           /* REMOVE: anonymous volumes too */

@@ -197,6 +197,8 @@ typedef struct ContainerPort { /* as published now */
         bool udp;
 } ContainerPort;
 
+#define HEALTH_OF_A_START "starting"
+
 typedef struct ContainerInfo {
         char *id, *name, *image, *image_id;
         char *project, *service;
@@ -211,11 +213,11 @@ typedef struct ContainerInfo {
         char *error;     /* why the last start failed; NULL */
         bool lost_files; /* contents that were kept in memory only are gone (a reboot): it must be made anew */
         char *damage;    /* which file of it cannot be read: what is told comes from a copy, or, where it is
-                                 * CONTAINER_DEAD, there is none and spec is empty. recover repairs it; NULL */
+                          * CONTAINER_DEAD, there is none and spec is empty. recover repairs it; NULL */
         int64_t created_ns, started_ns, finished_ns; /* realtime; 0: never */
         int64_t restart_count;
         char *health; /* "starting", "healthy", "unhealthy"; NULL: no check. Engines that probe by themselves;
-                                 * for the local engine, what its keeper wrote */
+                       * for the local engine, what its keeper wrote */
         ContainerAddress *addresses;
         size_t n_addresses;
         ContainerPort *ports;
@@ -244,7 +246,7 @@ typedef struct NetworkInfo {
         char **labels;
         char **endpoints; /* "container name=address" */
         char *damage;     /* which file of it cannot be read; the rest is guessed then. network_create, told what it
-                                 * was, repairs it; NULL */
+                           * was, repairs it; NULL */
 } NetworkInfo;
 void network_info_free(NetworkInfo *info);
 DEFINE_CLEANUP(NetworkInfo, network_info_free);
@@ -367,7 +369,8 @@ typedef struct EngineOperations {
         /* A descriptor that is readable once the container does not run any more; then inspect tells how it ended.
          * ERROR_NOT_FOUND where it does not run. The caller closes it. */
         int (*container_exit_fd)(Engine *engine, const char *id, int *ret_fd, Error **err);
-        /* What the keeper knows and `ps` shows: restart count and health. */
+        /* What the keeper knows and `ps` shows: restart count and health. A start puts a health that was noted back to
+         * HEALTH_OF_A_START. */
         int (*container_note)(Engine *engine, const char *id, const char *health, int64_t restart_count, Error **err);
 
         /* What the host files of its secrets and copied configs hold now becomes what a running container reads: in place,

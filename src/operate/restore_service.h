@@ -22,7 +22,7 @@ typedef struct ServiceRestore {
         int64_t locks;           /* max_locks_per_transaction of the copy's server; 0: as it was */
         bool verify; /* restore_service_open: the image's pg_verifybackup looks at the files before the server starts */
         bool reflink; /* of the running database as it is now, by sharing blocks (operate/reflink.h): repository, to,
-                                  * backup and timeline are not looked at */
+                       * backup and timeline are not looked at */
 } ServiceRestore;
 
 /* Where the data lies and where its copy is made; both on one file system. */

@@ -18,7 +18,7 @@ typedef struct RetentionPolicy {
         unsigned last;   /* so many newest backups, and any moment since the oldest of them */
         unsigned daily, weekly,
                 monthly; /* the newest backup of each of the last so many days, weeks (ISO) and months that
-                                          * have one, in local time */
+                          * have one, in local time */
 } RetentionPolicy;
 
 #define RETENTION_DEFAULT_NS (INT64_C(7) * 86400 * 1000000000)

@@ -84,6 +84,8 @@ static int fake_start(Engine *engine, const char *id, const EngineProgress *prog
         container->state = CONTAINER_RUNNING;
         container->manually_stopped = container->halted = false;
         container->started_ns = fake_now(fake);
+        if (container->health)
+                free_and_replace(&container->health, xstrdup(HEALTH_OF_A_START));
         rule = fake_last_rule(fake, "ends", container->spec->name);
         if (rule)
                 fake_end(fake, container, rule->exit_code);

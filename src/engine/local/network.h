@@ -36,14 +36,14 @@ typedef struct LocalNetworkResult {
         char *netns_path; /* the bind-mounted namespace to join; NULL: the host's */
         char *hosts_path, *resolv_path,
                 *hostname_path; /* to be bound over the files in /etc. Bind the files themselves:
-                                                         * they are rewritten in place while the container runs */
+                                 * they are rewritten in place while the container runs */
         ContainerAddress *addresses;
         size_t n_addresses;
         ContainerPort *ports;
         size_t n_ports;
         int *port_fds; /* never NULL; ends with -1; owned. The monitor must inherit them and keep them as long as the
-                              * container runs: they hold the published ports, and the relay for IPv6 ends when they
-                              * are closed */
+                        * container runs: they hold the published ports, and the relay for IPv6 ends when they
+                        * are closed */
 } LocalNetworkResult;
 /* Frees the members and closes the descriptors. */
 void local_network_result_done(LocalNetworkResult *result);

@@ -132,6 +132,15 @@ static void wait_for_attachment(const ContainerRecord *record)
                 unlink(path);
 }
 
+/* What a check said of its last run does not hold for this one: nobody may read it until somebody has looked again. */
+static int forget_health(ContainerRecord *record, Error **err)
+{
+        if (!record->health || streq(record->health, HEALTH_OF_A_START))
+                return 0;
+        record->health = arena_strdup(record->arena, HEALTH_OF_A_START);
+        return container_record_save_note(record, err);
+}
+
 static int run(Start *start, Error **err)
 {
         _cleanup_strv_ char **after = exit_command(start);
@@ -142,9 +151,10 @@ static int run(Start *start, Error **err)
                                  .exit_command = after };
         ContainerRecord *record = start->record;
         pid_t pid, monitor_pid;
-        int r;
+        int r = forget_health(record, err);
 
-        r = monitor_create(&monitor, &pid, &monitor_pid, err);
+        if (r >= 0)
+                r = monitor_create(&monitor, &pid, &monitor_pid, err);
         if (r < 0)
                 return r;
         describe_run(start, pid, monitor_pid);

@@ -1,9 +1,11 @@
-#include <cmocka.h>
-#include <poll.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -256,6 +258,14 @@ static void test_note(void **state)
         MUST(OPS->container_note(E, id, "healthy", 3, err));
         info = inspect(id);
         assert_string_equal(info->health, "healthy");
+        assert_int_equal(info->restart_count, 3);
+        container_info_free(info);
+
+        /* What was said of one run does not stand for the next. */
+        MUST(OPS->container_stop(E, id, 0, STOP_BY_COMMAND, err));
+        MUST(OPS->container_start(E, id, NULL, err));
+        info = inspect(id);
+        assert_string_equal(info->health, "starting");
         assert_int_equal(info->restart_count, 3);
         container_info_free(info);
         end(id);
