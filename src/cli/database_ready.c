@@ -8,7 +8,7 @@
 #include "operate/target.h"
 #include "state/document.h"
 
-#define LOOK_NS (50 * NSEC_PER_MSEC)
+#define LOOK_NS (20 * NSEC_PER_MSEC)
 
 /* One that refuses us, for want of a password, answers, too. */
 static bool answers(const Invocation *invocation, const Scope *scope, const ContainerInfo *info, char **ret_reason)

@@ -15,11 +15,13 @@
 #define RETRY_MIN_NS (200 * NSEC_PER_MSEC)
 #define RETRY_MAX_NS (10 * NSEC_PER_SEC)
 /* Between two syncs, while the log keeps coming: each one costs the server's own disk something. */
-#define SYNC_NS (20 * NSEC_PER_MSEC)
+#define SYNC_NS (40 * NSEC_PER_MSEC)
 /* Commits wait: all that has arrived is synced together, and what arrives meanwhile after it. */
-#define SYNCHRONOUS_NS (1 * NSEC_PER_MSEC)
-#define UNDEFINED_FILE "58P01" /* SQLSTATE of "requested WAL segment has already been removed" */
-#define LOCK_MS        5000    /* the receiver of the last run of the server may still be filing */
+#define SYNCHRONOUS_NS     (1 * NSEC_PER_MSEC)
+#define UNDEFINED_FILE     "58P01" /* SQLSTATE of "requested WAL segment has already been removed" */
+#define GATHER_MS          20
+#define GATHER_LIMIT_BYTES (64 * 1024u) /* more is taken as it comes */
+#define LOCK_MS            5000         /* the receiver of the last run of the server may still be filing */
 
 typedef struct Receiver {
         const ReceiverOptions *options;
@@ -31,8 +33,9 @@ typedef struct Receiver {
         SegmentFile segment;
         ReceiverState state;
         Synchronous synchronous;
-        uint32_t timeline; /* being streamed */
-        Lsn position;      /* the next byte */
+        uint32_t timeline;  /* being streamed */
+        Lsn position;       /* the next byte */
+        size_t taken_bytes; /* of the log, at the last look */
         int64_t synced_ns;
         Pulse pulse;
         bool server_gone, told_to_stop, told_otherwise;
@@ -117,6 +120,19 @@ static void wait_for_something(Receiver *receiver, bool with_connection, int64_t
                 take_signal(receiver);
         /* A server that has ended may have left something in the socket: that is read first. */
         receiver->server_gone = items[1].revents != 0 && !items[0].revents;
+}
+
+/* The server sends each commit by itself; where none waits for us they are taken some milliseconds' worth at a time, or waking for
+ * each would take from the server what it needs for its work. What is less than the socket holds stays there meanwhile. */
+static void gather(const Receiver *receiver)
+{
+        struct pollfd items[] = {
+                { .fd = receiver->server_fd, .events = POLLIN },
+                { .fd = receiver->options->signal_fd, .events = POLLIN },
+        };
+
+        if (!receiver->options->synchronous && receiver->taken_bytes > 0 && receiver->taken_bytes < GATHER_LIMIT_BYTES)
+                poll(items, ARRAY_SIZE(items), GATHER_MS);
 }
 
 /* ---- taking the log ---- */
@@ -225,6 +241,7 @@ static int take_all(Receiver *receiver, Error **err)
         bool wants_reply = false;
         int came = 0, r;
 
+        receiver->taken_bytes = 0;
         for (;;) {
                 WalMessage message;
                 char *buffer = NULL;
@@ -235,6 +252,7 @@ static int take_all(Receiver *receiver, Error **err)
                 receiver->state.server = MAX(receiver->state.server, message.server_end);
                 wants_reply |= message.reply_wanted;
                 came |= message.data != NULL;
+                receiver->taken_bytes += message.data ? message.size : 0;
                 r = message.data ? take_data(receiver, &message, err) : 0;
                 if (!message.data)
                         take_place(receiver, message.server_end);
@@ -280,6 +298,7 @@ static int stream(Receiver *receiver, Error **err)
                 if (is_over(receiver))
                         break;
                 behind = receiver->state.flushed < receiver->position;
+                gather(receiver);
                 wait_for_something(receiver, true, behind ? SYNC_NS : pulse_due_in_ns(&receiver->pulse));
         }
         return segment_sync(&receiver->segment, err);
