@@ -2,6 +2,8 @@
 cluster; how far what is acknowledged is behind the server under that load; the receiver's memory."""
 import json
 import os
+import pathlib
+import re
 import signal
 import statistics
 import subprocess
@@ -11,6 +13,8 @@ from support import database
 from support.program import wait_until
 
 SECONDS = 4
+SETTLE_S = 2
+SEGMENT = re.compile("[0-9A-F]{24}")  # not yet compressed
 
 
 class Streaming:
@@ -38,6 +42,11 @@ class Streaming:
         wait_until(lambda: database.query(
             "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND flush_lsn >= pg_current_wal_flush_lsn()", **self.login),
             timeout=120)
+        # What came while it was away is filed, too: that work is not of the time that is measured.
+        wait_until(lambda: not [path for path in self.repository().glob("wal/*/*") if SEGMENT.fullmatch(path.name)], timeout=120)
+
+    def repository(self):
+        return pathlib.Path(self.receiver()["repository"])
 
     def without_receiver(self):
         os.kill(self.keeper, signal.SIGSTOP)  # it would start another
@@ -85,6 +94,7 @@ def measure(side, folder, login, rounds):
             pair = {}
             for kind in ("with", "without")[::1 if number % 2 else -1]:
                 (place.with_receiver if kind == "with" else place.without_receiver)()
+                time.sleep(SETTLE_S)  # the keeper, too, has something to do where a receiver comes or goes
                 pair[kind] = place.run()
                 found[kind].append(pair[kind])
                 if kind == "without":
