@@ -62,6 +62,7 @@ def tree(target):
     return found
 
 
+@pytest.mark.slow
 def test_it_takes_what_the_server_would_send(project, protected):
     deployment = start(project, protected, "same")
     deployment.exec("db", "sh", "-c", "mkdir -p /srv/space && chown postgres: /srv/space")

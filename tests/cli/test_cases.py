@@ -84,6 +84,7 @@ def test_own_database_of_an_application_that_is_not_built(own_case):
     assert database.query("select 1", port=5432, user="portal", password="portal_password", name="portal") == [(1,)]
 
 
+@pytest.mark.slow
 def test_autodeploy(case, images):
     project = case("autodeploy")
     images("postgres:16-alpine")

@@ -35,6 +35,7 @@ def test_equals_docker_compose(group):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", GROUPS)
 def test_yaml_loads_again(group):
     wrong = [f"{case.path.relative_to(CORPUS)}: {reason}" for case in compare.find_cases([CORPUS / group])

@@ -105,6 +105,7 @@ def test_a_time_is_the_callers(project, protected):
     assert "-05" in deployment.fails("restore", "db", "--to", "2001-02-03", "--yes", env=there)
 
 
+@pytest.mark.slow
 def test_a_point_that_the_log_does_not_have(project, protected):
     deployment = make(project, protected, "unsaid")
     received(protected, deployment)
@@ -147,6 +148,7 @@ def startup_processes(protected):
     return found
 
 
+@pytest.mark.slow
 def test_a_recovery_that_hangs_is_told_with_its_place(project, protected):
     protected.environment["BERTH_RECOVERY_STALL_SECONDS"] = "5"
     deployment = make(project, protected, "hang")

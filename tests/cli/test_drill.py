@@ -102,6 +102,7 @@ def test_more_tables_than_a_transaction_can_lock(project, protected):
     assert "501 rows in 2001 tables" in next(check["message"] for check in report["checks"] if check["name"] == "rows")
 
 
+@pytest.mark.slow
 def test_a_failing_check_fails_and_is_told(project, protected):
     deployment = make(project, protected, "check", f"{{schedule: '{clock.far()}', checks: ['SELECT count(*) > 1000 FROM t', 'SELECT 1']}}")
     received(protected, deployment)
@@ -129,6 +130,7 @@ def test_a_failing_check_fails_and_is_told(project, protected):
     wait_until(lambda: nothing_is_left(deployment, "check"))
 
 
+@pytest.mark.slow
 def test_the_images_own_verification_counts(project, protected):
     """Its word is taken before a server starts; an image without the program is told of."""
     deployment = make(project, protected, "own")

@@ -39,6 +39,7 @@ def volumes(deployment):
     return "data" in deployment.berth("volume", "ls").stdout
 
 
+@pytest.mark.slow
 def test_story_of_the_makefile(project):
     deployment = make(project, "words")
     assert "000001_add_users.up.sql" in deployment("db:migrate:create", "name=add_users").stderr

@@ -63,6 +63,7 @@ def test_follow_sees_new_lines_and_ends_with_the_container(project, images):
     assert "last" in out and follow.returncode == 0
 
 
+@pytest.mark.slow
 def test_rotation(project, images):
     images("busybox")
     made = project("""

@@ -108,6 +108,7 @@ def test_a_clock_that_was_a_year_ahead_keeps_no_copy_from_coming(project, protec
     assert b"have changed" in subprocess.run(["zstd", "-dc", newest], check=True, stdout=subprocess.PIPE).stdout
 
 
+@pytest.mark.slow
 def test_the_log_is_there_while_a_backup_still_goes(project, protected, tmp_path):
     """The first copy takes long: how far behind it is is known, and the log goes on meanwhile."""
     place = tmp_path / "mount"

@@ -192,6 +192,7 @@ MIGRATIONS = """
 """
 
 
+@pytest.mark.slow
 def test_migrations_run_as_the_owner(project, free_port):
     """Roles that are declared after the superuser has migrated: told of, handed over, and from then on all is the owner's."""
     deployment = make(project, free_port, "owned", MIGRATIONS)

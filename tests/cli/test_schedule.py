@@ -85,6 +85,7 @@ def test_due_missed_and_listed(project, berth):
     deployment("down", "-v", "--yes", "--purge")
 
 
+@pytest.mark.slow
 def test_failure_is_tried_again_and_told(project, berth):
     deployment = make(project, berth, "sad")
     tell = deployment.folder / "tell"

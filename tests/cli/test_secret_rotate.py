@@ -114,6 +114,7 @@ def test_adopt_and_what_cannot_be(deployment):
     assert "not known which secret" in deployment.fails("secret", "rotate", "--role", "nobody")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 def test_killed_at_every_step(deployment, berth):
     """The n-th change of a file is where it dies: journal, secret, memory, end of the journal, and all that lies between."""

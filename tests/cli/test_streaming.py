@@ -27,6 +27,7 @@ volumes: {{data: {{}}}}
 """
 
 
+@pytest.mark.slow
 def test_a_moment_of_rest_can_be_restored(project, protected):
     """Nothing was written at that time, nor since: the log ends before it."""
     deployment = project(compose(), name="rest")
@@ -272,6 +273,7 @@ def test_status(project, protected):
     assert "is no database" in deployment.fails("status", "web")
 
 
+@pytest.mark.slow
 def test_a_receiver_that_fails_for_long_is_told(project, protected):
     """A repository that it must not write to, and one whose description is damaged, which is no reason not to."""
     protected.environment["BERTH_RECEIVER_ALERT_SECONDS"] = "1"

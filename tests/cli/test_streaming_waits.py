@@ -58,6 +58,7 @@ def setting(berth, deployment):
     return [line for line in text.splitlines() if line.startswith("synchronous_standby_names")]
 
 
+@pytest.mark.slow
 def test_a_receiver_that_lives_and_cannot_receive(project, protected):
     """It has no repository: what is remembered is not needed to let commits go; and it takes its place again once it can."""
     deployment, first = begin(project, protected, "alive", ASYNC)
@@ -81,6 +82,7 @@ def test_a_receiver_that_lives_and_cannot_receive(project, protected):
     wait_until(lambda: is_synchronous(protected, deployment))
 
 
+@pytest.mark.slow
 def test_words_that_change_while_commits_wait(project, protected):
     """The receiver cannot come back: what the file says now counts all the same."""
     deployment, first = begin(project, protected, "words", "{synchronous: true}")

@@ -105,6 +105,7 @@ def test_a_bad_one(project):
     assert all(row["found"] and ("fix" in row) >= (row["result"] == "fail") for row in rows.values())
 
 
+@pytest.mark.slow
 def test_oullin_and_autodeploy(case, images):
     images("postgres:16-alpine", "migrate/migrate:v4.18.3")
     course = case("autodeploy")
