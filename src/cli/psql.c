@@ -2,6 +2,7 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -9,8 +10,21 @@
 #include "base/strv.h"
 #include "cli/database.h"
 #include "cli/verbs.h"
+#include "keeper/readiness.h"
 
-#define FRESH_S 10
+#define FRESH_NS (10 * NSEC_PER_SEC)
+#define LOOK_NS  (20 * NSEC_PER_MSEC)
+
+/* One that was started a moment ago may not listen yet. Where it is something else, psql says it better. */
+static void await_fresh(const ContainerInfo *info)
+{
+        const struct timespec pause = { .tv_nsec = LOOK_NS };
+        _cleanup_free_ char *path = readiness_path(info);
+
+        while (path && !readiness_reached(path) && kill(info->pid, 0) == 0 &&
+               clock_realtime_ns() - info->started_ns < FRESH_NS)
+                nanosleep(&pause, NULL);
+}
 
 static int run_psql(Invocation *invocation, Error **err)
 {
@@ -28,9 +42,7 @@ static int run_psql(Invocation *invocation, Error **err)
                 r = scope_database(&scope, names[0], &info, err);
         if (r < 0)
                 return r;
-        /* One that was started a moment ago may not listen yet. Where it is something else, psql says it better. */
-        if (clock_realtime_ns() - info->started_ns < FRESH_S * NSEC_PER_SEC)
-                scope_database_await(invocation, &scope, info->service, FRESH_S, NULL);
+        await_fresh(info);
         arguments += named;
         if (arguments[0] && streq(arguments[0], "--")) /* as people write who are used to kubectl */
                 arguments++;
