@@ -75,8 +75,7 @@ static int run_backup(Invocation *invocation, Error **err)
                 r = scope_database(&scope, names[0], &info, err);
         if (r < 0)
                 return r;
-        r = scope_database_await(invocation, &scope, info->service, DATABASE_READY_S,
-                                 err); /* it may have been started a moment ago */
+        r = scope_database_await(invocation, &scope, info->service, err); /* it may have been started a moment ago */
         if (r < 0)
                 return r;
         work.name = info->service;

@@ -12,11 +12,9 @@ int scope_database(const Scope *scope, const char *name, ContainerInfo **ret, Er
 int scope_database_service(const Scope *scope, const char *name, char **ret, Error **err);
 /* True where the container runs a PostgreSQL server. */
 bool container_is_database(const ContainerInfo *info);
-#define DATABASE_READY_S 60 /* for a server that has nothing to recover */
 /* Waits until the server of the service's container accepts connections. ERROR_CONFLICT: the container does not run; ERROR_TIMEOUT: it
- * did not within the limit. */
-int scope_database_await(const Invocation *invocation, const Scope *scope, const char *service, int limit_s,
-                         Error **err);
+ * did not within a minute. */
+int scope_database_await(const Invocation *invocation, const Scope *scope, const char *service, Error **err);
 /* What x-berth says of a service (NULL: of the project alone); its defaults where there is no compose file. */
 XBerth scope_settings(const Scope *scope, const char *service);
 /* Before it was brought up: x-berth says so, or its image is called postgres and its command is no other program's. */

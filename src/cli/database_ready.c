@@ -8,7 +8,8 @@
 #include "operate/target.h"
 #include "state/document.h"
 
-#define LOOK_NS (20 * NSEC_PER_MSEC)
+#define LOOK_NS  (20 * NSEC_PER_MSEC)
+#define LIMIT_NS (60 * NSEC_PER_SEC)
 
 /* One that refuses us, for want of a password, answers, too. */
 static bool answers(const Invocation *invocation, const Scope *scope, const ContainerInfo *info, char **ret_reason)
@@ -32,11 +33,10 @@ static bool answers(const Invocation *invocation, const Scope *scope, const Cont
         return false;
 }
 
-int scope_database_await(const Invocation *invocation, const Scope *scope, const char *service, int limit_s,
-                         Error **err)
+int scope_database_await(const Invocation *invocation, const Scope *scope, const char *service, Error **err)
 {
         const struct timespec pause = { .tv_nsec = LOOK_NS };
-        int64_t until_ns = clock_monotonic_ns() + limit_s * NSEC_PER_SEC;
+        int64_t until_ns = clock_monotonic_ns() + LIMIT_NS;
         _cleanup_free_ char *reason = NULL;
         int r;
 

@@ -41,9 +41,7 @@ static int start_and_await(Restore *restore, Error **err)
 {
         int r = start_service(restore, err);
 
-        return r < 0 ? r
-                     : scope_database_await(restore->invocation, &restore->scope, restore->service, DATABASE_READY_S,
-                                            err);
+        return r < 0 ? r : scope_database_await(restore->invocation, &restore->scope, restore->service, err);
 }
 
 static int make_copy(Restore *restore, json_t **ret, Error **err)

@@ -151,8 +151,7 @@ static int start(const Restore *restore, const CopyRecord *record, Error **err)
         json_object_set_new(params, "no_deps", json_true());
         json_object_set_new(params, "wait", json_true());
         r = client_request(restore->invocation, restore->scope.name, "up", params, "Starting", NULL, err);
-        return r < 0 ? r
-                     : scope_database_await(restore->invocation, &restore->scope, record->name, DATABASE_READY_S, err);
+        return r < 0 ? r : scope_database_await(restore->invocation, &restore->scope, record->name, err);
 }
 
 static int report(const Restore *restore, const CopyRecord *record)
