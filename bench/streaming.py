@@ -1,5 +1,10 @@
-"""What receiving the log costs and gives: pgbench's TPC-B with the receiver and without it, in many short rounds by turns on the same
-cluster; how far what is acknowledged is behind the server under that load; the receiver's memory."""
+"""What receiving the log costs and gives: pgbench's TPC-B on 1 GB with the receiver, without it, with pg_receivewal in its place, and
+with the server's sender alone (its receiver stands still, nothing is sent), in many short rounds by turns on the same cluster; how far
+what is acknowledged is behind the server under that load; the receiver's memory.
+
+A virtual machine gets its processors by the host's leave, and a second of which the host took a tenth has a tenth fewer transactions,
+whoever receives the log. So each second counts by itself, and those in which the host took more than TAKEN_LIMIT are left out on
+every side alike."""
 import json
 import os
 import pathlib
@@ -9,12 +14,22 @@ import statistics
 import subprocess
 import time
 
+import sides
 from support import database
 from support.program import wait_until
 
-SECONDS = 4
+SCALE = 65  # 1 GB
+SECONDS = 8
 SETTLE_S = 2
+TAKEN_LIMIT = 0.04  # of all processors' time
 SEGMENT = re.compile("[0-9A-F]{24}")  # not yet compressed
+
+
+def processors():
+    """(time at work, time the host took, all time), in ticks since the start."""
+    fields = [int(field) for field in open("/proc/stat").readline().split()[1:9]]
+    taken = fields[7]
+    return sum(fields) - fields[3] - fields[4] - taken, taken, sum(fields)
 
 
 class Streaming:
@@ -32,7 +47,7 @@ class Streaming:
         wait_until(lambda: list((side.program.data / "backups" / self.name).glob("*/*/backups/*/backup.json")), timeout=120)
         self.environment = {**os.environ, "PGPASSWORD": login["password"]}
         self.program = [database.program("pgbench"), "-h", "127.0.0.1", "-p", str(login["port"]), "-U", login["user"]]
-        subprocess.run([*self.program, "-i", "-q", "-s", "10", login["name"]], env=self.environment, check=True, capture_output=True)
+        subprocess.run([*self.program, "-i", "-q", "-s", str(SCALE), login["name"]], env=self.environment, check=True, capture_output=True)
 
     def receiver(self):
         return json.loads(self.state_path.read_text())
@@ -53,10 +68,47 @@ class Streaming:
         os.kill(self.receiver()["pid"], signal.SIGKILL)
         wait_until(lambda: not database.query("SELECT 1 FROM pg_stat_replication", **self.login))
 
+    def with_sender_alone(self):
+        self.with_receiver()
+        for pid in (self.keeper, self.receiver()["pid"]):
+            os.kill(pid, signal.SIGSTOP)
+
+    def allow_peer(self):
+        connection = database.connect(**self.login)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("COPY (SELECT 'host replication all 127.0.0.1/32 scram-sha-256') TO PROGRAM 'cat >> $PGDATA/pg_hba.conf'")
+            cursor.execute("SELECT pg_reload_conf()")
+        connection.close()
+
+    def with_peer(self):
+        """pg_receivewal as its manual has it; from the image, since an older one refuses a newer server."""
+        self.without_receiver()
+        command = f"d=$(mktemp -d -p $PGDATA/..) && pg_receivewal -n -D $d -h 127.0.0.1 -U {self.login['user']}; rm -rf $d"
+        self.peer = subprocess.Popen([*self.side.command, "exec", "-T", "-e", "PGPASSWORD=" + self.login["password"], self.service,
+                                      "sh", "-c", command], cwd=self.folder, env=self.side.environment,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: database.query("SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'", **self.login))
+
+    def without_peer(self):
+        database.query("SELECT pg_terminate_backend(pid) FROM pg_stat_replication", **self.login)
+        self.peer.wait()
+
     def run(self, seconds=SECONDS):
-        out = subprocess.run([*self.program, "-n", "-c4", "-j2", f"-T{seconds}", self.login["name"]], env=self.environment, check=True,
-                             capture_output=True, text=True).stdout
-        return float(next(line for line in out.splitlines() if line.startswith("tps")).split()[2])
+        """(transactions, processor time of each one in s) of each second that the host left to this machine."""
+        load = subprocess.Popen([*self.program, "-n", "-c4", "-j2", "-P1", f"-T{seconds}", self.login["name"]], env=self.environment,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        found, before = [], processors()
+        for line in load.stderr:
+            if line.startswith("progress:"):
+                now = processors()
+                work, taken, whole = (later - earlier for later, earlier in zip(now, before))
+                before = now
+                if taken <= TAKEN_LIMIT * whole:
+                    transactions = float(line.split(", ")[1].split()[0])
+                    found.append((transactions, work / sides.TICKS / transactions))
+        assert load.wait() == 0
+        return found
 
     def lag_under_load(self, seconds=3 * SECONDS):
         """Milliseconds that the acknowledgement was behind the server's own flush, sampled."""
@@ -84,22 +136,25 @@ class Streaming:
 
 
 def measure(side, folder, login, rounds):
-    """→ {"with", "without": [tps], "shares": of each pair, "lag_ms": [ms], "memory": bytes}"""
+    """→ {"tps", "work": {side: [of each second]}, "seconds": measured on each side, "lag_ms": [ms], "memory": bytes}"""
     place = Streaming(side, folder, login)
-    found = {"with": [], "without": [], "shares": []}
+    ways = {"berth": (place.with_receiver, lambda: None), "none": (place.without_receiver, place.with_receiver),
+            "pg_receivewal": (place.with_peer, lambda: (place.without_peer(), place.with_receiver())),
+            "sender": (place.with_sender_alone, lambda: (place.without_receiver(), place.with_receiver()))}
+    found = {"tps": {name: [] for name in ways}, "work": {name: [] for name in ways}, "seconds": rounds * SECONDS}
     try:
         place.with_receiver()
+        place.allow_peer()
         place.run()  # the first finds colder caches
         for number in range(rounds):
-            pair = {}
-            for kind in ("with", "without")[::1 if number % 2 else -1]:
-                (place.with_receiver if kind == "with" else place.without_receiver)()
+            for name in sorted(ways, key=lambda name: (list(ways).index(name) + number) % len(ways)):
+                begin, end = ways[name]
+                begin()
                 time.sleep(SETTLE_S)  # the keeper, too, has something to do where a receiver comes or goes
-                pair[kind] = place.run()
-                found[kind].append(pair[kind])
-                if kind == "without":
-                    place.with_receiver()
-            found["shares"].append(pair["with"] / pair["without"])
+                for transactions, work in place.run():
+                    found["tps"][name].append(transactions)
+                    found["work"][name].append(work)
+                end()
         found["lag_ms"] = place.lag_under_load()
         found["memory"] = place.memory_bytes()
     finally:
@@ -107,10 +162,28 @@ def measure(side, folder, login, rounds):
     return found
 
 
+def share(found, name, of="tps"):
+    """(times what it is without, its standard error)"""
+    mean, error = {}, {}
+    for one in (name, "none"):
+        values = found[of][one]
+        mean[one] = statistics.mean(values)
+        error[one] = statistics.stdev(values) / len(values) ** 0.5 / mean[one]
+    ratio = mean[name] / mean["none"]
+    return ratio, ratio * (error[name] ** 2 + error["none"] ** 2) ** 0.5
+
+
 def describe(found):
-    shares, lag = found["shares"], found["lag_ms"]
-    return (f"pgbench TPC-B -c4 with the log received: {statistics.median(shares):.3f} of the transactions without (goal ≥ 0.97; median of "
-            f"{len(shares)} pairs of {SECONDS} s, {min(shares):.2f} to {max(shares):.2f}; {statistics.median(found['with']):.0f} and "
-            f"{statistics.median(found['without']):.0f} tps). Under that load the acknowledgement was {statistics.median(lag):.1f} ms behind "
-            f"the server's own flush (median of {len(lag)} samples; goal < 50 ms; nine of ten below "
+    lag, counts = found["lag_ms"], [len(values) for values in found["tps"].values()]
+    tps = {name: f"{statistics.mean(values):.0f}" for name, values in found["tps"].items()}
+    order = ("berth", "pg_receivewal", "sender")
+    ours, peers, sender = ("{:.3f} ± {:.3f}".format(*share(found, name)) for name in order)
+    work = [f"{share(found, name, 'work')[0] - 1:+.1%}" for name in order]
+    return (f"pgbench TPC-B -c4 on 1 GB with the log received: {ours} of the transactions without (goal ≥ 0.97; {tps['berth']} and "
+            f"{tps['none']} tps); with pg_receivewal in its place {peers}; with the server's sender alone, which is told of each commit and "
+            f"sends nothing, {sender}. Processor time of a transaction, all processes together: {statistics.mean(found['work']['none']) * 1000:.2f} "
+            f"ms without, {work[0]} with Berth, {work[1]} with pg_receivewal, {work[2]} with the sender alone. Means of {min(counts)} to "
+            f"{max(counts)} single seconds, in turns of {SECONDS} s; seconds of which the host took more than {TAKEN_LIMIT:.0%} are left out "
+            f"({found['seconds'] - max(counts)} to {found['seconds'] - min(counts)} of each side). Under that load the acknowledgement was "
+            f"{statistics.median(lag):.1f} ms behind the server's own flush (median of {len(lag)} samples; goal < 50 ms; nine of ten below "
             f"{sorted(lag)[len(lag) * 9 // 10]:.1f} ms). Resident memory of the receiver behind it: {found['memory'] / 1e6:.1f} MB (goal ≤ 8 MB).")
