@@ -9,7 +9,7 @@
 #include "base/strv.h"
 #include "operate/receiver_private.h"
 
-#define FILER_NICE  5
+#define FILER_NICE  10 /* compressing can wait, commits cannot */
 #define STACK_BYTES (512u << 10)
 
 struct Filer {
