@@ -52,6 +52,7 @@ def test_first_backup_comes_by_itself_and_can_be_read_by_hand(project, protected
     assert not [p for p in pages.rglob("*") if p.name.endswith(".tmp")]
 
 
+@pytest.mark.slow
 def test_exported_it_is_an_ordinary_data_folder(project, protected):
     deployment = project(compose(), name="goes")
     deployment("up", "-d", "--wait")
@@ -203,6 +204,7 @@ def test_progress_tells_bytes_rate_and_the_time_left(project, protected):
     assert done < total and abs(total - size) < size / 10 and rate < 20 and left <= (total - done) / rate + 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_a_restore_stops_the_service_leaves_it_running(project, protected):
     deployment = project(compose(), name="called_off")
     deployment("up", "-d", "--wait")

@@ -172,6 +172,7 @@ def test_heavy_changes_meanwhile(project, protected):
     forget_copies(deployment)
 
 
+@pytest.mark.slow
 def test_down_while_a_backup_runs(project, protected):
     deployment = start(project, protected, "gone")
     slow = deployment.start("backup", "db", "--max-rate", "32k", "--full")

@@ -90,6 +90,7 @@ def test_changes_alone_are_sent_and_each_backup_is_whole(shop):
             shop("volume", "rm", "--yes", "--purge", name, check=False)
 
 
+@pytest.mark.slow
 def test_without_summaries_all_is_sent(shop):
     assert take(shop)["kind"] == "incremental"
     place = sql(shop, "SELECT pg_switch_wal()")

@@ -145,6 +145,7 @@ def test_elsewhere_it_is_streamed(project, protected):
     assert job.result["streamed"] is True
 
 
+@pytest.mark.slow
 def test_a_log_in_a_volume_of_its_own(project, protected):
     """initdb --waldir makes pg_wal a link, which is the server's own."""
     text = backups.compose(database.major()).replace('PASSWORD: "Xk29-fjw0-w9dk"', 'PASSWORD: "Xk29-fjw0-w9dk", POSTGRES_INITDB_WALDIR: /log/wal')

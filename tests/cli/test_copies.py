@@ -91,6 +91,7 @@ def test_restored_means_that_it_answers(project, protected):
     assert "full" in deployment("backup", "--full").stdout
 
 
+@pytest.mark.slow
 def test_a_time_is_the_callers(project, protected):
     """The keeper was started in another zone than the command that restores."""
     protected.environment["TZ"] = "Asia/Tokyo"
@@ -123,6 +124,7 @@ def test_a_point_that_the_log_does_not_have(project, protected):
     assert volumes(deployment) == ["unsaid_data"] and sql(deployment, "SELECT count(*) FROM t") == "1"
 
 
+@pytest.mark.slow
 def test_forget_names_what_it_removes(project, protected):
     deployment = make(project, protected, "aside")
     assert "set data aside" in deployment.fails("restore", "db", "--forget", "--yes")

@@ -167,6 +167,7 @@ def test_a_damaged_pack_fails(project, protected):
     assert nothing_is_left(deployment, "pack") and sql(deployment, "SELECT count(*) FROM t") == "500"
 
 
+@pytest.mark.slow
 def test_a_broken_index_is_found(project, protected):
     """The server sends it as it is, and the backup of it is sound: only a look into it tells."""
     deployment = make(project, protected, "index")

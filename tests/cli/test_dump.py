@@ -151,6 +151,7 @@ def test_a_failure_leaves_nothing(shop, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["custom", "directory"])
+@pytest.mark.slow
 def test_an_end_in_the_middle(shop, form):
     """A dump that waits for a lock is interrupted, killed, or loses its server: nothing is left that counts as a dump."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"

@@ -10,7 +10,7 @@ from support.entrypoint import MAJORS
 from support.program import wait_until
 from support.terminal import Terminal
 
-pytestmark = pytest.mark.skipif(not MAJORS, reason="no PostgreSQL is installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not MAJORS, reason="no PostgreSQL is installed")]
 MAJOR = max(MAJORS, default=0)
 COMPOSE = f"""
 services:

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-pytestmark = pytest.mark.own_store
+pytestmark = [pytest.mark.own_store, pytest.mark.slow]
 
 MAJORS = sorted((path.parent.parent.name for path in pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres")), key=int)
 # One that no image of other tests has: their registry lives for the whole run.

@@ -228,6 +228,7 @@ def test_a_failed_dependency_stops_what_waits_for_it(project, images):
 
 @pytest.mark.skipif(not database.majors(), reason="no PostgreSQL is installed")
 @pytest.mark.parametrize("more", ["", "cap_add: [SYS_PTRACE]"], ids=["entered", "by-the-runtime"])
+@pytest.mark.slow
 def test_a_check_that_is_cut_off_does_the_server_no_harm(project, more):
     """A postmaster takes an orphan that ends by a signal for a crashed backend, and throws everybody out."""
     made = project(f"""

@@ -92,6 +92,7 @@ with engine.connect() as connection:
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("alembic"), reason="python3-alembic is not installed")
+@pytest.mark.slow
 def test_alembic(deployment):
     """As the first phase of a course has it: migrate, verify, write and read; lose the volume, and restore the schema."""
     alembic = (sys.executable, "-m", "alembic")
@@ -151,6 +152,7 @@ def knex():
     return folder / "node_modules"
 
 
+@pytest.mark.slow
 def test_knex(deployment, knex):
     (deployment.folder / "node_modules").symlink_to(knex)
     for name, text in (("knexfile.js", KNEXFILE), ("migrations/20260101000001_plugins.js", KNEX_FIRST),

@@ -97,6 +97,7 @@ def test_interrupted_after_the_running_migration(project):
     assert deployment("psql", "db", "-XAtc", "SELECT version FROM schema_migrations").stdout == "3\n"
 
 
+@pytest.mark.slow
 def test_keeper_killed_while_a_migration_runs(project):
     """The migration goes on by itself; the command asks a new keeper, which waits for it and goes on behind it."""
     deployment = project(COMPOSE.replace("HEALTH", HEALTH), name="killed",

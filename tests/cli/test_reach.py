@@ -7,6 +7,8 @@ import pytest
 from support import database, network
 from support.program import Project, wait_until
 
+pytestmark = pytest.mark.slow
+
 SLEEP = "image: busybox, command: [sleep, '1000000'], stop_signal: SIGKILL"
 SERVE = "image: busybox, command: ['sh', '-c', 'echo hello > /tmp/index.html; exec httpd -f -h /tmp -p 80'], stop_signal: SIGKILL"
 

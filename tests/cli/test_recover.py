@@ -116,6 +116,7 @@ def test_a_whole_project_on_an_empty_machine(machines, project, s3, free_port):
     back("down", "-v", "--purge", "--yes")
 
 
+@pytest.mark.slow
 def test_without_a_key_it_asks_for_the_secrets_and_goes_on(machines, project, tmp_path, free_port):
     here, other = machines
     port, place = free_port(), tmp_path / "mount"
@@ -182,6 +183,7 @@ def recipe(heading):
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+@pytest.mark.slow
 def test_by_hand_from_an_encrypted_copy(protected, project, tmp_path, free_port):
     """The recipes of the documentation as they stand there, without Berth: the copy opened, the project's files, a data folder."""
     place, plain, files, data = (tmp_path / name for name in ("mount", "plain", "files", "data"))

@@ -50,6 +50,7 @@ def shares_blocks(path):
     return "shared" in subprocess.run(["filefrag", "-v", path], capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_a_clone_shares_blocks_under_load(project, on_file_system):
     berth = on_file_system("btrfs")
     deployment = project(compose(MAJOR), name="shared")

@@ -108,6 +108,7 @@ def test_a_role_without_a_good_secret_stops_up_before_anything_starts(project, f
         assert deployment.ps("-a") == {}
 
 
+@pytest.mark.slow
 def test_roles_by_hand(project, free_port):
     deployment = make(project, free_port, "hand")
     deployment("up", "-d", "--wait")
@@ -158,6 +159,7 @@ def test_access_rules(project, free_port):
     assert '"nowhere" is neither a network of the project nor an address' in deployment.fails("up", "-d", "--wait")
 
 
+@pytest.mark.slow
 def test_tls_required(project, free_port):
     deployment = make(project, free_port, "required", "      tls: required\n")
     deployment("up", "-d", "--wait")
@@ -169,6 +171,7 @@ def test_tls_required(project, free_port):
     assert done.stdout.strip() == "1", done.stderr
 
 
+@pytest.mark.slow
 def test_client_certificates(project, free_port):
     deployment = make(project, free_port, "certs", "      access: [{roles: [shop_app], method: cert}]\n")
     deployment("up", "-d", "--wait")

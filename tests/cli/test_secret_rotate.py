@@ -92,6 +92,7 @@ def test_rotate(deployment, berth):
     assert journals(berth) == []
 
 
+@pytest.mark.slow
 def test_adopt_and_what_cannot_be(deployment):
     deployment.write("main", "Edited-by-hand-77\n", 0o600)
     deployment("secret", "rotate", "--adopt")

@@ -60,6 +60,7 @@ def written(berth, name):
     return (berth.data / "volumes" / f"{name}_data" / "_data" / "postgresql.auto.conf").read_text()
 
 
+@pytest.mark.slow
 def test_a_moment_within_a_long_transaction(project, protected):
     """It writes all the time, so that the log neither rests nor has a commit: that nothing is missing is known all the same."""
     deployment = project(compose(), name="loads")
@@ -158,6 +159,7 @@ def test_a_full_disk_keeps_nobody_from_stopping(project, protected):
         subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.mark.slow
 def test_commits_go_on_after_a_time(project, protected):
     deployment = project(compose("{synchronous: true, when_unavailable: {async_after: 1s}}"), name="late")
     deployment("up", "-d", "--wait")
@@ -234,6 +236,7 @@ def test_backups_that_are_switched_off_leave_nothing(project, protected):
 
 # ---- what is told ----
 
+@pytest.mark.slow
 def test_status(project, protected):
     deployment = project(compose("{synchronous: true, when_unavailable: {async_after: 1s}}"), name="told")
     assert "no database that was brought up" in deployment.fails("status")

@@ -150,6 +150,7 @@ def fill(deployment):
     return [process for process in waiting if process.poll() is None]
 
 
+@pytest.mark.slow
 def test_commits_that_take_every_connection(project, protected):
     """The receiver comes back all the same; where it cannot, release lets them go."""
     deployment, first = begin(project, protected, "taken", "{synchronous: true}")
