@@ -237,6 +237,10 @@ int discover(Loader *loader, Discovered *ret, Error **err)
         if (r < 0)
                 return r;
         if (!files) {
+                _cleanup_free_ char *folder = project_folder(loader, NULL);
+
+                if (access(folder, R_OK | X_OK) < 0 && errno == EACCES)
+                        return error_set_errno(err, errno, "look for a compose file in \"%s\"", folder);
                 r = error_set(err, ERROR_NOT_FOUND, "no configuration file provided: not found");
                 return error_hint(err, r, "Name a compose file with -f, or change to the folder of one.");
         }

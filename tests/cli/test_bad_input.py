@@ -135,6 +135,16 @@ def test_no_root(project, images, berth):
         assert f"sudo berth {command.split(' -')[0].removesuffix(' x').removesuffix(' busybox')}" in result.stderr
 
 
+def test_a_folder_that_may_not_be_read_is_not_called_empty(project, berth):
+    made = project("services: {box: {image: busybox}}")
+    berth.root.chmod(0o755)
+    made.folder.chmod(0o700)
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(berth_program()), "config"]
+    result = subprocess.run(command, cwd=made.folder, env={**berth.environment, "HOME": "/"}, capture_output=True, text=True)
+    assert result.returncode != 0 and result.stdout == ""
+    assert f'look for a compose file in "{made.folder}": Permission denied' in result.stderr
+
+
 def berth_program():
     from support.program import BUILD
     return BUILD / "berth"
