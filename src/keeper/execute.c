@@ -119,8 +119,10 @@ static void take_result(Execution *execution, Step *step)
                 if (unit)
                         keeper_publish(keeper, "start", unit->id, unit->name, unit->service, NULL);
         }
-        if (action->verb == PLAN_CONTAINER_STOP && unit)
+        if (action->verb == PLAN_CONTAINER_STOP && unit) {
+                watch_tell_end(unit, step->news.info);
                 keeper_publish(keeper, "stop", unit->id, unit->name, unit->service, NULL);
+        }
         if (action->verb == PLAN_CONTAINER_REMOVE)
                 watch_forget(keeper, step->id);
         tell(execution, action,

@@ -122,8 +122,11 @@ static int exit_work(void *context, Error **err)
         return unit_news_read(engine, task->id, &task->news, err);
 }
 
-static void publish_end(Unit *unit, const ContainerInfo *info)
+void watch_tell_end(Unit *unit, const ContainerInfo *info)
 {
+        if (unit->end_told || (info->state != CONTAINER_EXITED && info->state != CONTAINER_DEAD))
+                return;
+        unit->end_told = true;
         if (info->oom_killed)
                 keeper_publish(unit->keeper, "oom", unit->id, unit->name, unit->service, NULL);
         keeper_publish(unit->keeper, "die", unit->id, unit->name, unit->service,
@@ -147,8 +150,7 @@ static void exit_done(void *context, int result, Error *error)
                         bool told = container_was_told_to_stop(task->news.info);
                         bool is_over =
                                 task->news.info->state == CONTAINER_EXITED || task->news.info->state == CONTAINER_DEAD;
-                        if (is_over)
-                                publish_end(unit, task->news.info);
+                        watch_tell_end(unit, task->news.info);
                         watch_update(keeper, &task->news, false);
                         if (is_over)
                                 unit_schedule_restart(unit, uptime_ns, told);
@@ -193,6 +195,7 @@ static Unit *unit_create(Keeper *keeper, const ContainerInfo *info)
 
         unit->keeper = keeper;
         unit->exit_fd = -1;
+        unit->end_told = true; /* where it does not run */
         unit->id = xstrdup(info->id);
         unit->service = xstrdup(info->service ? info->service : "");
         unit->number = info->number;
@@ -215,7 +218,7 @@ static void begin_run(Unit *unit, const ContainerInfo *info, bool fresh)
         int64_t now_ns = loop_now_ns(loop), age_ns = loop_realtime_ns(loop) - info->started_ns;
 
         unit->run++;
-        unit->ending = false;
+        unit->ending = unit->end_told = false;
         unit->started_ns = fresh || age_ns < 0 ? now_ns : now_ns - age_ns;
         free_and_replace(&unit->postmaster_path, readiness_path(info));
         if (fresh)
@@ -257,6 +260,7 @@ Unit *watch_update(Keeper *keeper, UnitNews *news, bool fresh)
         }
         if (fresh && !runs) { /* it ended before it could be watched */
                 unit->run++;
+                unit->end_told = false;
                 unit->started_ns = loop_now_ns(keeper->parts.loop);
                 look_at_end(unit);
         }

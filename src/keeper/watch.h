@@ -19,7 +19,8 @@ typedef struct Unit {
         unsigned run;  /* counts starts: results of an earlier run are thrown away */
         bool stopping; /* a command stops it: what ends now was asked for */
         /* exit */
-        bool ending; /* it has ended; what that means is being found out */
+        bool ending;   /* it has ended; what that means is being found out */
+        bool end_told; /* "die" was published for this run */
         int exit_fd;
         LoopIo *exit_io;
         /* restart */
@@ -58,6 +59,8 @@ Unit *watch_find_name(Keeper *keeper, const char *name); /* container name; NULL
 Unit *watch_update(Keeper *keeper, UnitNews *news, bool fresh);
 /* It was found ended (after a keeper's death): its restart policy decides. */
 void watch_ended(Unit *unit, int64_t uptime_ns, bool manual);
+/* Publishes how its run ended, once: who stopped it may know before the end itself is seen. */
+void watch_tell_end(Unit *unit, const ContainerInfo *info);
 /* It is removed: forget it. */
 void watch_forget(Keeper *keeper, const char *id);
 /* A command is about to stop it: neither its policy nor its health matter any more. */

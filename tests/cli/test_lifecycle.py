@@ -307,7 +307,7 @@ def test_events_tell_what_happens(one):
             seen.append(event.get("action") or event.get("Action"))
             if "start" in seen:
                 break
-        assert "die" in seen
+        assert "die" in seen and "stop" in seen and seen.index("die") < seen.index("stop")
     finally:
         events.kill()
         events.communicate()
