@@ -58,7 +58,8 @@ def test_follow_sees_new_lines_and_ends_with_the_container(project, images):
     made("up", "-d")
     follow = made.start("logs", "-f", "--no-log-prefix")
     assert follow.stdout.readline() == "first\n"
-    made("exec", "-T", "box", "touch", "/go", check=False)  # the container's end may be faster than its own
+    touch = made("exec", "-T", "box", "touch", "/go", check=False)
+    assert touch.returncode in (0, 137)  # the container's end may be faster than its own
     out, _ = follow.communicate(timeout=60)
     assert "last" in out and follow.returncode == 0
 
